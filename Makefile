@@ -1,0 +1,75 @@
+# Everything runs in a virtual environment, .venv, made on first use with whatever Python >= 3.11
+# is found. Each set of extras leaves a stamp there, so set-up is repeated only when
+# pyproject.toml changed.
+#
+#   make test ARGS="-k tape"       pass arguments on
+#   make demo PYTHON=python3.12    choose the interpreter that makes .venv
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+ARGS  ?=
+
+# Workers share the cores, so each one's array maths keeps to a single thread.
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
+
+CANDIDATES := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-peers lint format bench clean
+
+help:
+	@echo 'make demo        train the three programs of the article; results in ./headgate-demo'
+	@echo 'make test        run the tests (JAX is installed; neither PyTorch nor TensorFlow is)'
+	@echo 'make test-peers  run the tests with PyTorch and TensorFlow as well'
+	@echo 'make lint        ruff and mypy'
+	@echo 'make format      let ruff rewrite what it can'
+	@echo 'make bench       compare speed with autograd, JAX, PyTorch and TensorFlow'
+	@echo 'make clean       remove .venv, build output and caches'
+
+demo: $(VENV)/.examples
+	$(BIN)/headgate demo $(ARGS)
+
+test: $(VENV)/.dev,examples,xla
+	$(PYTEST) $(ARGS)
+
+test-peers: $(VENV)/.bench,dev,examples,xla
+	$(PYTEST) $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist headgate-demo .mypy_cache .pytest_cache .ruff_cache
+
+# The stamp's name is the list of extras.
+$(VENV)/.%: pyproject.toml | $(BIN)/python
+	@echo 'Installing headgate[$*] into $(VENV) (the first time takes some minutes)'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch '$@'
+
+$(BIN)/python:
+	@for python in $(CANDIDATES) ''; do \
+	    "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+	done; \
+	if [ -z "$$python" ]; then \
+	    echo 'Headgate needs Python 3.11 or newer. Tried, without success: $(CANDIDATES)' >&2; \
+	    command -v python3 >/dev/null && echo "python3 here is $$(python3 --version 2>&1)." >&2; \
+	    echo 'Install one, or name it: make PYTHON=/path/to/python3.12 demo' >&2; \
+	    exit 1; \
+	fi; \
+	echo "Making $(VENV) with $$("$$python" --version)"; \
+	if ! "$$python" -m venv --clear $(VENV); then \
+	    rm -rf $(VENV); \
+	    echo "$$python cannot make virtual environments." >&2; \
+	    echo 'On Debian and Ubuntu the package python3-venv adds that.' >&2; \
+	    exit 1; \
+	fi

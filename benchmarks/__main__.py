@@ -1,0 +1,73 @@
+"""The command line: `python -m benchmarks` and `python -m benchmarks memory`."""
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmarks import report, workloads
+from benchmarks.compare import compare
+from benchmarks.memory import memory as measure_memory
+from benchmarks.peers import PEERS
+
+app = typer.Typer(add_completion=False, help="Time Headgate and its peers at equal work.")
+
+
+def chosen(option: str, given: str, known: Iterable[str]) -> list[str]:
+    """Split a comma-separated option and refuse names that do not exist."""
+    names = [name.strip() for name in given.split(",")] if given else list(known)
+    for name in names:
+        if name not in known:
+            raise typer.BadParameter(
+                f"{name!r} is not one of {', '.join(known)}", param_hint=option
+            )
+    return names
+
+
+@app.callback(invoke_without_command=True)
+def steps(
+    context: typer.Context,
+    peers: Annotated[str, typer.Option(help=f"Of {', '.join(PEERS)}.")] = "",
+    workload_names: Annotated[
+        str, typer.Option("--workloads", help=f"Of {', '.join(workloads.MAKERS)}.")
+    ] = "",
+    rounds: Annotated[int, typer.Option(min=1, help="Turns per peer and workload.")] = 7,
+    seconds: Annotated[float, typer.Option(help="Length of a turn.")] = 0.3,
+    threads: Annotated[int, typer.Option(min=1, help="Threads and cores per peer.")] = 2,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write figures here.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the README's table.")] = False,
+) -> None:
+    """Time one training step in every installed peer; exits with 1 if one could not take part."""
+    if context.invoked_subcommand is not None:
+        return
+    console = Console(stderr=markdown)
+    wanted = chosen("--peers", peers, PEERS)
+    names = chosen("--workloads", workload_names, workloads.MAKERS)
+    for peer in wanted:
+        if not PEERS[peer].installed():
+            console.print(f"[yellow]{peer} is left out[/]: no module {PEERS[peer].module!r} here")
+    installed = [peer for peer in wanted if PEERS[peer].installed()]
+    comparison = compare(installed, names, rounds, seconds, threads, console)
+    if markdown:
+        print(report.markdown(comparison))
+    else:
+        console.print(report.table(comparison))
+        console.print(report.conditions(comparison), highlight=False)
+    if json_file is not None:
+        json_file.write_text(json.dumps(comparison.to_json(), indent=1) + "\n")
+    sys.exit(not comparison.complete)
+
+
+@app.command()
+def memory() -> None:
+    """Count what Headgate keeps alive; exits with 1 if a limit is broken."""
+    findings = measure_memory(Console())
+    sys.exit(not all(finding.kept for finding in findings))
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m benchmarks")

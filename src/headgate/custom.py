@@ -1,0 +1,331 @@
+"""Gradients by the user's own rule: `custom_gradient`, `recompute_grad`, `grad_pass_through`.
+
+A function with a rule of its own becomes one node, like an op's, whose outputs are new tensors. What its
+body did is recorded too, in case the rule uses it (its own gradient then needs it), but the results do
+not lead there, so it is freed with the body otherwise. The rule is the user's code on tensors. It is
+called once per walk, when the cotangents of all outputs are there, and gives the gradients of all inputs.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import optree
+
+from headgate.graph import ghost, state
+from headgate.op import Op, Parts, as_tensor, describe, is_inexact, lift, new_node, pick_node
+from headgate.tape import GradientTape, unrecorded
+from headgate.tensor import Tensor, constant, tensor_of
+from headgate.variable import Variable
+
+
+@contextmanager
+def _reads() -> Iterator[list[Variable]]:
+    """Collect the variables that are read in a block."""
+    recording = state.recording
+    outer, log = recording.read_log, []
+    recording.read_log = log
+    recording.epoch = object()  # leaves that are up to date are not reported
+    try:
+        yield log
+    finally:
+        recording.read_log = outer
+        recording.epoch = object()
+        if outer is not None:
+            outer.extend(log)
+
+
+class _Custom:
+    """A function with its own gradient; as a method, `self` is not one of its inputs."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        functools.update_wrapper(self, function)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        return _Custom(self.function.__get__(instance, owner))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        inputs, _ = optree.tree_flatten(args, none_is_leaf=True)
+        for number, given in enumerate(inputs):
+            if given is None:
+                raise ValueError(
+                    f"{self.name}: argument {number} is None, which is no tensor; pass options by keyword"
+                )
+        with _reads() as log:
+            returned = self.function(*args, **kwargs)
+        if not (isinstance(returned, tuple) and len(returned) == 2 and callable(returned[1])):
+            raise TypeError(
+                f"{self.name}: a function with a custom gradient returns the pair (result, grad_fn), "
+                f"got {describe(returned)}"
+            )
+        result, rule = returned
+        given_refs = {id(item) for item in inputs}
+        variables = list(
+            {id(v): v for v in log if v.trainable and id(v) not in given_refs}.values()
+        )
+        if variables and not _accepts_variables(rule):
+            raise TypeError(
+                "@custom_gradient grad_fn must accept keyword argument 'variables', since function "
+                f"uses variables: {[v.name for v in variables]}; gradients for them are returned as "
+                "grad_fn's second result: (gradients of arguments, gradients of variables)"
+            )
+        return record_custom(self.name, result, [*inputs, *variables], _Call(self.name, rule, len(inputs), variables))
+
+    @property
+    def name(self) -> str:
+        return getattr(self.function, "__name__", "custom_gradient")
+
+
+def _accepts_variables(rule: Callable[..., Any]) -> bool:
+    parameters = inspect.signature(rule).parameters
+    return "variables" in parameters or any(
+        p.kind is p.VAR_KEYWORD for p in parameters.values()
+    )
+
+
+class _Call:
+    """The user's rule for one call: checks what it gives back."""
+
+    def __init__(
+        self, name: str, rule: Callable[..., Any], count: int, variables: list[Variable]
+    ) -> None:
+        self.name = name
+        self.rule = rule
+        self.count = count
+        self.variables = variables
+
+    def __call__(self, cotangents: list[Tensor]) -> list[Any]:
+        if self.variables:
+            returned = self.rule(*cotangents, variables=self.variables)
+            if not isinstance(returned, tuple) or len(returned) != 2:
+                raise ValueError(
+                    f"{self.name}: grad_fn with variables returns (gradients of arguments, gradients "
+                    f"of variables), got {describe(returned)}"
+                )
+            of_inputs, of_variables = map(_as_list, returned)
+            if len(of_variables) != len(self.variables):
+                raise ValueError(
+                    "Must return gradient for each variable from @custom_gradient grad_fn: "
+                    f"{len(self.variables)} variable(s), {len(of_variables)} gradient(s) ({self.name})"
+                )
+        else:
+            of_inputs, of_variables = _as_list(self.rule(*cotangents)), []
+        if len(of_inputs) != self.count:
+            raise ValueError(
+                f"custom_gradient function expected to return {self.count} gradients, but returned "
+                f"{len(of_inputs)} instead. ({self.name}: one for each positional argument)"
+            )
+        return [*of_inputs, *of_variables]
+
+
+def _as_list(returned: Any) -> list[Any]:
+    if isinstance(returned, list | tuple | dict):
+        flat, _ = optree.tree_flatten(returned, none_is_leaf=True)
+        return list(flat)
+    return [returned]
+
+
+def record_custom(
+    name: str, result: Any, inputs: list[Any], call: Callable[[list[Tensor]], list[Any]]
+) -> Any:
+    """Return the tensors of `result` anew, as outputs of one node with the rule `call`.
+
+    `call` takes one cotangent per output and returns one gradient (or None) per input.
+    """
+    flat, structure = optree.tree_flatten(result, none_is_leaf=True)
+    values = [as_tensor(item).value for item in flat]
+    recording = state.recording
+    live = cuts = 0
+    lifted = []
+    for item in inputs:
+        array, node = (None, None) if isinstance(item, str | bytes) else lift(item)
+        its_live = 0
+        if node is not None:
+            its_live, its_cuts = recording.admit(node)
+            live |= its_live
+            cuts |= its_cuts
+        lifted.append((array, node if its_live else None))
+    if not live:
+        plain = ghost(recording, cuts)
+        return optree.tree_unflatten(structure, [tensor_of(value, plain) for value in values])
+    rule = _OncePerWalk(call, values)
+    edges = tuple(
+        None
+        if node is None
+        else (node, functools.partial(rule, number, name, array), (), array.shape, array.dtype)
+        for number, (array, node) in enumerate(lifted)
+    )
+    many = new_node(Op(name, True, "custom_gradient"), edges, live, cuts, recording)
+    many.op.plans = [()] * len(edges)
+    outputs = [
+        tensor_of(value, pick_node(many, number) if is_inexact(value) else ghost(recording, cuts))
+        for number, value in enumerate(values)
+    ]
+    return optree.tree_unflatten(structure, outputs)
+
+
+class _OncePerWalk:
+    """Calls the rule when the first input asks, and keeps the answer for the others."""
+
+    def __init__(self, call: Callable[[list[Tensor]], list[Any]], values: list[Any]) -> None:
+        self.call = call
+        self.shapes = [(value.shape, value.dtype) for value in values]
+        self.asked: Parts | None = None
+        self.answer: list[Any] = []
+
+    def __call__(self, number: int, name: str, array: Any, g: Parts) -> Any:
+        if self.asked is not g:
+            cotangents = [
+                as_tensor(g.parts[k]) if k in g.parts else constant(np.zeros(shape, dtype))
+                for k, (shape, dtype) in enumerate(self.shapes)
+            ]
+            self.answer = self.call(cotangents)
+            self.asked = g
+        gradient = self.answer[number]
+        if gradient is None:
+            return None
+        checked = _checked(gradient, number, name, array)
+        on_tensors = any(type(part) is Tensor for part in g.parts.values())
+        return checked if on_tensors else checked.value
+
+
+def _checked(gradient: Any, number: int, name: str, array: Any) -> Tensor:
+    weak = isinstance(gradient, bool | int | float | complex)
+    given = as_tensor(np.asarray(gradient, array.dtype) if weak else gradient)
+    if given.shape != array.shape or given.dtype != array.dtype:
+        raise ValueError(
+            f"{name}: the custom gradient for argument {number} is {describe(given)}, and the argument "
+            f"{describe(array)}; a gradient has its argument's shape and dtype"
+        )
+    return given
+
+
+def custom_gradient(f: Callable[..., Any] | None = None) -> Any:
+    """Decorate a function that gives its own gradient.
+
+    Args:
+        f: a function of tensors that returns `(result, grad_fn)`. `grad_fn` takes one cotangent per
+            tensor of the result and returns one gradient per positional argument (None: no gradient).
+            If f reads trainable variables that are not arguments, `grad_fn` takes the keyword
+            `variables`, a list, and returns `(gradients of arguments, gradients of variables)`.
+
+    Returns:
+        The function, which returns `result`.
+
+    Raises:
+        TypeError: no pair was returned, or `grad_fn` cannot take the variables.
+        ValueError: wrong number, shape or dtype of gradients (when they are computed).
+
+    >>> import headgate as hg
+    >>> @hg.custom_gradient
+    ... def log1pexp(x):
+    ...     e = hg.exp(x)
+    ...     return hg.log(1 + e), lambda g: g * (1 - 1 / (1 + e))
+    >>> x = hg.Variable(100.0)
+    >>> with hg.GradientTape() as tape:
+    ...     y = log1pexp(x)
+    >>> tape.gradient(y, x).numpy()
+    np.float64(1.0)
+    """
+    return custom_gradient if f is None else _Custom(f)
+
+
+def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a function so that it keeps no intermediate results and runs again for its gradient.
+
+    Trades time for memory (gradient checkpointing, arXiv:1604.06174). Variables are read anew in the
+    second run, so a change in between shows. Inputs that f does not use get zeros.
+
+    >>> import headgate as hg
+    >>> f = hg.recompute_grad(lambda x: hg.exp(hg.sin(x)))
+    >>> x = hg.Variable(0.0)
+    >>> with hg.GradientTape() as tape:
+    ...     y = f(x)
+    >>> tape.gradient(y, x).numpy()
+    np.float64(1.0)
+    """
+
+    @functools.wraps(f)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        inputs, structure = optree.tree_flatten(args, none_is_leaf=True)
+        with unrecorded(), _reads() as log:
+            plain = [_without_history(item) for item in inputs]
+            result = f(*optree.tree_unflatten(structure, plain), **kwargs)
+        given = {id(item) for item in inputs}
+        variables = list({id(v): v for v in log if v.trainable and id(v) not in given}.values())
+
+        def call(cotangents: list[Tensor]) -> list[Any]:
+            recorded = any(c.node is not None for c in cotangents)
+            with GradientTape() as tape:
+                again = [_fresh(item, tape, recorded) for item in inputs]
+                outputs = f(*optree.tree_unflatten(structure, again), **kwargs)
+            targets = [
+                (as_tensor(output), c)
+                for output, c in zip(optree.tree_leaves(outputs), cotangents, strict=True)
+                if is_inexact(as_tensor(output))
+            ]
+            sources = [item for item in (*again, *variables) if type(item) in (Tensor, Variable)]
+            found = iter(
+                tape.gradient(
+                    [target for target, _ in targets],
+                    sources,
+                    [c for _, c in targets],
+                    unconnected_gradients="zero",
+                )
+            )
+            return [
+                next(found) if type(item) in (Tensor, Variable) else None
+                for item in (*again, *variables)
+            ]
+
+        return record_custom(getattr(f, "__name__", "f"), result, [*inputs, *variables], call)
+
+    return wrapper
+
+
+def _without_history(item: Any) -> Any:
+    return constant(item.value) if type(item) is Tensor else item
+
+
+def _fresh(item: Any, tape: GradientTape, recorded: bool) -> Any:
+    """Return an input for the second run, watched: with its history if the run is itself recorded."""
+    if type(item) is not Tensor:
+        return item
+    again = tensor_of(item.value, item.node if recorded else None)
+    if is_inexact(again):
+        tape.watch(again)
+    return again
+
+
+def grad_pass_through(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a function so that gradient passes it unchanged, as if it were the identity.
+
+    >>> import headgate as hg
+    >>> x = hg.Variable(2.6)
+    >>> with hg.GradientTape() as tape:
+    ...     y = hg.grad_pass_through(hg.round)(x) * 2.0
+    >>> y.numpy(), tape.gradient(y, x).numpy()
+    (np.float64(6.0), np.float64(2.0))
+    """
+
+    @custom_gradient
+    @functools.wraps(f)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        result = f(*args, **kwargs)
+
+        def passed(*cotangents: Any, variables: Any = None) -> Any:
+            if variables is not None:
+                return list(cotangents), [None] * len(variables)
+            return list(cotangents)
+
+        return result, passed
+
+    return wrapper  # type: ignore[no-any-return]

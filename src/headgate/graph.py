@@ -1,0 +1,355 @@
+"""The record of a computation: nodes, cuts and recordings. Data only; nothing here computes.
+
+A **recording** lasts, in one thread, from the first tape entered to the last one left; tapes that
+overlap share it. Each op that runs meanwhile on a value that a tape watches makes a **node**. The
+recording holds no nodes: a result holds its node and a node its parents, so what nobody can reach any
+more is freed at once, by reference count. Outside of every tape a thread has a recording too, one in
+which nothing is watched: there, values only carry where they came from.
+
+Two bit masks per node make explanations free. Every pair (tape, source) owns one bit of its recording:
+
+* `live`: the bits whose gradient can flow back from this value. A tape that is not recording just now
+  has its bits in `Recording.paused`, so what runs meanwhile is constant for that tape alone.
+* `cuts`: the **cuts** upstream of this value, one bit per place (not per execution). A cut is a
+  tombstone: what sort, where, which sources it severed, which cuts lay before it. It holds no arrays.
+
+Both are OR-ed from parents to children by each op. Whether source k reaches a target, and what stopped
+it, is then a matter of bit tests, also long after the graph was freed. A value with cuts behind it but
+nothing live (all that follows a stop) shares one small node, a **ghost**, with no edges at all.
+"""
+
+from __future__ import annotations
+
+import itertools
+import linecache
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+sequence = itertools.count(1).__next__
+"""Numbers nodes in order of creation, over all threads: parents always come before their children."""
+
+
+class Node:
+    """One recorded application of an op, a watched source (`Leaf`), or a ghost (no op, no edges).
+
+    `edges` has one entry per array argument: `None` where no gradient can flow, else the tuple
+    `(parent, rule, args, shape, dtype)`: the gradient for that argument is `rule(g, *args)`, to be
+    summed and cast to `shape` and `dtype` (both `None` where the rule's result always fits).
+    `edges` is `None` once the graph was freed.
+    """
+
+    __slots__ = ("cuts", "edges", "live", "op", "recording", "seq")
+
+    seq: int
+    op: Any
+    edges: tuple[Any, ...] | None
+    live: int
+    cuts: int
+    recording: Recording
+
+
+class Source:
+    """What can be differentiated by: the lasting identity of a variable or of a watched tensor."""
+
+    __slots__ = ("__weakref__", "name", "ref", "serial")
+
+    def __init__(self, name: str, owner: Any = None) -> None:
+        self.name = name
+        self.serial = sequence()
+        self.ref = weakref.ref(owner) if owner is not None else None
+
+
+class Leaf(Node):
+    """The node of a source: `own` has the bits that tapes of this recording gave to that source."""
+
+    __slots__ = ("epoch", "own", "source")
+
+    own: int
+    source: Source
+    epoch: object  # the state of the active tapes in which this leaf was last seen to be up to date
+
+
+class Site(NamedTuple):
+    """A place in the user's program; file, line and text are found only when somebody asks."""
+
+    code: CodeType
+    instruction: int
+
+    @property
+    def file(self) -> str:
+        return self.code.co_filename
+
+    @property
+    def line(self) -> int:
+        positions = list(self.code.co_positions())
+        found = positions[self.instruction // 2][0] if self.instruction >= 0 else None
+        return found or self.code.co_firstlineno
+
+    @property
+    def text(self) -> str:
+        return linecache.getline(self.file, self.line).strip()
+
+    def __str__(self) -> str:
+        return f"{shown_path(self.file)}:{self.line}"
+
+
+def shown_path(file: str) -> str:
+    """Return a path as a person wants to read it: relative if it lies below the working folder."""
+    try:
+        relative = os.path.relpath(file)
+    except ValueError:  # another drive
+        return file
+    return file if relative.startswith("..") or file.startswith("<") else relative
+
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_PROGRAMS = os.path.join(_PACKAGE, "examples") + os.sep
+_internal: dict[str, bool] = {}
+
+
+def _is_internal(file: str) -> bool:
+    """Tell whether a file is Headgate's own (its example programs count as a user's)."""
+    found = file.startswith("<headgate ") or (
+        file.startswith(_PACKAGE) and not file.startswith(_PROGRAMS)
+    )
+    _internal[file] = found
+    return found
+
+
+def caller() -> Site:
+    """Return the innermost place on the stack that is not Headgate's own: the user's line."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        file = code.co_filename
+        known = _internal.get(file)
+        if not (_is_internal(file) if known is None else known):
+            return Site(code, frame.f_lasti)
+        frame = frame.f_back
+    return Site(sys._getframe(1).f_code, sys._getframe(1).f_lasti)
+
+
+class Cut:
+    """A place where gradient stops although the value goes on (kinds: see `headgate.tape`)."""
+
+    __slots__ = ("earlier", "kind", "label", "order", "severed", "shape", "site")
+
+    def __init__(self, kind: str, site: Site, label: str, shape: tuple[int, ...] | None) -> None:
+        self.kind = kind
+        self.site = site
+        self.label = label
+        self.shape = shape
+        self.severed = 0  # mask of source bits
+        self.earlier = 0  # mask of cuts
+        self.order = sequence()
+
+
+_CUTS_PER_SITE = 16
+"""One site that severs ever new sets of sources gets so many cuts; then the last one takes them all."""
+
+
+class Recording:
+    """What the tapes of one thread share while they overlap. See the head of this module."""
+
+    def __init__(self) -> None:
+        self.tapes: list[Any] = []  # those that record now
+        self.suspended: list[Any] = []  # those under stop_recording
+        self.epoch = object()  # replaced whenever `tapes` changes
+        self.paused = 0  # bits of tapes that do not record now
+        self.stopped = 0  # of those, the bits paused by stop_recording
+        self.kept = 0  # bits of tapes that still need their graph
+        self.walking = False  # a backward walk is running: what it severs is nobody's mistake
+        self.sources: list[Source] = []  # bit number -> source
+        self.masks: dict[Source, int] = {}  # source -> all its bits here
+        self.untaped: dict[Source, int] = {}  # source -> its bit that belongs to no tape
+        self.leaves: dict[Source, Leaf] = {}  # variables only; a watched tensor holds its own leaf
+        self.cuts: list[Cut] = []  # cut number -> cut
+        self.sites: dict[tuple[Any, ...], list[int]] = {}
+        self.escapes = 0  # cuts through which values left for the host
+        self.read_log: list[Any] | None = None  # variables read, while somebody wants to know
+
+    @property
+    def in_use(self) -> bool:
+        """Whether any tape records here, or will again when its stop_recording ends."""
+        return bool(self.tapes or self.suspended)
+
+    # -- sources and bits -------------------------------------------------------------------------
+
+    def new_bit(self, source: Source) -> int:
+        bit = 1 << len(self.sources)
+        self.sources.append(source)
+        self.masks[source] = self.masks.get(source, 0) | bit
+        return bit
+
+    def untaped_bit(self, source: Source) -> int:
+        """Return the bit by which a source is known here without being watched by any tape."""
+        bit = self.untaped.get(source)
+        if bit is None:
+            bit = self.untaped[source] = self.new_bit(source)
+        return bit
+
+    def leaf(self, source: Source) -> Leaf:
+        """Return a variable's leaf in this recording, made on its first read."""
+        found = self.leaves.get(source)
+        if found is None:
+            found = self.leaves[source] = new_leaf(self, source)
+        return found
+
+    def sources_of(self, mask: int) -> list[Source]:
+        """Return the sources of a mask, each once, in the order in which they were met."""
+        return list(dict.fromkeys(self.sources[k] for k in bits(mask)))
+
+    # -- cuts -------------------------------------------------------------------------------------
+
+    def cut(
+        self,
+        kind: str,
+        severed: int,
+        earlier: int = 0,
+        label: str = "",
+        shape: tuple[int, ...] | None = None,
+        site: Site | None = None,
+    ) -> int:
+        """Note that a cut at the user's line severed these sources; return the cut's bit."""
+        if site is None:
+            site = caller()
+        known = self.sites.setdefault((kind, id(site.code), site.instruction, label), [])
+        for number in known:
+            if self.cuts[number].severed == severed:
+                break
+        else:
+            if len(known) < _CUTS_PER_SITE:
+                number = len(self.cuts)
+                known.append(number)
+                self.cuts.append(Cut(kind, site, label, shape))
+            else:
+                number = known[-1]
+        cut = self.cuts[number]
+        cut.severed |= severed
+        cut.earlier |= earlier & ~(1 << number)
+        return 1 << number
+
+    def reached(self, mask: int) -> list[int]:
+        """Return the numbers of the cuts of a mask and of all before them, from the sources on."""
+        seen, todo = 0, mask
+        while todo:
+            seen |= todo
+            earlier = 0
+            for number in bits(todo):
+                earlier |= self.cuts[number].earlier
+            todo = earlier & ~seen
+        return sorted(bits(seen), key=lambda number: self.cuts[number].order)
+
+    def upstream(self, mask: int) -> list[Cut]:
+        """Return the cuts of a mask and all before them, from the sources on."""
+        return [self.cuts[number] for number in self.reached(mask)]
+
+    # -- values that come from elsewhere ----------------------------------------------------------
+
+    def admit(self, node: Node) -> tuple[int, int]:
+        """Return a node's `live` and `cuts` as seen here and now.
+
+        The slow way, for a node of another recording (a constant here, which takes its history
+        along) and for times when some tape is paused (its bits are severed).
+        """
+        if node.recording is self:
+            severed = node.live & self.paused
+            cuts = node.cuts
+            if severed and not self.walking:
+                kind = "no_grad_block" if severed & self.stopped else "outside_tape"
+                cuts |= self.cut(kind, severed, cuts)
+            return node.live & ~self.paused, cuts
+        if self.walking:
+            return 0, 0
+        cuts = self._translate_cuts(node.recording, node.cuts)
+        if node.live:
+            severed = self._translate_sources(node.recording, node.live)
+            cuts |= self.cut("outside_tape", severed, cuts)
+        return 0, cuts
+
+    def _translate_sources(self, other: Recording, mask: int) -> int:
+        here = 0
+        for source in other.sources_of(mask):
+            here |= self.untaped_bit(source)
+        return here
+
+    def _translate_cuts(self, other: Recording, mask: int) -> int:
+        here: dict[int, int] = {}  # number there -> bit here
+        for number in other.reached(mask):
+            cut = other.cuts[number]
+            earlier = 0
+            for k in bits(cut.earlier):
+                earlier |= here.get(k, 0)
+            severed = self._translate_sources(other, cut.severed)
+            here[number] = self.cut(cut.kind, severed, earlier, cut.label, cut.shape, cut.site)
+        found = 0
+        for k in bits(mask):
+            found |= here[k]
+        return found
+
+
+def bits(mask: int) -> Iterator[int]:
+    """Yield the numbers of the bits that are set."""
+    while mask:
+        low = mask & -mask
+        yield low.bit_length() - 1
+        mask ^= low
+
+
+def new_leaf(recording: Recording, source: Source) -> Leaf:
+    """Make a source's node; it has no bits until a tape watches it."""
+    leaf = Leaf()
+    leaf.seq = sequence()
+    leaf.op = None
+    leaf.edges = ()
+    leaf.live = leaf.cuts = leaf.own = 0
+    leaf.recording = recording
+    leaf.source = source
+    leaf.epoch = None
+    return leaf
+
+
+def ghost(recording: Recording, cuts: int, *parents: Node | None) -> Node | None:
+    """Return a node that carries cuts and no gradient: a parent if one fits, nothing for no cuts."""
+    if not cuts:
+        return None
+    for parent in parents:
+        if (
+            parent is not None
+            and not parent.live
+            and parent.cuts == cuts
+            and parent.recording is recording
+        ):
+            return parent
+    node = Node()
+    node.seq = 0
+    node.op = None
+    node.edges = ()
+    node.live = 0
+    node.cuts = cuts
+    node.recording = recording
+    return node
+
+
+_OUTSIDE_LIMIT = 1000
+
+
+class _State(threading.local):
+    """The current recording of a thread: that of its active tapes, or the one outside of all."""
+
+    def __init__(self) -> None:
+        self.recording = self.outside = Recording()
+
+    def leave(self) -> None:
+        """Go back outside, where the record of where values came from is renewed when it grows."""
+        if len(self.outside.sources) + len(self.outside.cuts) > _OUTSIDE_LIMIT:
+            self.outside = Recording()
+        self.recording = self.outside
+
+
+state = _State()

@@ -1,0 +1,749 @@
+"""Convolution and pooling, over one to three axes of space.
+
+**Convolution** is bilinear, so its calculus closes over three rows. Input `x`, weights `w` and
+result `y` meet in products x[p] w[k] y[o], where p = o * stride + k * dilation - padding. Each row
+is given two of the three factors and adds up their products for the third:
+
+    convolution             y[o] = sum over k of x[p] w[k]
+    transposed_convolution  x[p] = sum over k of y[o] w[k]
+    convolution_weights     w[k] = sum over o of x[p] y[o]
+
+The rules of each row are the other two: the gradient of a convolution for its input *is* the
+transposed convolution, and derivatives of any order follow. The public functions turn their options
+into a `Plan`, once; the rows and their rules only pass it on.
+
+On NumPy a convolution is a matrix product: the windows of `x` are copied side by side (a strided
+view tells NumPy where they lie), some examples at a time so that they stay in the cache. The
+transposed one is as many plain convolutions as the stride has phases: positions p of one phase all
+meet the same taps of the kernel, so that nothing is multiplied by inserted zeros. Everything runs
+channels last; channels first is a transposed view of argument and result. On JAX the compiler has
+its own convolution, and the other two rows are its linear transposes.
+
+**Pooling** is separable: the maximum (or mean) over a box is that over one axis after the other, so
+its rows work along one axis. The gradient of a maximum goes to the first largest element of the box
+in row-major order, as in TensorFlow; that is why the last axis comes first.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from headgate.graph import caller
+from headgate.namespace import Array
+from headgate.op import as_tensor, op, public
+from headgate.ops.rules import conj
+from headgate.tensor import Tensor
+
+Shape = tuple[int, ...]
+Pair = tuple[int, int]
+
+# -- where the windows lie ------------------------------------------------------------------------
+
+
+class Window(NamedTuple):
+    """How windows lie along one axis: `count` of them, `size` taps each, `dilation` apart."""
+
+    length: int
+    size: int
+    stride: int
+    dilation: int
+    pad: Pair
+    count: int
+
+
+class Plan(NamedTuple):
+    """A convolution's options, resolved for the shapes at hand: windows per axis of space."""
+
+    windows: tuple[Window, ...]
+    groups: int
+    channel: int  # the axis of x and y that has the channels
+
+    def each(self, field: str) -> tuple[Any, ...]:
+        """Return one field of every window."""
+        return tuple(getattr(window, field) for window in self.windows)
+
+
+def _refusal(name: str, text: str) -> ValueError:
+    """Return the error for options that make no sense, with the user's line."""
+    site = caller()
+    return ValueError(f"{name}: {text}\n  at {site}: {site.text}")
+
+
+def _axes(name: str, shape: Shape, layout: str | None) -> tuple[Shape, int]:
+    """Return the axes of space and the axis of channels in an array of this shape."""
+    rank = len(shape)
+    if not 3 <= rank <= 5:
+        raise _refusal(
+            name,
+            "x must have a batch axis, one to three axes of space and a channel axis, got shape "
+            f"{shape}; add a missing axis with headgate.expand_dims(x, axis)",
+        )
+    space = "DHW"[5 - rank :]
+    if layout is None or layout == f"N{space}C":
+        return tuple(range(1, rank - 1)), rank - 1
+    if layout == f"NC{space}":
+        return tuple(range(2, rank)), 1
+    raise _refusal(
+        name, f"layout for x of shape {shape} must be 'N{space}C' or 'NC{space}', got {layout!r}"
+    )
+
+
+def _of_space(values: Iterable[Any], axes: Shape, neutral: Any) -> tuple[Any, ...]:
+    """Return the entries for the axes of space: all, or in TensorFlow's form all but two."""
+    values = tuple(values)
+    others = [value for axis, value in enumerate(values) if axis not in axes]
+    if len(values) == len(axes) + 2 and others == [neutral, neutral]:
+        return tuple(values[axis] for axis in axes)
+    return values
+
+
+def _sizes(name: str, what: str, value: Any, axes: Shape, least: int = 1) -> Shape:
+    """Return one integer per axis of space, given one for all or one each."""
+    values = (value,) * len(axes) if isinstance(value, Integral) else _of_space(value, axes, 1)
+    if len(values) != len(axes) or not all(isinstance(v, Integral) and v >= least for v in values):
+        raise _refusal(
+            name,
+            f"{what} must be an integer of at least {least}, or one for each of the {len(axes)} "
+            f"axes of space, got {what}={value!r}",
+        )
+    return tuple(map(int, values))
+
+
+def _pads(name: str, padding: Any, axes: Shape) -> tuple[Pair | None, ...]:
+    """Return a pair of sizes per axis of space; None stands for "SAME"."""
+    pads: tuple[Pair | None, ...] = ()
+    if isinstance(padding, str):
+        known: dict[str, Pair | None] = {"SAME": None, "VALID": (0, 0)}
+        if padding.upper() in known:
+            pads = (known[padding.upper()],) * len(axes)
+    elif np.ndim(padding) == 2 and np.shape(padding)[1] == 2:
+        pads = _of_space([(int(low), int(high)) for low, high in padding], axes, (0, 0))
+    if len(pads) != len(axes) or any(pad is not None and min(pad) < 0 for pad in pads):
+        raise _refusal(
+            name,
+            "padding must be 'SAME', 'VALID', or a (low, high) pair of sizes, zero or more, for "
+            f"each of the {len(axes)} axes of space, got padding={padding!r}",
+        )
+    return pads
+
+
+class Option(NamedTuple):
+    """A window's options along one axis of space; `pad` is None for "SAME"."""
+
+    size: int
+    stride: int
+    dilation: int
+    pad: Pair | None
+
+    @property
+    def span(self) -> int:
+        return (self.size - 1) * self.dilation + 1
+
+    def over(self, length: int) -> Window:
+        """Return how windows lie on an axis of this length."""
+        pad = self.pad
+        if pad is None:
+            needed = (-(-length // self.stride) - 1) * self.stride + self.span
+            total = max(needed - length, 0)
+            pad = (total // 2, total - total // 2)
+        count = (length + sum(pad) - self.span) // self.stride + 1
+        return Window(length, self.size, self.stride, self.dilation, pad, count)
+
+    def least(self, count: int) -> int:
+        """Return the shortest length with so many windows; the longest is stride - 1 more."""
+        if self.pad is None:
+            return (count - 1) * self.stride + 1
+        return (count - 1) * self.stride + self.span - sum(self.pad)
+
+    def grown(self, count: int, extra: int | None) -> int:
+        """Return the length that a transposed convolution makes of `count`, as Keras does.
+
+        `extra` is its output_padding.
+        """
+        if self.pad is None and extra is None:
+            return count * self.stride
+        if self.pad is None:
+            return (count - 1) * self.stride + self.span % 2 + extra
+        return self.least(count) + (max(self.stride - self.span, 0) if extra is None else extra)
+
+
+def _options(name: str, axes: Shape, padding: Any, **sizes: Any) -> list[Option]:
+    """Return the options along each axis of space, checked."""
+    pads = _pads(name, padding, axes)
+    per_axis = (_sizes(name, what, value, axes) for what, value in sizes.items())
+    return list(map(Option, *per_axis, pads))
+
+
+def _windows(name: str, shape: Shape, axes: Shape, options: list[Option]) -> tuple[Window, ...]:
+    """Return how windows lie along the axes of space of an array of this shape."""
+    windows = tuple(option.over(shape[axis]) for axis, option in zip(axes, options))
+    for axis, option, window in zip(axes, options, windows):
+        if window.count < 1 and option.pad is not None:
+            raise _refusal(
+                name,
+                f"a window of size {option.size} with dilation {option.dilation} is larger than "
+                f"axis {axis} of x of shape {shape} with padding {option.pad}; use a smaller "
+                "window, or padding='SAME'",
+            )
+    return windows
+
+
+# -- convolution on NumPy: x (n, *space, channels), w (*kernel, channels / groups, filters) -------
+
+_CACHED = 1 << 21
+"""So many bytes of windows at most are copied before they are multiplied (not critical)."""
+
+_SHORT = 10
+"""Shorter runs of numbers cost more to copy than numbers gathered from afar into long runs."""
+
+
+def _pad(x: Array, pads: Sequence[Pair]) -> Array:
+    """Pad the axes of space with zeros, or crop them where a pad is negative."""
+    if not any(map(any, pads)):
+        return x
+    space = x.shape[1:-1]
+    lengths = [low + size + high for (low, high), size in zip(pads, space)]
+    source, target = [slice(None)], [slice(None)]
+    for (low, high), size in zip(pads, space):
+        kept = range(size)[max(-low, 0) : max(size + high, 0) if high < 0 else None]
+        source.append(slice(kept.start, kept.stop))
+        target.append(slice(kept.start + low, kept.stop + low))
+    padded = np.zeros((x.shape[0], *lengths, x.shape[-1]), x.dtype)
+    padded[tuple(target)] = x[tuple(source)]
+    return padded
+
+
+def _columns(x: Array, plan: Plan) -> Iterator[tuple[slice, Array]]:
+    """Yield all windows as matrices (groups, rows, taps), each with its slice of the rows.
+
+    The rows are the positions of the result, example by example.
+    """
+    kernel, counts = plan.each("size"), plan.each("count")
+    x = _pad(x, plan.each("pad"))
+    examples, *space, channel = x.strides
+    groups, depth = plan.groups, x.shape[-1] // plan.groups
+    strides = map(operator.mul, space, plan.each("stride"))
+    dilations = map(operator.mul, space, plan.each("dilation"))
+    windows = as_strided(
+        x,
+        (groups, len(x), *counts, *kernel, depth),
+        (depth * channel, examples, *strides, *dilations, channel),
+        writeable=False,
+    )
+    rows, taps = math.prod(counts), math.prod(kernel) * depth
+    run = depth * kernel[-1] if plan.windows[-1].dilation == 1 else depth
+    first_tap = 2 + len(counts)
+    taps_first = (0, *range(first_tap, windows.ndim), *range(1, first_tap))
+    portion = max(1, _CACHED // max(1, rows * taps * groups * x.itemsize))
+    for start in range(0, len(x), portion):
+        part = windows[:, start : start + portion]
+        n = part.shape[1]
+        if run < _SHORT:
+            columns = part.transpose(taps_first).reshape(groups, taps, n * rows).swapaxes(1, 2)
+        else:
+            columns = part.reshape(groups, n * rows, taps)
+        yield slice(start * rows, (start + n) * rows), columns
+
+
+def _convolve(x: Array, w: Array, plan: Plan) -> Array:
+    """Return y[o], the sum over k of x[p] w[k]."""
+    groups, counts, filters = plan.groups, plan.each("count"), w.shape[-1]
+    weights = w.reshape(-1, groups, filters // groups).swapaxes(0, 1)
+    y = np.empty((groups, len(x) * math.prod(counts), filters // groups), np.result_type(x, w))
+    for rows, columns in _columns(x, plan):
+        np.matmul(columns, weights, out=y[:, rows])
+    return y.swapaxes(0, 1).reshape(len(x), *counts, filters)
+
+
+def _convolve_weights(x: Array, y: Array, plan: Plan) -> Array:
+    """Return w[k], the sum over o of x[p] y[o]."""
+    groups, filters, depth = plan.groups, y.shape[-1], x.shape[-1] // plan.groups
+    y = y.reshape(-1, groups, filters // groups).swapaxes(0, 1)
+    taps = math.prod(plan.each("size")) * depth
+    w = np.zeros((groups, taps, filters // groups), np.result_type(x, y))
+    for rows, columns in _columns(x, plan):
+        w += columns.swapaxes(1, 2) @ y[:, rows]
+    return w.swapaxes(0, 1).reshape(*plan.each("size"), depth, filters)
+
+
+class Phase(NamedTuple):
+    """The positions of x in a phase, the taps they meet, and how windows lie in y for them."""
+
+    positions: slice
+    taps: list[int]
+    window: Window
+
+
+def _phases(window: Window) -> Iterator[Phase]:
+    """Yield the phases of one axis: for p + padding = q * stride + r, those taps k for which
+    k * dilation = m * stride + r with a whole m, as then o = q - m."""
+    length, size, stride, dilation, (low, _), count = window
+    for start in range(min(stride, length)):
+        q, r = divmod(start + low, stride)
+        taps = [k for k in range(size) if (k * dilation - r) % stride == 0]
+        if taps:
+            reach = [(k * dilation - r) // stride for k in taps]
+            spacing = reach[1] - reach[0] if len(reach) > 1 else 1
+            positions = slice(start, length, stride)
+            number = len(range(length)[positions])
+            pad = (reach[-1] - q, q + number - reach[0] - count)
+            yield Phase(positions, taps[::-1], Window(count, len(taps), 1, spacing, pad, number))
+
+
+def _convolve_transposed(y: Array, w: Array, plan: Plan) -> Array:
+    """Return x[p], the sum over k of y[o] w[k]."""
+    groups, (*kernel, depth, filters) = plan.groups, w.shape
+    turned = w.reshape(*kernel, depth, groups, filters // groups).swapaxes(-3, -1)
+    turned = turned.reshape(*kernel, filters // groups, groups * depth)
+    x = np.zeros((len(y), *plan.each("length"), groups * depth), np.result_type(y, w))
+    for phases in itertools.product(*map(_phases, plan.windows)):
+        positions, taps, windows = zip(*phases)
+        part = _convolve(y, turned[np.ix_(*taps)], plan._replace(windows=windows))
+        x[:, *positions] = part
+    return x
+
+
+# -- convolution on JAX ---------------------------------------------------------------------------
+
+
+def _convolve_jax(x: Array, w: Array, plan: Plan) -> Array:
+    """Return y[o], the sum over k of x[p] w[k]."""
+    from jax import lax
+
+    space = "DHW"[5 - x.ndim :]
+    layout = f"NC{space}" if plan.channel == 1 else f"N{space}C"
+    return lax.conv_general_dilated(
+        x,
+        w,
+        plan.each("stride"),
+        plan.each("pad"),
+        rhs_dilation=plan.each("dilation"),
+        dimension_numbers=(layout, f"{space}IO", layout),
+        feature_group_count=plan.groups,
+    )
+
+
+def _transpose_jax(function: Callable[[Array], Array], shape: Shape, y: Array) -> Array:
+    """Return the linear transpose of a function, whose argument has this shape, at y."""
+    import jax
+
+    return jax.linear_transpose(function, jax.ShapeDtypeStruct(shape, y.dtype))(y)[0]
+
+
+# -- convolution: the rows ------------------------------------------------------------------------
+
+
+def _same_dtype(xp: Any, x: Array, y: Array) -> tuple[Array, Array]:
+    dtype = xp.result_type(x, y)
+    return x.astype(dtype, copy=False), y.astype(dtype, copy=False)
+
+
+def _forward(xp: Any, x: Array, w: Array, plan: Plan) -> Array:
+    x, w = _same_dtype(xp, x, w)
+    if xp.name == "jax":
+        return _convolve_jax(x, w, plan)
+    y = _convolve(np.moveaxis(x, plan.channel, -1), w, plan)
+    return np.moveaxis(y, -1, plan.channel)
+
+
+def _transposed(xp: Any, y: Array, w: Array, plan: Plan) -> Array:
+    y, w = _same_dtype(xp, y, w)
+    if xp.name == "jax":
+        shape = [len(y), *plan.each("length")]
+        shape.insert(plan.channel, w.shape[-2] * plan.groups)
+        return _transpose_jax(lambda x: _convolve_jax(x, w, plan), tuple(shape), y)
+    x = _convolve_transposed(np.moveaxis(y, plan.channel, -1), w, plan)
+    return np.moveaxis(x, -1, plan.channel)
+
+
+def _weight_gradient(xp: Any, x: Array, y: Array, plan: Plan) -> Array:
+    x, y = _same_dtype(xp, x, y)
+    if xp.name == "jax":
+        depth, filters = x.shape[plan.channel] // plan.groups, y.shape[plan.channel]
+        shape = (*plan.each("size"), depth, filters)
+        return _transpose_jax(lambda w: _convolve_jax(x, w, plan), shape, y)
+    return _convolve_weights(
+        np.moveaxis(x, plan.channel, -1), np.moveaxis(y, plan.channel, -1), plan
+    )
+
+
+convolution = op(
+    "convolution(x, w, *, plan)",
+    "Convolve.",
+    lambda g, xp, w, plan: xp.transposed_convolution(g, conj(xp, w), plan=plan),
+    lambda g, xp, x, plan: xp.convolution_weights(conj(xp, x), g, plan=plan),
+    impl=_forward,
+)
+
+transposed_convolution = op(
+    "transposed_convolution(y, w, *, plan)",
+    "Send each element of a convolution's result back to what it was computed from.",
+    lambda g, xp, w, plan: xp.convolution(g, conj(xp, w), plan=plan),
+    lambda g, xp, y, plan: xp.convolution_weights(g, conj(xp, y), plan=plan),
+    impl=_transposed,
+)
+
+convolution_weights = op(
+    "convolution_weights(x, y, *, plan)",
+    "Sum, for each weight of a convolution, the products of what it connects.",
+    lambda g, xp, y, plan: xp.transposed_convolution(conj(xp, y), g, plan=plan),
+    lambda g, xp, x, plan: xp.convolution(conj(xp, x), g, plan=plan),
+    impl=_weight_gradient,
+)
+
+
+def _plan_axes(
+    name: str, x: Tensor, w: Tensor, groups: Any, layout: str | None, transposed: bool
+) -> tuple[Shape, int]:
+    """Return the axes of space and that of channels, once x, w and groups are known to fit."""
+    axes, channel = _axes(name, x.shape, layout)
+    if w.ndim != x.ndim:
+        raise _refusal(
+            name,
+            f"weights for x of shape {x.shape} must have {x.ndim} axes, one of kernel for each "
+            f"axis of space and then two of channels, got shape {w.shape}",
+        )
+    if not isinstance(groups, Integral) or groups < 1 or w.shape[-1] % groups:
+        raise _refusal(
+            name,
+            "groups must be a positive integer that divides the last axis of the weights, of "
+            f"shape {w.shape}, got groups={groups!r}",
+        )
+    takes = w.shape[-1] if transposed else w.shape[-2] * groups
+    if x.shape[channel] != takes:
+        raise _refusal(
+            name,
+            f"weights of shape {w.shape} with groups={groups} take {takes} channels, but x of "
+            f"shape {x.shape} has {x.shape[channel]}, on axis {channel}; if its channels are on "
+            "another axis, say so with layout=",
+        )
+    return axes, channel
+
+
+@public
+def conv(
+    x: Any,
+    w: Any,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: str | Sequence[Pair] = "VALID",
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+    layout: str | None = None,
+) -> Tensor:
+    """Convolve over the axes of space, without flipping the kernel (as neural networks do).
+
+    Args:
+        x: (batch, *space, channels) with one to three axes of space, or (batch, channels, *space)
+            if `layout` says so.
+        w: weights (*kernel, channels / groups, filters), for either layout.
+        stride: steps between windows: one for all axes of space, or one for each.
+        padding: "VALID" for none, "SAME" for ceil(space / stride) windows (what is odd goes to the
+            end), or a (low, high) pair for each axis of space.
+        dilation: steps between the elements of a window.
+        groups: in how many parts channels and filters are split; each part sees only its own.
+        layout: "NWC", "NCW", "NHWC", "NCHW", "NDHWC" or "NCDHW"; channels are last if left out.
+
+    Returns:
+        (batch, *positions, filters), or with the filters on axis 1, as in `x`.
+
+    Raises:
+        ValueError: if shapes or options do not fit each other.
+
+    >>> import headgate as hg
+    >>> images, weights = hg.ones((32, 28, 28, 1)), hg.ones((3, 3, 1, 16))
+    >>> hg.conv(images, weights, stride=2, padding="SAME").shape
+    (32, 14, 14, 16)
+    """
+    x, w = as_tensor(x), as_tensor(w)
+    axes, channel = _plan_axes("conv", x, w, groups, layout, transposed=False)
+    options = _options("conv", axes, padding, size=w.shape[:-2], stride=stride, dilation=dilation)
+    plan = Plan(_windows("conv", x.shape, axes, options), int(groups), channel)
+    return convolution(x, w, plan=plan)  # type: ignore[no-any-return]
+
+
+@public
+def conv_transpose(
+    x: Any,
+    w: Any,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: str | Sequence[Pair] = "VALID",
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+    layout: str | None = None,
+    output_shape: Sequence[int] | None = None,
+    output_padding: int | Sequence[int] | None = None,
+) -> Tensor:
+    """Apply the transpose of a convolution: what `conv` does to gradients, done to values.
+
+    Args:
+        x: (batch, *space, filters), or (batch, filters, *space) if `layout` says so.
+        w: weights (*kernel, channels / groups, filters): those of the convolution to transpose.
+        stride: by how much the space grows: one for all of its axes, or one for each.
+        padding, dilation, groups, layout: those of the convolution to transpose; see `conv`.
+        output_shape: shape of the result, or of its space only: a stride of more than one leaves a
+            choice. Left out, it is what Keras chooses: space * stride for "SAME" padding, else the
+            least that is possible, but no less than space * stride minus the padding.
+        output_padding: in place of `output_shape`, what is added to the least size, as in Keras.
+
+    Returns:
+        (batch, *space of the result, channels), or with the channels on axis 1, as in `x`.
+
+    Raises:
+        ValueError: if shapes or options do not fit each other.
+
+    >>> import headgate as hg
+    >>> codes, weights = hg.ones((8, 7, 7, 64)), hg.ones((3, 3, 32, 64))
+    >>> hg.conv_transpose(codes, weights, stride=2, padding="SAME").shape
+    (8, 14, 14, 32)
+    """
+    name = "conv_transpose"
+    x, w = as_tensor(x), as_tensor(w)
+    axes, channel = _plan_axes(name, x, w, groups, layout, transposed=True)
+    options = _options(name, axes, padding, size=w.shape[:-2], stride=stride, dilation=dilation)
+    counts = [x.shape[axis] for axis in axes]
+    channels = w.shape[-2] * groups
+    extra: Sequence[int | None] = [None] * len(axes)
+    if output_padding is not None:
+        extra = _sizes(name, "output_padding", output_padding, axes, least=0)
+    space = list(map(Option.grown, options, counts, extra))
+    if output_shape is not None:
+        given = [int(size) for size in output_shape]
+        whole = len(given) == x.ndim and (given[0], given[channel]) == (x.shape[0], channels)
+        space = [given[axis] for axis in axes] if whole else given
+    windows = tuple(map(Option.over, options, space))
+    fits = len(space) == len(axes) and min(space) > 0
+    if not fits or [window.count for window in windows] != counts:
+        least = list(map(Option.least, options, counts))
+        raise _refusal(
+            name,
+            f"x of shape {x.shape} and weights of shape {w.shape} with strides "
+            f"{[option.stride for option in options]} give {x.shape[0]} examples of {channels} "
+            f"channels, with a space of {least} or up to stride - 1 more; they cannot give "
+            f"output_shape={output_shape}, output_padding={output_padding} (space {space})",
+        )
+    plan = Plan(windows, int(groups), channel)
+    return transposed_convolution(x, w, plan=plan)  # type: ignore[no-any-return]
+
+
+# -- pooling: windows along one axis --------------------------------------------------------------
+
+
+def _taps(x: Array, axis: int, window: Window) -> list[Array]:
+    """Return views of x: the first elements of all windows, their second elements, and so on."""
+    before = (slice(None),) * axis
+    reach = window.count * window.stride
+    return [x[(*before, slice(tap, tap + reach, window.stride))] for tap in range(window.size)]
+
+
+def _padded(xp: Any, x: Array, axis: int, window: Window, value: Any) -> Array:
+    if not any(window.pad):
+        return x
+    pads = [(0, 0)] * x.ndim
+    pads[axis] = window.pad
+    return xp.pad(x, pads, constant_values=value)
+
+
+def _lowest(xp: Any, dtype: Any) -> Any:
+    """Return the number that is never the largest."""
+    return xp.iinfo(dtype).min if xp.isdtype(dtype, "integral") else -xp.inf
+
+
+def _spread(xp: Any, parts: Sequence[Array], axis: int, window: Window) -> Array:
+    """Add up what the elements of all windows get, in the order of `_taps`; its transpose."""
+    low, high = window.pad
+    if xp.name == "jax":
+        return functools.reduce(
+            operator.add, (_place(part, tap, axis, window) for tap, part in enumerate(parts))
+        )
+    shape = [*parts[0].shape]
+    shape[axis] = low + window.length + high
+    whole = np.zeros(shape, parts[0].dtype)
+    for target, part in zip(_taps(whole, axis, window), parts):
+        target += part
+    return whole[(slice(None),) * axis + (slice(low, low + window.length),)]
+
+
+def _place(part: Array, tap: int, axis: int, window: Window) -> Array:
+    """Return zeros with what element `tap` of all windows gets in its place (on JAX)."""
+    from jax import lax
+
+    start = tap - window.pad[0]
+    end = start + (window.count - 1) * window.stride + 1
+    edges = [(0, 0, 0)] * part.ndim
+    edges[axis] = (start, window.length - end, window.stride - 1)
+    return lax.pad(part, part.dtype.type(0), edges)
+
+
+def _firsts(xp: Any, x: Array, top: Array, axis: int, window: Window) -> Iterator[Array]:
+    """Yield, for each element of a window, where it is the first one that equals the maximum."""
+    taps = _taps(_padded(xp, x, axis, window, _lowest(xp, x.dtype)), axis, window)
+    free = xp.ones_like(top, dtype=bool)
+    for tap in taps[:-1]:
+        first = free & (tap == top)
+        yield first
+        free = free ^ first
+    yield free
+
+
+def _max(xp: Any, x: Array, axis: int, window: Window) -> Array:
+    taps = _taps(_padded(xp, x, axis, window, _lowest(xp, x.dtype)), axis, window)
+    return functools.reduce(xp.maximum, taps)
+
+
+def _max_spread(xp: Any, y: Array, x: Array, top: Array, axis: int, window: Window) -> Array:
+    parts = [y * first for first in _firsts(xp, x, top, axis, window)]
+    return _spread(xp, parts, axis, window)
+
+
+def _max_pick(xp: Any, y: Array, x: Array, top: Array, axis: int, window: Window) -> Array:
+    taps = _taps(_padded(xp, y, axis, window, 0), axis, window)
+    firsts = _firsts(xp, x, top, axis, window)
+    return functools.reduce(operator.add, map(operator.mul, taps, firsts))
+
+
+def _population(x: Array, axis: int, window: Window) -> Any:
+    """Return how many elements of each window are not padding, shaped to go with x."""
+    length, size, stride, _, (low, _), count = window
+    starts = [k * stride - low for k in range(count)]
+    counts = [min(start + size, length) - max(start, 0) for start in starts]
+    if min(counts, default=size) == size:
+        return size
+    return np.array(counts, x.dtype).reshape(-1, *(1,) * (x.ndim - axis - 1))
+
+
+def _mean(xp: Any, x: Array, axis: int, window: Window) -> Array:
+    taps = _taps(_padded(xp, x, axis, window, 0), axis, window)
+    return functools.reduce(operator.add, taps) / _population(x, axis, window)
+
+
+def _mean_spread(xp: Any, y: Array, axis: int, window: Window) -> Array:
+    share = y / _population(y, axis, window)
+    return _spread(xp, itertools.repeat(share, window.size), axis, window)
+
+
+window_max = op(
+    "window_max(x, *, axis, window)",
+    "Return the largest element of each window along an axis.",
+    lambda g, xp, x, ans, axis, window: xp.window_max_spread(g, x, ans, axis=axis, window=window),
+    impl=_max,
+)
+
+window_max_spread = op(
+    "window_max_spread(y, x, top, *, axis, window)",
+    "Give each window's y to its first element of x that equals its maximum, top.",
+    lambda g, xp, x, top, axis, window: xp.window_max_pick(g, x, top, axis=axis, window=window),
+    None,
+    None,
+    impl=_max_spread,
+)
+
+window_max_pick = op(
+    "window_max_pick(y, x, top, *, axis, window)",
+    "Take from each window the element of y where x first equals its maximum, top.",
+    lambda g, xp, x, top, axis, window: xp.window_max_spread(g, x, top, axis=axis, window=window),
+    None,
+    None,
+    impl=_max_pick,
+)
+
+window_mean = op(
+    "window_mean(x, *, axis, window)",
+    "Return the mean of each window along an axis, padding left out.",
+    lambda g, xp, axis, window: xp.window_mean_spread(g, axis=axis, window=window),
+    impl=_mean,
+)
+
+window_mean_spread = op(
+    "window_mean_spread(y, *, axis, window)",
+    "Share each window's y among its elements.",
+    lambda g, xp, axis, window: xp.window_mean(g, axis=axis, window=window),
+    impl=_mean_spread,
+)
+
+
+def _pool(
+    name: str, x: Tensor, size: Any, stride: Any, padding: Any, layout: str | None
+) -> list[tuple[int, Window]]:
+    """Return the windows along each axis of space."""
+    axes, _ = _axes(name, x.shape, layout)
+    stride = size if stride is None else stride
+    options = _options(name, axes, padding, size=size, stride=stride, dilation=1)
+    windows = _windows(name, x.shape, axes, options)
+    for window in windows:
+        if max(window.pad) >= window.size:
+            raise _refusal(
+                name,
+                f"padding {window.pad} leaves windows of size {window.size} with nothing but "
+                "padding in them; pad by less than the size",
+            )
+    return list(zip(axes, windows))
+
+
+@public
+def max_pool(
+    x: Any,
+    size: int | Sequence[int],
+    *,
+    stride: int | Sequence[int] | None = None,
+    padding: str | Sequence[Pair] = "VALID",
+    layout: str | None = None,
+) -> Tensor:
+    """Take the largest element of each window over the axes of space.
+
+    Of several equally large ones the first gets the gradient.
+
+    Args:
+        x: (batch, *space, channels) with one to three axes of space, or (batch, channels, *space)
+            if `layout` says so.
+        size: of a window: one for all axes of space, or one for each.
+        stride: steps between windows; `size` if left out.
+        padding, layout: as for `conv`. Padding never is the largest.
+
+    Returns:
+        (batch, *positions, channels), or with the channels on axis 1, as in `x`.
+
+    Raises:
+        ValueError: if shapes or options do not fit each other.
+
+    >>> import headgate as hg
+    >>> hg.max_pool([[[1.0], [4.0], [2.0], [3.0]]], 2).numpy().tolist()
+    [[[4.0], [3.0]]]
+    """
+    x = as_tensor(x)
+    for axis, window in reversed(_pool("max_pool", x, size, stride, padding, layout)):
+        x = window_max(x, axis=axis, window=window)
+    return x
+
+
+@public
+def avg_pool(
+    x: Any,
+    size: int | Sequence[int],
+    *,
+    stride: int | Sequence[int] | None = None,
+    padding: str | Sequence[Pair] = "VALID",
+    layout: str | None = None,
+) -> Tensor:
+    """Take the mean of each window over the axes of space.
+
+    Padding is not counted, as in TensorFlow. Arguments, result and errors are those of `max_pool`.
+
+    >>> import headgate as hg
+    >>> hg.avg_pool([[[1.0], [4.0], [2.0]]], 2, padding="SAME").numpy().tolist()
+    [[[2.5], [2.0]]]
+    """
+    x = as_tensor(x)
+    for axis, window in _pool("avg_pool", x, size, stride, padding, layout):
+        x = window_mean(x, axis=axis, window=window)
+    return x

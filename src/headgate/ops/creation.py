@@ -1,0 +1,263 @@
+"""Arrays out of nothing, and out of what Python has: numbers, nested lists, arrays.
+
+What is made here lives in NumPy and is a constant, which no tape knows. There are three exceptions.
+The functions named `..._like` make an array of their argument's library. `asarray` keeps a tensor's
+history; a nested list with tensors in it is stacked, and gradient flows to them. And `full`,
+`linspace` and `meshgrid` carry gradient to the tensors that they are given.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from headgate.namespace import TENSORS, Array, owner
+from headgate.op import as_tensor, lift, op, public
+from headgate.ops.shape import broadcast_to, reshape, sizes
+from headgate.tensor import Tensor, constant, raw, tensor_of
+
+
+@public
+def asarray(obj: Any, dtype: Any = None, copy: bool | None = None) -> Tensor:
+    """Return a tensor of a number, nested list, array, tensor or variable.
+
+    A tensor stays the same tensor, and an array shares its memory with the result, unless the dtype
+    must change or `copy` is true; with `copy=False` a change is an error. Gradient flows through,
+    also to tensors in lists. Raises `ValueError` for what is not numeric or not rectangular.
+
+    >>> hg.asarray([1, 2.5])
+    Tensor([1. , 2.5], shape=(2,), dtype=float64)
+    >>> x = hg.asarray(3.0)
+    >>> hg.asarray([[x, 0.0], [0.0, x]])
+    Tensor([[3., 0.],
+           [0., 3.]], shape=(2, 2), dtype=float64)
+    """
+    value, node = (obj.value, obj.node) if type(obj) is Tensor else lift(obj)
+    if node is None:
+        made = raw(value, dtype, "value")
+        result = obj if type(obj) is Tensor and made is value else constant(made)
+    else:
+        result = tensor_of(value, node) if type(obj) is not Tensor else obj
+        if dtype is not None and result.dtype != np.dtype(dtype):
+            result = TENSORS.astype(result, dtype)
+    if copy and isinstance(result.value, np.ndarray | np.generic):
+        return tensor_of(result.value.copy(), result.node)
+    if copy is False and result.value is not value:
+        raise ValueError(
+            f"cannot make a tensor of {type(obj).__name__!r} with copy=False: it needs a copy"
+        )
+    return result
+
+
+# -- filled with one number, or nothing in particular ---------------------------------------------
+
+
+@public
+def zeros(shape: Any, dtype: Any = None) -> Tensor:
+    """Make an array of zeros.
+
+    >>> hg.zeros((2, 3)).shape
+    (2, 3)
+    """
+    return constant(np.zeros(sizes(shape), dtype))
+
+
+@public
+def ones(shape: Any, dtype: Any = None) -> Tensor:
+    """Make an array of ones.
+
+    >>> hg.ones(2)
+    Tensor([1., 1.], shape=(2,), dtype=float64)
+    """
+    return constant(np.ones(sizes(shape), dtype))
+
+
+@public
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
+    """Make an array that holds one value everywhere; gradient flows to the value.
+
+    >>> hg.full((2,), 7.0)
+    Tensor([7., 7.], shape=(2,), dtype=float64)
+    """
+    return broadcast_to(asarray(fill_value, dtype), sizes(shape))  # type: ignore[no-any-return]
+
+
+@public
+def empty(shape: Any, dtype: Any = None) -> Tensor:
+    """Make an array whose elements are anything.
+
+    >>> hg.empty((2, 3)).shape
+    (2, 3)
+    """
+    return constant(np.empty(sizes(shape), dtype))
+
+
+def _like(name: str, x: Any, *fill: Any, dtype: Any) -> Tensor:
+    value: Array = as_tensor(x).value
+    return constant(getattr(owner[type(value)].array_module, name)(value, *fill, dtype=dtype))
+
+
+@public
+def zeros_like(x: Any, dtype: Any = None) -> Tensor:
+    """Make zeros in the shape and dtype of another array; a constant.
+
+    >>> hg.zeros_like([1.0, 2.0])
+    Tensor([0., 0.], shape=(2,), dtype=float64)
+    """
+    return _like("zeros_like", x, dtype=dtype)
+
+
+@public
+def ones_like(x: Any, dtype: Any = None) -> Tensor:
+    """Make ones in the shape and dtype of another array; a constant.
+
+    >>> hg.ones_like([1.0, 2.0])
+    Tensor([1., 1.], shape=(2,), dtype=float64)
+    """
+    return _like("ones_like", x, dtype=dtype)
+
+
+@public
+def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Tensor:
+    """Fill the shape of another array, in its dtype, with one number; a constant.
+
+    >>> hg.full_like([1.0, 2.0], 7)
+    Tensor([7., 7.], shape=(2,), dtype=float64)
+    """
+    return _like("full_like", x, fill_value, dtype=dtype)
+
+
+@public
+def empty_like(x: Any, dtype: Any = None) -> Tensor:
+    """Make an array in the shape and dtype of another one, whose elements are anything.
+
+    >>> hg.empty_like([1.0, 2.0]).shape
+    (2,)
+    """
+    return _like("empty_like", x, dtype=dtype)
+
+
+# -- patterns -------------------------------------------------------------------------------------
+
+
+@public
+def eye(n_rows: int, n_cols: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
+    """Make a matrix with ones on a diagonal, the k-th above the main one.
+
+    >>> hg.eye(2)
+    Tensor([[1., 0.],
+           [0., 1.]], shape=(2, 2), dtype=float64)
+    """
+    return constant(np.eye(n_rows, n_cols, k, dtype or float))
+
+
+def _number(value: Any) -> Any:
+    return value.item() if isinstance(value, Tensor) else value
+
+
+@public
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
+    """Count from `start` up to, not including, `stop`; from 0 to `start` if `stop` is left out.
+
+    >>> hg.arange(3)
+    Tensor([0, 1, 2], shape=(3,), dtype=int64)
+    """
+    start, stop, step = _number(start), _number(stop), _number(step)
+    first, last = (0, start) if stop is None else (start, stop)
+    return constant(np.arange(first, last, step, dtype))
+
+
+@public
+def linspace(start: Any, stop: Any, num: int, dtype: Any = None, endpoint: bool = True) -> Tensor:
+    """Divide the way from `start` to `stop` evenly into `num` numbers; gradient flows to both.
+
+    >>> hg.linspace(0.0, 1.0, 5)
+    Tensor([0.  , 0.25, 0.5 , 0.75, 1.  ], shape=(5,), dtype=float64)
+    """
+    if lift(start)[1] is None and lift(stop)[1] is None:
+        return constant(np.linspace(_number(start), _number(stop), num, endpoint, dtype=dtype))
+    weights = np.linspace(0.0, 1.0, num, endpoint)
+    made = TENSORS.add(TENSORS.multiply(start, 1.0 - weights), TENSORS.multiply(stop, weights))
+    return made if dtype is None else TENSORS.astype(made, dtype)
+
+
+@public
+def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Tensor]:
+    """Return, for 1-d arrays of coordinates, one array per coordinate of all points of the grid.
+
+    With `indexing="xy"` the first array counts along the second axis, with "ij" along the first.
+
+    >>> x, y = hg.meshgrid([1.0, 2.0, 3.0], [4.0, 5.0])
+    >>> y
+    Tensor([[4., 4., 4.],
+           [5., 5., 5.]], shape=(2, 3), dtype=float64)
+    """
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"meshgrid: indexing is 'xy' or 'ij', not {indexing!r}")
+    tensors = [as_tensor(array) for array in arrays]
+    if any(tensor.ndim > 1 for tensor in tensors):
+        shapes = ", ".join(str(tensor.shape) for tensor in tensors)
+        raise ValueError(f"meshgrid: coordinates must be 1-d, and have the shapes {shapes}")
+    order = list(range(len(tensors)))
+    if indexing == "xy":
+        order[:2] = order[1::-1]
+    shape = [1] * len(tensors)
+    for tensor, axis in zip(tensors, order, strict=True):
+        shape[axis] = tensor.size
+    return [
+        broadcast_to(reshape(tensor, (-1, *[1] * (len(order) - axis - 1))), shape)
+        for tensor, axis in zip(tensors, order, strict=True)
+    ]
+
+
+# -- rows -----------------------------------------------------------------------------------------
+
+
+def _one_hot(xp: Any, indices: Array, depth: int, dtype: Any) -> Array:
+    indices = xp.asarray(indices)
+    if indices.dtype.kind not in "iu":
+        raise TypeError(
+            f"indices must be integers, and these are {indices.dtype}; "
+            "convert them with headgate.astype(indices, int)"
+        )
+    return (indices[..., None] == xp.array_module.arange(depth)).astype(dtype or float)
+
+
+one_hot = op(
+    "one_hot(indices, *, depth, dtype=None)",
+    """Make, in a new last axis, ones at integer indices and zeros elsewhere.
+
+    An index out of range, -1 say, makes zeros only.
+
+    >>> hg.one_hot([1, 0], 3)
+    Tensor([[0., 1., 0.],
+           [1., 0., 0.]], shape=(2, 3), dtype=float64)
+    """,
+    None,
+    impl=_one_hot,
+)
+
+tril = op(
+    "tril(x, *, k=0)",
+    """Keep what is on and below the k-th diagonal of each matrix; the rest is zero.
+
+    >>> hg.tril([[1.0, 2.0], [3.0, 4.0]])
+    Tensor([[1., 0.],
+           [3., 4.]], shape=(2, 2), dtype=float64)
+    """,
+    lambda g, xp, k: xp.tril(g, k=k),
+    keeps_shape=True,
+)
+
+triu = op(
+    "triu(x, *, k=0)",
+    """Keep what is on and above the k-th diagonal of each matrix; the rest is zero.
+
+    >>> hg.triu([[1.0, 2.0], [3.0, 4.0]])
+    Tensor([[1., 2.],
+           [0., 4.]], shape=(2, 2), dtype=float64)
+    """,
+    lambda g, xp, k: xp.triu(g, k=k),
+    keeps_shape=True,
+)

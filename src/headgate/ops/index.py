@@ -1,0 +1,501 @@
+"""Picking elements by index, and the transposed ops, which put them back.
+
+Picking is linear, and so is its transpose: "make zeros and add each update at its place". Each way
+to pick is a row here, and so is its transpose. The rule of either is the other one, which makes the
+derivatives of every order right at once:
+
+    index                x[key] for a key of ints, slices, None, `...`, masks and integer arrays
+    scatter              its transpose
+    take                 whole slices along an axis, by one integer array
+    scatter_rows         its transpose
+    take_along_axis      along an axis, by an integer array of as many dimensions
+    scatter_along_axis   its transpose
+
+The key of `index` and `scatter` is a static parameter of raw values; `getitem` makes one of what
+the user wrote. A tensor in a key may have a history (of cuts: the index is the result of an argmax,
+say). The result gets it from `inherit`, an identity that takes along the history of a second
+argument.
+
+An integer array may name a place twice, and then updates must be summed. `x[key] += updates` does
+not do that, and NumPy's `add.at` is quick only on one axis. So `scatter` assigns where no place can
+be named twice; where one can, it adds along the flattened result.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from types import EllipsisType, NoneType
+from typing import Any
+
+import numpy as np
+
+from headgate.namespace import NUMPY, Array, owner
+from headgate.op import as_tensor, op, public
+from headgate.ops.rules import normal_axes
+from headgate.tensor import Tensor, constant
+
+Shape = tuple[int, ...]
+
+_PLAIN = {int, slice, NoneType, EllipsisType}
+"""Parts of a key that pick by position and name no place twice."""
+
+# -- rows: x[key] ---------------------------------------------------------------------------------
+
+
+def _index_jax(xp: Any, x: Array, key: Any) -> Array:
+    # JAX takes the nearest element for a number out of range; ask NumPy, which refuses.
+    parts = key if type(key) is tuple else (key,)
+    if all(type(part) in _PLAIN for part in parts):
+        np.broadcast_to(False, x.shape)[key]
+    return x[key]
+
+
+def _scatter_numpy(xp: Any, updates: Array, key: Any, shape: Shape) -> Array:
+    updates = np.asarray(updates)
+    made = np.zeros(shape, updates.dtype)
+    if _may_repeat(key):
+        _add_at(made, key, updates)
+    else:
+        made[key] = updates
+    return made
+
+
+def _scatter_jax(xp: Any, updates: Array, key: Any, shape: Shape) -> Array:
+    updates = xp.asarray(updates)
+    return xp.zeros(shape, updates.dtype).at[key].add(updates)
+
+
+def _may_repeat(key: Any) -> bool:
+    """Tell whether a key could name one place twice."""
+    parts = key if type(key) is tuple else (key,)
+    return any(type(part) not in _PLAIN and part.dtype.kind in "iu" for part in parts)
+
+
+_SMALL = 256
+"""Up to so many updates, `add.at` in the given shape is quicker than finding flat places first."""
+
+
+def _add_at(made: np.ndarray[Any, Any], key: Any, updates: Array) -> None:
+    """Add updates to a new array in place, summing those of one place."""
+    if np.size(updates) <= _SMALL:
+        np.add.at(made, key, updates)
+    else:
+        places = np.arange(made.size).reshape(made.shape)[key]
+        _add_flat(made, places, updates)
+
+
+def _add_flat(made: np.ndarray[Any, Any], places: Array, updates: Array) -> None:
+    updates = np.broadcast_to(updates, places.shape).ravel()
+    np.add.at(made.reshape(-1), places.ravel(), updates)
+
+
+index = op(
+    "index(x, *, key)",
+    """Pick elements by a key of ints, slices, `None`, `...` and raw arrays; use `x[key]`.
+
+    >>> hg.asarray([1.0, 2.0, 3.0])[::2]
+    Tensor([1., 3.], shape=(2,), dtype=float64)
+    """,
+    lambda g, xp, x_shape, key: xp.scatter(g, key=key, shape=x_shape),
+    impl_numpy=lambda xp, x, key: x[key],
+    impl_jax=_index_jax,
+    keeps_shape=True,
+)
+
+scatter = op(
+    "scatter(updates, *, key, shape)",
+    """Make zeros of a shape and add updates at a key of raw arrays, ints and slices.
+
+    >>> hg.scatter([1.0, 2.0], key=slice(1, 3), shape=(4,))
+    Tensor([0., 1., 2., 0.], shape=(4,), dtype=float64)
+    """,
+    lambda g, key: g[key],
+    impl_numpy=_scatter_numpy,
+    impl_jax=_scatter_jax,
+)
+
+inherit = op(
+    "inherit(x, other)",
+    "Return `x` with the history of a value that decided which part of `x` is used.",
+    lambda g: g,
+    None,
+    impl_numpy=lambda xp, x, other: x,
+    impl_jax=lambda xp, x, other: xp.asarray(x),
+)
+
+
+# -- rows: adding to and replacing parts of an array ----------------------------------------------
+
+
+def _same_dtype(xp: Any, x: Array, updates: Array) -> Array:
+    """Return updates in the dtype of what they go to; refuse to lose more than precision."""
+    updates = xp.asarray(updates)
+    if not np.can_cast(updates.dtype, x.dtype, "same_kind"):
+        raise TypeError(f"updates of dtype {updates.dtype} do not fit into an array of {x.dtype}")
+    return updates.astype(x.dtype)
+
+
+def _index_add_numpy(xp: Any, x: Array, updates: Array, key: Any) -> Array:
+    made = np.array(x, order="C")
+    updates = _same_dtype(xp, made, updates)
+    if _may_repeat(key):
+        _add_at(made, key, updates)
+    else:
+        made[key] += updates
+    return made
+
+
+def _index_update_numpy(xp: Any, x: Array, updates: Array, key: Any) -> Array:
+    made = np.array(x)
+    made[key] = _same_dtype(xp, made, updates)
+    return made
+
+
+def _index_add_jax(xp: Any, x: Array, updates: Array, key: Any) -> Array:
+    x = xp.asarray(x)
+    return x.at[key].add(_same_dtype(xp, x, updates))
+
+
+def _index_update_jax(xp: Any, x: Array, updates: Array, key: Any) -> Array:
+    x = xp.asarray(x)
+    return x.at[key].set(_same_dtype(xp, x, updates))
+
+
+index_add = op(
+    "index_add(x, updates, *, key)",
+    "Add updates at a key of raw values; use `scatter_add`.",
+    lambda g: g,
+    lambda g, key: g[key],
+    impl_numpy=_index_add_numpy,
+    impl_jax=_index_add_jax,
+)
+
+index_update = op(
+    "index_update(x, updates, *, key)",
+    "Replace what is at a key of raw values; use `scatter_update`.",
+    lambda g, xp, key: xp.index_update(g, xp.zeros((), dtype=g.dtype), key=key),
+    lambda g, key: g[key],
+    impl_numpy=_index_update_numpy,
+    impl_jax=_index_update_jax,
+)
+
+
+# -- rows: along one axis -------------------------------------------------------------------------
+
+
+def _whole_numbers(indices: Array) -> Array:
+    """Return indices as an array of a signed integer type; refuse floats and booleans."""
+    array = indices if hasattr(indices, "dtype") else np.asarray(indices)
+    if array.dtype.kind not in "iu":
+        if not array.size and array.dtype.kind == "f":  # the empty list
+            return array.astype(int)
+        raise TypeError(_not_an_index(array))
+    # NumPy casts uint64 to no index type by itself.
+    return array.astype(np.int64) if array.dtype == np.uint64 else array
+
+
+def _not_an_index(array: Array) -> str:
+    cure = (
+        "pick by a mask with x[mask] or headgate.boolean_mask(x, mask)"
+        if array.dtype.kind == "b"
+        else "convert it with headgate.astype(index, int)"
+    )
+    return f"an index must hold integers, and this one is {array.dtype} {array.shape}; {cure}"
+
+
+def _take(xp: Any, x: Array, indices: Array, axis: int | None) -> Array:
+    x = xp.asarray(x)
+    if axis is None and x.ndim != 1:
+        raise ValueError(
+            f"the array has {x.ndim} dimensions; say by axis=... which one to pick from"
+        )
+    return x.take(_whole_numbers(indices), axis=axis)
+
+
+def _flat_places(indices: Array, shape: Shape, axis: int) -> Array:
+    """Return the flat positions of each index, which counts along `axis` of an array of a shape.
+
+    `indices` is 3-d: what lies before the axis, along it, and after it (sizes of 1 broadcast).
+    """
+    before, count, after = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
+    indices = np.where(indices < 0, indices + count, indices)
+    return (np.arange(before)[:, None, None] * count + indices) * after + np.arange(after)
+
+
+def _scatter_rows_numpy(
+    xp: Any, updates: Array, indices: Array, axis: int | None, shape: Shape
+) -> Array:
+    updates, indices = np.asarray(updates), _whole_numbers(indices)
+    made = np.zeros(shape, updates.dtype)
+    axis = 0 if axis is None else axis % len(shape)
+    if updates.size <= _SMALL:
+        np.add.at(made, (*[slice(None)] * axis, indices), updates)
+    else:
+        places = _flat_places(indices.reshape(1, -1, 1), shape, axis)
+        _add_flat(made, places, updates.reshape(places.shape))
+    return made
+
+
+def _scatter_rows_jax(
+    xp: Any, updates: Array, indices: Array, axis: int | None, shape: Shape
+) -> Array:
+    axis = 0 if axis is None else axis % len(shape)
+    key = (*[slice(None)] * axis, _whole_numbers(indices))
+    return xp.zeros(shape, updates.dtype).at[key].add(updates)
+
+
+take = op(
+    "take(x, indices, *, axis=None)",
+    """Pick slices along an axis by an integer array of any shape, which replaces the axis.
+
+    `axis` may be left out for a 1-d array. Negative indices count from the end.
+
+    >>> hg.take([[1.0, 2.0], [3.0, 4.0]], [1, 1, 0], axis=0)
+    Tensor([[3., 4.],
+           [3., 4.],
+           [1., 2.]], shape=(3, 2), dtype=float64)
+    """,
+    lambda g, xp, x_shape, indices, axis: xp.scatter_rows(g, indices, axis=axis, shape=x_shape),
+    None,
+    impl=_take,
+    keeps_shape=True,
+)
+
+scatter_rows = op(
+    "scatter_rows(updates, indices, *, axis, shape)",
+    """Make zeros of a shape and add slices along an axis at integer indices: `take`, transposed.
+
+    >>> hg.scatter_rows([1.0, 2.0, 3.0], [0, 2, 0], axis=0, shape=(4,))
+    Tensor([4., 0., 2., 0.], shape=(4,), dtype=float64)
+    """,
+    lambda g, xp, indices, axis: xp.take(g, indices, axis=axis),
+    None,
+    impl_numpy=_scatter_rows_numpy,
+    impl_jax=_scatter_rows_jax,
+)
+
+
+def _take_along_axis(xp: Any, x: Array, indices: Array, axis: int) -> Array:
+    return xp.array_module.take_along_axis(x, _whole_numbers(indices), axis=axis)
+
+
+def _scatter_along_axis_numpy(
+    xp: Any, updates: Array, indices: Array, axis: int, size: int
+) -> Array:
+    axis %= updates.ndim
+    shape = (*updates.shape[:axis], size, *updates.shape[axis + 1 :])
+    made = np.zeros(shape, updates.dtype)
+    indices = np.broadcast_to(_whole_numbers(indices), updates.shape)
+    before, after = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
+    places = _flat_places(indices.reshape(before, updates.shape[axis], after), shape, axis)
+    _add_flat(made, places, updates.reshape(places.shape))
+    return made
+
+
+def _scatter_along_axis_jax(xp: Any, updates: Array, indices: Array, axis: int, size: int) -> Array:
+    axis %= updates.ndim
+    shape = (*updates.shape[:axis], size, *updates.shape[axis + 1 :])
+    key = _counting(shape, updates.ndim)
+    key[axis] = xp.broadcast_to(_whole_numbers(indices), updates.shape)
+    return xp.zeros(shape, updates.dtype).at[tuple(key)].add(updates)
+
+
+take_along_axis = op(
+    "take_along_axis(x, indices, *, axis=-1)",
+    """Pick along an axis by an integer array of as many dimensions; the other axes are matched.
+
+    >>> hg.take_along_axis([[1.0, 2.0], [3.0, 4.0]], [[1], [0]], axis=1)
+    Tensor([[2.],
+           [3.]], shape=(2, 1), dtype=float64)
+    """,
+    lambda g, xp, x_shape, indices, axis: xp.scatter_along_axis(
+        g, indices, axis=axis, size=x_shape[axis]
+    ),
+    None,
+    impl=_take_along_axis,
+)
+
+scatter_along_axis = op(
+    "scatter_along_axis(updates, indices, *, axis, size)",
+    """Make zeros, `size` along an axis, and add updates there: `take_along_axis`, transposed.
+
+    >>> hg.scatter_along_axis([[5.0], [7.0]], [[2], [0]], axis=1, size=3)
+    Tensor([[0., 0., 5.],
+           [7., 0., 0.]], shape=(2, 3), dtype=float64)
+    """,
+    lambda g, xp, indices, axis: xp.take_along_axis(g, indices, axis=axis),
+    None,
+    impl_numpy=_scatter_along_axis_numpy,
+    impl_jax=_scatter_along_axis_jax,
+)
+
+
+# -- public functions -----------------------------------------------------------------------------
+
+
+def _resolve(x: Any, key: Any) -> tuple[Any, Any]:
+    """Return `x` and the key in raw values, `x` with the history of the tensors in the key."""
+    parts = key if type(key) is tuple else (key,)
+    if all(type(part) in _PLAIN for part in parts):
+        return x, key
+    x = as_tensor(x)
+    found: list[Any] = []
+    for part in parts:
+        if type(part) not in _PLAIN:
+            tensor = _as_index(part)
+            if tensor.node is not None or owner[type(tensor.value)] is not NUMPY:
+                x = inherit(x, tensor)
+            part = tensor.value
+            if part.ndim == 0 and part.dtype.kind in "iu" and owner[type(part)] is NUMPY:
+                part = int(part)
+        found.append(part)
+    return x, tuple(found) if type(key) is tuple else found[0]
+
+
+def _as_index(part: Any) -> Tensor:
+    """Return a part of a key as a tensor of integers or booleans."""
+    if isinstance(part, str | bytes):
+        raise TypeError(f"an index must be made of integers, slices, masks or arrays, not {part!r}")
+    tensor = as_tensor(part)
+    kind = tensor.dtype.kind
+    if kind not in "biu":
+        if isinstance(part, list) and not tensor.size:
+            return constant(np.zeros(tensor.shape, int))
+        raise TypeError(_not_an_index(tensor.value))
+    return tensor
+
+
+@public
+def getitem(x: Any, key: Any) -> Tensor:
+    """Pick elements as NumPy does: `x[key]`.
+
+    A key is made of integers, slices, `None`, `...`, masks (booleans) and integer arrays; tensors
+    may be among them. The gradient is zero where nothing was picked, and summed where an integer
+    array picked an element more than once.
+
+    >>> hg.asarray([[1.0, 2.0], [3.0, 4.0]])[[0, 1], [1, 0]]
+    Tensor([2., 3.], shape=(2,), dtype=float64)
+    """
+    kind = type(key)
+    if kind is int or kind is slice:
+        return index(x, key)  # type: ignore[no-any-return]
+    if kind is not tuple and kind not in _PLAIN:
+        tensor = _as_index(key)
+        if tensor.dtype.kind != "b" and tensor.ndim:
+            return take(x, tensor, 0)  # type: ignore[no-any-return]
+    x, key = _resolve(x, key)
+    return index(x, key)  # type: ignore[no-any-return]
+
+
+@public
+def scatter_add(x: Any, updates: Any, key: Any) -> Tensor:
+    """Return `x` with updates added at `x[key]`; those of one place are summed.
+
+    >>> hg.scatter_add([1.0, 1.0, 1.0], [2.0, 3.0], key=[0, 0])
+    Tensor([6., 1., 1.], shape=(3,), dtype=float64)
+    """
+    x, key = _resolve(x, key)
+    return index_add(x, updates, key)  # type: ignore[no-any-return]
+
+
+@public
+def scatter_update(x: Any, updates: Any, key: Any) -> Tensor:
+    """Return `x` with `x[key]` replaced by updates; which one stays at a place named twice is open.
+
+    >>> hg.scatter_update([1.0, 1.0, 1.0], 5.0, key=slice(1, None))
+    Tensor([1., 5., 5.], shape=(3,), dtype=float64)
+    """
+    x, key = _resolve(x, key)
+    return index_update(x, updates, key)  # type: ignore[no-any-return]
+
+
+@public
+def gather(x: Any, indices: Any, axis: int | None = None, batch_dims: int = 0) -> Tensor:
+    """Pick slices along an axis; the first `batch_dims` axes of `x` and `indices` are matched.
+
+    `axis` is the first one that is not matched if left out.
+
+    >>> hg.gather([[1.0, 2.0], [3.0, 4.0]], [1, 0], batch_dims=1)
+    Tensor([2., 3.], shape=(2,), dtype=float64)
+    """
+    x, indices = as_tensor(x), as_tensor(indices)
+    axis = batch_dims if axis is None else normal_axes(axis, x.ndim)[0]
+    if not batch_dims:
+        return take(x, indices, axis)  # type: ignore[no-any-return]
+    if axis < batch_dims:
+        raise ValueError(f"gather: axis {axis} is one of the {batch_dims} axes that are matched")
+    between = (None,) * (axis - batch_dims)
+    indices = indices[(slice(None),) * batch_dims + between]
+    _check_matched(x, indices, batch_dims)
+    return getitem(x, (*_counting(x.shape[:axis], indices.ndim), indices))
+
+
+@public
+def gather_nd(x: Any, indices: Any, batch_dims: int = 0) -> Tensor:
+    """Pick slices by rows of `indices`, each of which is a key of that many leading axes of `x`.
+
+    The result has the shape `indices.shape[:-1] + x.shape[indices.shape[-1] + batch_dims:]`.
+
+    >>> hg.gather_nd([[1.0, 2.0], [3.0, 4.0]], [[0, 1], [1, 1]])
+    Tensor([2., 4.], shape=(2,), dtype=float64)
+    """
+    x, indices = as_tensor(x), as_tensor(indices)
+    _check_matched(x, indices, batch_dims)
+    matched = _counting(x.shape[:batch_dims], indices.ndim - 1)
+    return getitem(x, (*matched, *_columns(indices)))
+
+
+@public
+def scatter_nd(indices: Any, updates: Any, shape: Any) -> Tensor:
+    """Make zeros of a shape and add updates at the keys in the rows of `indices` (see `gather_nd`).
+
+    >>> hg.scatter_nd([[0], [2], [0]], [1.0, 2.0, 3.0], (4,))
+    Tensor([4., 0., 2., 0.], shape=(4,), dtype=float64)
+    """
+    updates, key = _resolve(updates, _columns(as_tensor(indices)))
+    return scatter(updates, key, tuple(map(operator.index, shape)))  # type: ignore[no-any-return]
+
+
+def _columns(indices: Tensor) -> tuple[Tensor, ...]:
+    if not indices.ndim:
+        raise ValueError("the indices need an axis, along which one key lies; they are 0-d")
+    return tuple(indices[..., k] for k in range(indices.shape[-1]))
+
+
+def _check_matched(x: Tensor, indices: Tensor, batch_dims: int) -> None:
+    if x.shape[:batch_dims] != indices.shape[:batch_dims]:
+        raise ValueError(
+            f"the first {batch_dims} axes of shapes {x.shape} and {indices.shape} must be the same"
+        )
+
+
+def _counting(shape: Shape, ndim: int) -> list[Array]:
+    """Return one array of `ndim` dimensions per axis of a shape: its indices, along that axis."""
+    return [np.arange(size).reshape(-1, *[1] * (ndim - k - 1)) for k, size in enumerate(shape)]
+
+
+@public
+def embedding(table: Any, ids: Any) -> Tensor:
+    """Return the row of a table for each id.
+
+    >>> hg.embedding([[1.0, 2.0], [3.0, 4.0]], [1, 0, 1]).shape
+    (3, 2)
+    """
+    return take(table, ids, 0)  # type: ignore[no-any-return]
+
+
+@public
+def boolean_mask(x: Any, mask: Any, axis: int = 0) -> Tensor:
+    """Pick where a mask is true; the mask covers as many axes as it has, from `axis` on.
+
+    >>> hg.boolean_mask([1.0, 2.0, 3.0], [True, False, True])
+    Tensor([1., 3.], shape=(2,), dtype=float64)
+    """
+    x, mask = as_tensor(x), as_tensor(mask)
+    if mask.dtype.kind != "b":
+        raise TypeError(
+            f"a mask must hold booleans, and this one is {mask.dtype} {mask.shape}; "
+            "compare it with something, as in mask != 0"
+        )
+    return getitem(x, (slice(None),) * normal_axes(axis, x.ndim)[0] + (mask,))

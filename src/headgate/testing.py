@@ -1,0 +1,320 @@
+"""Check gradients, and describe ops so that one table of cases tests them all.
+
+`check_gradient` compares what the tape says with central finite differences, along one random
+direction per argument and against one random cotangent per result. Both sides are then one number,
+
+    <g, (f(x + h v) - f(x - h v)) / 2h>   =   <gradient of <g, f> at x, v>,
+
+whatever the shapes are; any mistake in any element changes the right one. The inner product is the
+real one, Re sum(conj(a) b), which is also what makes a gradient for complex values well defined.
+The second order is the same check of the function "gradient of <g, f> at x", and forward mode must
+agree with the right side as well.
+
+`OpCase` is one row in the tables of Headgate's own tests; the functions after it say what the
+arguments of an op are like (`real`, `positive`, ...) without saying which numbers they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from headgate.op import as_tensor
+from headgate.tensor import Tensor, constant
+
+__all__ = [
+    "OpCase",
+    "booleans",
+    "check_gradient",
+    "complexes",
+    "distinct",
+    "integers",
+    "positive",
+    "real",
+    "spd",
+    "unit",
+]
+
+
+def check_gradient(
+    f: Callable[..., Any],
+    *arrays: Any,
+    order: int = 2,
+    wrt: Sequence[int] | None = None,
+    forward: bool = True,
+    step: float = 1e-5,
+    tolerance: float = 1e-6,
+    seed: int = 0,
+) -> None:
+    """Check the gradients of a function of tensors against finite differences.
+
+    `f` takes one tensor per array and returns a tensor or a (nested) list or tuple of tensors.
+    Floating arrays are made float64 or complex128; arrays of other dtypes are passed on as they
+    are. `wrt` has the positions of the arguments to differentiate by (default: every floating one).
+    `order` is the highest order of derivative to check. With `forward`, `headgate.jvp` is checked
+    as well. Points at which `f` has a kink cannot be checked so.
+
+    Raises `AssertionError` with both numbers when they differ by more than `tolerance`, relative to
+    the larger one (absolute below 1).
+
+    >>> import headgate as hg
+    >>> from headgate.testing import check_gradient
+    >>> check_gradient(lambda x, y: hg.sin(x) * y, [0.5, 2.0], [[1.0], [3.0]])
+    >>> check_gradient(lambda x: x * hg.stop_gradient(x), 3.0)
+    Traceback (most recent call last):
+      ...
+    AssertionError: order 1: finite differences say ..., reverse mode says ...
+    """
+    values = [_widest(array) for array in arrays]
+    floating = [k for k, value in enumerate(values) if _is_floating(value)]
+    wrt = floating if wrt is None else [k % len(values) for k in wrt]
+    fixed = [k for k in wrt if k not in floating]
+    if fixed or not wrt:
+        raise ValueError(
+            f"nothing to differentiate by: positions {fixed or 'of floating arrays'} among "
+            f"arguments of dtypes {[str(getattr(value, 'dtype', type(value))) for value in values]}"
+        )
+
+    def restricted(*chosen: Any) -> list[Tensor]:
+        arguments: list[Any] = list(values)
+        for k, value in zip(wrt, chosen):
+            arguments[k] = value
+        return _floating_results(f(*arguments))
+
+    rng = np.random.default_rng(seed)
+    points = [values[k] for k in wrt]
+    for current in range(1, order + 1):
+        restricted = _check_one(restricted, points, rng, current, step, tolerance, forward)
+
+
+def _check_one(
+    f: Callable[..., list[Tensor]],
+    points: list[Any],
+    rng: np.random.Generator,
+    order: int,
+    step: float,
+    tolerance: float,
+    forward: bool,
+) -> Callable[..., list[Tensor]]:
+    """Check the first derivative of `f`; return the function that computes it for one cotangent."""
+    directions = [_random_like(point, rng) for point in points]
+    results = _numbers(f(*map(constant, points)))
+    if not results:
+        raise ValueError("the function returns nothing of a floating dtype")
+    cotangents = [_random_like(result, rng) for result in results]
+    gradient = _gradient_of(f, cotangents)
+
+    up, down = (
+        _numbers(f(*(constant(x + sign * step * v) for x, v in zip(points, directions))))
+        for sign in (1, -1)
+    )
+    slopes = [(after - before) / (2 * step) for after, before in zip(up, down)]
+    expected = _inner(cotangents, slopes)
+    reverse = _inner(_numbers(gradient(*map(constant, points))), directions)
+    _agree(order, "finite differences say", expected, "reverse mode says", reverse, tolerance)
+    if forward:
+        from headgate.transforms import jvp
+
+        _, tangents = jvp(f, points, directions)
+        found = _inner(cotangents, _numbers(tangents))
+        _agree(order, "reverse mode says", reverse, "forward mode says", found, tolerance)
+    return gradient
+
+
+def _gradient_of(
+    f: Callable[..., list[Tensor]], cotangents: list[Any]
+) -> Callable[..., list[Tensor]]:
+    """Return the function "gradient of <cotangents, f>", with zeros for `None`."""
+    from headgate.tape import GradientTape
+
+    def gradient(*points: Any) -> list[Tensor]:
+        tensors = [as_tensor(point) for point in points]
+        with GradientTape() as tape:
+            for tensor in tensors:
+                tape.watch(tensor)
+            results = f(*tensors)
+        found = tape.gradient(results, tensors, output_gradients=cotangents)
+        return [
+            constant(np.zeros_like(tensor.value)) if part is None else part
+            for part, tensor in zip(found, tensors)
+        ]
+
+    return gradient
+
+
+def _agree(
+    order: int, first: str, expected: float, second: str, found: float, tolerance: float
+) -> None:
+    """Raise unless two numbers agree; a NaN agrees with nothing."""
+    scale = max(1.0, abs(expected), abs(found))
+    if not abs(expected - found) <= tolerance * scale:
+        raise AssertionError(
+            f"order {order}: {first} {expected:.12g}, {second} {found:.12g} "
+            f"(difference {abs(expected - found):.3g}, allowed {tolerance * scale:.3g})"
+        )
+
+
+def _widest(array: Any) -> Any:
+    """Return a floating array in its widest dtype, anything else as it is."""
+    if array is None or isinstance(array, str):
+        return array
+    value = np.asarray(array.value if isinstance(array, Tensor) else array)
+    if value.dtype.kind == "c":
+        return value.astype(np.complex128)
+    return value.astype(np.float64) if value.dtype.kind == "f" else array
+
+
+def _is_floating(value: Any) -> bool:
+    return isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "fc"
+
+
+def _floating_results(result: Any) -> list[Tensor]:
+    """Return the tensors of a result that can carry gradient, in order."""
+    if isinstance(result, list | tuple):
+        return [tensor for part in result for tensor in _floating_results(part)]
+    tensor = as_tensor(result)
+    return [tensor] if _is_floating(np.asarray(tensor.value)) else []
+
+
+def _numbers(tensors: Any) -> list[Any]:
+    return [np.asarray(tensor.value) for tensor in tensors]
+
+
+def _random_like(value: Any, rng: np.random.Generator) -> Any:
+    made = rng.standard_normal(value.shape)
+    if value.dtype.kind == "c":
+        made = made + 1j * rng.standard_normal(value.shape)
+    return np.asarray(made, dtype=value.dtype)
+
+
+def _inner(left: Sequence[Any], right: Sequence[Any]) -> float:
+    return float(sum(np.sum(np.conj(a) * b).real for a, b in zip(left, right)))
+
+
+# -- the table ------------------------------------------------------------------------------------
+
+Maker = Callable[[np.random.Generator, str], Any]
+"""Makes an argument from a generator of random numbers and a letter of `OpCase.dtypes`."""
+
+DTYPES = {"f": np.float64, "F": np.float32, "c": np.complex128}
+
+
+@dataclass(frozen=True, slots=True)
+class OpCase:
+    """One call of an op, from which all its tests follow.
+
+    * `op`: the row's name.
+    * `arrays`: one entry per array argument: a maker (below), an array, a number, `None`, or, for
+      an op that takes a list of arrays, a list of these.
+    * `statics`: the static arguments.
+    * `reference`: a function of NumPy arrays (and the statics) with the right result, of the right
+      dtype; NumPy's own of the op's name if left out.
+    * `dtypes`: "f" float64, "F" float32, "c" complex128.
+    * `order`: the highest order of derivative to check; 0 means that the result is a constant.
+    * `bad`: calls that must raise: (arrays, statics, error, pattern in its message).
+    * `wrt`: positions of the arrays to differentiate by, lists counted flat; every floating one if
+      left out.
+    """
+
+    op: str
+    arrays: Sequence[Any]
+    statics: Mapping[str, Any] = field(default_factory=dict)
+    reference: Callable[..., Any] | None = None
+    dtypes: str = "f"
+    order: int = 2
+    bad: Sequence[tuple[Sequence[Any], Mapping[str, Any], type[Exception], str]] = ()
+    wrt: Sequence[int] | None = None
+
+    def make(self, letter: str = "f", arrays: Sequence[Any] | None = None) -> list[Any]:
+        """Return the arguments in a dtype, the same numbers each time."""
+        rng = np.random.default_rng(2)
+        return [_made(entry, rng, letter) for entry in (self.arrays if arrays is None else arrays)]
+
+
+def _made(entry: Any, rng: np.random.Generator, letter: str) -> Any:
+    if isinstance(entry, list):
+        return [_made(item, rng, letter) for item in entry]
+    return entry(rng, letter) if callable(entry) else entry
+
+
+def real(*shape: int, low: float = -2.0, high: float = 2.0) -> Maker:
+    """Make floating numbers between two bounds; in a complex case both parts are.
+
+    >>> import numpy as np
+    >>> real(2, 3)(np.random.default_rng(0), "F").shape
+    (2, 3)
+    """
+
+    def make(rng: np.random.Generator, letter: str) -> Any:
+        made = rng.uniform(low, high, shape)
+        if letter == "c":
+            made = made + 1j * rng.uniform(low, high, shape)
+        return np.asarray(made, dtype=DTYPES[letter])
+
+    return make
+
+
+def positive(*shape: int) -> Maker:
+    """Make numbers from 0.5 to 2: safe for logarithms, roots and as divisors."""
+    return real(*shape, low=0.5, high=2.0)
+
+
+def unit(*shape: int) -> Maker:
+    """Make numbers from -0.6 to 0.6: inside the unit circle also when complex."""
+    return real(*shape, low=-0.6, high=0.6)
+
+
+def distinct(*shape: int) -> Maker:
+    """Make numbers of which no two are near each other, nor near zero: safe for max and sort."""
+
+    def make(rng: np.random.Generator, letter: str) -> Any:
+        size = int(np.prod(shape))
+        made = (rng.permutation(size) - size // 2 + 0.5 + rng.uniform(-0.2, 0.2, size)) / 2
+        return np.asarray(made.reshape(shape), dtype=DTYPES[letter])
+
+    return make
+
+
+def complexes(*shape: int, low: float = -2.0, high: float = 2.0) -> Maker:
+    """Make complex numbers whatever the letter (complex64 for "F")."""
+
+    def make(rng: np.random.Generator, letter: str) -> Any:
+        made = real(*shape, low=low, high=high)(rng, "c")
+        return np.asarray(made, dtype=np.complex64 if letter == "F" else np.complex128)
+
+    return make
+
+
+def integers(*shape: int, low: int = 0, high: int = 10) -> Maker:
+    """Make int64 numbers from `low` up to, not including, `high`."""
+    return lambda rng, letter: np.asarray(rng.integers(low, high, shape))
+
+
+def booleans(*shape: int) -> Maker:
+    """Make both True and False, if there are two elements or more."""
+
+    def make(rng: np.random.Generator, letter: str) -> Any:
+        made = np.asarray(rng.uniform(size=shape) < 0.5)
+        if made.size > 1:
+            made.flat[0], made.flat[-1] = True, False
+        return made
+
+    return make
+
+
+def spd(*shape: int) -> Maker:
+    """Make positive definite matrices (Hermitian if complex), far from singular, eigenvalues apart.
+
+    `spd(3)` is one 3 by 3 matrix, `spd(5, 3)` five of them.
+    """
+
+    def make(rng: np.random.Generator, letter: str) -> Any:
+        *batch, size = shape
+        matrix = real(*batch, size, size, low=-1.0, high=1.0)(rng, letter)
+        product = matrix @ np.conj(np.swapaxes(matrix, -1, -2))
+        return np.asarray(product + np.diag(1.0 + np.arange(size)), dtype=DTYPES[letter])
+
+    return make

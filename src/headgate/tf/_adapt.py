@@ -1,0 +1,167 @@
+"""How TensorFlow's calling conventions differ from ours: default dtypes, `name=`, argument names.
+
+TensorFlow makes float32 of Python floats and int32 of Python integers, keeps the dtype of NumPy arrays,
+and lets a number take the dtype of the tensor it meets. The factories below turn one of our functions
+into one with TensorFlow's arguments; the modules beside this one are tables built with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from headgate.namespace import TENSORS
+from headgate.tensor import Tensor, constant, raw
+from headgate.variable import Variable as _Variable
+
+
+def default_dtype(array: Any) -> Any:
+    """Return an array of Python numbers in TensorFlow's default dtype."""
+    if array.dtype == np.float64:
+        return array.astype(np.float32)
+    if array.dtype == np.int64 and np.all(np.abs(array) <= np.iinfo(np.int32).max):
+        return array.astype(np.int32)
+    return array
+
+
+def convert_to_tensor(
+    value: Any, dtype: Any = None, dtype_hint: Any = None, name: str | None = None
+) -> Tensor:
+    """Convert a number, list, array, tensor or variable to a tensor as TensorFlow does.
+
+    Python floats become float32 and integers int32; a list with tensors in it is stacked.
+
+    >>> import headgate.tf as tf
+    >>> tf.convert_to_tensor([1.0, 2.0]).dtype
+    dtype('float32')
+    """
+    if type(value) is Tensor or type(value) is _Variable:
+        found = value if type(value) is Tensor else value.read_value()
+        if dtype is not None and found.dtype != np.dtype(dtype):
+            raise ValueError(
+                f"Tensor conversion requested dtype {np.dtype(dtype)} for Tensor with dtype "
+                f"{found.dtype}; use tf.cast"
+            )
+        return found
+    if value is None or isinstance(value, dict | str | bytes):
+        raise ValueError(
+            f"Attempt to convert a value ({value!r}) with an unsupported type ({type(value)}) to a Tensor."
+        )
+    if isinstance(value, list | tuple) and _has_tensors(value):
+        parts = [convert_to_tensor(item, dtype) for item in value]
+        if any(part.shape != parts[0].shape for part in parts):
+            raise ValueError(
+                "Shapes of all inputs must match: values have the shapes "
+                f"{[part.shape for part in parts]}"
+            )
+        return TENSORS.stack(parts)  # type: ignore[no-any-return]
+    array = raw(value, dtype)
+    if isinstance(value, np.ndarray):
+        array = np.array(array)
+    elif dtype is None and isinstance(value, int | float | list | tuple | range) and not (
+        isinstance(value, np.generic) or (isinstance(value, list | tuple) and _has_arrays(value))
+    ):
+        array = default_dtype(array)
+    return constant(array)
+
+
+def _has_tensors(value: Any) -> bool:
+    return any(
+        type(item) is Tensor
+        or type(item) is _Variable
+        or (isinstance(item, list | tuple) and _has_tensors(item))
+        for item in value
+    )
+
+
+def _has_arrays(value: Any) -> bool:
+    return any(
+        isinstance(item, np.ndarray | np.generic)
+        or (isinstance(item, list | tuple) and _has_arrays(item))
+        for item in value
+    )
+
+
+def _is_tensor(x: Any) -> bool:
+    return type(x) is Tensor or type(x) is _Variable
+
+
+def _named(call: Any, function: Callable[..., Any], what: str) -> Any:
+    call.__name__ = getattr(function, "__name__", what)
+    call.__doc__ = getattr(function, "__doc__", None)
+    return call
+
+
+def unary(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adapt a function of one tensor."""
+
+    def call(x: Any, name: str | None = None) -> Any:
+        return function(x if type(x) is Tensor or type(x) is _Variable else convert_to_tensor(x))
+
+    return _named(call, function, "unary")  # type: ignore[no-any-return]
+
+
+def binary(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adapt a function of two tensors; what is no tensor takes the other one's dtype."""
+
+    def call(x: Any, y: Any, name: str | None = None) -> Any:
+        if not (type(x) is Tensor and type(y) is Tensor):
+            x, y = matched(x, y)
+        return function(x, y)
+
+    return _named(call, function, "binary")  # type: ignore[no-any-return]
+
+
+def matched(x: Any, y: Any) -> tuple[Any, Any]:
+    """Convert two operands to tensors; numbers and arrays take the dtype of a tensor."""
+    if _is_tensor(x):
+        return x, y if _is_tensor(y) else _like(y, x)
+    if _is_tensor(y):
+        return _like(x, y), y
+    x = convert_to_tensor(x)
+    return x, _like(y, x)
+
+
+def _like(value: Any, other: Any) -> Any:
+    if isinstance(value, bool | int | float) and not isinstance(value, np.generic):
+        return value
+    if isinstance(value, list | tuple) and _has_tensors(value):
+        return convert_to_tensor(value)
+    array = raw(value)
+    if array.dtype.kind == other.dtype.kind or (array.dtype.kind in "iu" and other.dtype.kind in "fc"):
+        array = array.astype(other.dtype)
+    return constant(array)
+
+
+def reduction(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adapt a reduction: TensorFlow calls its argument `input_tensor`."""
+
+    def call(
+        input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
+    ) -> Any:
+        if type(input_tensor) is not Tensor:
+            input_tensor = convert_to_tensor(input_tensor)
+        if axis is not None and not isinstance(axis, int):
+            axis = static(axis)
+        return function(input_tensor, axis=axis, keepdims=keepdims)
+
+    return _named(call, function, "reduction")  # type: ignore[no-any-return]
+
+
+def static(value: Any) -> Any:
+    """Return an axis, size or shape as Python integers, also if it was given as tensors."""
+    if value is None or isinstance(value, int):
+        return value
+    if isinstance(value, list | tuple):
+        return tuple(int(item) if item is not None else None for item in value)
+    array = np.asarray(value)
+    return int(array) if array.ndim == 0 else tuple(int(item) for item in array)
+
+
+def tensor(value: Any) -> Any:
+    """Convert what is no tensor yet."""
+    return value if type(value) is Tensor else convert_to_tensor(value)
+
+

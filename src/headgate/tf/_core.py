@@ -1,0 +1,502 @@
+"""TensorFlow's top-level functions whose arguments differ from ours: creation, shapes, indexing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+import headgate.custom as _custom
+from headgate import variable as _variable
+from headgate.gates import stop_gradient as _stop_gradient
+from headgate.namespace import TENSORS as ops
+from headgate.ops import index as _index
+from headgate.tensor import Tensor, constant as _constant, raw
+from headgate.tf._adapt import convert_to_tensor, matched, static, tensor
+
+float16, float32, float64 = np.dtype("float16"), np.dtype("float32"), np.dtype("float64")
+int8, int16, int32, int64 = (np.dtype(f"int{bits}") for bits in (8, 16, 32, 64))
+uint8, uint16, uint32, uint64 = (np.dtype(f"uint{bits}") for bits in (8, 16, 32, 64))
+complex64, complex128 = np.dtype("complex64"), np.dtype("complex128")
+bool = np.dtype("bool")
+newaxis = None
+_bool = type(True)
+
+
+class UnconnectedGradients(Enum):
+    """What `gradient` gives for a source that the target does not depend on: None or zeros."""
+
+    NONE = "none"
+    ZERO = "zero"
+
+
+class _MakesVariables(type):
+    """Calling the class makes a `headgate.Variable`, and those are its instances."""
+
+    def __call__(
+        cls,
+        initial_value: Any = None,
+        trainable: _bool | None = None,
+        validate_shape: _bool = True,
+        caching_device: Any = None,
+        name: str | None = None,
+        variable_def: Any = None,
+        dtype: Any = None,
+        import_scope: Any = None,
+        constraint: Any = None,
+        synchronization: Any = None,
+        aggregation: Any = None,
+        shape: Any = None,
+    ) -> _variable.Variable:
+        value = initial_value() if callable(initial_value) else initial_value
+        if value is None:
+            raise ValueError("Variable needs an initial_value")
+        if not is_tensor(value) or (dtype is not None and value.dtype != np.dtype(dtype)):
+            value = convert_to_tensor(value, dtype)
+        return _variable.Variable(value, trainable is None or trainable, name, None, shape)
+
+    def __instancecheck__(cls, instance: object) -> _bool:
+        return isinstance(instance, _variable.Variable)
+
+
+class Variable(metaclass=_MakesVariables):
+    """`headgate.Variable` with TensorFlow's default dtypes (float32, int32) and arguments.
+
+    >>> import headgate.tf as tf
+    >>> x = tf.Variable(2.0, name="x")
+    >>> x.dtype, isinstance(x, tf.Variable)
+    (dtype('float32'), True)
+    """
+
+
+def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Tensor:
+    """Make a tensor from numbers or an array; one element fills a given shape.
+
+    >>> import headgate.tf as tf
+    >>> tf.constant([1, 2]).dtype
+    dtype('int32')
+    """
+    if type(value) is Tensor or type(value) is _variable.Variable:
+        made = convert_to_tensor(value, dtype)
+    else:
+        made = convert_to_tensor(raw(value, dtype) if dtype is not None else value)
+    if shape is not None:
+        wanted = static(shape)
+        made = ops.broadcast_to(made, wanted) if made.size == 1 else ops.reshape(made, wanted)
+    return made
+
+
+def stop_gradient(input: Any, name: str | None = None) -> Tensor:
+    """Return the same value, through which no gradient flows; a list of tensors is stacked.
+
+    >>> import headgate.tf as tf
+    >>> x = tf.Variable(2.0)
+    >>> with tf.GradientTape() as tape:
+    ...     y = x * tf.stop_gradient(x)
+    >>> tape.gradient(y, x).numpy()
+    np.float32(2.0)
+    """
+    if type(input) is not Tensor and type(input) is not _variable.Variable:
+        input = convert_to_tensor(input)
+    return _stop_gradient(input, name)  # type: ignore[no-any-return]
+
+
+def identity(input: Any, name: str | None = None) -> Tensor:
+    """Return the same value as a new tensor."""
+    return ops.identity(tensor(input))  # type: ignore[no-any-return]
+
+
+def custom_gradient(f: Any = None) -> Any:
+    """Decorate a function that gives its own gradient; see `headgate.custom_gradient`."""
+    return _custom.custom_gradient(f)
+
+
+def function(
+    func: Callable[..., Any] | None = None, input_signature: Any = None, **options: Any
+) -> Any:
+    """Return the function itself: a program runs eagerly, with the same results."""
+    if func is None:
+        return lambda found: function(found, input_signature, **options)
+    return func
+
+
+def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
+    """Convert to another dtype; gradient passes between floating dtypes only."""
+    return ops.astype(tensor(x), np.dtype(dtype))  # type: ignore[no-any-return]
+
+
+def shape(input: Any, out_type: Any = int32, name: str | None = None) -> Tensor:
+    """Return the shape as a tensor of integers."""
+    return _constant(np.asarray(tensor(input).shape, dtype=out_type))
+
+
+def size(input: Any, out_type: Any = int32, name: str | None = None) -> Tensor:
+    """Return the number of elements."""
+    return _constant(np.asarray(tensor(input).size, dtype=out_type))
+
+
+def rank(input: Any, name: str | None = None) -> Tensor:
+    """Return the number of axes."""
+    return _constant(np.asarray(tensor(input).ndim, dtype=int32))
+
+
+def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
+    """Give the elements another shape; one size may be -1."""
+    return ops.reshape(convert_to_tensor(tensor), _shape(shape))  # type: ignore[no-any-return]
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    found = static(shape)
+    return (found,) if isinstance(found, int) else found
+
+
+def expand_dims(input: Any, axis: Any, name: str | None = None) -> Tensor:
+    """Insert an axis of size 1."""
+    return ops.expand_dims(tensor(input), axis=static(axis))  # type: ignore[no-any-return]
+
+
+def squeeze(input: Any, axis: Any = None, name: str | None = None) -> Tensor:
+    """Remove axes of size 1, all of them if none are named."""
+    x = tensor(input)
+    if axis is None or axis == []:
+        axis = tuple(k for k, size in enumerate(x.shape) if size == 1)
+    return ops.squeeze(x, axis=static(axis))  # type: ignore[no-any-return]
+
+
+def concat(values: Any, axis: Any, name: str | None = None) -> Tensor:
+    """Join tensors along an axis."""
+    return ops.concat([tensor(value) for value in values], axis=static(axis))  # type: ignore[no-any-return]
+
+
+def stack(values: Any, axis: int = 0, name: str | None = None) -> Tensor:
+    """Join tensors along a new axis."""
+    return ops.stack([tensor(value) for value in values], axis=axis)  # type: ignore[no-any-return]
+
+
+def unstack(value: Any, num: int | None = None, axis: int = 0, name: str | None = None) -> list[Tensor]:
+    """Take a tensor apart along an axis."""
+    return list(ops.unstack(tensor(value), axis=axis))
+
+
+def split(value: Any, num_or_size_splits: Any, axis: Any = 0, num: Any = None, name: str | None = None) -> list[Tensor]:
+    """Split along an axis into so many equal parts, or into parts of given sizes."""
+    x, parts, axis = tensor(value), static(num_or_size_splits), static(axis)
+    size = x.shape[axis]
+    if isinstance(parts, int):
+        if size % parts:
+            raise ValueError(f"split: axis {axis} of size {size} does not divide into {parts} equal parts")
+        sizes = [size // parts] * parts
+    else:
+        known = sum(part for part in parts if part >= 0)
+        sizes = [part if part >= 0 else size - known for part in parts]
+    return list(ops.split(x, np.cumsum(sizes)[:-1].tolist(), axis=axis))
+
+
+def transpose(a: Any, perm: Any = None, conjugate: _bool = False, name: str | None = None) -> Tensor:
+    """Permute the axes, or reverse them if no order is given."""
+    x = tensor(a)
+    order = tuple(reversed(range(x.ndim))) if perm is None else static(perm)
+    moved = ops.permute_dims(x, order)
+    return ops.conj(moved) if conjugate else moved  # type: ignore[no-any-return]
+
+
+def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
+    """Repeat a tensor along each axis."""
+    return ops.tile(tensor(input), static(multiples))  # type: ignore[no-any-return]
+
+
+def repeat(input: Any, repeats: Any, axis: Any = None, name: str | None = None) -> Tensor:
+    """Repeat elements along an axis."""
+    return ops.repeat(tensor(input), static(repeats), axis=axis)  # type: ignore[no-any-return]
+
+
+def roll(input: Any, shift: Any, axis: Any, name: str | None = None) -> Tensor:
+    """Shift elements along axes, around the end."""
+    return ops.roll(tensor(input), static(shift), axis=static(axis))  # type: ignore[no-any-return]
+
+
+def reverse(tensor: Any, axis: Any, name: str | None = None) -> Tensor:
+    """Reverse the order of elements along axes."""
+    return ops.flip(convert_to_tensor(tensor), axis=static(axis))  # type: ignore[no-any-return]
+
+
+def pad(tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values: Any = 0, name: str | None = None) -> Tensor:
+    """Pad each axis at its start and end."""
+    widths = tuple(tuple(int(n) for n in pair) for pair in np.asarray(paddings))
+    x = convert_to_tensor(tensor)
+    return ops.pad(x, widths, mode=mode.lower(), value=constant_values)  # type: ignore[no-any-return]
+
+
+def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
+    """Broadcast to a shape."""
+    return ops.broadcast_to(tensor(input), _shape(shape))  # type: ignore[no-any-return]
+
+
+def gather(params: Any, indices: Any, validate_indices: Any = None, axis: Any = None, batch_dims: int = 0, name: str | None = None) -> Tensor:
+    """Take slices of an axis (the first one, unless told otherwise) by index."""
+    return _index.gather(tensor(params), tensor(indices), static(axis), batch_dims)
+
+
+def gather_nd(params: Any, indices: Any, batch_dims: int = 0, name: str | None = None) -> Tensor:
+    """Take elements or slices by index vectors (the last axis of indices)."""
+    return _index.gather_nd(tensor(params), tensor(indices), batch_dims)
+
+
+def boolean_mask(tensor: Any, mask: Any, axis: int | None = None, name: str | None = None) -> Tensor:
+    """Take the elements where a mask is true."""
+    chosen = np.asarray(mask)
+    key = (slice(None),) * (axis or 0) + (chosen,)
+    return ops.getitem(convert_to_tensor(tensor), key)  # type: ignore[no-any-return]
+
+
+def tensor_scatter_nd_update(tensor: Any, indices: Any, updates: Any, name: str | None = None) -> Tensor:
+    """Return a copy with slices replaced at index vectors."""
+    key = tuple(np.moveaxis(np.asarray(indices), -1, 0))
+    return ops.scatter_update(convert_to_tensor(tensor), convert_to_tensor(updates), key=key)  # type: ignore[no-any-return]
+
+
+def tensor_scatter_nd_add(tensor: Any, indices: Any, updates: Any, name: str | None = None) -> Tensor:
+    """Return a copy with values added at index vectors."""
+    key = tuple(np.moveaxis(np.asarray(indices), -1, 0))
+    return ops.scatter_add(convert_to_tensor(tensor), convert_to_tensor(updates), key=key)  # type: ignore[no-any-return]
+
+
+def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
+    """Choose elementwise; with a condition alone, return the positions where it is true."""
+    condition = tensor(condition)
+    if x is None and y is None:
+        return _constant(np.argwhere(np.asarray(condition)).astype(np.int64))
+    x, y = matched(x, y)
+    return ops.where(condition, x, y)  # type: ignore[no-any-return]
+
+
+def one_hot(indices: Any, depth: Any, on_value: Any = None, off_value: Any = None, axis: int | None = None, dtype: Any = None, name: str | None = None) -> Tensor:
+    """Return vectors with a one (or `on_value`) at each index and zeros (`off_value`) elsewhere."""
+    found = ops.one_hot(tensor(indices), static(depth), dtype=dtype or float32)
+    if axis is not None and axis != -1:
+        found = ops.moveaxis(found, -1, axis)
+    if on_value is not None or off_value is not None:
+        on, off = 1 if on_value is None else on_value, 0 if off_value is None else off_value
+        found = found * on + (1 - found) * off
+    return found  # type: ignore[no-any-return]
+
+
+def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str | None = None) -> Tensor:
+    """Return numbers from start (0 if only one number is given) to limit."""
+    if limit is None:
+        start, limit = 0, start
+    bounds = [np.asarray(raw(b.value if type(b) is Tensor else b)) for b in (start, limit, delta)]
+    kind = dtype or (float32 if any(b.dtype.kind == "f" for b in bounds) else int32)
+    return _constant(np.arange(*(b.item() for b in bounds), dtype=kind))
+
+
+def linspace(start: Any, stop: Any, num: Any, name: str | None = None, axis: int = 0) -> Tensor:
+    """Return evenly spaced numbers."""
+    low, high = tensor(start), tensor(stop)
+    return _constant(np.linspace(low.numpy(), high.numpy(), static(num), axis=axis).astype(low.dtype))
+
+
+def zeros(shape: Any, dtype: Any = float32, name: str | None = None) -> Tensor:
+    """Return zeros."""
+    return _constant(np.zeros(_shape(shape), dtype))
+
+
+def ones(shape: Any, dtype: Any = float32, name: str | None = None) -> Tensor:
+    """Return ones."""
+    return _constant(np.ones(_shape(shape), dtype))
+
+
+def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
+    """Return a tensor of one value everywhere."""
+    return ops.broadcast_to(tensor(value), _shape(dims))  # type: ignore[no-any-return]
+
+
+def eye(num_rows: Any, num_columns: Any = None, batch_shape: Any = None, dtype: Any = float32, name: str | None = None) -> Tensor:
+    """Return the identity matrix, or a batch of them."""
+    matrix = np.eye(static(num_rows), static(num_columns), dtype=dtype)
+    batch = () if batch_shape is None else _shape(batch_shape)
+    return _constant(np.array(np.broadcast_to(matrix, (*batch, *matrix.shape))))
+
+
+def zeros_like(input: Any, dtype: Any = None, name: str | None = None) -> Tensor:
+    """Return zeros of the same shape."""
+    return ops.zeros_like(tensor(input), dtype=dtype)  # type: ignore[no-any-return]
+
+
+def ones_like(input: Any, dtype: Any = None, name: str | None = None) -> Tensor:
+    """Return ones of the same shape."""
+    return ops.ones_like(tensor(input), dtype=dtype)  # type: ignore[no-any-return]
+
+
+def meshgrid(*args: Any, indexing: str = "xy", name: str | None = None) -> list[Tensor]:
+    """Return coordinate matrices."""
+    return list(ops.meshgrid(*map(tensor, args), indexing=indexing))
+
+
+def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> Tensor:
+    """Clip each element; gradient passes within the bounds, both included."""
+    return ops.clip(tensor(t), clip_value_min, clip_value_max)  # type: ignore[no-any-return]
+
+
+def norm(tensor: Any, ord: Any = "euclidean", axis: Any = None, keepdims: _bool = False, name: str | None = None) -> Tensor:
+    """Return a vector norm, or the Frobenius norm of a matrix."""
+    kind = 2 if ord == "euclidean" else ord
+    x, axes = convert_to_tensor(tensor), static(axis)
+    if isinstance(axes, tuple) and len(axes) == 2 and ord != "euclidean":
+        return ops.matrix_norm(x, ord=ord, keepdims=keepdims)  # type: ignore[no-any-return]
+    return ops.vector_norm(x, axis=axes, ord=kind, keepdims=keepdims)  # type: ignore[no-any-return]
+
+
+def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> Tensor:
+    """Scale a tensor down to at most a Euclidean norm."""
+    x = tensor(t)
+    squares = ops.sum(x * x, axis=static(axes), keepdims=True)
+    positive = squares > 0
+    length = ops.sqrt(ops.where(positive, squares, ops.ones_like(squares)))
+    length = ops.where(positive, length, squares)
+    found = x * clip_norm / ops.maximum(length, clip_norm)
+    return ops.reshape(found, x.shape)  # type: ignore[no-any-return]
+
+
+def global_norm(t_list: Any, name: str | None = None) -> Tensor:
+    """Return the Euclidean norm of all elements of several tensors; None entries count as absent."""
+    total: Any = 0.0
+    for t in t_list:
+        if t is not None:
+            total = total + ops.sum(ops.square(tensor(t)))
+    return ops.sqrt(tensor(total))  # type: ignore[no-any-return]
+
+
+def clip_by_global_norm(t_list: Any, clip_norm: Any, use_norm: Any = None, name: str | None = None) -> tuple[list[Tensor | None], Tensor]:
+    """Scale tensors so that their common norm is at most `clip_norm`; return them and the norm."""
+    length = global_norm(t_list) if use_norm is None else tensor(use_norm)
+    factor = clip_norm / ops.maximum(length, clip_norm)
+    return [None if t is None else tensor(t) * factor for t in t_list], length
+
+
+def einsum(equation: str, *inputs: Any, **ignored: Any) -> Tensor:
+    """Sum products of tensors by Einstein's convention."""
+    return ops.einsum(equation, *map(tensor, inputs))  # type: ignore[no-any-return]
+
+
+def matmul(a: Any, b: Any, transpose_a: _bool = False, transpose_b: _bool = False, adjoint_a: _bool = False, adjoint_b: _bool = False, name: str | None = None) -> Tensor:
+    """Multiply matrices, either of them transposed first if asked."""
+    if type(a) is not Tensor or type(b) is not Tensor:
+        a, b = matched(a, b)
+    if transpose_a or adjoint_a:
+        a = ops.matrix_transpose(ops.conj(a) if adjoint_a else a)
+    if transpose_b or adjoint_b:
+        b = ops.matrix_transpose(ops.conj(b) if adjoint_b else b)
+    return ops.matmul(a, b)  # type: ignore[no-any-return]
+
+
+def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
+    """Contract axes of two tensors."""
+    a, b = matched(a, b)
+    return ops.tensordot(a, b, axes=axes)  # type: ignore[no-any-return]
+
+
+def argmax(input: Any, axis: Any = None, output_type: Any = int64, name: str | None = None) -> Tensor:
+    """Return the index of the greatest element along an axis (the first one by default)."""
+    return ops.astype(ops.argmax(tensor(input), axis=0 if axis is None else static(axis)), output_type)  # type: ignore[no-any-return]
+
+
+def argmin(input: Any, axis: Any = None, output_type: Any = int64, name: str | None = None) -> Tensor:
+    """Return the index of the least element along an axis (the first one by default)."""
+    return ops.astype(ops.argmin(tensor(input), axis=0 if axis is None else static(axis)), output_type)  # type: ignore[no-any-return]
+
+
+def argsort(values: Any, axis: int = -1, direction: str = "ASCENDING", stable: _bool = False, name: str | None = None) -> Tensor:
+    """Return the indices that sort a tensor."""
+    order = ops.argsort(tensor(values), axis=axis, descending=direction == "DESCENDING")
+    return ops.astype(order, int32)  # type: ignore[no-any-return]
+
+
+def sort(values: Any, axis: int = -1, direction: str = "ASCENDING", name: str | None = None) -> Tensor:
+    """Sort along an axis."""
+    return ops.sort(tensor(values), axis=axis, descending=direction == "DESCENDING")  # type: ignore[no-any-return]
+
+
+def numpy_function(func: Callable[..., Any], inp: Any, Tout: Any, stateful: _bool = True, name: str | None = None) -> Any:  # noqa: N803
+    """Call a NumPy function on arrays; gradient does not pass it."""
+    result = func(*[tensor(item).numpy() for item in inp])
+    return convert_to_tensor(np.asarray(result, dtype=Tout))
+
+
+py_function = numpy_function
+
+
+def is_tensor(x: Any) -> _bool:
+    """Tell whether a value is a tensor or variable."""
+    return type(x) is Tensor or type(x) is _variable.Variable
+
+
+def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any], name: str | None = None) -> Any:
+    """Call one of two functions."""
+    return true_fn() if _bool(tensor(pred)) else false_fn()
+
+
+def while_loop(cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, **ignored: Any) -> Any:
+    """Repeat a function while a condition holds."""
+    values = tuple(loop_vars)
+    while _bool(tensor(cond(*values))):
+        result = body(*values)
+        values = tuple(result) if isinstance(result, list | tuple) else (result,)
+    return values
+
+
+def group(*inputs: Any, name: str | None = None) -> None:
+    """Do nothing: what was passed has already run."""
+
+
+def no_op(name: str | None = None) -> None:
+    """Do nothing."""
+
+
+def print(*inputs: Any, **ignored: Any) -> None:
+    """Print tensors as plain numbers."""
+    import builtins
+
+    builtins.print(*[x.numpy() if is_tensor(x) else x for x in inputs])
+
+
+class Module:
+    """Collect the variables of a custom model from its attributes, as `tf.Module` does."""
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name or type(self).__name__.lower()
+
+    @property
+    def variables(self) -> tuple[_variable.Variable, ...]:
+        """All variables of this module and those below it, by attribute name."""
+        found: dict[int, _variable.Variable] = {}
+        _collect(self, found, set())
+        return tuple(found.values())
+
+    @property
+    def trainable_variables(self) -> tuple[_variable.Variable, ...]:
+        """Those variables that tapes watch."""
+        return tuple(v for v in self.variables if v.trainable)
+
+
+def _collect(item: Any, found: dict[int, Any], seen: set[int]) -> None:
+    if type(item) is _variable.Variable:
+        found.setdefault(id(item), item)
+        return
+    if id(item) in seen:
+        return
+    seen.add(id(item))
+    if isinstance(item, dict):
+        for value in item.values():
+            _collect(value, found, seen)
+    elif isinstance(item, list | tuple):
+        for value in item:
+            _collect(value, found, seen)
+    elif isinstance(item, Module):
+        for key in sorted(vars(item)):
+            _collect(vars(item)[key], found, seen)
+    elif hasattr(item, "trainable_variables"):
+        for value in item.variables:
+            _collect(value, found, seen)

@@ -1,0 +1,6 @@
+"""`tf.autodiff`."""
+
+from headgate.tape import GradientTape
+from headgate.transforms import ForwardAccumulator
+
+__all__ = ["ForwardAccumulator", "GradientTape"]

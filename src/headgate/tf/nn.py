@@ -1,0 +1,162 @@
+"""`tf.nn`: activations, convolutions and cross entropies under TensorFlow's names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headgate.namespace import TENSORS as _ops
+from headgate.ops import conv as _conv
+from headgate.tf._adapt import static as _static
+from headgate.tf._adapt import tensor as _tensor
+from headgate.tf._adapt import unary as _unary
+from headgate.tf.math import l2_normalize, log_softmax, sigmoid, softmax, softplus, softsign, tanh, top_k
+
+relu = _unary(_ops.relu)
+relu6 = _unary(_ops.relu6)
+selu = _unary(_ops.selu)
+elu = _unary(_ops.elu)
+silu = swish = _unary(_ops.silu)
+
+
+def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Any:
+    """Return x where positive, `alpha * x` elsewhere."""
+    return _ops.leaky_relu(_tensor(features), alpha)
+
+
+def gelu(features: Any, approximate: bool = False, name: str | None = None) -> Any:
+    """Return x times the normal distribution function of x."""
+    return _ops.gelu(_tensor(features), approximate=approximate)
+
+
+def bias_add(value: Any, bias: Any, data_format: str | None = None, name: str | None = None) -> Any:
+    """Add a vector along the channel axis."""
+    if data_format is not None and data_format.startswith("NC"):
+        value = _tensor(value)
+        bias = _ops.reshape(_tensor(bias), (-1,) + (1,) * (value.ndim - 2))
+    return _tensor(value) + bias
+
+
+def dropout(x: Any, rate: float, noise_shape: Any = None, seed: Any = None, name: str | None = None) -> Any:
+    """Set a random part of the elements to zero and scale up the rest."""
+    import numpy as np
+
+    from headgate.random import generator
+
+    x = _tensor(x)
+    shape = x.shape if noise_shape is None else _static(noise_shape)
+    kept = (generator().random(shape) >= rate).astype(np.dtype(x.dtype))
+    return x * (kept / np.asarray(1.0 - rate, x.dtype))
+
+
+def embedding_lookup(params: Any, ids: Any, max_norm: Any = None, name: str | None = None) -> Any:
+    """Take rows of a table by number."""
+    return _ops.take(_tensor(params), _tensor(ids), axis=0)
+
+
+def sigmoid_cross_entropy_with_logits(labels: Any = None, logits: Any = None, name: str | None = None) -> Any:
+    """Return the cross entropy of independent classes, from logits, elementwise."""
+    return _ops.sigmoid_cross_entropy(_tensor(logits), _tensor(labels))
+
+
+def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1, name: str | None = None) -> Any:
+    """Return the cross entropy between distributions `labels` and softmax(logits)."""
+    return _ops.softmax_cross_entropy(_tensor(logits), _tensor(labels), axis=axis)
+
+
+def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: str | None = None) -> Any:
+    """Return the cross entropy between class numbers and softmax(logits)."""
+    return _ops.sparse_softmax_cross_entropy(_tensor(logits), _tensor(labels))
+
+
+def moments(x: Any, axes: Any, shift: Any = None, keepdims: bool = False, name: str | None = None) -> Any:
+    """Return mean and variance over axes."""
+    x, axis = _tensor(x), _static(axes)
+    return _ops.mean(x, axis=axis, keepdims=keepdims), _ops.var(x, axis=axis, keepdims=keepdims)
+
+
+def batch_normalization(x: Any, mean: Any, variance: Any, offset: Any, scale: Any, variance_epsilon: float, name: str | None = None) -> Any:
+    """Shift and scale by mean and variance, then by offset and scale if given."""
+    factor = _ops.rsqrt(_tensor(variance) + variance_epsilon)
+    if scale is not None:
+        factor = factor * scale
+    shifted = (_tensor(x) - mean) * factor
+    return shifted if offset is None else shifted + offset
+
+
+def _spatial(value: Any, layout: str) -> Any:
+    """Return the entries of a stride, dilation or window for the axes of space alone."""
+    found = _static(value)
+    if not isinstance(found, int) and len(found) == len(layout):
+        found = tuple(n for n, axis in zip(found, layout, strict=True) if axis not in "NC")
+    return found[0] if not isinstance(found, int) and len(found) == 1 else found
+
+
+def _padding(padding: Any, layout: str) -> Any:
+    if isinstance(padding, str):
+        return padding
+    return [tuple(pair) for pair, axis in zip(padding, layout, strict=True) if axis not in "NC"]
+
+
+def _convolve(function: Any, x: Any, w: Any, stride: Any, padding: Any, dilation: Any, layout: str, **options: Any) -> Any:
+    x, w = _tensor(x), _tensor(w)
+    channels, inner = x.shape[layout.index("C")], w.shape[-2]
+    if function is _conv.conv and inner and channels % inner == 0:
+        options["groups"] = channels // inner
+    return function(
+        x,
+        w,
+        stride=_spatial(stride, layout),
+        padding=_padding(padding, layout),
+        dilation=_spatial(1 if dilation is None else dilation, layout),
+        layout=layout,
+        **options,
+    )
+
+
+def conv1d(input: Any, filters: Any, stride: Any, padding: Any, data_format: str = "NWC", dilations: Any = None, name: str | None = None) -> Any:
+    """Convolve signals (cross-correlation, as everywhere in machine learning)."""
+    return _convolve(_conv.conv, input, filters, stride, padding, dilations, data_format)
+
+
+def conv2d(input: Any, filters: Any, strides: Any, padding: Any, data_format: str = "NHWC", dilations: Any = None, name: str | None = None) -> Any:
+    """Convolve images (cross-correlation, as everywhere in machine learning)."""
+    return _convolve(_conv.conv, input, filters, strides, padding, dilations, data_format)
+
+
+def conv2d_transpose(input: Any, filters: Any, output_shape: Any, strides: Any, padding: Any = "SAME", data_format: str = "NHWC", dilations: Any = None, name: str | None = None) -> Any:
+    """Apply the transpose (the gradient by its input) of a convolution."""
+    shape = [n for n, axis in zip(_static(output_shape), data_format, strict=True) if axis not in "NC"]
+    return _convolve(_conv.conv_transpose, input, filters, strides, padding, dilations, data_format, output_shape=shape)
+
+
+def _pooled(function: Any, input: Any, ksize: Any, strides: Any, padding: Any, layout: str) -> Any:
+    return function(
+        _tensor(input),
+        _spatial(ksize, layout),
+        stride=_spatial(strides, layout),
+        padding=_padding(padding, layout),
+        layout=layout,
+    )
+
+
+def max_pool1d(input: Any, ksize: Any, strides: Any, padding: Any, data_format: str = "NWC", name: str | None = None) -> Any:
+    """Return the maximum of each window of signals."""
+    return _pooled(_conv.max_pool, input, ksize, strides, padding, data_format)
+
+
+def max_pool2d(input: Any, ksize: Any, strides: Any, padding: Any, data_format: str = "NHWC", name: str | None = None) -> Any:
+    """Return the maximum of each window of images."""
+    return _pooled(_conv.max_pool, input, ksize, strides, padding, data_format)
+
+
+def avg_pool1d(input: Any, ksize: Any, strides: Any, padding: Any, data_format: str = "NWC", name: str | None = None) -> Any:
+    """Return the mean of each window of signals."""
+    return _pooled(_conv.avg_pool, input, ksize, strides, padding, data_format)
+
+
+def avg_pool2d(input: Any, ksize: Any, strides: Any, padding: Any, data_format: str = "NHWC", name: str | None = None) -> Any:
+    """Return the mean of each window of images."""
+    return _pooled(_conv.avg_pool, input, ksize, strides, padding, data_format)
+
+
+max_pool, avg_pool = max_pool2d, avg_pool2d

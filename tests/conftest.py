@@ -1,0 +1,26 @@
+"""Settings that every test shares, and the markers that skip what is not installed.
+
+Tests are grouped by what they need. A test marked `peers`, `tensorflow` or `torch` compares with
+that library and is skipped, with the reason, where it is missing. The environment is set here,
+before any test module is imported, because JAX, TensorFlow and matplotlib read it on import.
+"""
+
+import importlib.util
+import os
+
+import pytest
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_ENABLE_X64", "1")  # Headgate's default float is NumPy's
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+NEEDS = {"peers": "jax", "tensorflow": "tensorflow", "torch": "torch"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    missing = {mark: lib for mark, lib in NEEDS.items() if importlib.util.find_spec(lib) is None}
+    for item in items:
+        for mark, library in missing.items():
+            if item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.skip(reason=f"{library} is not installed"))

@@ -1,0 +1,227 @@
+"""Cases of the linear algebra ops; what depends on the choice of a basis is in `test_linalg`."""
+
+import math
+
+import numpy as np
+
+from headgate.testing import OpCase, distinct, integers, real, spd
+
+
+def einsum(operands, subscripts):
+    return np.einsum(subscripts, *operands)
+
+
+def hermitian(function):
+    """Apply a function of Hermitian matrices to the Hermitian part of any."""
+    return lambda x, **statics: function((x + np.conj(x.mT)) / 2, **statics)
+
+
+def cofactors(x):
+    return np.linalg.det(x)[..., None, None] * np.linalg.inv(x).mT
+
+
+def cholesky(x, upper=False):
+    return np.linalg.cholesky(x, upper=upper)
+
+
+def vector_norm(x, axis=None, keepdims=False, ord=2):
+    return np.asarray(np.linalg.vector_norm(x, axis=axis, keepdims=keepdims, ord=ord), x.real.dtype)
+
+
+MISMATCH = [([real(2, 3), real(2, 3)], {}, ValueError, "float64 \\(2, 3\\)")]
+CONTRACTED = [([real(2, 3), real(2, 3)], {"axes": 1}, ValueError, "float64 \\(2, 3\\)")]
+NOT_SQUARE = [([real(2, 3)], {}, ValueError, "square")]
+SINGULAR = [*NOT_SQUARE, ([np.zeros((2, 2))], {}, ValueError, "[Ss]ingular")]
+
+
+PRODUCTS = [
+    OpCase("matmul", [real(3, 4), real(4, 2)], dtypes="fFc", bad=MISMATCH),
+    OpCase("matmul", [real(4), real(4)], dtypes="fFc"),
+    OpCase("matmul", [real(4), real(4, 2)], dtypes="fc"),
+    OpCase("matmul", [real(3, 4), real(4)], dtypes="fc"),
+    OpCase("matmul", [real(4), real(5, 4, 2)], dtypes="fc"),
+    OpCase("matmul", [real(5, 3, 4), real(4)], dtypes="fc"),
+    OpCase("matmul", [real(5, 3, 4), real(4, 2)], dtypes="fFc"),
+    OpCase("matmul", [real(3, 4), real(5, 4, 2)], dtypes="fc"),
+    OpCase("matmul", [real(5, 3, 4), real(5, 4, 2)], dtypes="fc"),
+    OpCase("matmul", [real(2, 1, 3, 4), real(5, 4, 2)], dtypes="fc"),
+    OpCase("matmul", [real(0, 4), real(4, 2)]),
+    OpCase("matmul", [real(3, 0), real(0, 2)]),
+    OpCase("matmul", [real(5, 3, 0), real(0, 2)]),
+    OpCase("matmul", [integers(2, 3), real(3, 4)]),
+    OpCase("vecdot", [real(3, 4), real(3, 4)], dtypes="fFc"),
+    OpCase("vecdot", [real(5, 1, 4), real(3, 4)], dtypes="fc"),
+    OpCase(
+        "vecdot",
+        [real(4, 3), real(4, 3)],
+        {"axis": 0},
+        dtypes="fc",
+        bad=[([real(4, 3), real(4)], {"axis": 0}, ValueError, "count it from the end")],
+    ),
+    OpCase("tensordot", [real(3, 4, 5), real(4, 5, 2)], dtypes="fFc", bad=CONTRACTED),
+    OpCase("tensordot", [real(3), real(2)], {"axes": 0}, dtypes="fc"),
+    OpCase("tensordot", [real(3, 4), real(3, 4)], {"axes": ((0, 1), (0, 1))}, dtypes="fc"),
+    OpCase("tensordot", [real(3, 4, 5, 2), real(5, 6, 3)], {"axes": ((0, 2), (2, 0))}, dtypes="fc"),
+    OpCase("tensordot", [real(4, 2, 3), real(2, 3, 4)], {"axes": ((-1, 0), (1, -1))}, dtypes="fc"),
+    OpCase(
+        "outer",
+        [real(3), real(4)],
+        dtypes="fFc",
+        bad=[([real(3, 2), real(4)], {}, ValueError, "one-dimensional")],
+    ),
+    OpCase("cross", [real(5, 3), real(5, 3)], dtypes="fFc", reference=np.linalg.cross),
+    OpCase("cross", [real(2, 1, 3), real(5, 3)], dtypes="fc", reference=np.linalg.cross),
+    OpCase(
+        "cross",
+        [real(3, 5), real(3, 5)],
+        {"axis": 0},
+        reference=np.linalg.cross,
+        bad=[([real(4), real(4)], {}, ValueError, "float64 \\(4,\\)")],
+    ),
+]
+
+EINSUM = [
+    OpCase("einsum", [[real(*shape) for shape in shapes]], {"subscripts": text}, einsum, letters)
+    for text, shapes, letters in [
+        ("ij,jk->ik", [(2, 3), (3, 4)], "fFc"),
+        ("ij,jk", [(2, 3), (3, 4)], "f"),
+        ("ji", [(2, 3)], "f"),
+        ("bhqd,bhkd->bhqk", [(2, 2, 3, 4), (2, 2, 5, 4)], "fc"),
+        ("kdbq,bq->dk", [(2, 3, 4, 5), (4, 5)], "f"),
+        ("acb,dbe->edca", [(2, 3, 4), (5, 4, 6)], "fc"),
+        ("i,j->ij", [(3,), (4,)], "fc"),
+        ("ij,ij->", [(3, 4), (3, 4)], "fc"),
+        ("ij->", [(3, 4)], "fc"),
+        ("ij->j", [(3, 4)], "f"),
+        ("ij,k->i", [(3, 4), (5,)], "f"),
+        ("ii->", [(3, 3)], "fc"),
+        ("ii->i", [(3, 3)], "f"),
+        ("iji->j", [(3, 4, 3)], "f"),
+        ("iii,i->i", [(3, 3, 3), (3,)], "fc"),
+        ("ii,ij,jk->k", [(3, 3), (3, 4), (4, 2)], "fc"),
+        ("ij,jk,kl->il", [(2, 3), (3, 4), (4, 5)], "f"),
+        (",i->i", [(), (4,)], "f"),
+        ("...ij,...jk->...ik", [(5, 2, 3), (5, 3, 4)], "fc"),
+        ("...ij,...jk", [(1, 2, 3), (5, 3, 4)], "f"),
+        ("...ij,jk->...ik", [(6, 5, 2, 3), (3, 4)], "f"),
+        ("i...,j...->...", [(2, 3), (4, 5, 3)], "f"),
+        ("...->...", [(2, 3)], "f"),
+        ("ij,jk->ik", [(2, 0), (0, 4)], "f"),
+    ]
+]
+EINSUM.append(
+    OpCase(
+        "einsum",
+        [[real(2, 2), real(2, 2)]],
+        {"subscripts": "ij,ji->"},
+        einsum,
+        bad=[
+            (([real(2, 2)],), {"subscripts": "ij,jk"}, ValueError, "is for 2 operand"),
+            (([real(2, 2)],), {"subscripts": "ijk->i"}, ValueError, "does not fit an operand of 2"),
+            (([real(2, 2)],), {"subscripts": "i->i"}, ValueError, "does not fit an operand of 2"),
+            (([real(2, 2)],), {"subscripts": "ij->ik"}, ValueError, "'k' in the result"),
+            (([real(2, 2)],), {"subscripts": "ij->ii"}, ValueError, "must be there once"),
+            (([real(2, 2)],), {"subscripts": "i1->i"}, ValueError, "something else than letters"),
+            (([real(2, 2)],), {"subscripts": "...i->i"}, ValueError, "keep the axes of '...'"),
+            (([real(2), real(3)],), {"subscripts": "i,i->"}, ValueError, "float64 \\(3,\\)"),
+        ],
+    )
+)
+
+SOLVING = [
+    OpCase(
+        "solve",
+        [spd(3), real(3)],
+        dtypes="fFc",
+        bad=[([real(2, 3), real(2)], {}, ValueError, "square")],
+    ),
+    OpCase("solve", [spd(3), real(3, 2)], dtypes="fFc"),
+    OpCase("solve", [spd(4, 3), real(3)], dtypes="fc"),
+    OpCase("solve", [spd(4, 3), real(4, 3, 2)], dtypes="fc"),
+    OpCase("solve", [spd(3), real(4, 3, 2)], dtypes="f"),
+    OpCase("solve", [spd(4, 3), real(3, 2)], dtypes="f"),
+    OpCase("inv", [spd(3)], dtypes="fFc", bad=SINGULAR),
+    OpCase("inv", [spd(2, 1, 3)], dtypes="fc"),
+    OpCase("inv", [real(0, 3, 3)]),
+    OpCase("cofactors", [real(3, 3)], reference=cofactors, dtypes="fFc"),
+    OpCase("cofactors", [spd(2, 3)], reference=cofactors, dtypes="fc"),
+    OpCase("cofactors", [real(1, 1)], reference=cofactors),
+    OpCase("det", [real(3, 3)], dtypes="fFc", bad=NOT_SQUARE),
+    OpCase("det", [real(4, 2, 2)], dtypes="fc"),
+    OpCase("slogdet", [real(3, 3)], dtypes="fFc", bad=NOT_SQUARE),
+    OpCase("slogdet", [spd(4, 3)], dtypes="fc"),
+    OpCase("pinv", [real(4, 3)], dtypes="fFc"),
+    OpCase("pinv", [real(3, 4)], dtypes="fc"),
+    OpCase("pinv", [real(2, 4, 3)], {"rtol": 1e-6}, dtypes="f"),
+]
+
+FACTORISATIONS = [
+    OpCase(
+        "cholesky",
+        [spd(3)],
+        dtypes="fFc",
+        reference=hermitian(np.linalg.cholesky),
+        bad=[*NOT_SQUARE, ([-np.eye(2)], {}, ValueError, "positive definite")],
+    ),
+    OpCase("cholesky", [spd(3)], {"upper": True}, hermitian(np.linalg.cholesky), "fc"),
+    OpCase("cholesky", [spd(2, 4)], reference=hermitian(np.linalg.cholesky)),
+    # Real bases have signs only, which do not change nearby: they can be checked as they are.
+    OpCase(
+        "qr", [real(3, 3)], dtypes="fF", bad=[([real(2, 2)], {"mode": "r"}, ValueError, "mode")]
+    ),
+    OpCase("qr", [real(5, 3)], dtypes="fF"),
+    OpCase("qr", [real(3, 5)]),
+    OpCase("qr", [real(2, 4, 3)], {"mode": "reduced"}),
+    OpCase("qr", [real(3, 4)], {"mode": "complete"}),
+    OpCase("svd", [real(3, 3)], dtypes="fF"),
+    OpCase("svd", [real(5, 3)], {"full_matrices": False}, dtypes="fF"),
+    OpCase("svd", [real(3, 5)], {"full_matrices": False}),
+    OpCase("svd", [real(2, 3, 4)], {"full_matrices": False}),
+    OpCase("svdvals", [real(4, 3)], dtypes="fFc"),
+    OpCase("svdvals", [real(2, 3, 4)], dtypes="fc"),
+    OpCase("eigh", [spd(3)], dtypes="fF", reference=hermitian(np.linalg.eigh), bad=NOT_SQUARE),
+    OpCase("eigh", [spd(2, 4)], reference=hermitian(np.linalg.eigh)),
+    OpCase("eigvalsh", [spd(3)], dtypes="fFc", reference=hermitian(np.linalg.eigvalsh)),
+    OpCase("eigvalsh", [real(2, 4, 4)], dtypes="fc", reference=hermitian(np.linalg.eigvalsh)),
+]
+
+DIAGONALS_AND_NORMS = [
+    *(
+        OpCase(name, [real(*shape)], {"offset": offset}, getattr(np.linalg, name), letters)
+        for name in ("trace", "diagonal")
+        for shape, offset, letters in [
+            ((3, 3), 0, "fFc"),
+            ((3, 5), 1, "f"),
+            ((3, 5), -2, "f"),
+            ((5, 3), -3, "f"),
+            ((2, 5, 3), 2, "fc"),
+            ((0, 3, 3), 0, "f"),
+        ]
+    ),
+    *(
+        OpCase("vector_norm", [distinct(3, 4)], {"ord": ord, **statics}, vector_norm, letters)
+        for ord, statics, letters in [
+            (2, {}, "fF"),
+            (2, {"axis": 0}, "f"),
+            (2, {"axis": (0, 1), "keepdims": True}, "f"),
+            (1, {"axis": -1, "keepdims": True}, "fF"),
+            (1, {}, "f"),
+            (3, {"axis": 0}, "fF"),
+            (1.5, {}, "f"),
+            (-1, {}, "f"),
+            (math.inf, {"axis": 0}, "fF"),
+            (-math.inf, {}, "f"),
+            (0, {}, "f"),
+        ]
+    ),
+    *(
+        OpCase("vector_norm", [real(3, 4)], {"ord": ord, "axis": -1}, vector_norm, "c")
+        for ord in (2, 1, 3, math.inf)
+    ),
+    OpCase("vector_norm", [integers(4, low=1)], reference=lambda x: np.linalg.norm(x)),
+    OpCase("vector_norm", [real(0, 3)], {"axis": 0}, vector_norm),
+    OpCase("matrix_rank", [real(4, 3)], order=0),
+    OpCase("matrix_rank", [np.diag([1.0, 1e-3])], {"rtol": 0.1}, order=0),
+]
+
+CASES = [*PRODUCTS, *EINSUM, *SOLVING, *FACTORISATIONS, *DIAGONALS_AND_NORMS]

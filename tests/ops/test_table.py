@@ -1,0 +1,282 @@
+"""Every op, every way: what follows from the tables `CASES` in the `cases_*.py` beside this file.
+
+A case says how an op is called and what NumPy says of it (`headgate.testing.OpCase`). From that
+follow: the value in every dtype, derivatives of first and second order against finite differences,
+forward mode against reverse, float32 against float64, JAX against NumPy (eager and under
+`jax.jit`), what bad input does, and what the tape says of ops that have no gradient. What a case
+cannot say (kinks, ties, empty arrays) is tested beside the table, in `test_<table>.py`.
+"""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import headgate as hg
+from headgate.namespace import TENSORS
+from headgate.op import as_tensor
+from headgate.testing import DTYPES, OpCase, check_gradient
+
+TABLES = [
+    importlib.import_module(f"ops.{path.stem}")
+    for path in sorted(Path(__file__).parent.glob("cases_*.py"))
+]
+CASES: list[OpCase] = [case for table in TABLES for case in table.CASES]
+# Gates have rows too, but their gradients are meant to differ from their derivatives.
+ROWS = {
+    name: value
+    for name, value in vars(TENSORS).items()
+    if hasattr(value, "op") and value.__module__.startswith("headgate.ops.")
+}
+
+# How close two ways of computing the same thing in a dtype must be.
+CLOSE = {
+    "f": {"rtol": 1e-10, "atol": 1e-11},
+    "c": {"rtol": 1e-10, "atol": 1e-11},
+    "F": {"rtol": 2e-5, "atol": 1e-5},
+}
+CLOSE_GRADIENT = {"f": 1e-9, "c": 1e-9, "F": 5e-4}
+
+# Their result's shape depends on values, so they cannot be traced; a concrete mask or index can.
+VALUE_SHAPED = {"nonzero", "unique_all", "unique_counts", "unique_inverse", "unique_values"}
+
+
+def label(case: OpCase) -> str:
+    statics = ",".join(f"{name}={value}" for name, value in case.statics.items())
+    return f"{case.op}-{statics}"[:60] if statics else case.op
+
+
+def rows(cases, *more):
+    """Return pytest's parameters for cases, each with what else a test needs."""
+    return [pytest.param(case, *more, id=label(case)) for case in cases]
+
+
+def each_dtype(cases, letters="fFc"):
+    return [
+        pytest.param(case, letter, id=f"{label(case)}-{letter}")
+        for case in cases
+        for letter in letters
+        if letter in case.dtypes
+    ]
+
+
+def flat(arguments):
+    """Return the arguments with lists taken apart."""
+    found = []
+    for argument in arguments:
+        found += argument if isinstance(argument, list) else [argument]
+    return found
+
+
+def floating(case, arguments):
+    """Return the flat positions of the arguments that the case differentiates by."""
+    if case.wrt is not None:
+        return list(case.wrt)
+    return [
+        k for k, x in enumerate(flat(arguments)) if getattr(x, "dtype", np.dtype(int)).kind in "fc"
+    ]
+
+
+def differentiable(letter="f"):
+    """Return the cases of a dtype that have a gradient and something to differentiate by."""
+    return [
+        case
+        for case in CASES
+        if case.order and letter in case.dtypes and floating(case, case.make(letter))
+    ]
+
+
+def function(case, arguments):
+    """Return the case's op as a function of its arguments in one row."""
+
+    def call(*values):
+        remaining = list(values)
+        nested = []
+        for argument in arguments:
+            count = len(argument) if isinstance(argument, list) else 1
+            taken, remaining = remaining[:count], remaining[count:]
+            nested.append(taken if isinstance(argument, list) else taken[0])
+        return getattr(TENSORS, case.op)(*nested, **case.statics)
+
+    return call
+
+
+def reference(case):
+    found = case.reference or getattr(np, case.op, None) or getattr(np.linalg, case.op, None)
+    assert found is not None, f"NumPy has no {case.op!r}: give the case a reference"
+    return found
+
+
+def parts(result):
+    """Return the tensors of a result, whether one or several."""
+    return list(result) if isinstance(result, tuple | list) else [result]
+
+
+def gradients(case, arguments, values):
+    """Return the gradients of a fixed weighting of the results by the floating arguments."""
+    wrt = floating(case, arguments)
+    tensors = list(values)
+    for k in wrt:
+        tensors[k] = hg.asarray(values[k])
+    with hg.GradientTape() as tape:
+        for k in wrt:
+            tape.watch(tensors[k])
+        results = [part for part in parts(function(case, arguments)(*tensors)) if is_floating(part)]
+    weights = [weighting(part) for part in results]
+    return tape.gradient(results, [tensors[k] for k in wrt], output_gradients=weights)
+
+
+def is_floating(tensor):
+    return np.dtype(tensor.dtype).kind in "fc"
+
+
+def weighting(tensor):
+    weights = np.cos(np.arange(tensor.size)).reshape(tensor.shape)
+    return weights.astype(tensor.dtype)
+
+
+@pytest.mark.parametrize(("case", "letter"), each_dtype(CASES))
+def test_value_is_numpys(case, letter):
+    arguments = case.make(letter)
+    copies = [np.copy(x) for x in flat(arguments) if isinstance(x, np.ndarray)]
+    found = parts(getattr(TENSORS, case.op)(*arguments, **case.statics))
+    expected = parts(reference(case)(*case.make(letter), **case.statics))
+    assert len(found) == len(expected)
+    for ours, theirs in zip(found, expected):
+        assert isinstance(ours, hg.Tensor)
+        assert ours.node is None
+        assert ours.shape == np.shape(theirs)
+        assert ours.dtype == np.asarray(theirs).dtype
+        np.testing.assert_allclose(ours.value, theirs, **CLOSE[letter])
+    for before, after in zip(copies, (x for x in flat(arguments) if isinstance(x, np.ndarray))):
+        np.testing.assert_array_equal(before, after, err_msg="the op changed its argument")
+
+
+@pytest.mark.parametrize(
+    ("case", "letter"),
+    [*each_dtype(differentiable("f"), "f"), *each_dtype(differentiable("c"), "c")],
+)
+def test_derivatives(case, letter):
+    arguments = case.make(letter)
+    check_gradient(
+        function(case, arguments),
+        *flat(arguments),
+        order=case.order,
+        wrt=floating(case, arguments),
+    )
+
+
+@pytest.mark.parametrize("case", rows(differentiable("F")))
+def test_float32_gradient_is_close_to_float64(case):
+    narrow, wide = case.make("F"), case.make("f")
+    found = gradients(case, narrow, flat(narrow))
+    expected = gradients(case, wide, flat(wide))
+    for k, ours, theirs in zip(floating(case, narrow), found, expected):
+        if theirs is None:
+            assert ours is None
+            continue
+        assert ours.dtype == flat(narrow)[k].dtype
+        scale = 1 + np.max(np.abs(theirs.value), initial=0)
+        np.testing.assert_allclose(
+            ours.value / scale, theirs.value / scale, atol=CLOSE_GRADIENT["F"]
+        )
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize(("case", "letter"), each_dtype(CASES, "fc"))
+def test_jax_gives_the_same(case, letter):
+    """Value and gradient, computed by JAX op by op and as one program under jax.jit."""
+    import jax
+    import jax.numpy as jnp
+
+    arguments = case.make(letter)
+    values = flat(arguments)
+    arrays = [jnp.asarray(x) if isinstance(x, np.ndarray) else x for x in values]
+    expected = parts(function(case, arguments)(*values))
+    moving = [k for k, x in enumerate(values) if hasattr(x, "dtype") and x.dtype.kind in "fc"]
+    slopes = gradients(case, arguments, values) if case.order else []
+
+    def program(*chosen):
+        mixed = list(arrays)
+        for k, x in zip(moving, chosen):
+            mixed[k] = x
+        results = [part.value for part in parts(function(case, arguments)(*mixed))]
+        if not case.order:
+            return results, []
+        found = gradients(case, arguments, mixed)
+        return results, [None if part is None else part.value for part in found]
+
+    ways = [program] if case.op in VALUE_SHAPED else [program, jax.jit(program)]
+    for way in ways:
+        results, found = way(*(arrays[k] for k in moving))
+        for ours, theirs in zip(results, expected, strict=True):
+            assert ours.shape == theirs.shape
+            assert ours.dtype == theirs.dtype
+            np.testing.assert_allclose(ours, theirs.value, **CLOSE[letter])
+        for ours, theirs in zip(found, slopes, strict=True):
+            assert (ours is None) == (theirs is None)
+            if theirs is not None:
+                assert isinstance(ours, jax.Array)
+                scale = 1 + np.max(np.abs(theirs.value), initial=0)
+                np.testing.assert_allclose(
+                    ours / scale, theirs.value / scale, atol=CLOSE_GRADIENT[letter]
+                )
+
+
+BAD = [
+    pytest.param(case, *bad, id=f"{case.op}-{bad[3][:30]}") for case in CASES for bad in case.bad
+]
+
+
+@pytest.mark.parametrize(("case", "arrays", "statics", "error", "pattern"), BAD)
+def test_bad_input_is_refused_and_the_tape_stays_usable(case, arrays, statics, error, pattern):
+    x = hg.asarray(3.0)
+    with hg.GradientTape() as tape:
+        tape.watch(x)
+        with pytest.raises(error, match=pattern) as raised:
+            getattr(TENSORS, case.op)(*case.make(arrays=arrays), **statics)
+        assert str(raised.value).startswith(case.op) or case.op in str(raised.value)
+        y = x * x
+    assert tape.gradient(y, x).numpy() == 6.0
+
+
+@pytest.mark.parametrize("case", rows(c for c in CASES if c.order == 0 and floating(c, c.make())))
+def test_op_without_gradient_is_a_cut(case):
+    arguments = case.make()
+    values = flat(arguments)
+    sources = [hg.asarray(values[k]) for k in floating(case, arguments)]
+    for k, source in zip(floating(case, arguments), sources):
+        values[k] = source
+    with hg.GradientTape(persistent=True) as tape:
+        tape.watch(sources)
+        result = parts(function(case, arguments)(*values))[0]
+    assert tape.gradient(result, sources) == [None] * len(sources)
+    for source in sources:
+        said = str(tape.why(result, source))
+        assert "nondiff_op" in said or "integer_cast" in said
+        assert "test_table.py" in said
+
+
+def test_every_row_has_a_case():
+    missing = sorted(ROWS.keys() - {case.op for case in CASES})
+    assert not missing, f"these ops have no case in tests/ops/cases_*.py: {', '.join(missing)}"
+
+
+def test_every_case_has_a_row():
+    unknown = sorted({case.op for case in CASES} - vars(TENSORS).keys())
+    assert not unknown, f"these cases name no op: {', '.join(unknown)}"
+
+
+@pytest.mark.parametrize("letter", DTYPES)
+def test_cases_make_the_same_numbers_each_time(letter):
+    for case in CASES:
+        if letter in case.dtypes:
+            for first, second in zip(flat(case.make(letter)), flat(case.make(letter))):
+                np.testing.assert_array_equal(first, second)
+
+
+def test_watched_arguments_give_tensors_with_nodes():
+    case = OpCase("multiply", [])
+    assert as_tensor(2.0).node is None
+    assert case.make() == []

@@ -1,0 +1,64 @@
+"""Section 2.10: what the gradient is at ties, kinks and poles."""
+
+import numpy as np
+import pytest
+
+KINKS = [
+    ("abs", lambda tf, x: tf.abs(x), 0.0, 0.0),
+    ("relu", lambda tf, x: tf.nn.relu(x), 0.0, 0.0),
+    ("relu6", lambda tf, x: tf.nn.relu6(x), 0.0, 0.0),
+    ("leaky_relu", lambda tf, x: tf.nn.leaky_relu(x), 0.0, 0.2),
+    ("elu", lambda tf, x: tf.nn.elu(x), 0.0, 1.0),
+    ("sign", lambda tf, x: tf.sign(x), 0.0, 0.0),
+    ("sqrt", lambda tf, x: tf.sqrt(x), 0.0, np.inf),
+    ("norm", lambda tf, x: tf.norm(x), [0.0, 0.0], [np.nan, np.nan]),
+    ("x**0.", lambda tf, x: x**0.0, 0.0, np.nan),
+    ("where_log", lambda tf, x: tf.where(x > 0, tf.math.log(x), 0.0), 0.0, np.nan),
+    ("clip_edges", lambda tf, x: tf.clip_by_value(x, 0.0, 1.0), [0.0, 1.0], [1.0, 1.0]),
+    ("clip_outside", lambda tf, x: tf.clip_by_value(x, 0.0, 1.0), [-0.5, 1.5], [0.0, 0.0]),
+    ("reduce_max", lambda tf, x: tf.reduce_max(x), [2.0, 2.0], [0.5, 0.5]),
+    ("reduce_min", lambda tf, x: tf.reduce_min(x), [2.0, 2.0], [0.5, 0.5]),
+]
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
+@pytest.mark.parametrize(
+    ("function", "value", "expected"),
+    [pytest.param(*case, id=name) for name, *case in KINKS],
+)
+def test_kink(tf, near, function, value, expected):
+    """abs, relu family, sign, sqrt, norm, x**0., where, clip_by_value, reduce_max tie."""
+    x = tf.Variable(value)
+    with tf.GradientTape() as tape:
+        y = function(tf, x)
+    near(tape.gradient(y, x), expected)
+
+
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+def test_tie_of_two(tf, near, name):
+    """maximum & minimum tie: all to first arg (1,0)."""
+    x, y = tf.Variable(2.0), tf.Variable(2.0)
+    with tf.GradientTape() as tape:
+        z = getattr(tf, name)(x, y)
+    dx, dy = tape.gradient(z, [x, y])
+    near(dx, 1.0)
+    near(dy, 0.0)
+
+
+def test_divide_no_nan(tf, near):
+    """divide_no_nan(1,0)=0, and its gradients are 0."""
+    x, y = tf.Variable(1.0), tf.Variable(0.0)
+    with tf.GradientTape() as tape:
+        z = tf.math.divide_no_nan(x, y)
+    near(z, 0.0)
+    for gradient in tape.gradient(z, [x, y]):
+        near(gradient, 0.0)
+
+
+@pytest.mark.parametrize("name", ["round", "floor"])
+def test_no_gradient(tf, name):
+    """round/floor None."""
+    x = tf.Variable(2.0)
+    with tf.GradientTape() as tape:
+        y = getattr(tf, name)(x)
+    assert tape.gradient(y, x) is None
