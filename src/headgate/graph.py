@@ -251,11 +251,12 @@ class Recording:
 
     # -- values that come from elsewhere ----------------------------------------------------------
 
-    def admit(self, node: Node) -> tuple[int, int]:
+    def admit(self, node: Node, forgiven: int = 0) -> tuple[int, int]:
         """Return a node's `live` and `cuts` as seen here and now.
 
         The slow way, for a node of another recording (a constant here, which takes its history
-        along) and for times when some tape is paused (its bits are severed).
+        along) and for times when some tape is paused (its bits are severed). Bits that are forgiven
+        leave no cut behind when they are lost on the way here.
         """
         if node.recording is self:
             severed = node.live & self.paused
@@ -267,8 +268,8 @@ class Recording:
         if self.walking:
             return 0, 0
         cuts = self._translate_cuts(node.recording, node.cuts)
-        if node.live:
-            severed = self._translate_sources(node.recording, node.live)
+        if node.live & ~forgiven:
+            severed = self._translate_sources(node.recording, node.live & ~forgiven)
             cuts |= self.cut("outside_tape", severed, cuts)
         return 0, cuts
 

@@ -72,6 +72,13 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "divide": operator.truediv,
     "negative": operator.neg,
     "matmul": operator.matmul,
+    "abs": operator.abs,
+    "equal": operator.eq,
+    "not_equal": operator.ne,
+    "less": operator.lt,
+    "less_equal": operator.le,
+    "greater": operator.gt,
+    "greater_equal": operator.ge,
 }
 
 NUMPY = Namespace("numpy", np, {**_OPERATORS, "block_gradient": lambda x: x})

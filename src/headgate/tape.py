@@ -42,7 +42,7 @@ import numpy as np
 import optree
 
 from headgate.graph import Cut, Leaf, Node, Recording, Site, Source, new_leaf, sequence, shown_path, state
-from headgate.namespace import NUMPY, TENSORS, owner
+from headgate.namespace import NUMPY, TENSORS, common, owner
 from headgate.op import PASS, PICK, Op, Parts, as_tensor, describe, is_inexact, pass_through, pick_node
 from headgate.tensor import Tensor, constant, tensor_of
 from headgate.variable import Variable
@@ -128,8 +128,7 @@ class GradientTape:
         recording.stopped = stopped
 
     def _forget(self) -> None:
-        if self._recording is not None:
-            self._recording.kept &= ~self._bits
+        self._release()
         self._bits = 0
         self._watched = {}
 
@@ -232,9 +231,13 @@ class GradientTape:
             if not node.own & self._bits:
                 self._give_bit(node)
             return
-        leaf = new_leaf(recording, Source(f"tensor of shape {tensor.shape}"))
+        # Watched by one tape after another, a tensor stays the same source and owes nothing to the
+        # earlier tapes' having watched it.
+        known = type(node) is Leaf
+        source = node.source if known else Source(f"tensor of shape {tensor.shape}")
+        leaf = new_leaf(recording, source)
         if node is not None:
-            leaf.live, leaf.cuts = recording.admit(node)
+            leaf.live, leaf.cuts = recording.admit(node, node.own if known else 0)
             if leaf.live and node.edges is not None:
                 leaf.op = PASS
                 leaf.edges = ((node, pass_through, (), None, None),)
@@ -431,8 +434,22 @@ class GradientTape:
     def _consume(self) -> None:
         if not self._persistent:
             self._used = True
-            assert self._recording is not None
-            self._recording.kept &= ~self._bits
+            self._release()
+
+    def _release(self) -> None:
+        """Give up the claim to the graph; the last tape that does so lets go of the leaves.
+
+        Leaves and recording refer to each other, so this is also what keeps them from being a
+        reference cycle.
+        """
+        recording = self._recording
+        if recording is not None:
+            recording.kept &= ~self._bits
+            if not recording.kept and not recording.in_use:
+                recording.leaves = {}
+
+    def __del__(self) -> None:
+        self._release()
 
     def _connected(self, target: Any, source: Any) -> bool:
         node, origin = self._node(target), self._node(source)
@@ -760,9 +777,9 @@ def _seed(target: Any, cotangent: Tensor | None, lifted: bool) -> Any:
         if cotangent.shape == value.shape:
             return cotangent
         return TENSORS.broadcast_to(cotangent, value.shape)
-    if cotangent.shape == value.shape:
-        return cotangent.value
-    return owner[type(cotangent.value)].broadcast_to(cotangent.value, value.shape)
+    xp = owner[common(type(value), type(cotangent.value))]
+    given = xp.asarray(cotangent.value)  # of the target's library, or what passes it on would not be
+    return given if cotangent.shape == value.shape else xp.broadcast_to(given, value.shape)
 
 
 def _sum(parts: list[Any]) -> Any:

@@ -274,15 +274,15 @@ def _follow(variable: Variable, recording: Recording) -> Node | None:
     """Read a variable that the current tapes have not seen yet."""
     if recording.read_log is not None:
         recording.read_log.append(variable)
-    leaf = recording.leaf(variable._source)
-    for tape in recording.tapes:
-        tape._access(variable, leaf)
-    if leaf.live & ~recording.paused:
-        if recording.read_log is None:
-            leaf.epoch = recording.epoch
-        variable._leaf = leaf
-        return leaf
     if recording.tapes:
+        leaf = recording.leaf(variable._source)
+        for tape in recording.tapes:
+            tape._access(variable, leaf)
+        if leaf.live & ~recording.paused:
+            if recording.read_log is None:
+                leaf.epoch = recording.epoch
+            variable._leaf = leaf
+            return leaf
         kind = "not_watched" if variable._trainable else "frozen"
     elif recording.suspended:
         kind = "no_grad_block"

@@ -85,10 +85,15 @@ CASES = [
             ([real(3)], {"key": np.asarray([True])}, IndexError, "did not match"),
         ],
     ),
-    *[
-        OpCase("scatter", [np.ones((3, 2, 4))[key]], {"key": key, "shape": (3, 2, 4)}, put)
-        for key in KEYS
-    ],
+    OpCase("scatter", [real(2, 4)], {"key": 1, "shape": (3, 2, 4)}, put),
+    OpCase(
+        "scatter",
+        [real(1, 2, 2)],
+        {"key": (None, slice(1, None), ..., -1), "shape": (3, 2, 4)},
+        put,
+    ),
+    OpCase("scatter", [real(4, 2, 4)], {"key": ROWS, "shape": (3, 2, 4)}, put),
+    OpCase("scatter", [real(3)], {"key": MASK, "shape": (2, 3)}, put),
     OpCase("scatter", [real(2, 1)], {"key": slice(1, 3), "shape": (4, 2)}, put, "fFc"),
     OpCase(
         "scatter",

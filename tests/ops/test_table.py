@@ -183,45 +183,63 @@ def test_float32_gradient_is_close_to_float64(case):
         )
 
 
-@pytest.mark.peers
-@pytest.mark.parametrize(("case", "letter"), each_dtype(CASES, "fc"))
-def test_jax_gives_the_same(case, letter):
-    """Value and gradient, computed by JAX op by op and as one program under jax.jit."""
-    import jax
+def jax_arguments(case, letter):
+    """Return a case's arguments in one row, for NumPy and as JAX arrays."""
     import jax.numpy as jnp
 
-    arguments = case.make(letter)
-    values = flat(arguments)
-    arrays = [jnp.asarray(x) if isinstance(x, np.ndarray) else x for x in values]
-    expected = parts(function(case, arguments)(*values))
-    moving = [k for k, x in enumerate(values) if hasattr(x, "dtype") and x.dtype.kind in "fc"]
-    slopes = gradients(case, arguments, values) if case.order else []
+    values = flat(case.make(letter))
+    return values, [jnp.asarray(x) if isinstance(x, np.ndarray) else x for x in values]
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize(("case", "letter"), each_dtype(CASES))
+def test_jax_gives_the_same(case, letter):
+    """The value that JAX computes, op by op."""
+    import jax
+
+    values, arrays = jax_arguments(case, letter)
+    call = function(case, case.make(letter))
+    results = parts(call(*arrays))
+    expected = parts(call(*values))
+    assert all(isinstance(ours.value, jax.Array) for ours in results) or not arrays
+    compare(results, expected, letter)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("case", rows(CASES))
+def test_compiled_by_jax_gives_the_same(case):
+    """Value and gradient as one program under jax.jit; its floating arguments are traced."""
+    import jax
+
+    arguments = case.make()
+    values, arrays = jax_arguments(case, "f")
+    traced = [k for k, x in enumerate(values) if getattr(x, "dtype", np.dtype(int)).kind in "fc"]
 
     def program(*chosen):
         mixed = list(arrays)
-        for k, x in zip(moving, chosen):
+        for k, x in zip(traced, chosen):
             mixed[k] = x
-        results = [part.value for part in parts(function(case, arguments)(*mixed))]
-        if not case.order:
-            return results, []
-        found = gradients(case, arguments, mixed)
-        return results, [None if part is None else part.value for part in found]
+        results = parts(function(case, arguments)(*mixed))
+        slopes = gradients(case, arguments, mixed) if case.order else []
+        return [part.value for part in results], [part and part.value for part in slopes]
 
-    ways = [program] if case.op in VALUE_SHAPED else [program, jax.jit(program)]
-    for way in ways:
-        results, found = way(*(arrays[k] for k in moving))
-        for ours, theirs in zip(results, expected, strict=True):
-            assert ours.shape == theirs.shape
-            assert ours.dtype == theirs.dtype
-            np.testing.assert_allclose(ours, theirs.value, **CLOSE[letter])
-        for ours, theirs in zip(found, slopes, strict=True):
-            assert (ours is None) == (theirs is None)
-            if theirs is not None:
-                assert isinstance(ours, jax.Array)
-                scale = 1 + np.max(np.abs(theirs.value), initial=0)
-                np.testing.assert_allclose(
-                    ours / scale, theirs.value / scale, atol=CLOSE_GRADIENT[letter]
-                )
+    run = program if case.op in VALUE_SHAPED else jax.jit(program)
+    results, slopes = run(*(arrays[k] for k in traced))
+    compare(map(hg.asarray, results), parts(function(case, arguments)(*values)), "f")
+    expected = gradients(case, arguments, values) if case.order else []
+    for ours, theirs in zip(slopes, expected, strict=True):
+        assert (ours is None) == (theirs is None)
+        if theirs is not None:
+            assert isinstance(ours, jax.Array)
+            scale = 1 + np.max(np.abs(theirs.value), initial=0)
+            np.testing.assert_allclose(ours / scale, theirs.value / scale, atol=CLOSE_GRADIENT["f"])
+
+
+def compare(results, expected, letter):
+    for ours, theirs in zip(results, expected, strict=True):
+        assert ours.shape == theirs.shape
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_allclose(ours.value, theirs.value, **CLOSE[letter])
 
 
 BAD = [

@@ -551,7 +551,7 @@ def _padded(xp: Any, x: Array, axis: int, window: Window, value: Any) -> Array:
         return x
     pads = [(0, 0)] * x.ndim
     pads[axis] = window.pad
-    return xp.pad(x, pads, constant_values=value)
+    return xp.pad(x, pads, "constant", value)
 
 
 def _lowest(xp: Any, dtype: Any) -> Any:
@@ -629,7 +629,7 @@ def _mean(xp: Any, x: Array, axis: int, window: Window) -> Array:
 
 def _mean_spread(xp: Any, y: Array, axis: int, window: Window) -> Array:
     share = y / _population(y, axis, window)
-    return _spread(xp, itertools.repeat(share, window.size), axis, window)
+    return _spread(xp, [share] * window.size, axis, window)
 
 
 window_max = op(

@@ -31,23 +31,27 @@ def asarray(obj: Any, dtype: Any = None, copy: bool | None = None) -> Tensor:
     >>> x = hg.asarray(3.0)
     >>> hg.asarray([[x, 0.0], [0.0, x]])
     Tensor([[3., 0.],
-           [0., 3.]], shape=(2, 2), dtype=float64)
+            [0., 3.]], shape=(2, 2), dtype=float64)
     """
-    value, node = (obj.value, obj.node) if type(obj) is Tensor else lift(obj)
-    if node is None:
-        made = raw(value, dtype, "value")
-        result = obj if type(obj) is Tensor and made is value else constant(made)
-    else:
-        result = tensor_of(value, node) if type(obj) is not Tensor else obj
-        if dtype is not None and result.dtype != np.dtype(dtype):
-            result = TENSORS.astype(result, dtype)
-    if copy and isinstance(result.value, np.ndarray | np.generic):
-        return tensor_of(result.value.copy(), result.node)
-    if copy is False and result.value is not value:
+    tensor = obj if type(obj) is Tensor else _converted(obj, dtype)
+    result = tensor
+    if dtype is not None and tensor.dtype != dtype:
+        result = TENSORS.astype(tensor, dtype)
+    if copy is False and (result is not tensor or not hasattr(obj, "dtype")):
         raise ValueError(
-            f"cannot make a tensor of {type(obj).__name__!r} with copy=False: it needs a copy"
+            f"a tensor of a {type(obj).__name__} in the dtype {result.dtype} needs a copy, and "
+            "copy=False allows none"
         )
+    if copy and result is tensor and isinstance(result.value, np.ndarray):
+        return tensor_of(result.value.copy(), result.node)
     return result
+
+
+def _converted(obj: Any, dtype: Any) -> Tensor:
+    value, node = lift(obj)
+    if not hasattr(value, "dtype"):
+        value = raw(value, dtype, "value")
+    return tensor_of(value, node)
 
 
 # -- filled with one number, or nothing in particular ---------------------------------------------
@@ -80,7 +84,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
     >>> hg.full((2,), 7.0)
     Tensor([7., 7.], shape=(2,), dtype=float64)
     """
-    return broadcast_to(asarray(fill_value, dtype), sizes(shape))  # type: ignore[no-any-return]
+    return broadcast_to(asarray(fill_value, dtype), sizes(shape))
 
 
 @public
@@ -147,7 +151,7 @@ def eye(n_rows: int, n_cols: int | None = None, k: int = 0, dtype: Any = None) -
 
     >>> hg.eye(2)
     Tensor([[1., 0.],
-           [0., 1.]], shape=(2, 2), dtype=float64)
+            [0., 1.]], shape=(2, 2), dtype=float64)
     """
     return constant(np.eye(n_rows, n_cols, k, dtype or float))
 
@@ -191,7 +195,7 @@ def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Tensor]:
     >>> x, y = hg.meshgrid([1.0, 2.0, 3.0], [4.0, 5.0])
     >>> y
     Tensor([[4., 4., 4.],
-           [5., 5., 5.]], shape=(2, 3), dtype=float64)
+            [5., 5., 5.]], shape=(2, 3), dtype=float64)
     """
     if indexing not in ("xy", "ij"):
         raise ValueError(f"meshgrid: indexing is 'xy' or 'ij', not {indexing!r}")
@@ -232,7 +236,7 @@ one_hot = op(
 
     >>> hg.one_hot([1, 0], 3)
     Tensor([[0., 1., 0.],
-           [1., 0., 0.]], shape=(2, 3), dtype=float64)
+            [1., 0., 0.]], shape=(2, 3), dtype=float64)
     """,
     None,
     impl=_one_hot,
@@ -244,7 +248,7 @@ tril = op(
 
     >>> hg.tril([[1.0, 2.0], [3.0, 4.0]])
     Tensor([[1., 0.],
-           [3., 4.]], shape=(2, 2), dtype=float64)
+            [3., 4.]], shape=(2, 2), dtype=float64)
     """,
     lambda g, xp, k: xp.tril(g, k=k),
     keeps_shape=True,
@@ -256,7 +260,7 @@ triu = op(
 
     >>> hg.triu([[1.0, 2.0], [3.0, 4.0]])
     Tensor([[1., 2.],
-           [0., 4.]], shape=(2, 2), dtype=float64)
+            [0., 4.]], shape=(2, 2), dtype=float64)
     """,
     lambda g, xp, k: xp.triu(g, k=k),
     keeps_shape=True,

@@ -24,7 +24,6 @@ be named twice; where one can, it adds along the flattened result.
 from __future__ import annotations
 
 import math
-import operator
 from types import EllipsisType, NoneType
 from typing import Any
 
@@ -33,20 +32,23 @@ import numpy as np
 from headgate.namespace import NUMPY, Array, owner
 from headgate.op import as_tensor, op, public
 from headgate.ops.rules import normal_axes
+from headgate.ops.shape import Shape, sizes
 from headgate.tensor import Tensor, constant
-
-Shape = tuple[int, ...]
 
 _PLAIN = {int, slice, NoneType, EllipsisType}
 """Parts of a key that pick by position and name no place twice."""
+
+
+def _parts(key: Any) -> tuple[Any, ...]:
+    return key if type(key) is tuple else (key,)
+
 
 # -- rows: x[key] ---------------------------------------------------------------------------------
 
 
 def _index_jax(xp: Any, x: Array, key: Any) -> Array:
     # JAX takes the nearest element for a number out of range; ask NumPy, which refuses.
-    parts = key if type(key) is tuple else (key,)
-    if all(type(part) in _PLAIN for part in parts):
+    if _PLAIN.issuperset(map(type, _parts(key))):
         np.broadcast_to(False, x.shape)[key]
     return x[key]
 
@@ -68,8 +70,10 @@ def _scatter_jax(xp: Any, updates: Array, key: Any, shape: Shape) -> Array:
 
 def _may_repeat(key: Any) -> bool:
     """Tell whether a key could name one place twice."""
-    parts = key if type(key) is tuple else (key,)
-    return any(type(part) not in _PLAIN and part.dtype.kind in "iu" for part in parts)
+    parts = _parts(key)
+    return not _PLAIN.issuperset(map(type, parts)) and any(
+        type(part) not in _PLAIN and part.dtype.kind in "iu" for part in parts
+    )
 
 
 _SMALL = 256
@@ -105,11 +109,7 @@ index = op(
 
 scatter = op(
     "scatter(updates, *, key, shape)",
-    """Make zeros of a shape and add updates at a key of raw arrays, ints and slices.
-
-    >>> hg.scatter([1.0, 2.0], key=slice(1, 3), shape=(4,))
-    Tensor([0., 1., 2., 0.], shape=(4,), dtype=float64)
-    """,
+    "Make zeros of a shape and add updates at a key of raw arrays, ints and slices.",
     lambda g, key: g[key],
     impl_numpy=_scatter_numpy,
     impl_jax=_scatter_jax,
@@ -253,8 +253,8 @@ take = op(
 
     >>> hg.take([[1.0, 2.0], [3.0, 4.0]], [1, 1, 0], axis=0)
     Tensor([[3., 4.],
-           [3., 4.],
-           [1., 2.]], shape=(3, 2), dtype=float64)
+            [3., 4.],
+            [1., 2.]], shape=(3, 2), dtype=float64)
     """,
     lambda g, xp, x_shape, indices, axis: xp.scatter_rows(g, indices, axis=axis, shape=x_shape),
     None,
@@ -264,11 +264,7 @@ take = op(
 
 scatter_rows = op(
     "scatter_rows(updates, indices, *, axis, shape)",
-    """Make zeros of a shape and add slices along an axis at integer indices: `take`, transposed.
-
-    >>> hg.scatter_rows([1.0, 2.0, 3.0], [0, 2, 0], axis=0, shape=(4,))
-    Tensor([4., 0., 2., 0.], shape=(4,), dtype=float64)
-    """,
+    "Make zeros of a shape and add slices along an axis at integer indices: `take`, transposed.",
     lambda g, xp, indices, axis: xp.take(g, indices, axis=axis),
     None,
     impl_numpy=_scatter_rows_numpy,
@@ -307,7 +303,7 @@ take_along_axis = op(
 
     >>> hg.take_along_axis([[1.0, 2.0], [3.0, 4.0]], [[1], [0]], axis=1)
     Tensor([[2.],
-           [3.]], shape=(2, 1), dtype=float64)
+            [3.]], shape=(2, 1), dtype=float64)
     """,
     lambda g, xp, x_shape, indices, axis: xp.scatter_along_axis(
         g, indices, axis=axis, size=x_shape[axis]
@@ -318,12 +314,7 @@ take_along_axis = op(
 
 scatter_along_axis = op(
     "scatter_along_axis(updates, indices, *, axis, size)",
-    """Make zeros, `size` along an axis, and add updates there: `take_along_axis`, transposed.
-
-    >>> hg.scatter_along_axis([[5.0], [7.0]], [[2], [0]], axis=1, size=3)
-    Tensor([[0., 0., 5.],
-           [7., 0., 0.]], shape=(2, 3), dtype=float64)
-    """,
+    "Make zeros, `size` along an axis, and add updates there: `take_along_axis`, transposed.",
     lambda g, xp, indices, axis: xp.take_along_axis(g, indices, axis=axis),
     None,
     impl_numpy=_scatter_along_axis_numpy,
@@ -336,8 +327,8 @@ scatter_along_axis = op(
 
 def _resolve(x: Any, key: Any) -> tuple[Any, Any]:
     """Return `x` and the key in raw values, `x` with the history of the tensors in the key."""
-    parts = key if type(key) is tuple else (key,)
-    if all(type(part) in _PLAIN for part in parts):
+    parts = _parts(key)
+    if _PLAIN.issuperset(map(type, parts)):
         return x, key
     x = as_tensor(x)
     found: list[Any] = []
@@ -379,13 +370,13 @@ def getitem(x: Any, key: Any) -> Tensor:
     """
     kind = type(key)
     if kind is int or kind is slice:
-        return index(x, key)  # type: ignore[no-any-return]
+        return index(x, key)
     if kind is not tuple and kind not in _PLAIN:
         tensor = _as_index(key)
         if tensor.dtype.kind != "b" and tensor.ndim:
-            return take(x, tensor, 0)  # type: ignore[no-any-return]
+            return take(x, tensor, 0)
     x, key = _resolve(x, key)
-    return index(x, key)  # type: ignore[no-any-return]
+    return index(x, key)
 
 
 @public
@@ -396,7 +387,7 @@ def scatter_add(x: Any, updates: Any, key: Any) -> Tensor:
     Tensor([6., 1., 1.], shape=(3,), dtype=float64)
     """
     x, key = _resolve(x, key)
-    return index_add(x, updates, key)  # type: ignore[no-any-return]
+    return index_add(x, updates, key)
 
 
 @public
@@ -407,7 +398,7 @@ def scatter_update(x: Any, updates: Any, key: Any) -> Tensor:
     Tensor([1., 5., 5.], shape=(3,), dtype=float64)
     """
     x, key = _resolve(x, key)
-    return index_update(x, updates, key)  # type: ignore[no-any-return]
+    return index_update(x, updates, key)
 
 
 @public
@@ -422,7 +413,7 @@ def gather(x: Any, indices: Any, axis: int | None = None, batch_dims: int = 0) -
     x, indices = as_tensor(x), as_tensor(indices)
     axis = batch_dims if axis is None else normal_axes(axis, x.ndim)[0]
     if not batch_dims:
-        return take(x, indices, axis)  # type: ignore[no-any-return]
+        return take(x, indices, axis)
     if axis < batch_dims:
         raise ValueError(f"gather: axis {axis} is one of the {batch_dims} axes that are matched")
     between = (None,) * (axis - batch_dims)
@@ -454,7 +445,7 @@ def scatter_nd(indices: Any, updates: Any, shape: Any) -> Tensor:
     Tensor([4., 0., 2., 0.], shape=(4,), dtype=float64)
     """
     updates, key = _resolve(updates, _columns(as_tensor(indices)))
-    return scatter(updates, key, tuple(map(operator.index, shape)))  # type: ignore[no-any-return]
+    return scatter(updates, key, sizes(shape))
 
 
 def _columns(indices: Tensor) -> tuple[Tensor, ...]:
@@ -482,7 +473,7 @@ def embedding(table: Any, ids: Any) -> Tensor:
     >>> hg.embedding([[1.0, 2.0], [3.0, 4.0]], [1, 0, 1]).shape
     (3, 2)
     """
-    return take(table, ids, 0)  # type: ignore[no-any-return]
+    return take(table, ids, 0)
 
 
 @public

@@ -49,7 +49,7 @@ reshape = op(
 
     >>> hg.reshape([1.0, 2.0, 3.0, 4.0], (2, -1))
     Tensor([[1., 2.],
-           [3., 4.]], shape=(2, 2), dtype=float64)
+            [3., 4.]], shape=(2, 2), dtype=float64)
     """,
     lambda g, xp, x_shape: xp.reshape(g, x_shape),
     impl_numpy=lambda xp, x, shape: np.asarray(x).reshape(sizes(shape)),
@@ -100,7 +100,7 @@ permute_dims = op(
 
     >>> hg.permute_dims([[1.0, 2.0], [3.0, 4.0]], (1, 0))
     Tensor([[1., 3.],
-           [2., 4.]], shape=(2, 2), dtype=float64)
+            [2., 4.]], shape=(2, 2), dtype=float64)
     """,
     lambda g, xp, axes: xp.permute_dims(g, axes=_inverse(axes, g.ndim)),
     impl_numpy=lambda xp, x, axes: np.asarray(x).transpose(axes),
@@ -114,7 +114,7 @@ matrix_transpose = op(
 
     >>> hg.matrix_transpose([[1.0, 2.0], [3.0, 4.0]])
     Tensor([[1., 3.],
-           [2., 4.]], shape=(2, 2), dtype=float64)
+            [2., 4.]], shape=(2, 2), dtype=float64)
     """,
     lambda g, xp: xp.matrix_transpose(g),
     impl_numpy=lambda xp, x: np.asarray(x).swapaxes(-1, -2),
@@ -259,7 +259,7 @@ def _pad_numpy(xp: Any, x: Array, widths: Any, mode: str, value: Any) -> Array:
     x = np.asarray(x)
     pairs = _checked_widths(x, widths, mode)
     if mode != "constant":
-        return np.pad(x, pairs, mode)  # type: ignore[call-overload]
+        return np.pad(x, pairs, mode)
     shape = tuple(
         before + size + after for size, (before, after) in zip(x.shape, pairs, strict=True)
     )
@@ -290,7 +290,7 @@ def _sum_of_margins(g: Any, xp: Any, x_shape: Shape, widths: Any, mode: str) -> 
         return g[_inside(x_shape, pairs)]
     for axis, (size, pair) in enumerate(zip(x_shape, pairs, strict=True)):
         if any(pair):
-            shown = np.pad(np.arange(size), pair, mode)  # type: ignore[call-overload]
+            shown = np.pad(np.arange(size), pair, mode)
             shape = (*g.shape[:axis], size, *g.shape[axis + 1 :])
             g = xp.scatter_rows(g, shown, axis=axis, shape=shape)
     return g
@@ -388,7 +388,7 @@ stack = op(
 
     >>> hg.stack([[1.0, 2.0], [3.0, 4.0]])
     Tensor([[1., 2.],
-           [3., 4.]], shape=(2, 2), dtype=float64)
+            [3., 4.]], shape=(2, 2), dtype=float64)
     """,
     lambda g, index, axis: g[(slice(None),) * (axis % g.ndim) + (index,)],
     impl_numpy=_stack_numpy,

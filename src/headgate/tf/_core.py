@@ -183,15 +183,10 @@ def unstack(value: Any, num: int | None = None, axis: int = 0, name: str | None 
 def split(value: Any, num_or_size_splits: Any, axis: Any = 0, num: Any = None, name: str | None = None) -> list[Tensor]:
     """Split along an axis into so many equal parts, or into parts of given sizes."""
     x, parts, axis = tensor(value), static(num_or_size_splits), static(axis)
-    size = x.shape[axis]
-    if isinstance(parts, int):
-        if size % parts:
-            raise ValueError(f"split: axis {axis} of size {size} does not divide into {parts} equal parts")
-        sizes = [size // parts] * parts
-    else:
-        known = sum(part for part in parts if part >= 0)
-        sizes = [part if part >= 0 else size - known for part in parts]
-    return list(ops.split(x, np.cumsum(sizes)[:-1].tolist(), axis=axis))
+    if not isinstance(parts, int) and -1 in parts:
+        rest = x.shape[axis] - sum(part for part in parts if part >= 0)
+        parts = [rest if part == -1 else part for part in parts]
+    return list(ops.split(x, parts, axis=axis))
 
 
 def transpose(a: Any, perm: Any = None, conjugate: _bool = False, name: str | None = None) -> Tensor:
