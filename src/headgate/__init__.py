@@ -1,12 +1,12 @@
 """Headgate: automatic differentiation for Python that controls gradient flow and shows it.
 
-    import headgate as hg
+import headgate as hg
 
-    w = hg.Variable(2.0, name="w")
-    with hg.GradientTape() as tape:
-        loss = hg.stop_gradient(w) * 3.0
-    print(tape.gradient(loss, w))   # None
-    print(tape.why(loss, w))        # where gradient stops, and what stopped it
+w = hg.Variable(2.0, name="w")
+with hg.GradientTape() as tape:
+    loss = hg.stop_gradient(w) * 3.0
+print(tape.gradient(loss, w))   # None
+print(tape.why(loss, w))        # where gradient stops, and what stopped it
 """
 
 # isort: off

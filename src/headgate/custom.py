@@ -1,9 +1,10 @@
 """Gradients by the user's own rule: `custom_gradient`, `recompute_grad`, `grad_pass_through`.
 
-A function with a rule of its own becomes one node, like an op's, whose outputs are new tensors. What its
-body did is recorded too, in case the rule uses it (its own gradient then needs it), but the results do
-not lead there, so it is freed with the body otherwise. The rule is the user's code on tensors. It is
-called once per walk, when the cotangents of all outputs are there, and gives the gradients of all inputs.
+A function with a rule of its own becomes one node, like an op's, whose outputs are new tensors.
+What its body did is recorded too, in case the rule uses it (its own gradient then needs it), but
+the results do not lead there, so it is freed with the body otherwise. The rule is the user's code
+on tensors. It is called once per walk, when the cotangents of all outputs are there, and gives the
+gradients of all inputs.
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ class _Custom:
                 f"uses variables: {[v.name for v in variables]}; gradients for them are returned as "
                 "grad_fn's second result: (gradients of arguments, gradients of variables)"
             )
-        return record_custom(self.name, result, [*inputs, *variables], _Call(self.name, rule, len(inputs), variables))
+        return record_custom(
+            self.name, result, [*inputs, *variables], _Call(self.name, rule, len(inputs), variables)
+        )
 
     @property
     def name(self) -> str:
@@ -86,9 +89,7 @@ class _Custom:
 
 def _accepts_variables(rule: Callable[..., Any]) -> bool:
     parameters = inspect.signature(rule).parameters
-    return "variables" in parameters or any(
-        p.kind is p.VAR_KEYWORD for p in parameters.values()
-    )
+    return "variables" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
 class _Call:
@@ -213,9 +214,10 @@ def custom_gradient(f: Callable[..., Any] | None = None) -> Any:
 
     Args:
         f: a function of tensors that returns `(result, grad_fn)`. `grad_fn` takes one cotangent per
-            tensor of the result and returns one gradient per positional argument (None: no gradient).
-            If f reads trainable variables that are not arguments, `grad_fn` takes the keyword
-            `variables`, a list, and returns `(gradients of arguments, gradients of variables)`.
+            tensor of the result and returns one gradient per positional argument (None: no
+            gradient). If f reads trainable variables that are not arguments, `grad_fn` takes the
+            keyword `variables`, a list, and returns `(gradients of arguments, gradients of
+            variables)`.
 
     Returns:
         The function, which returns `result`.
@@ -241,8 +243,8 @@ def custom_gradient(f: Callable[..., Any] | None = None) -> Any:
 def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a function so that it keeps no intermediate results and runs again for its gradient.
 
-    Trades time for memory (gradient checkpointing, arXiv:1604.06174). Variables are read anew in the
-    second run, so a change in between shows. Inputs that f does not use get zeros.
+    Trades time for memory (gradient checkpointing, arXiv:1604.06174). Variables are read anew in
+    the second run, so a change in between shows. Inputs that f does not use get zeros.
 
     >>> import headgate as hg
     >>> f = hg.recompute_grad(lambda x: hg.exp(hg.sin(x)))

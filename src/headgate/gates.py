@@ -1,9 +1,9 @@
 """Gates: identities in the forward pass with a policy in the backward pass.
 
-Every way in which people steer a gradient is one idea. The value goes through unchanged; the cotangent
-that comes back is dropped (`stop_gradient`), scaled, reversed, clipped, masked (`route`), sent to
-another value (`straight_through`), or computed by the user's own rule (`custom_gradient`, in
-`headgate.custom`). All but the stop are ordinary rows of ops.
+Every way in which people steer a gradient is one idea. The value goes through unchanged; the
+cotangent that comes back is dropped (`stop_gradient`), scaled, reversed, clipped, masked (`route`),
+sent to another value (`straight_through`), or computed by the user's own rule (`custom_gradient`,
+in `headgate.custom`). All but the stop are ordinary rows of ops.
 
 A stop makes a value with nothing live behind it and one more cut. It does not hold the graph before
 it, so a stopped branch is freed in the very statement that stops it.
@@ -132,7 +132,9 @@ def clip_gradient(
     """
     by_value = minimum is not None or maximum is not None
     if by_value == (norm is not None):
-        raise ValueError("clip_gradient clips either by minimum and maximum or by norm: give one of them")
+        raise ValueError(
+            "clip_gradient clips either by minimum and maximum or by norm: give one of them"
+        )
     if norm is not None:
         if not norm > 0:
             raise ValueError(f"clip_gradient: norm must be positive, got {norm}")

@@ -2,20 +2,23 @@
 
 A **recording** lasts, in one thread, from the first tape entered to the last one left; tapes that
 overlap share it. Each op that runs meanwhile on a value that a tape watches makes a **node**. The
-recording holds no nodes: a result holds its node and a node its parents, so what nobody can reach any
-more is freed at once, by reference count. Outside of every tape a thread has a recording too, one in
-which nothing is watched: there, values only carry where they came from.
+recording holds no nodes: a result holds its node and a node its parents, so what nobody can reach
+any more is freed at once, by reference count. Outside of every tape a thread has a recording too,
+one in which nothing is watched: there, values only carry where they came from.
 
-Two bit masks per node make explanations free. Every pair (tape, source) owns one bit of its recording:
+Two bit masks per node make explanations free. Every pair (tape, source) owns one bit of its
+recording:
 
-* `live`: the bits whose gradient can flow back from this value. A tape that is not recording just now
-  has its bits in `Recording.paused`, so what runs meanwhile is constant for that tape alone.
+* `live`: the bits whose gradient can flow back from this value. A tape that is not recording just
+  now has its bits in `Recording.paused`, so what runs meanwhile is constant for that tape alone.
 * `cuts`: the **cuts** upstream of this value, one bit per place (not per execution). A cut is a
-  tombstone: what sort, where, which sources it severed, which cuts lay before it. It holds no arrays.
+  tombstone: what sort, where, which sources it severed, which cuts lay before it. It holds no
+  arrays.
 
-Both are OR-ed from parents to children by each op. Whether source k reaches a target, and what stopped
-it, is then a matter of bit tests, also long after the graph was freed. A value with cuts behind it but
-nothing live (all that follows a stop) shares one small node, a **ghost**, with no edges at all.
+Both are OR-ed from parents to children by each op. Whether source k reaches a target, and what
+stopped it, is then a matter of bit tests, also long after the graph was freed. A value with cuts
+behind it but nothing live (all that follows a stop) shares one small node, a **ghost**, with no
+edges at all.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from headgate.nn import floatx, logits_of, unique_name
+from headgate.nn.activations import logits_of
+from headgate.nn.settings import floatx, unique_name
 from headgate.op import as_tensor
 from headgate.ops.elementwise import (
     abs,

@@ -1,15 +1,18 @@
 """Which array library owns a value, and one spelling for all of them.
 
-Everything in Headgate that touches numbers is written against a *namespace* `xp`: an object with the
-functions of the Array API standard, plus one function for every op of ours. There are two sorts.
+Everything in Headgate that touches numbers is written against a *namespace* `xp`: an object with
+the functions of the Array API standard, plus one function for every op of ours. There are two
+sorts.
 
 * A raw namespace (`NUMPY`, and one for JAX that appears when the first JAX value does) works on the
   library's own arrays. Its attribute `name` is the op's implementation if a row gave one, and the
-  library's own function of that name if not, so `NUMPY.sin` *is* `numpy.sin` and costs nothing extra.
-* `TENSORS` works on `Tensor`s: its attributes are the public ops, which record themselves on the tape.
+  library's own function of that name if not, so `NUMPY.sin` *is* `numpy.sin` and costs nothing
+  extra.
+* `TENSORS` works on `Tensor`s: its attributes are the public ops, which record themselves on the
+  tape.
 
-A gradient rule that is written against `xp` therefore runs on raw arrays when nobody records (fast) and
-on tensors when somebody does (higher order). The same program runs wherever its values live: an
+A gradient rule that is written against `xp` therefore runs on raw arrays when nobody records (fast)
+and on tensors when somebody does (higher order). The same program runs wherever its values live: an
 executor is a namespace.
 """
 
@@ -63,8 +66,8 @@ class TensorNamespace:
         return "<headgate namespace of tensors>"
 
 
-# Python's operators and the ufuncs give the same results on arrays, but on NumPy scalars the operators
-# are ten times as fast, and they serve JAX arrays as well.
+# Python's operators and the ufuncs give the same results on arrays, but on NumPy scalars the
+# operators are ten times as fast, and they serve JAX arrays as well.
 _OPERATORS: dict[str, Callable[..., Any]] = {
     "add": operator.add,
     "subtract": operator.sub,
@@ -111,7 +114,7 @@ class _Owners(dict[type, Namespace]):
         return found
 
 
-owner = _Owners({kind: NUMPY for kind in (np.ndarray, float, int, bool, complex, type(None))})
+owner = _Owners(dict.fromkeys((np.ndarray, float, int, bool, complex, type(None)), NUMPY))
 """The namespace that owns a raw value of a type: `owner[type(value)]`."""
 
 

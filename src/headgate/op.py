@@ -3,17 +3,18 @@
     multiply = op("multiply(x, y)", "Multiply elementwise.", lambda g, y: g * y, lambda g, x: g * x)
 
 The first string is the signature: arrays, then static parameters after `*` (a call may pass them by
-position as well); `[arrays]` is a list of arrays. Then one *rule* per array, in order: the gradient for
-that argument, or `None` if there is none, in which case a call on a watched value is recorded as a
-**cut**. A rule's parameter names are what it saves: `g` (the cotangent of the result) comes first, then
-any of the arguments, `ans` (the result), the static parameters, `<argument>_shape`,
+position as well); `[arrays]` is a list of arrays. Then one *rule* per array, in order: the gradient
+for that argument, or `None` if there is none, in which case a call on a watched value is recorded
+as a **cut**. A rule's parameter names are what it saves: `g` (the cotangent of the result) comes
+first, then any of the arguments, `ans` (the result), the static parameters, `<argument>_shape`,
 `<argument>_dtype` and `xp` (the namespace to compute with; see `headgate.namespace`). The names are
 looked up here, once; a misspelt one fails at import. Summing over broadcast axes and casting to the
 argument's dtype is done by the walk in `headgate.tape`, never in a rule.
 
-From the row, `op` writes the text of a Python function and compiles it, as `dataclasses` does, because
-this is the hottest path of the library: unrolled over its arguments, with the rules' needs spelled
-out, a call costs about a microsecond over the array library's own. For `multiply(x, y)` it reads, shortened:
+From the row, `op` writes the text of a Python function and compiles it, as `dataclasses` does,
+because this is the hottest path of the library: unrolled over its arguments, with the rules' needs
+spelled out, a call costs about a microsecond over the array library's own. For `multiply(x, y)` it
+reads, shortened:
 
     x_value, x_node = (x.value, x.node) if type(x) is Tensor else lift(x)      # the same for y
     ans = implementations[type(x_value)](x_value, y_value)
@@ -22,8 +23,8 @@ out, a call costs about a microsecond over the array library's own. For `multipl
     edges = (x_node, x_rule, (y_value,), x_value.shape, x_value.dtype), (y_node, y_rule, ...)
     return tensor_of(ans, Node(sequence(), op, edges, live, cuts, recording))
 
-Save the raw value and the parent's node, never the argument's tensor; save `ans` raw: the walk wraps
-both again if it must, and a node that held its own tensor would be a reference cycle.
+Save the raw value and the parent's node, never the argument's tensor; save `ans` raw: the walk
+wraps both again if it must, and a node that held its own tensor would be a reference cycle.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ from headgate.tensor import Tensor, constant, raw, tensor_of
 Rule = Callable[..., Any]
 Lifted = tuple[Array, Node | None]
 
-# -- arguments --------------------------------------------------------------------------------------
+# -- arguments
+# --------------------------------------------------------------------------------------
 
 
 def _lift_array(value: Any) -> Lifted:
@@ -61,7 +63,9 @@ def _lift_none(value: Any) -> Lifted:
 def _lift_sequence(value: Any) -> Lifted:
     """A list with tensors in it is stacked, differentiably; any other is converted at once."""
     if _holds_tensor(value):
-        stacked = TENSORS.stack([item if type(item) is Tensor else as_tensor(item) for item in value])
+        stacked = TENSORS.stack(
+            [item if type(item) is Tensor else as_tensor(item) for item in value]
+        )
         return stacked.value, stacked.node
     return _lift_array(value)
 
@@ -133,7 +137,8 @@ def dtype_of(value: Array) -> Any:
     return value.dtype if hasattr(value, "dtype") else np.asarray(value).dtype
 
 
-# -- the op -----------------------------------------------------------------------------------------
+# -- the op
+# -----------------------------------------------------------------------------------------
 
 
 class Op:
@@ -216,10 +221,10 @@ def op(
 ) -> Callable[..., Any]:
     """Make an op from one row of a table (see the head of this module).
 
-    `impl(xp, *arrays, **statics)` computes on raw arrays; left out, the namespace's own function of the
-    op's name does. `outputs` says that the result is a tuple of arrays; the rules' `g` and `ans` are
-    tuples then. `keeps_shape` promises that each rule's result has its argument's shape and dtype.
-    `cut_kind` is what a call on a watched value is called where there is no rule.
+    `impl(xp, *arrays, **statics)` computes on raw arrays; left out, the namespace's own function of
+    the op's name does. `outputs` says that the result is a tuple of arrays; the rules' `g` and
+    `ans` are tuples then. `keeps_shape` promises that each rule's result has its argument's shape
+    and dtype. `cut_kind` is what a call on a watched value is called where there is no rule.
     """
     row = _Row(signature, rules, impl, outputs)
     made = Op(row.name, outputs, cut_kind)
@@ -274,7 +279,8 @@ def public(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-# -- from the row to the function -------------------------------------------------------------------
+# -- from the row to the function
+# -------------------------------------------------------------------
 
 
 class _Row:
@@ -460,7 +466,8 @@ class _Row:
         )
 
 
-# -- what the functions call besides ----------------------------------------------------------------
+# -- what the functions call besides
+# ----------------------------------------------------------------
 
 
 def _sever(recording: Recording, op: Op, live: int, cuts: int, value: Array) -> int:

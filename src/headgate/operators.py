@@ -1,17 +1,15 @@
 """The operators and methods of tensors and variables: the one place where they are attached.
 
-Each operator is an op, so `x * y` and `headgate.multiply(x, y)` are the same function. NumPy meets a
-tensor in two ways. A ufunc (`numpy.sin(x)`, `array * x`) is passed on to our op of the same meaning, so
-no object array is ever built. Any other function of NumPy would leave the tape without a word, so it is
-refused with the name of ours.
+Each operator is an op, so `x * y` and `headgate.multiply(x, y)` are the same function. NumPy meets
+a tensor in two ways. A ufunc (`numpy.sin(x)`, `array * x`) is passed on to our op of the same
+meaning, so no object array is ever built. Any other function of NumPy would leave the tape without
+a word, so it is refused with the name of ours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from headgate.graph import caller
 from headgate.namespace import TENSORS

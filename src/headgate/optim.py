@@ -24,7 +24,7 @@ import numpy as np
 
 from headgate.graph import Source
 from headgate.namespace import NUMPY, Array, common, owner
-from headgate.nn import unique_name
+from headgate.nn.settings import unique_name
 from headgate.op import describe, lift
 from headgate.tape import GradientTape
 from headgate.tensor import Tensor

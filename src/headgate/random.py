@@ -1,8 +1,8 @@
 """Random tensors from one seeded generator.
 
-`set_seed` makes everything that follows repeatable; without it the generator starts from the system's
-entropy. Draws are constants: no gradient flows into them. A parameter of a distribution gets gradient
-by reparameterisation: `mean + deviation * normal(shape)`.
+`set_seed` makes everything that follows repeatable; without it the generator starts from the
+system's entropy. Draws are constants: no gradient flows into them. A parameter of a distribution
+gets gradient by reparameterisation: `mean + deviation * normal(shape)`.
 """
 
 from __future__ import annotations

@@ -1,18 +1,18 @@
 """GradientTape: which sources are watched, and the walk that turns a record into gradients.
 
-A tape owns bits of its recording, one for each source that it watches, and says by them what it wants
-to know about. Entering it makes it the newest of the tapes that record in this thread; ops do the rest
-(`headgate.op`).
+A tape owns bits of its recording, one for each source that it watches, and says by them what it
+wants to know about. Entering it makes it the newest of the tapes that record in this thread; ops do
+the rest (`headgate.op`).
 
 The **walk** computes gradients. It starts with the cotangents of the targets and takes nodes from a
 heap, the youngest first; since parents are always older than their children, a node has its whole
-cotangent when its turn comes, and no recursion is needed however long the chain. For each argument that
-a wanted source reaches, the node's rule gives a cotangent, which is summed over broadcast axes, cast,
-and added to what the parent has already. The walk ends below the oldest wanted source.
+cotangent when its turn comes, and no recursion is needed however long the chain. For each argument
+that a wanted source reaches, the node's rule gives a cotangent, which is summed over broadcast
+axes, cast, and added to what the parent has already. The walk ends below the oldest wanted source.
 
-If no other tape looks on, rules run on raw arrays. If one does (higher order), the same rules run on
-tensors, with what they saved put back on its node, and so are recorded themselves. A tape that is not
-persistent frees the nodes it has passed, unless another tape still needs them.
+If no other tape looks on, rules run on raw arrays. If one does (higher order), the same rules run
+on tensors, with what they saved put back on its node, and so are recorded themselves. A tape that
+is not persistent frees the nodes it has passed, unless another tape still needs them.
 
 `why` answers from masks alone: see `headgate.graph`. Its kinds of cut are
 
@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import heapq
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -41,9 +41,28 @@ from typing import Any
 import numpy as np
 import optree
 
-from headgate.graph import Cut, Leaf, Node, Recording, Site, Source, new_leaf, sequence, shown_path, state
+from headgate.graph import (
+    Cut,
+    Leaf,
+    Node,
+    Recording,
+    Site,
+    Source,
+    new_leaf,
+    shown_path,
+    state,
+)
 from headgate.namespace import NUMPY, TENSORS, common, owner
-from headgate.op import PASS, PICK, Op, Parts, as_tensor, describe, is_inexact, pass_through, pick_node
+from headgate.op import (
+    PASS,
+    PICK,
+    Op,
+    as_tensor,
+    describe,
+    is_inexact,
+    pass_through,
+    pick_node,
+)
 from headgate.tensor import Tensor, constant, tensor_of
 from headgate.variable import Variable
 
@@ -453,7 +472,11 @@ class GradientTape:
 
     def _connected(self, target: Any, source: Any) -> bool:
         node, origin = self._node(target), self._node(source)
-        return node is not None and origin is not None and bool(node.live & _bit_of(origin, self._bits))
+        return (
+            node is not None
+            and origin is not None
+            and bool(node.live & _bit_of(origin, self._bits))
+        )
 
     def _node(self, value: Tensor | Variable) -> Node | None:
         """Return a tensor's or variable's node if this tape's recording has it."""
@@ -564,7 +587,9 @@ class GradientTape:
         if found:
             return Verdict(name, "cut", found[0].kind, found, "")
         if by_value:
-            return Verdict(name, "cut", "outside_tape", (), "computed while this tape did not record")
+            return Verdict(
+                name, "cut", "outside_tape", (), "computed while this tape did not record"
+            )
         _, mine = self._bits_in(recording, source)
         escapes = tuple(
             Place.of(c) for c in recording.upstream(recording.escapes) if c.severed & mine
@@ -582,7 +607,12 @@ class GradientTape:
             text = "call tape.watch(x) in the block before x is used, and use that very x"
             return "not watched", "not_watched", (), text
         if not source._trainable:
-            return "not watched", "frozen", (), "it is not trainable; tape.watch(v) watches it all the same"
+            return (
+                "not watched",
+                "frozen",
+                (),
+                "it is not trainable; tape.watch(v) watches it all the same",
+            )
         if not self._watch_accessed:
             text = "the tape was made with watch_accessed_variables=False; call tape.watch(v)"
             return "not watched", "not_watched", (), text
@@ -644,7 +674,8 @@ def unrecorded() -> Iterator[None]:
         state.recording = before
 
 
-# -- the walk ---------------------------------------------------------------------------------------
+# -- the walk
+# ---------------------------------------------------------------------------------------
 
 
 def _walk(
@@ -778,7 +809,9 @@ def _seed(target: Any, cotangent: Tensor | None, lifted: bool) -> Any:
             return cotangent
         return TENSORS.broadcast_to(cotangent, value.shape)
     xp = owner[common(type(value), type(cotangent.value))]
-    given = xp.asarray(cotangent.value)  # of the target's library, or what passes it on would not be
+    given = xp.asarray(
+        cotangent.value
+    )  # of the target's library, or what passes it on would not be
     return given if cotangent.shape == value.shape else xp.broadcast_to(given, value.shape)
 
 
@@ -789,7 +822,8 @@ def _sum(parts: list[Any]) -> Any:
     return total
 
 
-# -- arguments --------------------------------------------------------------------------------------
+# -- arguments
+# --------------------------------------------------------------------------------------
 
 
 def _bit_of(node: Node, mine: int) -> int:
@@ -862,7 +896,9 @@ def _cotangents(targets: list[Any], given: Any) -> list[Tensor | None]:
         raise ValueError(
             f"output_gradients has {len(flat)} entries for {len(targets)} target(s); give one each"
         )
-    return [_cotangent(target, c, k) for k, (target, c) in enumerate(zip(targets, flat, strict=True))]
+    return [
+        _cotangent(target, c, k) for k, (target, c) in enumerate(zip(targets, flat, strict=True))
+    ]
 
 
 def _leaves_are_tensors(given: Any) -> bool:
@@ -871,7 +907,9 @@ def _leaves_are_tensors(given: Any) -> bool:
 
 def _cotangent(target: Any, given: Any, position: int) -> Tensor:
     if given is None:
-        raise ValueError(f"output_gradients[{position}] is None; give zeros, or leave the target out")
+        raise ValueError(
+            f"output_gradients[{position}] is None; give zeros, or leave the target out"
+        )
     c = as_tensor(given)
     if type(given) not in (Tensor, Variable) and c.dtype != target.dtype:
         c = constant(np.asarray(c.value).astype(_plain_dtype(target)))
@@ -910,7 +948,8 @@ def _plain_dtype(source: Any) -> Any:
     return NUMPY.array_module.dtype(source.dtype)
 
 
-# -- verdicts ---------------------------------------------------------------------------------------
+# -- verdicts
+# ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

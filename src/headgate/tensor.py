@@ -1,11 +1,11 @@
 """Tensor: a raw array and, if a tape follows it, the node that says where it came from.
 
-Value and graph are separate objects. A tensor is immutable; `node is None` means a constant without a
-history. Tensors are made by `asarray`, by ops and by reading variables; their operators and methods
-are attached in `headgate.operators`, the one place where that happens.
+Value and graph are separate objects. A tensor is immutable; `node is None` means a constant without
+a history. Tensors are made by `asarray`, by ops and by reading variables; their operators and
+methods are attached in `headgate.operators`, the one place where that happens.
 
-A value may leave for the host (`float(x)`, `x.numpy()`, `numpy.asarray(x)`). What comes back from there
-is a constant, so such an **escape** of a watched value is noted as a cut of the kind
+A value may leave for the host (`float(x)`, `x.numpy()`, `numpy.asarray(x)`). What comes back from
+there is a constant, so such an **escape** of a watched value is noted as a cut of the kind
 `host_round_trip`, in case somebody asks later where the gradient went.
 """
 

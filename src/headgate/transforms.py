@@ -1,8 +1,9 @@
 """Derivatives of functions: `grad`, `vjp`, `jvp`, `jacobian`, `hessian` and their kin.
 
-All of them are tapes. Forward mode needs no rules of its own: the vector-Jacobian product `u -> u J` is
-linear in u, so its own vector-Jacobian product by u, at any u, is the Jacobian-vector product (the
-double-vjp construction, J. Townsend 2017, "A new trick for calculating Jacobian vector products").
+All of them are tapes. Forward mode needs no rules of its own: the vector-Jacobian product `u -> u
+J` is linear in u, so its own vector-Jacobian product by u, at any u, is the Jacobian-vector product
+(the double-vjp construction, J. Townsend 2017, "A new trick for calculating Jacobian vector
+products").
 """
 
 from __future__ import annotations
@@ -75,9 +76,9 @@ def value_and_grad(
         has_aux: f returns `(value, anything)`; only the value is differentiated.
 
     Returns:
-        A function of the same arguments with the result `(f's result, gradient)`. The gradient has the
-        structure of the argument; where f does not depend on an argument it is zero, with a warning
-        that says why.
+        A function of the same arguments with the result `(f's result, gradient)`. The gradient has
+        the structure of the argument; where f does not depend on an argument it is zero, with a
+        warning that says why.
 
     Raises:
         ValueError: f's value is not a scalar.
@@ -146,8 +147,8 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
     """Return f's result at the primals and the function that maps cotangents to gradients.
 
     Returns:
-        `(result, pull)`: `pull(cotangents)` takes the structure of the result and returns a tuple with
-        the gradient for each primal (zeros where f does not depend on it).
+        `(result, pull)`: `pull(cotangents)` takes the structure of the result and returns a tuple
+        with the gradient for each primal (zeros where f does not depend on it).
 
     >>> import headgate as hg
     >>> y, pull = hg.vjp(hg.sin, 0.0)
@@ -186,7 +187,8 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
         tangents: one direction per primal, of the same structure, shapes and dtypes.
 
     Returns:
-        `(result, tangent)`, of the same structure; zeros where the result does not depend on any primal.
+        `(result, tangent)`, of the same structure; zeros where the result does not depend on any
+        primal.
 
     >>> import headgate as hg
     >>> y, dy = hg.jvp(hg.sin, (0.0,), (2.0,))

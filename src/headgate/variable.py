@@ -1,10 +1,10 @@
 """Variable: a named cell whose value changes in one way only, by `assign`.
 
-A variable used in an op is read: the op gets the array that the cell holds now, and the variable's leaf
-in the current recording. A later `assign` puts another array into the cell, so what was read earlier
-keeps the value at its reading. An active tape watches each trainable variable that is read; a read that
-no tape watches is a cut at the user's line (`outside_tape`, `frozen` or `not_watched`), which is how a
-gradient that is missing later can be explained.
+A variable used in an op is read: the op gets the array that the cell holds now, and the variable's
+leaf in the current recording. A later `assign` puts another array into the cell, so what was read
+earlier keeps the value at its reading. An active tape watches each trainable variable that is read;
+a read that no tape watches is a cut at the user's line (`outside_tape`, `frozen` or `not_watched`),
+which is how a gradient that is missing later can be explained.
 """
 
 from __future__ import annotations
@@ -250,7 +250,9 @@ class Variable:
     def __repr__(self) -> str:
         body = np.array2string(np.asarray(self._value), separator=", ", prefix="Variable(")
         frozen = "" if self._trainable else ", trainable=False"
-        return f"Variable({body}, name={self.name!r}, shape={self.shape}, dtype={self.dtype}{frozen})"
+        return (
+            f"Variable({body}, name={self.name!r}, shape={self.shape}, dtype={self.dtype}{frozen})"
+        )
 
 
 def _own(array: Array) -> Array:

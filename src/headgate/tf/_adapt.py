@@ -1,8 +1,9 @@
 """How TensorFlow's calling conventions differ from ours: default dtypes, `name=`, argument names.
 
-TensorFlow makes float32 of Python floats and int32 of Python integers, keeps the dtype of NumPy arrays,
-and lets a number take the dtype of the tensor it meets. The factories below turn one of our functions
-into one with TensorFlow's arguments; the modules beside this one are tables built with them.
+TensorFlow makes float32 of Python floats and int32 of Python integers, keeps the dtype of NumPy
+arrays, and lets a number take the dtype of the tensor it meets. The factories below turn one of our
+functions into one with TensorFlow's arguments; the modules beside this one are tables built with
+them.
 """
 
 from __future__ import annotations
@@ -60,8 +61,13 @@ def convert_to_tensor(
     array = raw(value, dtype)
     if isinstance(value, np.ndarray):
         array = np.array(array)
-    elif dtype is None and isinstance(value, int | float | list | tuple | range) and not (
-        isinstance(value, np.generic) or (isinstance(value, list | tuple) and _has_arrays(value))
+    elif (
+        dtype is None
+        and isinstance(value, int | float | list | tuple | range)
+        and not (
+            isinstance(value, np.generic)
+            or (isinstance(value, list | tuple) and _has_arrays(value))
+        )
     ):
         array = default_dtype(array)
     return constant(array)
@@ -130,7 +136,9 @@ def _like(value: Any, other: Any) -> Any:
     if isinstance(value, list | tuple) and _has_tensors(value):
         return convert_to_tensor(value)
     array = raw(value)
-    if array.dtype.kind == other.dtype.kind or (array.dtype.kind in "iu" and other.dtype.kind in "fc"):
+    if array.dtype.kind == other.dtype.kind or (
+        array.dtype.kind in "iu" and other.dtype.kind in "fc"
+    ):
         array = array.astype(other.dtype)
     return constant(array)
 
@@ -163,5 +171,3 @@ def static(value: Any) -> Any:
 def tensor(value: Any) -> Any:
     """Convert what is no tensor yet."""
     return value if type(value) is Tensor else convert_to_tensor(value)
-
-

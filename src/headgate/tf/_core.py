@@ -13,7 +13,8 @@ from headgate import variable as _variable
 from headgate.gates import stop_gradient as _stop_gradient
 from headgate.namespace import TENSORS as ops
 from headgate.ops import index as _index
-from headgate.tensor import Tensor, constant as _constant, raw
+from headgate.tensor import Tensor, raw
+from headgate.tensor import constant as _constant
 from headgate.tf._adapt import convert_to_tensor, matched, static, tensor
 
 float16, float32, float64 = np.dtype("float16"), np.dtype("float32"), np.dtype("float64")
@@ -175,12 +176,16 @@ def stack(values: Any, axis: int = 0, name: str | None = None) -> Tensor:
     return ops.stack([tensor(value) for value in values], axis=axis)  # type: ignore[no-any-return]
 
 
-def unstack(value: Any, num: int | None = None, axis: int = 0, name: str | None = None) -> list[Tensor]:
+def unstack(
+    value: Any, num: int | None = None, axis: int = 0, name: str | None = None
+) -> list[Tensor]:
     """Take a tensor apart along an axis."""
     return list(ops.unstack(tensor(value), axis=axis))
 
 
-def split(value: Any, num_or_size_splits: Any, axis: Any = 0, num: Any = None, name: str | None = None) -> list[Tensor]:
+def split(
+    value: Any, num_or_size_splits: Any, axis: Any = 0, num: Any = None, name: str | None = None
+) -> list[Tensor]:
     """Split along an axis into so many equal parts, or into parts of given sizes."""
     x, parts, axis = tensor(value), static(num_or_size_splits), static(axis)
     if not isinstance(parts, int) and -1 in parts:
@@ -189,7 +194,9 @@ def split(value: Any, num_or_size_splits: Any, axis: Any = 0, num: Any = None, n
     return list(ops.split(x, parts, axis=axis))
 
 
-def transpose(a: Any, perm: Any = None, conjugate: _bool = False, name: str | None = None) -> Tensor:
+def transpose(
+    a: Any, perm: Any = None, conjugate: _bool = False, name: str | None = None
+) -> Tensor:
     """Permute the axes, or reverse them if no order is given."""
     x = tensor(a)
     order = tuple(reversed(range(x.ndim))) if perm is None else static(perm)
@@ -217,7 +224,13 @@ def reverse(tensor: Any, axis: Any, name: str | None = None) -> Tensor:
     return ops.flip(convert_to_tensor(tensor), axis=static(axis))  # type: ignore[no-any-return]
 
 
-def pad(tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values: Any = 0, name: str | None = None) -> Tensor:
+def pad(
+    tensor: Any,
+    paddings: Any,
+    mode: str = "CONSTANT",
+    constant_values: Any = 0,
+    name: str | None = None,
+) -> Tensor:
     """Pad each axis at its start and end."""
     widths = tuple(tuple(int(n) for n in pair) for pair in np.asarray(paddings))
     x = convert_to_tensor(tensor)
@@ -229,7 +242,14 @@ def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
     return ops.broadcast_to(tensor(input), _shape(shape))  # type: ignore[no-any-return]
 
 
-def gather(params: Any, indices: Any, validate_indices: Any = None, axis: Any = None, batch_dims: int = 0, name: str | None = None) -> Tensor:
+def gather(
+    params: Any,
+    indices: Any,
+    validate_indices: Any = None,
+    axis: Any = None,
+    batch_dims: int = 0,
+    name: str | None = None,
+) -> Tensor:
     """Take slices of an axis (the first one, unless told otherwise) by index."""
     return _index.gather(tensor(params), tensor(indices), static(axis), batch_dims)
 
@@ -239,20 +259,26 @@ def gather_nd(params: Any, indices: Any, batch_dims: int = 0, name: str | None =
     return _index.gather_nd(tensor(params), tensor(indices), batch_dims)
 
 
-def boolean_mask(tensor: Any, mask: Any, axis: int | None = None, name: str | None = None) -> Tensor:
+def boolean_mask(
+    tensor: Any, mask: Any, axis: int | None = None, name: str | None = None
+) -> Tensor:
     """Take the elements where a mask is true."""
     chosen = np.asarray(mask)
     key = (slice(None),) * (axis or 0) + (chosen,)
     return ops.getitem(convert_to_tensor(tensor), key)  # type: ignore[no-any-return]
 
 
-def tensor_scatter_nd_update(tensor: Any, indices: Any, updates: Any, name: str | None = None) -> Tensor:
+def tensor_scatter_nd_update(
+    tensor: Any, indices: Any, updates: Any, name: str | None = None
+) -> Tensor:
     """Return a copy with slices replaced at index vectors."""
     key = tuple(np.moveaxis(np.asarray(indices), -1, 0))
     return ops.scatter_update(convert_to_tensor(tensor), convert_to_tensor(updates), key=key)  # type: ignore[no-any-return]
 
 
-def tensor_scatter_nd_add(tensor: Any, indices: Any, updates: Any, name: str | None = None) -> Tensor:
+def tensor_scatter_nd_add(
+    tensor: Any, indices: Any, updates: Any, name: str | None = None
+) -> Tensor:
     """Return a copy with values added at index vectors."""
     key = tuple(np.moveaxis(np.asarray(indices), -1, 0))
     return ops.scatter_add(convert_to_tensor(tensor), convert_to_tensor(updates), key=key)  # type: ignore[no-any-return]
@@ -267,7 +293,15 @@ def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None)
     return ops.where(condition, x, y)  # type: ignore[no-any-return]
 
 
-def one_hot(indices: Any, depth: Any, on_value: Any = None, off_value: Any = None, axis: int | None = None, dtype: Any = None, name: str | None = None) -> Tensor:
+def one_hot(
+    indices: Any,
+    depth: Any,
+    on_value: Any = None,
+    off_value: Any = None,
+    axis: int | None = None,
+    dtype: Any = None,
+    name: str | None = None,
+) -> Tensor:
     """Return vectors with a one (or `on_value`) at each index and zeros (`off_value`) elsewhere."""
     found = ops.one_hot(tensor(indices), static(depth), dtype=dtype or float32)
     if axis is not None and axis != -1:
@@ -278,7 +312,9 @@ def one_hot(indices: Any, depth: Any, on_value: Any = None, off_value: Any = Non
     return found  # type: ignore[no-any-return]
 
 
-def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str | None = None) -> Tensor:
+def range(
+    start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str | None = None
+) -> Tensor:
     """Return numbers from start (0 if only one number is given) to limit."""
     if limit is None:
         start, limit = 0, start
@@ -290,7 +326,9 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
 def linspace(start: Any, stop: Any, num: Any, name: str | None = None, axis: int = 0) -> Tensor:
     """Return evenly spaced numbers."""
     low, high = tensor(start), tensor(stop)
-    return _constant(np.linspace(low.numpy(), high.numpy(), static(num), axis=axis).astype(low.dtype))
+    return _constant(
+        np.linspace(low.numpy(), high.numpy(), static(num), axis=axis).astype(low.dtype)
+    )
 
 
 def zeros(shape: Any, dtype: Any = float32, name: str | None = None) -> Tensor:
@@ -308,7 +346,13 @@ def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
     return ops.broadcast_to(tensor(value), _shape(dims))  # type: ignore[no-any-return]
 
 
-def eye(num_rows: Any, num_columns: Any = None, batch_shape: Any = None, dtype: Any = float32, name: str | None = None) -> Tensor:
+def eye(
+    num_rows: Any,
+    num_columns: Any = None,
+    batch_shape: Any = None,
+    dtype: Any = float32,
+    name: str | None = None,
+) -> Tensor:
     """Return the identity matrix, or a batch of them."""
     matrix = np.eye(static(num_rows), static(num_columns), dtype=dtype)
     batch = () if batch_shape is None else _shape(batch_shape)
@@ -330,12 +374,20 @@ def meshgrid(*args: Any, indexing: str = "xy", name: str | None = None) -> list[
     return list(ops.meshgrid(*map(tensor, args), indexing=indexing))
 
 
-def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> Tensor:
+def clip_by_value(
+    t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None
+) -> Tensor:
     """Clip each element; gradient passes within the bounds, both included."""
     return ops.clip(tensor(t), clip_value_min, clip_value_max)  # type: ignore[no-any-return]
 
 
-def norm(tensor: Any, ord: Any = "euclidean", axis: Any = None, keepdims: _bool = False, name: str | None = None) -> Tensor:
+def norm(
+    tensor: Any,
+    ord: Any = "euclidean",
+    axis: Any = None,
+    keepdims: _bool = False,
+    name: str | None = None,
+) -> Tensor:
     """Return a vector norm, or the Frobenius norm of a matrix."""
     kind = 2 if ord == "euclidean" else ord
     x, axes = convert_to_tensor(tensor), static(axis)
@@ -364,7 +416,9 @@ def global_norm(t_list: Any, name: str | None = None) -> Tensor:
     return ops.sqrt(tensor(total))  # type: ignore[no-any-return]
 
 
-def clip_by_global_norm(t_list: Any, clip_norm: Any, use_norm: Any = None, name: str | None = None) -> tuple[list[Tensor | None], Tensor]:
+def clip_by_global_norm(
+    t_list: Any, clip_norm: Any, use_norm: Any = None, name: str | None = None
+) -> tuple[list[Tensor | None], Tensor]:
     """Scale tensors so that their common norm is at most `clip_norm`; return them and the norm."""
     length = global_norm(t_list) if use_norm is None else tensor(use_norm)
     factor = clip_norm / ops.maximum(length, clip_norm)
@@ -376,7 +430,15 @@ def einsum(equation: str, *inputs: Any, **ignored: Any) -> Tensor:
     return ops.einsum(equation, *map(tensor, inputs))  # type: ignore[no-any-return]
 
 
-def matmul(a: Any, b: Any, transpose_a: _bool = False, transpose_b: _bool = False, adjoint_a: _bool = False, adjoint_b: _bool = False, name: str | None = None) -> Tensor:
+def matmul(
+    a: Any,
+    b: Any,
+    transpose_a: _bool = False,
+    transpose_b: _bool = False,
+    adjoint_a: _bool = False,
+    adjoint_b: _bool = False,
+    name: str | None = None,
+) -> Tensor:
     """Multiply matrices, either of them transposed first if asked."""
     if type(a) is not Tensor or type(b) is not Tensor:
         a, b = matched(a, b)
@@ -393,28 +455,46 @@ def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
     return ops.tensordot(a, b, axes=axes)  # type: ignore[no-any-return]
 
 
-def argmax(input: Any, axis: Any = None, output_type: Any = int64, name: str | None = None) -> Tensor:
+def argmax(
+    input: Any, axis: Any = None, output_type: Any = int64, name: str | None = None
+) -> Tensor:
     """Return the index of the greatest element along an axis (the first one by default)."""
-    return ops.astype(ops.argmax(tensor(input), axis=0 if axis is None else static(axis)), output_type)  # type: ignore[no-any-return]
+    return ops.astype(
+        ops.argmax(tensor(input), axis=0 if axis is None else static(axis)), output_type
+    )  # type: ignore[no-any-return]
 
 
-def argmin(input: Any, axis: Any = None, output_type: Any = int64, name: str | None = None) -> Tensor:
+def argmin(
+    input: Any, axis: Any = None, output_type: Any = int64, name: str | None = None
+) -> Tensor:
     """Return the index of the least element along an axis (the first one by default)."""
-    return ops.astype(ops.argmin(tensor(input), axis=0 if axis is None else static(axis)), output_type)  # type: ignore[no-any-return]
+    return ops.astype(
+        ops.argmin(tensor(input), axis=0 if axis is None else static(axis)), output_type
+    )  # type: ignore[no-any-return]
 
 
-def argsort(values: Any, axis: int = -1, direction: str = "ASCENDING", stable: _bool = False, name: str | None = None) -> Tensor:
+def argsort(
+    values: Any,
+    axis: int = -1,
+    direction: str = "ASCENDING",
+    stable: _bool = False,
+    name: str | None = None,
+) -> Tensor:
     """Return the indices that sort a tensor."""
     order = ops.argsort(tensor(values), axis=axis, descending=direction == "DESCENDING")
     return ops.astype(order, int32)  # type: ignore[no-any-return]
 
 
-def sort(values: Any, axis: int = -1, direction: str = "ASCENDING", name: str | None = None) -> Tensor:
+def sort(
+    values: Any, axis: int = -1, direction: str = "ASCENDING", name: str | None = None
+) -> Tensor:
     """Sort along an axis."""
     return ops.sort(tensor(values), axis=axis, descending=direction == "DESCENDING")  # type: ignore[no-any-return]
 
 
-def numpy_function(func: Callable[..., Any], inp: Any, Tout: Any, stateful: _bool = True, name: str | None = None) -> Any:  # noqa: N803
+def numpy_function(
+    func: Callable[..., Any], inp: Any, Tout: Any, stateful: _bool = True, name: str | None = None
+) -> Any:
     """Call a NumPy function on arrays; gradient does not pass it."""
     result = func(*[tensor(item).numpy() for item in inp])
     return convert_to_tensor(np.asarray(result, dtype=Tout))
@@ -428,12 +508,16 @@ def is_tensor(x: Any) -> _bool:
     return type(x) is Tensor or type(x) is _variable.Variable
 
 
-def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any], name: str | None = None) -> Any:
+def cond(
+    pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any], name: str | None = None
+) -> Any:
     """Call one of two functions."""
     return true_fn() if _bool(tensor(pred)) else false_fn()
 
 
-def while_loop(cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, **ignored: Any) -> Any:
+def while_loop(
+    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, **ignored: Any
+) -> Any:
     """Repeat a function while a condition holds."""
     values = tuple(loop_vars)
     while _bool(tensor(cond(*values))):

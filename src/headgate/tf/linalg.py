@@ -5,8 +5,6 @@ from __future__ import annotations
 from headgate.namespace import TENSORS as _ops
 from headgate.tf._adapt import binary as _binary
 from headgate.tf._adapt import unary as _unary
-from headgate.tf._core import einsum, eye, matmul, norm, tensordot
-from headgate.tf._core import transpose as matrix_transpose
 
 cholesky = _unary(_ops.cholesky)
 det = _unary(_ops.det)

@@ -10,7 +10,6 @@ from headgate.tf._adapt import reduction as _reduction
 from headgate.tf._adapt import static as _static
 from headgate.tf._adapt import tensor as _tensor
 from headgate.tf._adapt import unary as _unary
-from headgate.tf._core import argmax, argmin
 
 abs = _unary(_ops.abs)
 acos = _unary(_ops.acos)
@@ -101,7 +100,9 @@ def add_n(inputs: Any, name: str | None = None) -> Any:
     return total
 
 
-def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Any:
+def cumsum(
+    x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
+) -> Any:
     """Return running sums along an axis."""
     x = _tensor(x)
     if reverse:
@@ -135,5 +136,3 @@ def softmax(logits: Any, axis: int = -1, name: str | None = None) -> Any:
 def log_softmax(logits: Any, axis: int = -1, name: str | None = None) -> Any:
     """Return the logarithm of softmax."""
     return _ops.log_softmax(_tensor(logits), axis=axis)
-
-

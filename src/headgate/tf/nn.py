@@ -9,7 +9,6 @@ from headgate.ops import conv as _conv
 from headgate.tf._adapt import static as _static
 from headgate.tf._adapt import tensor as _tensor
 from headgate.tf._adapt import unary as _unary
-from headgate.tf.math import l2_normalize, log_softmax, sigmoid, softmax, softplus, softsign, tanh, top_k
 
 relu = _unary(_ops.relu)
 relu6 = _unary(_ops.relu6)
@@ -36,7 +35,9 @@ def bias_add(value: Any, bias: Any, data_format: str | None = None, name: str | 
     return _tensor(value) + bias
 
 
-def dropout(x: Any, rate: float, noise_shape: Any = None, seed: Any = None, name: str | None = None) -> Any:
+def dropout(
+    x: Any, rate: float, noise_shape: Any = None, seed: Any = None, name: str | None = None
+) -> Any:
     """Set a random part of the elements to zero and scale up the rest."""
     import numpy as np
 
@@ -53,28 +54,44 @@ def embedding_lookup(params: Any, ids: Any, max_norm: Any = None, name: str | No
     return _ops.take(_tensor(params), _tensor(ids), axis=0)
 
 
-def sigmoid_cross_entropy_with_logits(labels: Any = None, logits: Any = None, name: str | None = None) -> Any:
+def sigmoid_cross_entropy_with_logits(
+    labels: Any = None, logits: Any = None, name: str | None = None
+) -> Any:
     """Return the cross entropy of independent classes, from logits, elementwise."""
     return _ops.sigmoid_cross_entropy(_tensor(logits), _tensor(labels))
 
 
-def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1, name: str | None = None) -> Any:
+def softmax_cross_entropy_with_logits(
+    labels: Any, logits: Any, axis: int = -1, name: str | None = None
+) -> Any:
     """Return the cross entropy between distributions `labels` and softmax(logits)."""
     return _ops.softmax_cross_entropy(_tensor(logits), _tensor(labels), axis=axis)
 
 
-def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: str | None = None) -> Any:
+def sparse_softmax_cross_entropy_with_logits(
+    labels: Any, logits: Any, name: str | None = None
+) -> Any:
     """Return the cross entropy between class numbers and softmax(logits)."""
     return _ops.sparse_softmax_cross_entropy(_tensor(logits), _tensor(labels))
 
 
-def moments(x: Any, axes: Any, shift: Any = None, keepdims: bool = False, name: str | None = None) -> Any:
+def moments(
+    x: Any, axes: Any, shift: Any = None, keepdims: bool = False, name: str | None = None
+) -> Any:
     """Return mean and variance over axes."""
     x, axis = _tensor(x), _static(axes)
     return _ops.mean(x, axis=axis, keepdims=keepdims), _ops.var(x, axis=axis, keepdims=keepdims)
 
 
-def batch_normalization(x: Any, mean: Any, variance: Any, offset: Any, scale: Any, variance_epsilon: float, name: str | None = None) -> Any:
+def batch_normalization(
+    x: Any,
+    mean: Any,
+    variance: Any,
+    offset: Any,
+    scale: Any,
+    variance_epsilon: float,
+    name: str | None = None,
+) -> Any:
     """Shift and scale by mean and variance, then by offset and scale if given."""
     factor = _ops.rsqrt(_tensor(variance) + variance_epsilon)
     if scale is not None:
@@ -97,7 +114,16 @@ def _padding(padding: Any, layout: str) -> Any:
     return [tuple(pair) for pair, axis in zip(padding, layout, strict=True) if axis not in "NC"]
 
 
-def _convolve(function: Any, x: Any, w: Any, stride: Any, padding: Any, dilation: Any, layout: str, **options: Any) -> Any:
+def _convolve(
+    function: Any,
+    x: Any,
+    w: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    layout: str,
+    **options: Any,
+) -> Any:
     x, w = _tensor(x), _tensor(w)
     channels, inner = x.shape[layout.index("C")], w.shape[-2]
     if function is _conv.conv and inner and channels % inner == 0:
@@ -113,20 +139,56 @@ def _convolve(function: Any, x: Any, w: Any, stride: Any, padding: Any, dilation
     )
 
 
-def conv1d(input: Any, filters: Any, stride: Any, padding: Any, data_format: str = "NWC", dilations: Any = None, name: str | None = None) -> Any:
+def conv1d(
+    input: Any,
+    filters: Any,
+    stride: Any,
+    padding: Any,
+    data_format: str = "NWC",
+    dilations: Any = None,
+    name: str | None = None,
+) -> Any:
     """Convolve signals (cross-correlation, as everywhere in machine learning)."""
     return _convolve(_conv.conv, input, filters, stride, padding, dilations, data_format)
 
 
-def conv2d(input: Any, filters: Any, strides: Any, padding: Any, data_format: str = "NHWC", dilations: Any = None, name: str | None = None) -> Any:
+def conv2d(
+    input: Any,
+    filters: Any,
+    strides: Any,
+    padding: Any,
+    data_format: str = "NHWC",
+    dilations: Any = None,
+    name: str | None = None,
+) -> Any:
     """Convolve images (cross-correlation, as everywhere in machine learning)."""
     return _convolve(_conv.conv, input, filters, strides, padding, dilations, data_format)
 
 
-def conv2d_transpose(input: Any, filters: Any, output_shape: Any, strides: Any, padding: Any = "SAME", data_format: str = "NHWC", dilations: Any = None, name: str | None = None) -> Any:
+def conv2d_transpose(
+    input: Any,
+    filters: Any,
+    output_shape: Any,
+    strides: Any,
+    padding: Any = "SAME",
+    data_format: str = "NHWC",
+    dilations: Any = None,
+    name: str | None = None,
+) -> Any:
     """Apply the transpose (the gradient by its input) of a convolution."""
-    shape = [n for n, axis in zip(_static(output_shape), data_format, strict=True) if axis not in "NC"]
-    return _convolve(_conv.conv_transpose, input, filters, strides, padding, dilations, data_format, output_shape=shape)
+    shape = [
+        n for n, axis in zip(_static(output_shape), data_format, strict=True) if axis not in "NC"
+    ]
+    return _convolve(
+        _conv.conv_transpose,
+        input,
+        filters,
+        strides,
+        padding,
+        dilations,
+        data_format,
+        output_shape=shape,
+    )
 
 
 def _pooled(function: Any, input: Any, ksize: Any, strides: Any, padding: Any, layout: str) -> Any:
@@ -139,22 +201,50 @@ def _pooled(function: Any, input: Any, ksize: Any, strides: Any, padding: Any, l
     )
 
 
-def max_pool1d(input: Any, ksize: Any, strides: Any, padding: Any, data_format: str = "NWC", name: str | None = None) -> Any:
+def max_pool1d(
+    input: Any,
+    ksize: Any,
+    strides: Any,
+    padding: Any,
+    data_format: str = "NWC",
+    name: str | None = None,
+) -> Any:
     """Return the maximum of each window of signals."""
     return _pooled(_conv.max_pool, input, ksize, strides, padding, data_format)
 
 
-def max_pool2d(input: Any, ksize: Any, strides: Any, padding: Any, data_format: str = "NHWC", name: str | None = None) -> Any:
+def max_pool2d(
+    input: Any,
+    ksize: Any,
+    strides: Any,
+    padding: Any,
+    data_format: str = "NHWC",
+    name: str | None = None,
+) -> Any:
     """Return the maximum of each window of images."""
     return _pooled(_conv.max_pool, input, ksize, strides, padding, data_format)
 
 
-def avg_pool1d(input: Any, ksize: Any, strides: Any, padding: Any, data_format: str = "NWC", name: str | None = None) -> Any:
+def avg_pool1d(
+    input: Any,
+    ksize: Any,
+    strides: Any,
+    padding: Any,
+    data_format: str = "NWC",
+    name: str | None = None,
+) -> Any:
     """Return the mean of each window of signals."""
     return _pooled(_conv.avg_pool, input, ksize, strides, padding, data_format)
 
 
-def avg_pool2d(input: Any, ksize: Any, strides: Any, padding: Any, data_format: str = "NHWC", name: str | None = None) -> Any:
+def avg_pool2d(
+    input: Any,
+    ksize: Any,
+    strides: Any,
+    padding: Any,
+    data_format: str = "NHWC",
+    name: str | None = None,
+) -> Any:
     """Return the mean of each window of images."""
     return _pooled(_conv.avg_pool, input, ksize, strides, padding, data_format)
 

@@ -8,25 +8,50 @@ import numpy as np
 
 from headgate import random as _random
 from headgate.namespace import TENSORS as _ops
-from headgate.random import set_seed, shuffle
 from headgate.tf._adapt import static as _static
 from headgate.tf._adapt import tensor as _tensor
 
 
-def normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = np.float32, seed: Any = None, name: str | None = None) -> Any:
+def normal(
+    shape: Any,
+    mean: Any = 0.0,
+    stddev: Any = 1.0,
+    dtype: Any = np.float32,
+    seed: Any = None,
+    name: str | None = None,
+) -> Any:
     """Draw from a normal distribution; gradient flows to `mean` and `stddev` if they are tensors."""
     drawn = _random.normal(_static(shape), dtype=dtype)
-    if isinstance(mean, int | float) and mean == 0 and isinstance(stddev, int | float) and stddev == 1:
+    if (
+        isinstance(mean, int | float)
+        and mean == 0
+        and isinstance(stddev, int | float)
+        and stddev == 1
+    ):
         return drawn
     return drawn * stddev + mean
 
 
-def truncated_normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = np.float32, seed: Any = None, name: str | None = None) -> Any:
+def truncated_normal(
+    shape: Any,
+    mean: Any = 0.0,
+    stddev: Any = 1.0,
+    dtype: Any = np.float32,
+    seed: Any = None,
+    name: str | None = None,
+) -> Any:
     """Draw from a normal distribution cut off at two standard deviations."""
     return _random.truncated_normal(_static(shape), dtype=dtype) * stddev + mean
 
 
-def uniform(shape: Any, minval: Any = 0, maxval: Any = None, dtype: Any = np.float32, seed: Any = None, name: str | None = None) -> Any:
+def uniform(
+    shape: Any,
+    minval: Any = 0,
+    maxval: Any = None,
+    dtype: Any = np.float32,
+    seed: Any = None,
+    name: str | None = None,
+) -> Any:
     """Draw from a uniform distribution over [minval, maxval); integers need a maxval."""
     if maxval is None:
         if np.issubdtype(dtype, np.integer):
@@ -39,6 +64,8 @@ def uniform(shape: Any, minval: Any = 0, maxval: Any = None, dtype: Any = np.flo
     return drawn if plain and (minval, maxval) == (0, 1) else drawn * (maxval - minval) + minval
 
 
-def categorical(logits: Any, num_samples: int, dtype: Any = np.int64, seed: Any = None, name: str | None = None) -> Any:
+def categorical(
+    logits: Any, num_samples: int, dtype: Any = np.int64, seed: Any = None, name: str | None = None
+) -> Any:
     """Draw class numbers with probabilities softmax(logits)."""
     return _ops.astype(_ops.categorical(_tensor(logits), num_samples=num_samples), dtype)

@@ -1,0 +1,224 @@
+"""Initializers: functions of a shape and a dtype that draw the first values of weights.
+
+They have Keras' names and distributions. Without a seed they draw from `headgate.random`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from headgate import random
+from headgate.nn.settings import default_dtype, find
+from headgate.tensor import Tensor, constant
+
+
+def _generator(seed: int | None) -> np.random.Generator:
+    return random.generator() if seed is None else np.random.default_rng(seed)
+
+
+def _truncated_normal(generator: np.random.Generator, shape: Any) -> Any:
+    """Draw from a normal distribution, again for whatever lies beyond two standard deviations."""
+    drawn = generator.standard_normal(shape)
+    while (beyond := np.abs(drawn) > 2.0).any():
+        drawn[beyond] = generator.standard_normal(np.count_nonzero(beyond))
+    return drawn
+
+
+def _made(values: Any, dtype: Any) -> Tensor:
+    """Return values as a tensor, of the default dtype if none was asked for."""
+    return constant(np.array(values, default_dtype() if dtype is None else dtype))
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Initializer that fills with one value.
+
+    >>> from headgate import nn
+    >>> nn.Constant(2.0)((2,)).numpy()
+    array([2., 2.], dtype=float32)
+    """
+
+    value: Any = 0.0
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
+        return _made(np.broadcast_to(self.value, tuple(shape)), dtype)
+
+
+def Zeros() -> Constant:
+    """Fill with zeros."""
+    return Constant(0.0)
+
+
+def Ones() -> Constant:
+    """Fill with ones."""
+    return Constant(1.0)
+
+
+@dataclass(frozen=True)
+class RandomNormal:
+    """Initializer that draws from a normal distribution; with a seed, the same each time.
+
+    >>> from headgate import nn
+    >>> nn.RandomNormal(stddev=0.02)((2, 3)).shape
+    (2, 3)
+    """
+
+    mean: float = 0.0
+    stddev: float = 0.05
+    seed: int | None = None
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
+        drawn = _generator(self.seed).standard_normal(shape)
+        return _made(self.mean + self.stddev * drawn, dtype)
+
+
+@dataclass(frozen=True)
+class TruncatedNormal(RandomNormal):
+    """Initializer that draws from a normal distribution cut off at two standard deviations.
+
+    >>> import headgate as hg
+    >>> from headgate import nn
+    >>> bool(hg.all(hg.abs(nn.TruncatedNormal(stddev=1.0)((100,))) <= 2.0))
+    True
+    """
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
+        drawn = _truncated_normal(_generator(self.seed), shape)
+        return _made(self.mean + self.stddev * drawn, dtype)
+
+
+@dataclass(frozen=True)
+class RandomUniform:
+    """Initializer that draws from a uniform distribution.
+
+    >>> import headgate as hg
+    >>> from headgate import nn
+    >>> bool(hg.all(hg.abs(nn.RandomUniform(-0.5, 0.5)((100,))) <= 0.5))
+    True
+    """
+
+    minval: float = -0.05
+    maxval: float = 0.05
+    seed: int | None = None
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
+        drawn = _generator(self.seed).uniform(self.minval, self.maxval, shape)
+        return _made(drawn, dtype)
+
+
+_NORMAL_CUT_AT_2 = 0.87962566103423978
+"""The standard deviation that is left of a normal distribution cut off at two of them."""
+
+
+@dataclass(frozen=True)
+class VarianceScaling:
+    """Initializer that draws with the variance `scale / n`, n the number of inputs or outputs.
+
+    Args:
+        scale: the numerator.
+        mode: which n: "fan_in" (inputs), "fan_out" (outputs) or "fan_avg" (their mean).
+        distribution: "truncated_normal", "untruncated_normal" or "uniform".
+        seed: with one, the values are the same each time.
+
+    >>> from headgate import nn
+    >>> nn.VarianceScaling(2.0, mode="fan_in")((784, 10)).shape
+    (784, 10)
+    """
+
+    scale: float = 1.0
+    mode: str = "fan_in"
+    distribution: str = "truncated_normal"
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("fan_in", "fan_out", "fan_avg"):
+            raise ValueError(
+                f"the mode of VarianceScaling is 'fan_in', 'fan_out' or 'fan_avg', not {self.mode!r}"
+            )
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
+        inputs, outputs = _fans(tuple(shape))
+        fan = {"fan_in": inputs, "fan_out": outputs, "fan_avg": (inputs + outputs) / 2}[self.mode]
+        deviation = math.sqrt(self.scale / max(1.0, fan))
+        generator = _generator(self.seed)
+        if self.distribution == "uniform":
+            limit = math.sqrt(3) * deviation
+            return _made(generator.uniform(-limit, limit, shape), dtype)
+        if self.distribution == "untruncated_normal":
+            return _made(deviation * generator.standard_normal(shape), dtype)
+        drawn = _truncated_normal(generator, shape)
+        return _made(deviation / _NORMAL_CUT_AT_2 * drawn, dtype)
+
+
+def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return how many inputs and outputs a kernel of this shape connects."""
+    if len(shape) < 2:
+        return (math.prod(shape),) * 2
+    receptive = math.prod(shape[:-2])
+    return shape[-2] * receptive, shape[-1] * receptive
+
+
+def GlorotUniform(seed: int | None = None) -> VarianceScaling:
+    """Draw uniformly, with the variance 2 / (inputs + outputs)."""
+    return VarianceScaling(1.0, "fan_avg", "uniform", seed)
+
+
+def GlorotNormal(seed: int | None = None) -> VarianceScaling:
+    """Draw from a cut-off normal distribution, with the variance 2 / (inputs + outputs)."""
+    return VarianceScaling(1.0, "fan_avg", "truncated_normal", seed)
+
+
+def HeUniform(seed: int | None = None) -> VarianceScaling:
+    """Draw uniformly, with the variance 2 / inputs."""
+    return VarianceScaling(2.0, "fan_in", "uniform", seed)
+
+
+def HeNormal(seed: int | None = None) -> VarianceScaling:
+    """Draw from a cut-off normal distribution, with the variance 2 / inputs."""
+    return VarianceScaling(2.0, "fan_in", "truncated_normal", seed)
+
+
+def LecunUniform(seed: int | None = None) -> VarianceScaling:
+    """Draw uniformly, with the variance 1 / inputs."""
+    return VarianceScaling(1.0, "fan_in", "uniform", seed)
+
+
+def LecunNormal(seed: int | None = None) -> VarianceScaling:
+    """Draw from a cut-off normal distribution, with the variance 1 / inputs."""
+    return VarianceScaling(1.0, "fan_in", "truncated_normal", seed)
+
+
+INITIALIZERS: dict[str, Callable[..., Any]] = {
+    "zeros": Zeros,
+    "ones": Ones,
+    "constant": Constant,
+    "random_normal": RandomNormal,
+    "random_uniform": RandomUniform,
+    "truncated_normal": TruncatedNormal,
+    "variance_scaling": VarianceScaling,
+    "glorot_uniform": GlorotUniform,
+    "glorot_normal": GlorotNormal,
+    "he_uniform": HeUniform,
+    "he_normal": HeNormal,
+    "lecun_uniform": LecunUniform,
+    "lecun_normal": LecunNormal,
+}
+
+
+def get_initializer(identifier: Any) -> Callable[..., Any]:
+    """Return an initializer, a function of shape and dtype, given one or its name."""
+    if isinstance(identifier, str):
+        identifier = find("initializer", INITIALIZERS, identifier)
+    if identifier in INITIALIZERS.values():
+        return identifier()  # type: ignore[no-any-return]
+    if not callable(identifier):
+        raise ValueError(
+            f"an initializer is a name such as 'glorot_uniform' or a function of shape and dtype, not "
+            f"{identifier!r}"
+        )
+    return identifier  # type: ignore[no-any-return]

@@ -1,0 +1,320 @@
+"""Layer: variables and layers in attributes, and a `call` that computes with them.
+
+Nothing is registered: `variables` looks at the attributes when it is asked (also in lists, tuples
+and dictionaries), in their order, a layer's own variables before those of the layers in it. Calling
+a layer does what its `call` need not care about: arrays become tensors of the layer's dtype
+(integers stay, a layer that needs floats converts them), the first call builds the weights from the
+shape of the input, and `training` is handed down to all layers called inside.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import optree
+
+from headgate.namespace import is_array
+from headgate.nn.initializers import get_initializer
+from headgate.nn.settings import default_dtype, unique_name
+from headgate.nn.symbols import note, symbols
+from headgate.op import as_tensor
+from headgate.ops.elementwise import astype
+from headgate.tensor import Tensor
+from headgate.variable import Variable
+
+Shape = tuple[int, ...]
+
+
+class _Calls(threading.local):
+    """What the layers being called in a thread hand down to those called inside of them."""
+
+    training: Any = None
+
+
+_calls = _Calls()
+
+
+class Layer:
+    """Base of all layers: variables and layers in attributes, and a `call` that uses them.
+
+    Args:
+        name: "dense", "dense_1" and so on after the class if not given.
+        trainable: whether `trainable_variables` has its variables; can be set later as well.
+        dtype: of its weights, and what floats given to it are cast to; `floatx()` if not given.
+        input_shape: shape of one sample; a `Sequential` that begins with this layer is built at
+            once.
+        input_dim: in place of `input_shape`, its only size.
+
+    A subclass makes its sublayers in `__init__`, makes in `build(input_shape)` what depends on the
+    shape of its input, by `add_weight`, and computes in `call`. If `call` has an argument
+    `training` it gets what was given to the outermost layer, `layer(x, training=True)`.
+
+    >>> import headgate as hg
+    >>> from headgate import nn
+    >>> class Scale(nn.Layer):
+    ...     def build(self, input_shape):
+    ...         self.factor = self.add_weight((input_shape[-1],), "ones", name="factor")
+    ...
+    ...     def call(self, x):
+    ...         return x * self.factor
+    >>> layer = Scale(name="scale")
+    >>> layer([[1.0, 2.0]]).shape, [v.name for v in layer.variables]
+    ((1, 2), ['scale/factor'])
+    """
+
+    name: str | None = None
+    dtype: Any = None
+    built = False
+    output_shape: Any = None
+    _trainable = True
+    _takes_training: tuple[int, Any] | None = None  # position and default of `training` in call
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        input_shape: Sequence[int | None] | None = None,
+        input_dim: int | None = None,
+    ) -> None:
+        self.name = unique_name(type(self).__name__) if name is None else name
+        self.dtype = default_dtype() if dtype is None else np.dtype(dtype)
+        self._trainable = trainable
+        self._sample_shape = (input_dim,) if input_dim is not None else input_shape
+        self._weights: list[Variable] = []
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        parameters = list(inspect.signature(cls.call).parameters.values())[1:]
+        cls._takes_training = None
+        for position, parameter in enumerate(parameters):
+            if parameter.name == "training":
+                default = parameter.default
+                cls._takes_training = position, None if default is parameter.empty else default
+        if "build" in vars(cls):
+            cls.build = _marking_built(cls.build)  # type: ignore[method-assign]
+
+    # -- what subclasses define -------------------------------------------------------------------
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights that depend on the shape of the input; called once, before `call`."""
+        self.built = True
+
+    def call(self, *args: Any, **options: Any) -> Any:
+        """Compute the layer's result."""
+        raise NotImplementedError(f"{type(self).__name__} must define call(self, x)")
+
+    # -- weights ----------------------------------------------------------------------------------
+
+    def add_weight(
+        self,
+        shape: Any = None,
+        initializer: Any = "glorot_uniform",
+        dtype: Any = None,
+        trainable: bool = True,
+        name: str | None = None,
+    ) -> Variable:
+        """Make a variable of this layer, named `<layer>/<name>`.
+
+        Args:
+            shape: () if left out.
+            initializer: a function of shape and dtype, or its name.
+            dtype: the layer's if left out.
+            trainable: whether it is one of `trainable_variables`.
+            name: "weight", "weight_1" and so on if left out.
+        """
+        shape = () if shape is None else tuple(int(size) for size in shape)
+        value = get_initializer(initializer)(shape, self.dtype if dtype is None else dtype)
+        if name is None:
+            name = f"weight_{len(self._weights)}" if self._weights else "weight"
+        made = Variable(value, trainable, f"{self.name}/{name}", dtype or self.dtype, shape)
+        self._weights.append(made)
+        return made
+
+    @property
+    def variables(self) -> list[Variable]:
+        """All variables of this layer and of the layers in it, each once."""
+        return self._collect(False)
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """Those of `variables` that are to be trained; none of a layer that is not `trainable`."""
+        return self._collect(True)
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        """Those of `variables` that are not to be trained."""
+        chosen = {id(variable) for variable in self.trainable_variables}
+        return [variable for variable in self.variables if id(variable) not in chosen]
+
+    weights, trainable_weights = variables, trainable_variables
+    non_trainable_weights = non_trainable_variables
+
+    def _collect(self, trainable_only: bool) -> list[Variable]:
+        found: dict[int, Variable] = {}
+        self._collect_into(found, set(), trainable_only)
+        return list(found.values())
+
+    def _collect_into(
+        self, found: dict[int, Variable], seen: set[int], trainable_only: bool
+    ) -> None:
+        if id(self) in seen or (trainable_only and not self._trainable):
+            return
+        seen.add(id(self))
+        variables, layers = self._members()
+        for variable in variables:
+            if not trainable_only or variable.trainable:
+                found[id(variable)] = variable
+        for layer in layers:
+            layer._collect_into(found, seen, trainable_only)
+
+    def _members(self) -> tuple[list[Variable], list[Layer]]:
+        """Return the variables and layers that this one holds itself, in the order of attributes."""
+        variables: list[Variable] = []
+        layers: list[Layer] = []
+        for value in vars(self).values():
+            _sort_out(value, variables, layers)
+        return variables, layers
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the variables are to be trained; setting it sets it for all layers inside."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self._all_layers({}):
+            layer._trainable = bool(value)
+
+    def _all_layers(self, seen: dict[int, Layer]) -> list[Layer]:
+        """Return this layer and all layers in it, each once."""
+        if id(self) not in seen:
+            seen[id(self)] = self
+            for layer in self._members()[1]:
+                layer._all_layers(seen)
+        return list(seen.values())
+
+    def get_weights(self) -> list[Any]:
+        """Return copies of the values of all variables, as NumPy arrays."""
+        return [np.array(variable._value) for variable in self.variables]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Assign to all variables, in the order of `variables`.
+
+        Raises:
+            ValueError: another number of values than of variables, or a value of another shape.
+        """
+        variables = self.variables
+        if len(weights) != len(variables):
+            raise ValueError(
+                f"{self.name} has {len(variables)} weights and was given {len(weights)}"
+                + ("" if self.built else "; it is not built yet: call it, or build(input_shape)")
+            )
+        for variable, value in zip(variables, weights, strict=True):
+            variable.assign(value)
+
+    def count_params(self) -> int:
+        """Return the number of elements of all variables.
+
+        Raises:
+            ValueError: the layer has no variables yet.
+        """
+        if not self.built:
+            raise ValueError(f"{self.name} is not built yet: call it, or build(input_shape)")
+        return sum(variable.size for variable in self.variables)
+
+    # -- calling ----------------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        x = args[0] if args else None
+        if type(x) is not Tensor or len(args) > 1 or x.value.dtype is not self.dtype:
+            if self.name is None:
+                raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__()")
+            if symbols((args, options)):
+                return note(self, args, options)
+            args = tuple(self._admit(argument) for argument in args)
+        first = not self.built
+        if first:
+            self._build(optree.tree_map(_shape_of, args[0]) if args else None)
+        result = self._run(args, options)
+        if first:
+            self.output_shape = optree.tree_map(lambda y: (None, *_shape_of(y)[1:]), result)
+        return result
+
+    def _build(self, input_shape: Any) -> None:
+        self.build(input_shape)
+
+    def _run(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Call `call` with the `training` that holds here, and let it hold for all layers inside."""
+        training = options.pop("training", None)
+        outer = _calls.training
+        if self._takes_training is not None:
+            position, default = self._takes_training
+            if len(args) > position:
+                training = args[position]
+            else:
+                if training is None:
+                    training = default if outer is None else outer
+                options["training"] = training
+        if training is None or training is outer:
+            return self.call(*args, **options)
+        _calls.training = training
+        try:
+            return self.call(*args, **options)
+        finally:
+            _calls.training = outer
+
+    def _admit(self, value: Any) -> Any:
+        """Return an argument with all arrays in it as tensors, floats in the layer's dtype."""
+        if type(value) is Tensor or type(value) is Variable or is_array(value):
+            x = as_tensor(value)
+            return astype(x, self.dtype) if self._casts(x.dtype) else x
+        if isinstance(value, list | tuple | dict):
+            if any(type(x) in (Tensor, Variable) or is_array(x) for x in optree.tree_leaves(value)):
+                return optree.tree_map(self._admit, value)
+            if isinstance(value, list) and value:
+                return self._admit(np.asarray(value))
+        return value
+
+    def _casts(self, dtype: Any) -> bool:
+        return dtype != self.dtype and dtype.kind in "fV"
+
+    def _floats(self, x: Tensor) -> Tensor:
+        """Return integers and booleans as floats of the layer's dtype."""
+        return x if x.dtype.kind in "fcV" else astype(x, self.dtype)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def _marking_built(build: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(build)
+    def marking(self: Layer, input_shape: Any) -> None:
+        build(self, input_shape)
+        self.built = True
+
+    return marking
+
+
+def _sort_out(value: Any, variables: list[Variable], layers: list[Layer]) -> None:
+    """Put an attribute's value on the list where it belongs, if on any."""
+    if type(value) is Variable:
+        variables.append(value)
+    elif isinstance(value, Layer):
+        layers.append(value)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _sort_out(item, variables, layers)
+    elif isinstance(value, dict):
+        for item in value.values():
+            _sort_out(item, variables, layers)
+
+
+def _shape_of(x: Any) -> Shape:
+    return getattr(x, "shape", ())

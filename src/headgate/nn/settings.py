@@ -1,0 +1,57 @@
+"""What all layers share: the default dtype, unique names, and tables that are searched by name."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+_float_dtype = np.dtype("float32")
+_names: Counter[str] = Counter()
+
+
+def floatx() -> str:
+    """Return the dtype of new layers: "float32" unless `set_floatx` has changed it."""
+    return _float_dtype.name
+
+
+def set_floatx(dtype: Any) -> None:
+    """Set the dtype of the layers made from now on.
+
+    >>> from headgate import nn
+    >>> nn.set_floatx("float64")
+    >>> nn.Dense(1).dtype
+    dtype('float64')
+    >>> nn.set_floatx("float32")
+    """
+    global _float_dtype
+    found = np.dtype(dtype)
+    if found.kind not in "fV":
+        raise ValueError(f"set_floatx takes a dtype of floats such as 'float64', not {dtype!r}")
+    _float_dtype = found
+
+
+def unique_name(kind: str) -> str:
+    """Return a name for another object of a class: "max_pooling2d", "max_pooling2d_1", ..."""
+    base = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", kind.lstrip("_")).lower()
+    number = _names[base]
+    _names[base] += 1
+    return f"{base}_{number}" if number else base
+
+
+def reset_names() -> None:
+    """Count the names of new layers and optimizers from the beginning again."""
+    _names.clear()
+
+
+def default_dtype() -> Any:
+    """Return the dtype of new layers."""
+    return _float_dtype
+
+
+def find(what: str, table: dict[str, Any], name: str) -> Any:
+    if name not in table:
+        raise ValueError(f"unknown {what} {name!r}; known are {', '.join(sorted(table))}")
+    return table[name]
