@@ -44,7 +44,7 @@ def with_examples():
                 yield pytest.param(test, id=test.name)
 
 
-@pytest.mark.parametrize("test", with_examples())
+@pytest.mark.parametrize("test", list(with_examples()))
 def test_example(test):
     said = []
     results = doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=said.append)

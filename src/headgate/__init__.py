@@ -217,8 +217,9 @@ from headgate.gates import (
     straight_through,
 )
 from headgate.variable import Variable
-import headgate.operators
-from headgate.tape import GradientTape, Verdict
+import headgate.operators  # noqa: F401
+from headgate.tape import GradientTape
+from headgate.verdict import Verdict
 from headgate.custom import custom_gradient, grad_pass_through, recompute_grad
 from headgate.transforms import (
     ForwardAccumulator,

@@ -25,11 +25,16 @@ from headgate.tensor import Tensor, constant, tensor_of
 from headgate.variable import Variable
 
 
+def _flatten(tree: Any) -> tuple[list[Any], Any]:
+    return optree.tree_flatten(tree, none_is_leaf=True)
+
+
 @contextmanager
 def _reads() -> Iterator[list[Variable]]:
     """Collect the variables that are read in a block."""
     recording = state.recording
-    outer, log = recording.read_log, []
+    outer = recording.read_log
+    log: list[Variable] = []
     recording.read_log = log
     recording.epoch = object()  # leaves that are up to date are not reported
     try:
@@ -54,17 +59,19 @@ class _Custom:
         return _Custom(self.function.__get__(instance, owner))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        inputs, _ = optree.tree_flatten(args, none_is_leaf=True)
+        inputs, _ = _flatten(args)
         for number, given in enumerate(inputs):
             if given is None:
                 raise ValueError(
-                    f"{self.name}: argument {number} is None, which is no tensor; pass options by keyword"
+                    f"{self.name}: argument {number} is None, which is no tensor; pass options "
+                    "by keyword"
                 )
         with _reads() as log:
             returned = self.function(*args, **kwargs)
         if not (isinstance(returned, tuple) and len(returned) == 2 and callable(returned[1])):
             raise TypeError(
-                f"{self.name}: a function with a custom gradient returns the pair (result, grad_fn), "
+                f"{self.name}: a function with a custom gradient returns the pair (result, "
+                "grad_fn), "
                 f"got {describe(returned)}"
             )
         result, rule = returned
@@ -75,7 +82,8 @@ class _Custom:
         if variables and not _accepts_variables(rule):
             raise TypeError(
                 "@custom_gradient grad_fn must accept keyword argument 'variables', since function "
-                f"uses variables: {[v.name for v in variables]}; gradients for them are returned as "
+                f"uses variables: {[v.name for v in variables]}; gradients for them are "
+                "returned as "
                 "grad_fn's second result: (gradients of arguments, gradients of variables)"
             )
         return record_custom(
@@ -108,14 +116,16 @@ class _Call:
             returned = self.rule(*cotangents, variables=self.variables)
             if not isinstance(returned, tuple) or len(returned) != 2:
                 raise ValueError(
-                    f"{self.name}: grad_fn with variables returns (gradients of arguments, gradients "
+                    f"{self.name}: grad_fn with variables returns (gradients of arguments, "
+                    "gradients "
                     f"of variables), got {describe(returned)}"
                 )
             of_inputs, of_variables = map(_as_list, returned)
             if len(of_variables) != len(self.variables):
                 raise ValueError(
                     "Must return gradient for each variable from @custom_gradient grad_fn: "
-                    f"{len(self.variables)} variable(s), {len(of_variables)} gradient(s) ({self.name})"
+                    f"{len(self.variables)} variable(s), {len(of_variables)} gradient(s) "
+                    f"({self.name})"
                 )
         else:
             of_inputs, of_variables = _as_list(self.rule(*cotangents)), []
@@ -129,7 +139,7 @@ class _Call:
 
 def _as_list(returned: Any) -> list[Any]:
     if isinstance(returned, list | tuple | dict):
-        flat, _ = optree.tree_flatten(returned, none_is_leaf=True)
+        flat, _ = _flatten(returned)
         return list(flat)
     return [returned]
 
@@ -141,12 +151,13 @@ def record_custom(
 
     `call` takes one cotangent per output and returns one gradient (or None) per input.
     """
-    flat, structure = optree.tree_flatten(result, none_is_leaf=True)
+    flat, structure = _flatten(result)
     values = [as_tensor(item).value for item in flat]
     recording = state.recording
     live = cuts = 0
     lifted = []
     for item in inputs:
+        array: Any
         array, node = (None, None) if isinstance(item, str | bytes) else lift(item)
         its_live = 0
         if node is not None:
@@ -203,7 +214,8 @@ def _checked(gradient: Any, number: int, name: str, array: Any) -> Tensor:
     given = as_tensor(np.asarray(gradient, array.dtype) if weak else gradient)
     if given.shape != array.shape or given.dtype != array.dtype:
         raise ValueError(
-            f"{name}: the custom gradient for argument {number} is {describe(given)}, and the argument "
+            f"{name}: the custom gradient for argument {number} is {describe(given)}, and the "
+            "argument "
             f"{describe(array)}; a gradient has its argument's shape and dtype"
         )
     return given
@@ -257,7 +269,7 @@ def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(f)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        inputs, structure = optree.tree_flatten(args, none_is_leaf=True)
+        inputs, structure = _flatten(args)
         with unrecorded(), _reads() as log:
             plain = [_without_history(item) for item in inputs]
             result = f(*optree.tree_unflatten(structure, plain), **kwargs)
@@ -298,7 +310,7 @@ def _without_history(item: Any) -> Any:
 
 
 def _fresh(item: Any, tape: GradientTape, recorded: bool) -> Any:
-    """Return an input for the second run, watched: with its history if the run is itself recorded."""
+    """Return an input for the second run, watched; with its history if that run is recorded."""
     if type(item) is not Tensor:
         return item
     again = tensor_of(item.value, item.node if recorded else None)

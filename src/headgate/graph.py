@@ -34,7 +34,7 @@ from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 sequence = itertools.count(1).__next__
-"""Numbers nodes in order of creation, over all threads: parents always come before their children."""
+"""Numbers nodes in order of creation, over all threads: parents come before their children."""
 
 
 class Node:
@@ -153,7 +153,7 @@ class Cut:
 
 
 _CUTS_PER_SITE = 16
-"""One site that severs ever new sets of sources gets so many cuts; then the last one takes them all."""
+"""One site that severs ever new sets of sources gets so many cuts; the last one takes the rest."""
 
 
 class Recording:
@@ -319,7 +319,7 @@ def new_leaf(recording: Recording, source: Source) -> Leaf:
 
 
 def ghost(recording: Recording, cuts: int, *parents: Node | None) -> Node | None:
-    """Return a node that carries cuts and no gradient: a parent if one fits, nothing for no cuts."""
+    """Return a node that carries cuts and no gradient: a parent if one fits, None for no cuts."""
     if not cuts:
         return None
     for parent in parents:

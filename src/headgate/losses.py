@@ -38,7 +38,7 @@ _EPSILON = 1e-7
 
 
 def _pair(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
-    """Return both as tensors of the dtype of y_pred and, if one lacks a last axis of 1, of one rank."""
+    """Return both as tensors, of the dtype of y_pred; a last axis of 1 may be missing in one."""
     y_pred = _floats(y_pred)
     return _same_rank(_as_dtype(as_tensor(y_true), y_pred.dtype), y_pred)
 
@@ -69,7 +69,8 @@ def _same_rank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 def _check_shapes(name: str, y_true: Tensor, y_pred: Tensor) -> None:
     if y_true.shape != y_pred.shape:
         raise ValueError(
-            f"{name}: y_true and y_pred must have the same shape, got {y_true.shape} and {y_pred.shape}"
+            f"{name}: y_true and y_pred must have the same shape, got {y_true.shape} and "
+            f"{y_pred.shape}"
         )
 
 
@@ -80,8 +81,8 @@ def _as_logits(name: str, y_pred: Tensor, from_logits: bool) -> tuple[Tensor, bo
         return y_pred, from_logits
     if from_logits:
         warnings.warn(
-            f"{name} was called with from_logits=True on the result of a sigmoid or softmax activation, "
-            "which are probabilities; their logits are used. Leave out the activation or from_logits",
+            f"{name} was called with from_logits=True on the result of a sigmoid or softmax "
+            "activation, which are probabilities; their logits are used. Leave out one of the two",
             stacklevel=3,
         )
     return logits, True
@@ -90,8 +91,8 @@ def _as_logits(name: str, y_pred: Tensor, from_logits: bool) -> tuple[Tensor, bo
 def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
     """Return the mean over the last axis of squared differences.
 
-    >>> import headgate as hg
-    >>> hg.losses.mean_squared_error([[0.0, 1.0]], [[1.0, 1.0]]).numpy()
+    >>> from headgate import losses
+    >>> losses.mean_squared_error([[0.0, 1.0]], [[1.0, 1.0]]).numpy()
     array([0.5])
     """
     y_true, y_pred = _pair(y_true, y_pred)
@@ -101,8 +102,8 @@ def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
 def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
     """Return the mean over the last axis of absolute differences.
 
-    >>> import headgate as hg
-    >>> hg.losses.mean_absolute_error([[0.0, 1.0]], [[1.0, 1.0]]).numpy()
+    >>> from headgate import losses
+    >>> losses.mean_absolute_error([[0.0, 1.0]], [[1.0, 1.0]]).numpy()
     array([0.5])
     """
     y_true, y_pred = _pair(y_true, y_pred)
@@ -112,8 +113,8 @@ def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
     """Return the mean over the last axis of squares / 2 of differences, linear beyond `delta`.
 
-    >>> import headgate as hg
-    >>> hg.losses.huber([[0.0, 0.0]], [[1.0, 3.0]]).numpy()
+    >>> from headgate import losses
+    >>> losses.huber([[0.0, 0.0]], [[1.0, 3.0]]).numpy()
     array([1.5])
     """
     y_true, y_pred = _pair(y_true, y_pred)
@@ -138,8 +139,8 @@ def binary_crossentropy(
         label_smoothing: how far to move the right answers towards 1/2.
         axis: to take the mean over.
 
-    >>> import headgate as hg
-    >>> hg.losses.binary_crossentropy([[1.0, 0.0]], [[0.0, 0.0]], from_logits=True).numpy()
+    >>> from headgate import losses
+    >>> losses.binary_crossentropy([[1.0, 0.0]], [[0.0, 0.0]], from_logits=True).numpy()
     array([0.69314718])
     """
     name = "binary_crossentropy"
@@ -173,8 +174,8 @@ def categorical_crossentropy(
         label_smoothing: how much of `y_true` to spread over all classes.
         axis: of the classes.
 
-    >>> import headgate as hg
-    >>> hg.losses.categorical_crossentropy([[0.0, 1.0]], [[0.5, 0.5]]).numpy()
+    >>> from headgate import losses
+    >>> losses.categorical_crossentropy([[0.0, 1.0]], [[0.5, 0.5]]).numpy()
     array([0.69314718])
     """
     name = "categorical_crossentropy"
@@ -207,8 +208,8 @@ def sparse_categorical_crossentropy(
         ignore_class: a class number whose samples have the loss 0.
         axis: of the classes; only the last one.
 
-    >>> import headgate as hg
-    >>> hg.losses.sparse_categorical_crossentropy([1], [[0.5, 0.5]]).numpy()
+    >>> from headgate import losses
+    >>> losses.sparse_categorical_crossentropy([1], [[0.5, 0.5]]).numpy()
     array([0.69314718])
     """
     name = "sparse_categorical_crossentropy"
@@ -243,7 +244,8 @@ class Loss:
             out.
 
     >>> import headgate as hg
-    >>> class Cubic(hg.losses.Loss):
+    >>> from headgate import losses
+    >>> class Cubic(losses.Loss):
     ...     def call(self, y_true, y_pred):
     ...         return hg.mean(hg.abs(y_pred - y_true) ** 3, axis=-1)
     >>> Cubic()([[0], [0]], hg.asarray([[1.0], [2.0]])).numpy()
@@ -291,8 +293,8 @@ class Loss:
 class MeanSquaredError(Loss):
     """The mean of squared differences.
 
-    >>> import headgate as hg
-    >>> hg.losses.MeanSquaredError()([[0.0, 1.0]], [[1.0, 1.0]]).numpy()
+    >>> from headgate import losses
+    >>> losses.MeanSquaredError()([[0.0, 1.0]], [[1.0, 1.0]]).numpy()
     np.float64(0.5)
     """
 
@@ -312,8 +314,8 @@ class MeanSquaredError(Loss):
 class MeanAbsoluteError(Loss):
     """The mean of absolute differences.
 
-    >>> import headgate as hg
-    >>> hg.losses.MeanAbsoluteError()([[0.0, 1.0]], [[1.0, 1.0]]).numpy()
+    >>> from headgate import losses
+    >>> losses.MeanAbsoluteError()([[0.0, 1.0]], [[1.0, 1.0]]).numpy()
     np.float64(0.5)
     """
 
@@ -333,8 +335,8 @@ class MeanAbsoluteError(Loss):
 class Huber(Loss):
     """Half the mean of squared differences, linear where they are larger than `delta`.
 
-    >>> import headgate as hg
-    >>> hg.losses.Huber()([[0.0, 0.0]], [[1.0, 3.0]]).numpy()
+    >>> from headgate import losses
+    >>> losses.Huber()([[0.0, 0.0]], [[1.0, 3.0]]).numpy()
     np.float64(1.5)
     """
 
@@ -356,8 +358,8 @@ class Huber(Loss):
 class BinaryCrossentropy(Loss):
     """The cross entropy of yes-no questions; see `binary_crossentropy`.
 
-    >>> import headgate as hg
-    >>> loss = hg.losses.BinaryCrossentropy(from_logits=True)
+    >>> from headgate import losses
+    >>> loss = losses.BinaryCrossentropy(from_logits=True)
     >>> loss([[1.0], [0.0]], [[0.0], [0.0]]).numpy().round(4)
     np.float64(0.6931)
     """
@@ -386,8 +388,8 @@ class BinaryCrossentropy(Loss):
 class CategoricalCrossentropy(Loss):
     """The cross entropy of probabilities of classes; see `categorical_crossentropy`.
 
-    >>> import headgate as hg
-    >>> hg.losses.CategoricalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]]).numpy().round(4)
+    >>> from headgate import losses
+    >>> losses.CategoricalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]]).numpy().round(4)
     np.float64(0.6931)
     """
 
@@ -415,8 +417,8 @@ class CategoricalCrossentropy(Loss):
 class SparseCategoricalCrossentropy(Loss):
     """The cross entropy of class numbers; see `sparse_categorical_crossentropy`.
 
-    >>> import headgate as hg
-    >>> loss = hg.losses.SparseCategoricalCrossentropy(from_logits=True)
+    >>> from headgate import losses
+    >>> loss = losses.SparseCategoricalCrossentropy(from_logits=True)
     >>> loss([0, 1], [[0.0, 0.0], [0.0, 0.0]]).numpy().round(4)
     np.float64(0.6931)
     """

@@ -30,7 +30,7 @@ Array = Any
 """A raw array: `numpy.ndarray`, a NumPy scalar (NumPy's 0-d results), or a JAX array or tracer."""
 
 implementations: dict[str, dict[str, Callable[..., Any]]] = {}
-"""Op name -> {"any" | "numpy" | "jax": implementation taking `xp` first}. Filled by `headgate.op`."""
+"""Op name -> {"any", "numpy" or "jax": implementation taking `xp` first}; see `headgate.op`."""
 
 
 class Namespace:
@@ -107,7 +107,8 @@ class _Owners(dict[type, Namespace]):
             found = _jax()
         else:
             raise TypeError(
-                f"{kind.__module__}.{kind.__qualname__} is not an array that Headgate computes with; "
+                f"{kind.__module__}.{kind.__qualname__} is not an array that Headgate "
+                "computes with; "
                 "convert it with numpy.asarray(...) or jax.numpy.asarray(...) first"
             )
         self[kind] = found
@@ -118,13 +119,15 @@ owner = _Owners(dict.fromkeys((np.ndarray, float, int, bool, complex, type(None)
 """The namespace that owns a raw value of a type: `owner[type(value)]`."""
 
 
-@functools.cache
-def common(*kinds: type) -> type:
+def _common(*kinds: type) -> type:
     """Return the type whose namespace serves values of all these types: JAX's wins over NumPy's."""
     for kind in kinds:
         if owner[kind] is not NUMPY:
             return kind
     return kinds[0]
+
+
+common: Callable[..., type] = functools.cache(_common)
 
 
 def is_array(value: object) -> bool:

@@ -335,7 +335,7 @@ class _Row:
         return others
 
     def plan(self, rule: Rule | None) -> list[str | int]:
-        """Return for each saved value what it is: an argument's number, "ans", "xp" or "" (static)."""
+        """Return what each saved value is: an argument's number, "ans", "xp" or "" (static)."""
         return [
             self.arrays.index(name)
             if name in self.arrays and not self.listed
@@ -388,7 +388,8 @@ class _Row:
         yield "    try:"
         yield f"        ans = implementations[kind]({values}{', ' if statics else ''}{statics})"
         yield "    except Exception as error:"
-        yield f"        fail(OP, error, dict({', '.join(f'{n}={n}_value' for n in arrays)}), dict({statics}))"
+        given = ", ".join(f"{name}={name}_value" for name in arrays)
+        yield f"        fail(OP, error, dict({given}), dict({statics}))"
         yield f"    if {' and '.join(f'{name}_node is None' for name in arrays)}:"
         if self.outputs:
             yield "        return record_many(OP, state.recording, ans, (), 0, 0)"
@@ -462,7 +463,8 @@ class _Row:
         rule = "rule_0" if self.rules[0] is not None else "None"
         return (
             f"{self.head()}\n    return record_list"
-            f"(OP, implementations, {rule}, {needs}, {self.arrays[0]!r}, {self.arrays[0]}, dict({statics}))"
+            f"(OP, implementations, {rule}, {needs}, {self.arrays[0]!r}, {self.arrays[0]}, "
+            f"dict({statics}))"
         )
 
 
@@ -527,7 +529,8 @@ def _of_whole(rule: Rule, ans: tuple[Array, ...]) -> Rule:
 
 def _like_tuple(ans: tuple[Array, ...], results: list[Tensor]) -> Any:
     """Return results as the implementation did: a plain tuple or its named tuple."""
-    return type(ans)(*results) if hasattr(ans, "_fields") else tuple(results)
+    make: Any = type(ans)
+    return make(*results) if hasattr(ans, "_fields") else tuple(results)
 
 
 def is_inexact(value: Array) -> bool:
@@ -612,6 +615,6 @@ def fail_with(
     site = caller()
     text = f"{op.name}: {error}\n  given {'; '.join(given) or 'nothing'}\n  at {site}: {site.text}"
     kind = next((base for base in _RAISED if isinstance(error, base)), ValueError)
-    explained = kind(text)
-    explained.headgate_explained = True  # type: ignore[attr-defined]
+    explained: Any = kind(text)
+    explained.headgate_explained = True
     raise explained from error

@@ -44,7 +44,8 @@ class Optimizer:
     All hyper-parameters are plain attributes and may be changed between steps.
 
     >>> import headgate as hg
-    >>> class SignDescent(hg.optim.Optimizer):
+    >>> from headgate import optim
+    >>> class SignDescent(optim.Optimizer):
     ...     def rule(self, xp, rate, step, g, x):
     ...         return (x - rate * xp.sign(g),)
     >>> v = hg.Variable([1.0, 2.0])
@@ -98,8 +99,9 @@ class Optimizer:
         done = self.iterations._value
         at = int(done) if owner[type(done)] is NUMPY else done
         rate = self.learning_rate(at) if callable(self.learning_rate) else self.learning_rate
+        rate = _number(rate)
         for gradient, variable in pairs:
-            self._step(_number(rate), at + 1, gradient, variable)
+            self._step(rate, at + 1, gradient, variable)
         self.iterations._value = done + 1
 
     def minimize(
@@ -119,8 +121,9 @@ class Optimizer:
             ValueError: no gradient reaches any variable; the message says why for each.
 
         >>> import headgate as hg
+        >>> from headgate import optim
         >>> v = hg.Variable(1.0)
-        >>> hg.optim.SGD(0.1).minimize(lambda: v * v, [v])
+        >>> optim.SGD(0.1).minimize(lambda: v * v, [v])
         >>> v.numpy()
         np.float64(0.8)
         """
@@ -177,8 +180,8 @@ class Optimizer:
         if missing and tuple(missing) not in self._warned:
             self._warned.add(tuple(missing))
             warnings.warn(
-                f"Gradients do not exist for variables {missing} when minimizing the loss. They are left "
-                "alone; tape.why(loss, variables) says where each gradient ends",
+                f"Gradients do not exist for variables {missing} when minimizing the loss. They "
+                "are left alone; tape.why(loss, variables) says where each gradient ends",
                 stacklevel=3,
             )
         return found
@@ -231,14 +234,14 @@ def _told(pair: Any) -> str:
 
 
 def _raw_gradient(gradient: Any, variable: Variable) -> Array:
-    """Return a gradient as a raw array of its variable's dtype; note where another tape loses it."""
+    """Return a gradient as a raw array of its variable's dtype."""
     value, node = (gradient.value, gradient.node) if type(gradient) is Tensor else lift(gradient)
     if not hasattr(value, "dtype"):
         value = np.asarray(value)
     if value.shape != variable.shape:
         raise ValueError(
-            f"the gradient of variable {variable.name!r} has the shape {value.shape} and the variable "
-            f"{variable.shape}; is it the gradient of another variable?"
+            f"the gradient of variable {variable.name!r} has the shape {value.shape} and the "
+            f"variable {variable.shape}; is it the gradient of another variable?"
         )
     if node is not None and node.live:
         recording = node.recording
@@ -263,10 +266,8 @@ _ALONE = _references(Variable(0.0))
 
 
 def _is_private(cell: Variable) -> bool:
-    """Tell whether a variable is the only one that holds its array, which may be written over then."""
-    return (
-        _references(cell) == _ALONE and cell._value.base is None and cell._value.flags.c_contiguous
-    )
+    """Tell whether nobody but a variable holds its array, so that it may be written over."""
+    return _references(cell) == _ALONE and cell._value.base is None and cell._value.flags.carray
 
 
 # -- the rules -------------------------------------------------------------------------------------
@@ -282,10 +283,11 @@ class SGD(Optimizer):
         name: of the optimizer and its variables.
 
     >>> import headgate as hg
+    >>> from headgate import optim
     >>> v = hg.Variable(1.0)
     >>> with hg.GradientTape() as tape:
     ...     loss = v * v
-    >>> hg.optim.SGD(0.1).apply_gradients([(tape.gradient(loss, v), v)])
+    >>> optim.SGD(0.1).apply_gradients([(tape.gradient(loss, v), v)])
     >>> v.numpy()
     np.float64(0.8)
     """
@@ -330,8 +332,9 @@ class RMSprop(Optimizer):
         name: of the optimizer and its variables.
 
     >>> import headgate as hg
+    >>> from headgate import optim
     >>> v = hg.Variable(1.0)
-    >>> hg.optim.RMSprop(0.1).apply_gradients([(hg.asarray(5.0), v)])
+    >>> optim.RMSprop(0.1).apply_gradients([(hg.asarray(5.0), v)])
     >>> print(f"{v.numpy():.4f}")
     0.6838
     """
@@ -386,8 +389,9 @@ class Adam(Optimizer):
         name: of the optimizer and its variables.
 
     >>> import headgate as hg
+    >>> from headgate import optim
     >>> v = hg.Variable(1.0)
-    >>> hg.optim.Adam(0.1).apply_gradients([(hg.asarray(5.0), v)])
+    >>> optim.Adam(0.1).apply_gradients([(hg.asarray(5.0), v)])
     >>> print(f"{v.numpy():.4f}")
     0.9000
     """

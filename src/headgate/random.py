@@ -73,7 +73,7 @@ def truncated_normal(
 def uniform(
     shape: Any = (), low: float = 0.0, high: float = 1.0, dtype: Any = np.float64
 ) -> Tensor:
-    """Draw from a uniform distribution over [low, high); whole numbers if the dtype is an integer's.
+    """Draw from a uniform distribution over [low, high); of whole numbers for integer dtypes.
 
     >>> import headgate as hg
     >>> hg.random.uniform((3,), 0, 10, dtype="int32").dtype
@@ -96,7 +96,7 @@ def _draw_categories(xp: Any, logits: Any, *, num_samples: int) -> Any:
 
 categorical = op(
     "categorical(logits, *, num_samples=1)",
-    """Draw class numbers with probabilities softmax(logits), along the last axis (Gumbel-max trick).
+    """Draw class numbers with probabilities softmax(logits) along the last axis (Gumbel-max).
 
     Returns integers of shape `logits.shape[:-1] + (num_samples,)`; sampling has no gradient.
 

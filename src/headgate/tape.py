@@ -1,75 +1,44 @@
-"""GradientTape: which sources are watched, and the walk that turns a record into gradients.
+"""GradientTape: which sources are watched, and what is asked of the record.
 
 A tape owns bits of its recording, one for each source that it watches, and says by them what it
 wants to know about. Entering it makes it the newest of the tapes that record in this thread; ops do
 the rest (`headgate.op`).
 
-The **walk** computes gradients. It starts with the cotangents of the targets and takes nodes from a
-heap, the youngest first; since parents are always older than their children, a node has its whole
-cotangent when its turn comes, and no recursion is needed however long the chain. For each argument
-that a wanted source reaches, the node's rule gives a cotangent, which is summed over broadcast
-axes, cast, and added to what the parent has already. The walk ends below the oldest wanted source.
-
-If no other tape looks on, rules run on raw arrays. If one does (higher order), the same rules run
-on tensors, with what they saved put back on its node, and so are recorded themselves. A tape that
-is not persistent frees the nodes it has passed, unless another tape still needs them.
-
-`why` answers from masks alone: see `headgate.graph`. Its kinds of cut are
-
-    stop_gradient     stop_gradient, or a gate without a gradient for that argument
-    no_grad_block     computed under stop_recording
-    nondiff_op        an op without a gradient: argmax, round, a comparison
-    integer_cast      a cast to integers or booleans
-    host_round_trip   the value left for the host: float(), numpy()
-    rewrap            the value was copied into a new variable
-    stateful_write    the value was assigned to a variable
-    outside_tape      computed while the tape did not record
-    not_watched       the tape was not asked to watch
-    frozen            a variable that is not trainable
-    unused_parameter  the source was never used in the target
+`gradient` hands targets and sources to the walk (`headgate.walk`); `why` hands them to
+`headgate.verdict`. A tape that is not persistent frees the nodes it has passed, unless another tape
+still needs them.
 """
 
 from __future__ import annotations
 
-import heapq
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import optree
 
 from headgate.graph import (
-    Cut,
     Leaf,
     Node,
     Recording,
-    Site,
     Source,
     new_leaf,
-    shown_path,
     state,
 )
 from headgate.namespace import NUMPY, TENSORS, common, owner
 from headgate.op import (
     PASS,
-    PICK,
-    Op,
     as_tensor,
     describe,
     is_inexact,
     pass_through,
-    pick_node,
 )
-from headgate.tensor import Tensor, constant, tensor_of
+from headgate.tensor import Tensor, constant
 from headgate.variable import Variable
-
-_USED = (
-    "A non-persistent GradientTape can only be used to compute one set of gradients (or jacobians); "
-    "make it with GradientTape(persistent=True) to ask it more than once"
-)
+from headgate.verdict import explain
+from headgate.walk import USED, walk
 
 
 class GradientTape:
@@ -102,7 +71,8 @@ class GradientTape:
     def __enter__(self) -> GradientTape:
         if self._active:
             raise ValueError(
-                "Tape is still recording. This can happen if you try to re-enter an already-active tape."
+                "Tape is still recording. This can happen if you try to re-enter an "
+                "already-active tape."
             )
         current = state.recording
         if self._recording is None or self._used:
@@ -111,7 +81,8 @@ class GradientTape:
             self._recording = current if current.in_use else Recording()
         elif current.in_use and current is not self._recording:
             raise RuntimeError(
-                "this tape was entered again while other tapes record that began after it had ended; "
+                "this tape was entered again while other tapes record that began after it "
+                "had ended; "
                 "enter it before them, or make a new tape"
             )
         state.recording = self._recording
@@ -221,7 +192,8 @@ class GradientTape:
             kind = type(leaf)
             if kind is not Tensor and kind is not Variable:
                 raise ValueError(
-                    f"Passed in object {leaf!r} of type {kind.__name__!r}, not a Tensor or Variable; "
+                    f"Passed in object {leaf!r} of type {kind.__name__!r}, not a Tensor or "
+                    "Variable; "
                     "make one with headgate.asarray(...) and use that one in the computation"
                 )
             if self._recording is None:
@@ -231,7 +203,8 @@ class GradientTape:
                 )
             if not is_inexact(leaf if kind is Tensor else leaf._value):
                 warnings.warn(
-                    "The dtype of the watched tensor must be floating or complex (e.g. float32), got "
+                    "The dtype of the watched tensor must be floating or complex (e.g. "
+                    "float32), got "
                     f"{leaf.dtype}; its gradient will be None",
                     stacklevel=2,
                 )
@@ -252,11 +225,13 @@ class GradientTape:
             return
         # Watched by one tape after another, a tensor stays the same source and owes nothing to the
         # earlier tapes' having watched it.
-        known = type(node) is Leaf
-        source = node.source if known else Source(f"tensor of shape {tensor.shape}")
+        if type(node) is Leaf:
+            source, forgiven = node.source, node.own
+        else:
+            source, forgiven = Source(f"tensor of shape {tensor.shape}"), 0
         leaf = new_leaf(recording, source)
         if node is not None:
-            leaf.live, leaf.cuts = recording.admit(node, node.own if known else 0)
+            leaf.live, leaf.cuts = recording.admit(node, forgiven)
             if leaf.live and node.edges is not None:
                 leaf.op = PASS
                 leaf.edges = ((node, pass_through, (), None, None),)
@@ -326,7 +301,8 @@ class GradientTape:
         elif self._active:
             warnings.warn(
                 "Calling GradientTape.gradient on a persistent tape inside its context is "
-                "significantly less efficient than calling it outside: the gradient itself is recorded",
+                "significantly less efficient than calling it outside: the gradient itself is "
+                "recorded",
                 stacklevel=2,
             )
         results = self._differentiate(targets, cotangents, flat, free=not self._persistent)
@@ -448,7 +424,7 @@ class GradientTape:
 
     def _check_unused(self) -> None:
         if self._used or self._recording is None:
-            raise RuntimeError(_USED)
+            raise RuntimeError(USED)
 
     def _consume(self) -> None:
         if not self._persistent:
@@ -515,7 +491,7 @@ class GradientTape:
             was_walking, current.walking = current.walking, True
             try:
                 with np.errstate(all="ignore"):
-                    found = _walk(
+                    found = walk(
                         [(node, _seed(target, c, lifted)) for node, target, c in seeds],
                         {origin.seq for origin in origins if origin is not None},
                         wanted,
@@ -557,109 +533,17 @@ class GradientTape:
         """
         targets = _checked(target, "target")
         flat, structure = _flatten_sources(sources)
-        return _restore(structure, [self._verdict(targets, source) for source in flat])
-
-    def _verdict(self, targets: list[Any], source: Any) -> Verdict:
-        recording = self._recording
-        name = source.name if type(source) is Variable else f"tensor of shape {source.shape}"
-        if recording is None:
-            return Verdict(name, "cut", "outside_tape", (), "the tape was never entered")
-        if any(target is source for target in targets):
-            return Verdict(name, "connected", None, (), "it is the target itself")
-        connected = by_value = False
-        cuts: dict[int, Cut] = {}
-        for target in targets:
-            node = recording.leaves.get(target._source) if type(target) is Variable else target.node
-            if node is None:
-                continue
-            every, mine = self._bits_in(node.recording, source)
-            if node.recording is recording:
-                connected = connected or self._reaches(node, source, mine & self._bits)
-            by_value = by_value or bool(node.live & every)
-            way = list(node.recording.upstream(node.cuts))
-            for cut in way:
-                if cut.severed & mine:
-                    behind = [c for c in way if _follows(c, cut, node.recording)]
-                    cuts.update((c.order, c) for c in (cut, *behind))
-        found = tuple(Place.of(cuts[order]) for order in sorted(cuts))
-        if connected:
-            return Verdict(name, "connected", None, found, "")
-        if found:
-            return Verdict(name, "cut", found[0].kind, found, "")
-        if by_value:
-            return Verdict(
-                name, "cut", "outside_tape", (), "computed while this tape did not record"
-            )
-        _, mine = self._bits_in(recording, source)
-        escapes = tuple(
-            Place.of(c) for c in recording.upstream(recording.escapes) if c.severed & mine
+        return _restore(
+            structure,
+            [
+                explain(self._recording, self._bits, self._watch_accessed, targets, source)
+                for source in flat
+            ],
         )
-        if escapes:
-            return Verdict(name, "cut", escapes[-1].kind, escapes, "")
-        if not mine & self._bits:
-            return Verdict(name, *self._unwatched(source))
-        return Verdict(name, "unused", "unused_parameter", (), "the target was computed without it")
-
-    def _unwatched(self, source: Any) -> tuple[str, str, tuple[Place, ...], str]:
-        if not is_inexact(source if type(source) is Tensor else source._value):
-            return "not watched", "not_watched", (), f"its dtype, {source.dtype}, has no gradient"
-        if type(source) is Tensor:
-            text = "call tape.watch(x) in the block before x is used, and use that very x"
-            return "not watched", "not_watched", (), text
-        if not source._trainable:
-            return (
-                "not watched",
-                "frozen",
-                (),
-                "it is not trainable; tape.watch(v) watches it all the same",
-            )
-        if not self._watch_accessed:
-            text = "the tape was made with watch_accessed_variables=False; call tape.watch(v)"
-            return "not watched", "not_watched", (), text
-        return "unused", "unused_parameter", (), "it was never read while the tape recorded"
-
-    def _bits_in(self, recording: Recording, source: Any) -> tuple[int, int]:
-        """Return the bits by which a recording knows a source: all, and those of this tape.
-
-        The bit that belongs to no tape counts as this tape's. A result in the middle has no bits of
-        its own and stands in for all that it was computed from.
-        """
-        if type(source) is Variable:
-            identity: Source = source._source
-        elif type(source.node) is Leaf:
-            identity = source.node.source
-        else:
-            node = source.node
-            every = node.live if node is not None and node.recording is recording else 0
-            return 0, every
-        every = recording.masks.get(identity, 0)
-        if recording is not self._recording:
-            return every, every
-        return every, every & (self._bits | recording.untaped.get(identity, 0))
-
-    def _reaches(self, node: Node, source: Any, mine: int) -> bool:
-        """Tell whether gradient flows from a node to a source."""
-        if type(source) is Variable or source.node is None or type(source.node) is Leaf:
-            return bool(node.live & mine)
-        todo, seen = [node], set()  # a result in the middle: search the graph, if it is still there
-        while todo:
-            current = todo.pop()
-            if current is source.node:
-                return True
-            if current.seq in seen or current.seq < source.node.seq or not current.edges:
-                continue
-            seen.add(current.seq)
-            todo.extend(edge[0] for edge in current.edges if edge is not None)
-        return False
 
 
 def _serial(source: Source) -> int:
     return source.serial
-
-
-def _follows(later: Cut, first: Cut, recording: Recording) -> bool:
-    """Tell whether one cut lies behind another on a value's way."""
-    return later is not first and any(c is first for c in recording.upstream(later.earlier))
 
 
 @contextmanager
@@ -672,130 +556,6 @@ def unrecorded() -> Iterator[None]:
         yield
     finally:
         state.recording = before
-
-
-# -- the walk
-# ---------------------------------------------------------------------------------------
-
-
-def _walk(
-    seeds: Sequence[tuple[Node, Any]],
-    origins: set[int],
-    wanted: int,
-    mine: int,
-    lifted: bool,
-    free: bool,
-) -> dict[int, Any]:
-    """Carry cotangents from the seeds down to the origins; return them by the origin's number.
-
-    `lifted` says that cotangents are tensors and the rules are to be recorded. `free` drops the
-    edges of each node passed, unless a tape other than the owner of the bits `mine` needs them.
-    """
-    lowest = min(origins)
-    found: dict[int, Any] = {}
-    pending: dict[int, tuple[Node, Any]] = {}
-    heap: list[int] = []
-    push, pop = heapq.heappush, heapq.heappop
-    for node, g in seeds:
-        if node.seq in pending:
-            g = pending[node.seq][1] + g
-        else:
-            push(heap, -node.seq)
-        pending[node.seq] = node, g
-    while heap:
-        number = -pop(heap)
-        node, g = pending.pop(number)
-        if number in origins:
-            found[number] = g
-        edges = node.edges
-        if not edges:
-            if edges is None:
-                raise RuntimeError(_USED)
-            continue
-        if number <= lowest:
-            continue
-        for position, edge in enumerate(edges):
-            if edge is None:
-                continue
-            parent, rule, args, shape, dtype = edge
-            seq = parent.seq
-            if seq < lowest or not parent.live & wanted:
-                continue
-            if lifted:
-                c = rule(g, *_on_tensors(node, position, args))
-            else:
-                c = rule(g, *args)
-            if c is None:
-                continue
-            if shape is not None and (c.shape != shape or c.dtype is not dtype):
-                c = fit(c, shape, dtype, lifted)
-            entry = pending.get(seq)
-            if entry is None:
-                pending[seq] = parent, c
-                push(heap, -seq)
-            else:
-                pending[seq] = parent, entry[1] + c
-        if free and not node.live & node.recording.kept & ~mine and type(node) is Node:
-            node.edges = None
-    return found
-
-
-def fit(c: Any, shape: tuple[int, ...], dtype: Any, lifted: bool) -> Any:
-    """Sum a cotangent over the axes that were broadcast, and cast it to the argument's dtype."""
-    xp = TENSORS if lifted else owner[type(c)]
-    if c.dtype != dtype:
-        if c.dtype.kind == "c" and np.dtype(dtype).kind != "c":
-            c = xp.real(c)
-        if c.dtype != dtype:
-            c = xp.astype(c, dtype)
-    if c.shape != shape:
-        extra = len(c.shape) - len(shape)
-        axes = tuple(range(extra)) + tuple(
-            axis + extra
-            for axis, size in enumerate(shape)
-            if size == 1 and c.shape[axis + extra] != 1
-        )
-        if axes:
-            c = xp.sum(c, axis=axes, keepdims=True)
-        if c.shape != shape:
-            # Leading axes are summed to 1 by now; a scalar's cotangent may have to grow.
-            c = xp.reshape(c, shape) if extra > 0 or not shape else xp.broadcast_to(c, shape)
-    return c
-
-
-def _on_tensors(node: Node, position: int, args: tuple[Any, ...]) -> list[Any]:
-    """Put what a rule saved back on its nodes, so that what the rule does is recorded."""
-    op: Op = node.op
-    if op is PICK or op is PASS:
-        return list(args)
-    plan = op.plans[position if position < len(op.plans) else 0]
-    edges = node.edges
-    assert edges is not None
-    wrapped = []
-    for what, value in zip(plan, args, strict=True):
-        if value is None or what == "":
-            wrapped.append(value)
-        elif what == "xp":
-            wrapped.append(TENSORS)
-        elif what == "ans":
-            if op.outputs:
-                outputs = [tensor_of(v, pick_node(node, k)) for k, v in enumerate(value)]
-                wrapped.append(tuple(outputs))
-            else:
-                wrapped.append(tensor_of(value, node))
-        elif type(what) is int:
-            edge = edges[what]
-            if hasattr(value, "dtype"):
-                value = tensor_of(value, edge and edge[0])
-            wrapped.append(value)
-        else:  # the list of arrays of an op on lists
-            wrapped.append(
-                [
-                    tensor_of(v, edge and edge[0]) if hasattr(v, "dtype") else v
-                    for v, edge in zip(value, edges, strict=True)
-                ]
-            )
-    return wrapped
 
 
 def _seed(target: Any, cotangent: Tensor | None, lifted: bool) -> Any:
@@ -822,8 +582,7 @@ def _sum(parts: list[Any]) -> Any:
     return total
 
 
-# -- arguments
-# --------------------------------------------------------------------------------------
+# -- arguments ------------------------------------------------------------------------------------
 
 
 def _bit_of(node: Node, mine: int) -> int:
@@ -858,7 +617,8 @@ def _refuse(leaf: Any, what: str) -> None:
         else "it left the tape (float(), numpy(), NumPy functions) or never was on it"
     )
     raise TypeError(
-        f"Argument `{what}` should be a Tensor or Variable, or a nested structure of them, but it has "
+        f"Argument `{what}` should be a Tensor or Variable, or a nested structure of them, "
+        "but it has "
         f"{describe(leaf) if leaf is not None else 'None'}: {cure}"
     )
 
@@ -946,62 +706,3 @@ def _zeros_like(source: Any) -> Tensor:
 
 def _plain_dtype(source: Any) -> Any:
     return NUMPY.array_module.dtype(source.dtype)
-
-
-# -- verdicts
-# ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One cut, as a report shows it: its kind and the user's line."""
-
-    kind: str
-    file: str
-    line: int
-    text: str
-    label: str
-    shape: tuple[int, ...] | None
-
-    @classmethod
-    def of(cls, cut: Cut) -> Place:
-        """Read a cut's place from its site."""
-        site: Site = cut.site
-        return cls(cut.kind, site.file, site.line, site.text, cut.label, cut.shape)
-
-    def __str__(self) -> str:
-        label = f" [{self.label}]" if self.label else ""
-        return f"{self.kind}{label} at {shown_path(self.file)}:{self.line}: {self.text}"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What `GradientTape.why` says of one source; `str()` of it is meant for people.
-
-    `verdict` is "connected", "cut", "unused" or "not watched". `cuts` are the places where gradient
-    stops, from the source on; for a connected source, those on its other paths.
-    """
-
-    source: str
-    verdict: str
-    kind: str | None
-    cuts: tuple[Place, ...]
-    detail: str
-
-    @property
-    def connected(self) -> bool:
-        """Whether gradient reaches the source on some path."""
-        return self.verdict == "connected"
-
-    def __bool__(self) -> bool:
-        return self.connected
-
-    def __str__(self) -> str:
-        head = f"{self.source}: {self.verdict}"
-        if self.kind and not self.cuts:
-            head += f" ({self.kind})"
-        if self.detail:
-            head += f"; {self.detail}"
-        if self.connected and self.cuts:
-            head += "; other paths are cut:"
-        return "\n".join([head, *(f"  {place}" for place in self.cuts)])

@@ -54,7 +54,8 @@ def _run(
                 given[position] = _watched(tape, given[position])
             except IndexError:
                 raise ValueError(
-                    f"argnums asks for argument {position}, and {_name(f)} got {len(args)} argument(s)"
+                    f"argnums asks for argument {position}, and {_name(f)} got {len(args)} "
+                    "argument(s)"
                 ) from None
         result = f(*given, **kwargs)
     chosen = tuple(given[position] for position in positions)
@@ -317,7 +318,8 @@ class ForwardAccumulator:
         self._sources, self._tangents = _matched(primals, tangents)
         if len({id(source) for source in self._sources}) != len(self._sources):
             raise ValueError(
-                "Tensor was specified as a primal multiple times. This may indicate an error. If it "
+                "Tensor was specified as a primal multiple times. This may indicate an "
+                "error. If it "
                 "was intended, please sum the corresponding tangents."
             )
         self._tape = GradientTape(persistent=True, watch_accessed_variables=False)

@@ -162,7 +162,8 @@ class Variable:
             )
         if array.dtype != old.dtype:
             raise ValueError(
-                f"Cannot {how} to variable {self.name!r}: it has the dtype {old.dtype} and the tensor "
+                f"Cannot {how} to variable {self.name!r}: it has the dtype {old.dtype} and "
+                "the tensor "
                 f"{describe(array)}; convert it with headgate.astype(value, {str(old.dtype)!r})"
             )
         if node is not None and node.live:
@@ -193,8 +194,10 @@ class Variable:
 
     def _refuse(self, operator: str, method: str) -> Any:
         raise RuntimeError(
-            f"`variable {operator} value` is not supported: it would bind the name to a tensor. Use "
-            f"`variable.{method}(value)` to change the variable, or `v = v {operator[0]} value` for a "
+            f"`variable {operator} value` is not supported: it would bind the name to a "
+            "tensor. Use "
+            f"`variable.{method}(value)` to change the variable, or `v = v {operator[0]} "
+            "value` for a "
             f"new tensor (variable {self.name!r})"
         )
 

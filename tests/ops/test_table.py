@@ -221,7 +221,9 @@ def test_compiled_by_jax_gives_the_same(case):
             mixed[k] = x
         results = parts(function(case, arguments)(*mixed))
         slopes = gradients(case, arguments, mixed) if case.order else []
-        return [part.value for part in results], [part and part.value for part in slopes]
+        return [part.value for part in results], [
+            None if part is None else part.value for part in slopes
+        ]
 
     run = program if case.op in VALUE_SHAPED else jax.jit(program)
     results, slopes = run(*(arrays[k] for k in traced))

@@ -49,8 +49,8 @@ def relu(
 ) -> Tensor:
     """Return x from `threshold` to `max_value`; `negative_slope * (x - threshold)` below.
 
-    >>> from headgate import nn
-    >>> nn.relu([-2.0, 3.0, 9.0], negative_slope=0.5, max_value=6.0).numpy()
+    >>> from headgate.nn.activations import relu
+    >>> relu([-2.0, 3.0, 9.0], negative_slope=0.5, max_value=6.0).numpy()
     array([-1.,  3.,  6.])
     """
     if threshold:

@@ -138,7 +138,7 @@ class VarianceScaling:
     def __post_init__(self) -> None:
         if self.mode not in ("fan_in", "fan_out", "fan_avg"):
             raise ValueError(
-                f"the mode of VarianceScaling is 'fan_in', 'fan_out' or 'fan_avg', not {self.mode!r}"
+                f"VarianceScaling: mode must be 'fan_in', 'fan_out' or 'fan_avg', got {self.mode!r}"
             )
 
     def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
@@ -218,7 +218,7 @@ def get_initializer(identifier: Any) -> Callable[..., Any]:
         return identifier()  # type: ignore[no-any-return]
     if not callable(identifier):
         raise ValueError(
-            f"an initializer is a name such as 'glorot_uniform' or a function of shape and dtype, not "
-            f"{identifier!r}"
+            f"an initializer is a name such as 'glorot_uniform' or a function of shape and dtype, "
+            f"not {identifier!r}"
         )
     return identifier  # type: ignore[no-any-return]

@@ -130,10 +130,11 @@ class Layer:
             name: "weight", "weight_1" and so on if left out.
         """
         shape = () if shape is None else tuple(int(size) for size in shape)
-        value = get_initializer(initializer)(shape, self.dtype if dtype is None else dtype)
+        dtype = self.dtype if dtype is None else dtype
         if name is None:
             name = f"weight_{len(self._weights)}" if self._weights else "weight"
-        made = Variable(value, trainable, f"{self.name}/{name}", dtype or self.dtype, shape)
+        value = get_initializer(initializer)(shape, dtype)
+        made = Variable(value, trainable, f"{self.name}/{name}", dtype, shape)
         self._weights.append(made)
         return made
 
@@ -175,7 +176,7 @@ class Layer:
             layer._collect_into(found, seen, trainable_only)
 
     def _members(self) -> tuple[list[Variable], list[Layer]]:
-        """Return the variables and layers that this one holds itself, in the order of attributes."""
+        """Return the variables and layers that this one holds itself, in order."""
         variables: list[Variable] = []
         layers: list[Layer] = []
         for value in vars(self).values():
@@ -239,11 +240,10 @@ class Layer:
             if symbols((args, options)):
                 return note(self, args, options)
             args = tuple(self._admit(argument) for argument in args)
-        first = not self.built
-        if first:
+        if not self.built:
             self._build(optree.tree_map(_shape_of, args[0]) if args else None)
         result = self._run(args, options)
-        if first:
+        if self.output_shape is None:
             self.output_shape = optree.tree_map(lambda y: (None, *_shape_of(y)[1:]), result)
         return result
 
@@ -251,7 +251,7 @@ class Layer:
         self.build(input_shape)
 
     def _run(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        """Call `call` with the `training` that holds here, and let it hold for all layers inside."""
+        """Call `call` with the `training` that holds here, also for all layers inside."""
         training = options.pop("training", None)
         outer = _calls.training
         if self._takes_training is not None:

@@ -73,7 +73,8 @@ class Dense(Layer):
         shape = x.shape
         if len(shape) < 2 or shape[-1] != size:
             raise ValueError(
-                f"layer {self.name!r} was built for inputs of shape (batch, ..., {size}), got {shape}"
+                f"layer {self.name!r} was built for inputs of shape (batch, ..., {size}), got "
+                f"{shape}"
             )
         if len(shape) > 2:  # one product of matrices, also in the backward pass
             x = reshape(x, (math.prod(shape[:-1]), size))
@@ -149,13 +150,14 @@ class _Convolution(Layer):
         axis = self.layout.index("C")
         if len(input_shape) != self.rank + 2 or input_shape[axis] is None:
             raise ValueError(
-                f"layer {self.name!r} needs inputs of shape ({', '.join(self.layout)}), got {input_shape}"
+                f"layer {self.name!r} needs inputs of shape ({', '.join(self.layout)}), got "
+                f"{input_shape}"
             )
         channels = input_shape[axis]
         if channels % self.groups or self.filters % self.groups:
             raise ValueError(
-                f"layer {self.name!r}: groups={self.groups} must divide the {channels} channels of the "
-                f"input and filters={self.filters}"
+                f"layer {self.name!r}: groups={self.groups} must divide the {channels} channels of "
+                f"the input and filters={self.filters}"
             )
         ends = channels // self.groups, self.filters
         shape = (*self.kernel_size, *(reversed(ends) if self.transposed else ends))

@@ -56,8 +56,8 @@ class Model(Layer):
         given, wanted = symbols(inputs), symbols(outputs)
         if not given or not wanted:
             raise ValueError(
-                "Model(inputs, outputs) takes symbols: make the inputs with Input(shape) and compute "
-                "the outputs from them with layers"
+                "Model(inputs, outputs) takes symbols: make the inputs with Input(shape) and "
+                "compute the outputs from them with layers"
             )
         self._plan = calls_between(given, wanted)
         made = [
@@ -80,15 +80,20 @@ class Model(Layer):
             input_shape: with the size of the batch first, which may be None; a list of shapes for a
                 model that takes a list.
         """
-        with unrecorded():
-            self(_zeros(input_shape, self.dtype))
+        if not self.built:
+            self.built = True
+            with unrecorded():
+                self(_zeros(input_shape, self.dtype))
 
     def _build(self, input_shape: Any) -> None:
-        """Let the call that is under way build the layers, unless a subclass has a `build` itself."""
-        if type(self).build in (Model.build, Sequential.build):
-            self.built = True
-        else:
-            self.build(input_shape)
+        """Let the call under way build the layers, after a subclass' own `build` if it has one."""
+        self.built = True  # so that `build` above, if that one calls it, leaves the call alone
+        if type(self).build is not Model.build:
+            try:
+                self.build(input_shape)
+            except BaseException:
+                self.built = False
+                raise
 
     def call(self, *args: Any, **options: Any) -> Any:
         """Repeat the calls that lead from the inputs to the outputs."""
@@ -134,9 +139,9 @@ class Model(Layer):
 
 def _zeros(shapes: Any, dtype: Any) -> Any:
     """Return zeros of a shape, or of each shape of a list; None stands for 1."""
-    if all(size is None or isinstance(size, int) for size in shapes):
-        return constant(np.zeros([1 if size is None else size for size in shapes], dtype))
-    return [_zeros(shape, dtype) for shape in shapes]
+    if any(isinstance(shape, list | tuple) for shape in shapes):
+        return [_zeros(shape, dtype) for shape in shapes]
+    return constant(np.zeros([1 if size is None else size for size in shapes], dtype))
 
 
 class Sequential(Model):
@@ -168,29 +173,32 @@ class Sequential(Model):
 
         Raises:
             TypeError: not a layer.
+            ValueError: an `Input` that is not the first.
         """
         if type(layer) is Symbol:
             layer = layer.call.function
         if not isinstance(layer, Layer):
             raise TypeError(f"{self.name}.add takes a layer, not {layer!r}")
-        if not self._stack and not self._examples:
-            sample = layer._sample_shape
-            if sample is not None and None not in sample:
+        if isinstance(layer, InputLayer) and (self._stack or self._examples):
+            raise ValueError(f"{self.name}.add: an Input can only be the first layer")
+        if not self._stack and layer._sample_shape is not None:
+            self._sample_shape = layer._sample_shape
+            if None not in layer._sample_shape:
                 dtype = layer.dtype if isinstance(layer, InputLayer) else self.dtype
-                self._examples.append(_zeros((None, *sample), dtype))
-        if isinstance(layer, InputLayer):
-            return
-        self._stack.append(layer)
-        if self._examples:
-            with unrecorded():
-                self._examples.append(layer(self._examples[-1]))
-            self.built = True
-            self.output_shape = layer.output_shape
+                self._examples.append(_zeros((None, *layer._sample_shape), dtype))
+        if not isinstance(layer, InputLayer):
+            self._stack.append(layer)
+            if self._examples:
+                with unrecorded():
+                    self._examples.append(layer(self._examples[-1]))
+                self.built = True
+                self.output_shape = layer.output_shape
 
     def pop(self) -> Layer:
         """Remove the last layer and return it."""
         if self._examples:
             self._examples.pop()
+        self.output_shape = None
         return self._stack.pop()
 
     def call(self, x: Any, training: Any = None) -> Any:
@@ -201,7 +209,7 @@ class Sequential(Model):
 
 
 class InputLayer(Layer):
-    """What `Input` leaves in a model; as the first layer of a `Sequential` it gives the input's shape.
+    """What `Input` leaves in a model; first in a `Sequential`, it says what shape of input comes.
 
     Args:
         shape: of one sample, without the batch.

@@ -49,18 +49,20 @@ class Symbol:
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise TypeError(
-            f"a symbol of shape {self.shape} has no value yet, so only layers, operators and indexing "
-            "accept it; to use another function of tensors, wrap it in Lambda(function)"
+            f"a symbol of shape {self.shape} has no value yet, so only layers, operators and "
+            "indexing accept it; to use another function of tensors, wrap it in Lambda(function)"
         )
 
     def __repr__(self) -> str:
         return f"<Symbol shape={self.shape}, dtype={self.dtype}>"
 
 
+_BINARY = "add", "sub", "mul", "truediv", "pow", "matmul"
 _OPERATORS = (
-    *(f"__{side}{name}__" for name in ("add", "sub", "mul", "truediv", "pow", "matmul") for side in ("", "r")),
+    *(f"__{name}__" for name in _BINARY),
+    *(f"__r{name}__" for name in _BINARY),
     *("__neg__", "__abs__", "__getitem__"),
-)  # fmt: skip
+)
 
 
 def _noting(name: str) -> Callable[..., Any]:
@@ -89,6 +91,7 @@ _call_numbers = itertools.count()
 
 
 def symbols(tree: Any) -> list[Symbol]:
+    """Return the symbols in a structure."""
     return [leaf for leaf in optree.tree_leaves(tree) if type(leaf) is Symbol]
 
 
@@ -103,6 +106,7 @@ def note(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str,
 
 
 def noted(function: Any, args: tuple[Any, ...], options: dict[str, Any], examples: Any) -> Any:
+    """Return symbols for the results of a call, given examples of them."""
     call = Call(next(_call_numbers), function, args, options, [])
     flat, structure = optree.tree_flatten(examples)
     call.outputs.extend(Symbol(example, call) for example in flat)
@@ -122,8 +126,8 @@ def calls_between(inputs: list[Symbol], outputs: list[Symbol]) -> list[Call]:
         arguments = symbols((call.args, call.options))
         if not arguments:
             raise ValueError(
-                f"the outputs depend on an input of shape {symbol.shape}, from {call.function!r}, that "
-                "is not among the inputs of the model"
+                f"the outputs depend on an input of shape {symbol.shape}, from {call.function!r}, "
+                "that is not among the inputs of the model"
             )
         found[call.number] = call
         todo.extend(s for s in arguments if id(s) not in given)

@@ -559,19 +559,21 @@ def _lowest(xp: Any, dtype: Any) -> Any:
     return xp.iinfo(dtype).min if xp.isdtype(dtype, "integral") else -xp.inf
 
 
-def _spread(xp: Any, parts: Sequence[Array], axis: int, window: Window) -> Array:
-    """Add up what the elements of all windows get, in the order of `_taps`; its transpose."""
-    low, high = window.pad
+def _spread(xp: Any, y: Array, shares: Iterable[Any], axis: int, window: Window) -> Array:
+    """Give the elements of each window their shares of its y: the transpose of adding up `_taps`."""
     if xp.name == "jax":
-        return functools.reduce(
-            operator.add, (_place(part, tap, axis, window) for tap, part in enumerate(parts))
-        )
-    shape = [*parts[0].shape]
+        placed = (_place(y * share, tap, axis, window) for tap, share in enumerate(shares))
+        return functools.reduce(operator.add, placed)
+    low, high = window.pad
+    shape = [*y.shape]
     shape[axis] = low + window.length + high
-    whole = np.zeros(shape, parts[0].dtype)
-    for target, part in zip(_taps(whole, axis, window), parts):
-        target += part
-    return whole[(slice(None),) * axis + (slice(low, low + window.length),)]
+    x = np.zeros(shape, y.dtype)
+    for target, share in zip(_taps(x, axis, window), shares):
+        if window.stride < window.size:
+            target += y * share
+        else:
+            np.multiply(y, share, out=target)
+    return x[(slice(None),) * axis + (slice(low, low + window.length),)]
 
 
 def _place(part: Array, tap: int, axis: int, window: Window) -> Array:
@@ -602,8 +604,7 @@ def _max(xp: Any, x: Array, axis: int, window: Window) -> Array:
 
 
 def _max_spread(xp: Any, y: Array, x: Array, top: Array, axis: int, window: Window) -> Array:
-    parts = [y * first for first in _firsts(xp, x, top, axis, window)]
-    return _spread(xp, parts, axis, window)
+    return _spread(xp, y, _firsts(xp, x, top, axis, window), axis, window)
 
 
 def _max_pick(xp: Any, y: Array, x: Array, top: Array, axis: int, window: Window) -> Array:
@@ -628,8 +629,7 @@ def _mean(xp: Any, x: Array, axis: int, window: Window) -> Array:
 
 
 def _mean_spread(xp: Any, y: Array, axis: int, window: Window) -> Array:
-    share = y / _population(y, axis, window)
-    return _spread(xp, [share] * window.size, axis, window)
+    return _spread(xp, y / _population(y, axis, window), [1] * window.size, axis, window)
 
 
 window_max = op(

@@ -1,9 +1,8 @@
 """Linear algebra: products, solving, determinants, factorisations and norms.
 
-All functions but the products of plain arrays work on the last two axes, and on stacks of matrices.
-In the comments x* is the conjugate transpose of x, and <a, b> = Re trace(a* b) the inner product in
-which a rule turns a derivative around: if dy = L(dx), the gradient for x is the c with <g, L(dx)> =
-<c, dx>. The formulas are those of
+Functions of matrices work on the last two axes, and so on stacks of matrices. In the docstrings of
+rules x* is the conjugate transpose of x, and <a, b> = Re trace(a* b) the inner product that defines
+a gradient: if dy = L(dx), that for x is the c with <g, L(dx)> = <c, dx>. The formulas are those of
 
 * M. Giles, "An extended collection of matrix derivative results for forward and reverse mode
   algorithmic differentiation", 2008 (solve, inv, det, eigh, svd),
@@ -259,6 +258,7 @@ cross = op(
 def kron(x: Any, y: Any) -> Tensor:
     """Compute the Kronecker product: `x` with each element replaced by its product with `y`.
 
+    >>> import headgate as hg
     >>> hg.linalg.kron([1.0, 2.0], [3.0, 4.0])
     Tensor([3., 4., 6., 8.], shape=(4,), dtype=float64)
     """
@@ -427,6 +427,7 @@ def einsum(subscripts: str, *operands: Any) -> Tensor:
     Letters name axes; `...` stands for any number of axes, which broadcast. Without `->`, the
     result has the letters that occur once, in alphabetical order.
 
+    >>> import headgate as hg
     >>> hg.einsum("ij,kj->ik", [[1.0, 2.0]], [[3.0, 4.0], [5.0, 6.0]])
     Tensor([[11., 17.]], shape=(1, 2), dtype=float64)
     """
@@ -574,6 +575,7 @@ pinv = op(
 def matrix_power(x: Any, n: int) -> Tensor:
     """Multiply a square matrix by itself `n` times; by its inverse for negative `n`.
 
+    >>> import headgate as hg
     >>> hg.linalg.matrix_power([[1.0, 1.0], [0.0, 1.0]], 5)
     Tensor([[1., 5.],
             [0., 1.]], shape=(2, 2), dtype=float64)
@@ -890,6 +892,7 @@ def matrix_norm(x: Any, *, keepdims: bool = False, ord: int | float | str = "fro
     and smallest singular value), 1 and -1 (largest and smallest sum of a column's |x|), inf and
     -inf (the same for rows).
 
+    >>> import headgate as hg
     >>> hg.linalg.matrix_norm([[3.0, 0.0], [0.0, 4.0]], ord=2)
     Tensor(4., shape=(), dtype=float64)
     """
@@ -916,6 +919,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> T
     An integer `axis` has vectors, a pair of them matrices. Without `axis`, all of `x` is one vector
     if `ord` is None too, and else `x` must be one vector or one matrix.
 
+    >>> import headgate as hg
     >>> hg.linalg.norm([[1.0, 2.0], [2.0, 4.0]])
     Tensor(5., shape=(), dtype=float64)
     """

@@ -48,7 +48,8 @@ def convert_to_tensor(
         return found
     if value is None or isinstance(value, dict | str | bytes):
         raise ValueError(
-            f"Attempt to convert a value ({value!r}) with an unsupported type ({type(value)}) to a Tensor."
+            f"Attempt to convert a value ({value!r}) with an unsupported type ({type(value)}) "
+            "to a Tensor."
         )
     if isinstance(value, list | tuple) and _has_tensors(value):
         parts = [convert_to_tensor(item, dtype) for item in value]

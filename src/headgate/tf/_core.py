@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
@@ -23,7 +24,7 @@ uint8, uint16, uint32, uint64 = (np.dtype(f"uint{bits}") for bits in (8, 16, 32,
 complex64, complex128 = np.dtype("complex64"), np.dtype("complex128")
 bool = np.dtype("bool")
 newaxis = None
-_bool = type(True)
+_bool = builtins.bool
 
 
 class UnconnectedGradients(Enum):
@@ -408,7 +409,7 @@ def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = No
 
 
 def global_norm(t_list: Any, name: str | None = None) -> Tensor:
-    """Return the Euclidean norm of all elements of several tensors; None entries count as absent."""
+    """Return the Euclidean norm of all elements of several tensors; None counts as absent."""
     total: Any = 0.0
     for t in t_list:
         if t is not None:
@@ -536,8 +537,6 @@ def no_op(name: str | None = None) -> None:
 
 def print(*inputs: Any, **ignored: Any) -> None:
     """Print tensors as plain numbers."""
-    import builtins
-
     builtins.print(*[x.numpy() if is_tensor(x) else x for x in inputs])
 
 

@@ -20,7 +20,7 @@ def normal(
     seed: Any = None,
     name: str | None = None,
 ) -> Any:
-    """Draw from a normal distribution; gradient flows to `mean` and `stddev` if they are tensors."""
+    """Draw from a normal distribution; gradient flows to `mean` and `stddev` tensors."""
     drawn = _random.normal(_static(shape), dtype=dtype)
     if (
         isinstance(mean, int | float)

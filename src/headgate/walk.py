@@ -1,0 +1,150 @@
+"""The backward walk: from the cotangents of targets to the gradients of sources.
+
+Nodes are taken from a heap, the youngest first. Since parents are always older than their children,
+a node has its whole cotangent when its turn comes, and no recursion is needed however long the
+chain. For each argument that a wanted source reaches, the node's rule gives a cotangent, which is
+summed over broadcast axes, cast, and added to what the parent has already. The walk ends below the
+oldest wanted source.
+
+If nobody records, rules run on raw arrays. If somebody does (higher order), the same rules run on
+tensors, with what they saved put back on its node, and so are recorded themselves.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from headgate.graph import Node
+from headgate.namespace import TENSORS, owner
+from headgate.op import PASS, PICK, Op, pick_node
+from headgate.tensor import tensor_of
+
+USED = (
+    "A non-persistent GradientTape can only be used to compute one set of gradients (or "
+    "jacobians); "
+    "make it with GradientTape(persistent=True) to ask it more than once"
+)
+
+
+def walk(
+    seeds: Sequence[tuple[Node, Any]],
+    origins: set[int],
+    wanted: int,
+    mine: int,
+    lifted: bool,
+    free: bool,
+) -> dict[int, Any]:
+    """Carry cotangents from the seeds down to the origins; return them by the origin's number.
+
+    `lifted` says that cotangents are tensors and the rules are to be recorded. `free` drops the
+    edges of each node passed, unless a tape other than the owner of the bits `mine` needs them.
+    """
+    lowest = min(origins)
+    found: dict[int, Any] = {}
+    pending: dict[int, tuple[Node, Any]] = {}
+    heap: list[int] = []
+    push, pop = heapq.heappush, heapq.heappop
+    for node, g in seeds:
+        if node.seq in pending:
+            g = pending[node.seq][1] + g
+        else:
+            push(heap, -node.seq)
+        pending[node.seq] = node, g
+    while heap:
+        number = -pop(heap)
+        node, g = pending.pop(number)
+        if number in origins:
+            found[number] = g
+        edges = node.edges
+        if not edges:
+            if edges is None:
+                raise RuntimeError(USED)
+            continue
+        if number <= lowest:
+            continue
+        for position, edge in enumerate(edges):
+            if edge is None:
+                continue
+            parent, rule, args, shape, dtype = edge
+            seq = parent.seq
+            if seq < lowest or not parent.live & wanted:
+                continue
+            if lifted:
+                c = rule(g, *_on_tensors(node, position, args))
+            else:
+                c = rule(g, *args)
+            if c is None:
+                continue
+            if shape is not None and (c.shape != shape or c.dtype is not dtype):
+                c = fit(c, shape, dtype, lifted)
+            entry = pending.get(seq)
+            if entry is None:
+                pending[seq] = parent, c
+                push(heap, -seq)
+            else:
+                pending[seq] = parent, entry[1] + c
+        if free and not node.live & node.recording.kept & ~mine and type(node) is Node:
+            node.edges = None
+    return found
+
+
+def fit(c: Any, shape: tuple[int, ...], dtype: Any, lifted: bool) -> Any:
+    """Sum a cotangent over the axes that were broadcast, and cast it to the argument's dtype."""
+    xp = TENSORS if lifted else owner[type(c)]
+    if c.dtype != dtype:
+        if c.dtype.kind == "c" and np.dtype(dtype).kind != "c":
+            c = xp.real(c)
+        if c.dtype != dtype:
+            c = xp.astype(c, dtype)
+    if c.shape != shape:
+        extra = len(c.shape) - len(shape)
+        axes = tuple(range(extra)) + tuple(
+            axis + extra
+            for axis, size in enumerate(shape)
+            if size == 1 and c.shape[axis + extra] != 1
+        )
+        if axes:
+            c = xp.sum(c, axis=axes, keepdims=True)
+        if c.shape != shape:
+            # Leading axes are summed to 1 by now; a scalar's cotangent may have to grow.
+            c = xp.reshape(c, shape) if extra > 0 or not shape else xp.broadcast_to(c, shape)
+    return c
+
+
+def _on_tensors(node: Node, position: int, args: tuple[Any, ...]) -> list[Any]:
+    """Put what a rule saved back on its nodes, so that what the rule does is recorded."""
+    op: Op = node.op
+    if op is PICK or op is PASS:
+        return list(args)
+    plan = op.plans[position if position < len(op.plans) else 0]
+    edges = node.edges
+    assert edges is not None
+    wrapped = []
+    for what, value in zip(plan, args, strict=True):
+        if value is None or what == "":
+            wrapped.append(value)
+        elif what == "xp":
+            wrapped.append(TENSORS)
+        elif what == "ans":
+            if op.outputs:
+                outputs = [tensor_of(v, pick_node(node, k)) for k, v in enumerate(value)]
+                wrapped.append(tuple(outputs))
+            else:
+                wrapped.append(tensor_of(value, node))
+        elif type(what) is int:
+            edge = edges[what]
+            if hasattr(value, "dtype"):
+                value = tensor_of(value, edge and edge[0])
+            wrapped.append(value)
+        else:  # the list of arrays of an op on lists
+            wrapped.append(
+                [
+                    tensor_of(v, edge and edge[0]) if hasattr(v, "dtype") else v
+                    for v, edge in zip(value, edges, strict=True)
+                ]
+            )
+    return wrapped
