@@ -231,7 +231,7 @@ from headgate.transforms import (
     value_and_grad,
     vjp,
 )
-from headgate import linalg, random
+from headgate import linalg, losses, nn, optim, random
 
 # isort: on
 
@@ -344,6 +344,7 @@ __all__ = [
     "logical_or",
     "logical_xor",
     "logsumexp",
+    "losses",
     "matmul",
     "matrix_transpose",
     "max",
@@ -358,11 +359,13 @@ __all__ = [
     "multiply",
     "negative",
     "nextafter",
+    "nn",
     "norm",
     "not_equal",
     "one_hot",
     "ones",
     "ones_like",
+    "optim",
     "outer",
     "pad",
     "permute_dims",

@@ -56,6 +56,10 @@ def _lift_scalar(value: Any) -> Lifted:
     return value, None
 
 
+def _lift_number(value: Any) -> Lifted:
+    return value.item(), None
+
+
 def _lift_none(value: Any) -> Lifted:
     raise TypeError("expected a tensor, a variable, an array or a number, got None")
 
@@ -89,7 +93,7 @@ class _Lifters(dict[type, Callable[[Any], Lifted]]):
         return found
 
 
-_PLAIN = (_lift_array, _lift_scalar, _lift_none, _lift_sequence)
+_PLAIN = (_lift_array, _lift_scalar, _lift_number, _lift_none, _lift_sequence)
 lifters: _Lifters = _Lifters(
     {
         Tensor: lambda tensor: (tensor.value, tensor.node),
@@ -99,8 +103,8 @@ lifters: _Lifters = _Lifters(
         complex: _lift_scalar,
         # These two are Python's float and complex to Python, and to us: `x / np.sqrt(n)` must not
         # turn a float32 computation into a float64 one.
-        np.float64: lambda value: (float(value), None),
-        np.complex128: lambda value: (complex(value), None),
+        np.float64: _lift_number,
+        np.complex128: _lift_number,
         type(None): _lift_none,
         list: _lift_sequence,
         tuple: _lift_sequence,
@@ -563,6 +567,13 @@ def _record_list(
         return constant(ans)
     recording = state.recording
     live = cuts = 0
+    known = {
+        name: values,
+        "ans": ans,
+        "xp": owner[kind],
+        f"{name}_shapes": tuple(map(shape_of, values)),
+        **statics,
+    }
     edges: list[Any] = []
     for index, (value, node) in enumerate(lifted):
         edge = None
@@ -571,15 +582,7 @@ def _record_list(
             live |= its_live
             cuts |= its_cuts
             if its_live and rule is not None:
-                known = {
-                    name: values,
-                    "index": index,
-                    "ans": ans,
-                    "xp": owner[kind],
-                    f"{name}_shapes": tuple(map(shape_of, values)),
-                    **statics,
-                }
-                saved = tuple(known[need] for need in needs)
+                saved = tuple(index if need == "index" else known[need] for need in needs)
                 edge = (node, rule, saved, value.shape, value.dtype)
         edges.append(edge)
     if live and rule is not None:
@@ -596,7 +599,15 @@ def describe(value: Any) -> str:
     return f"{type(value).__name__} {value!r}"[:80]
 
 
-_RAISED = (TypeError, IndexError, ZeroDivisionError, NotImplementedError, MemoryError, ValueError)
+_RAISED = (
+    np.exceptions.AxisError,  # an IndexError and a ValueError
+    TypeError,
+    IndexError,
+    ZeroDivisionError,
+    NotImplementedError,
+    MemoryError,
+    ValueError,
+)
 
 
 def _fail(op: Op, error: Exception, arrays: dict[str, Array], statics: dict[str, Any]) -> NoReturn:

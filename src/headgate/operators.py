@@ -109,7 +109,7 @@ def _getitem(self: Any, key: Any) -> Any:
 def _iterate(self: Any) -> Any:
     if not self.ndim:
         raise TypeError("iteration over a 0-d tensor")
-    return (TENSORS.getitem(self, k) for k in range(self.shape[0]))
+    return iter(TENSORS.unstack(self))
 
 
 def _refuse_item_assignment(self: Any, key: Any, value: Any) -> None:

@@ -506,7 +506,8 @@ cofactors = op(
     "cofactors(x)",
     """Compute the matrices of cofactors, the derivative of `det`; for singular matrices as well.
 
-    >>> hg.linalg.cofactors([[1.0, 0.0], [0.0, 0.0]])
+    >>> from headgate.ops.linalg import cofactors
+    >>> cofactors([[1.0, 0.0], [0.0, 0.0]])
     Tensor([[0., 0.],
             [0., 1.]], shape=(2, 2), dtype=float64)
     """,

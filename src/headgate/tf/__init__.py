@@ -8,7 +8,7 @@ from headgate.custom import grad_pass_through, recompute_grad
 from headgate.random import set_seed as set_random_seed
 from headgate.tape import GradientTape
 from headgate.tensor import Tensor
-from headgate.tf import autodiff, linalg, math, nn, random
+from headgate.tf import autodiff, keras, linalg, math, nn, random
 from headgate.tf._adapt import convert_to_tensor
 from headgate.tf._core import (
     Module,
@@ -208,6 +208,7 @@ __all__ = [
     "is_tensor",
     "less",
     "less_equal",
+    "keras",
     "linalg",
     "linspace",
     "logical_and",

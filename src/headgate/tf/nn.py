@@ -9,6 +9,16 @@ from headgate.ops import conv as _conv
 from headgate.tf._adapt import static as _static
 from headgate.tf._adapt import tensor as _tensor
 from headgate.tf._adapt import unary as _unary
+from headgate.tf.math import (
+    l2_normalize,
+    log_softmax,
+    sigmoid,
+    softmax,
+    softplus,
+    softsign,
+    tanh,
+    top_k,
+)
 
 relu = _unary(_ops.relu)
 relu6 = _unary(_ops.relu6)
@@ -250,3 +260,39 @@ def avg_pool2d(
 
 
 max_pool, avg_pool = max_pool2d, avg_pool2d
+
+__all__ = [
+    "avg_pool",
+    "avg_pool1d",
+    "avg_pool2d",
+    "batch_normalization",
+    "bias_add",
+    "conv1d",
+    "conv2d",
+    "conv2d_transpose",
+    "dropout",
+    "elu",
+    "embedding_lookup",
+    "gelu",
+    "l2_normalize",
+    "leaky_relu",
+    "log_softmax",
+    "max_pool",
+    "max_pool1d",
+    "max_pool2d",
+    "moments",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "sigmoid_cross_entropy_with_logits",
+    "silu",
+    "softmax",
+    "softmax_cross_entropy_with_logits",
+    "softplus",
+    "softsign",
+    "sparse_softmax_cross_entropy_with_logits",
+    "swish",
+    "tanh",
+    "top_k",
+]

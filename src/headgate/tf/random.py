@@ -8,6 +8,7 @@ import numpy as np
 
 from headgate import random as _random
 from headgate.namespace import TENSORS as _ops
+from headgate.random import set_seed, shuffle
 from headgate.tf._adapt import static as _static
 from headgate.tf._adapt import tensor as _tensor
 
@@ -69,3 +70,13 @@ def categorical(
 ) -> Any:
     """Draw class numbers with probabilities softmax(logits)."""
     return _ops.astype(_ops.categorical(_tensor(logits), num_samples=num_samples), dtype)
+
+
+__all__ = [
+    "categorical",
+    "normal",
+    "set_seed",
+    "shuffle",
+    "truncated_normal",
+    "uniform",
+]

@@ -1,0 +1,284 @@
+"""Headgate agrees with JAX on whole programs: values, gradients, products with the Hessian.
+
+`JAX` below is a namespace like `headgate`, made of JAX's own functions; the programs (`programs.py`)
+take either. Nothing of Headgate is in it, so each number here is computed twice, independently.
+
+Each program runs in Headgate in three ways: on variables over NumPy arrays, by `headgate.hvp`, and
+on JAX arrays under `jax.jit`, the tape inside. A gradient of a real number for a complex array is
+the conjugate of what JAX gives, as it is in TensorFlow.
+"""
+
+import functools
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from peers.programs import ACTIVATIONS, PROGRAMS
+
+import headgate as hg
+
+jax = pytest.importorskip("jax", reason="jax is not installed")
+import jax.numpy as jnp  # noqa: E402
+from jax import lax  # noqa: E402
+
+pytestmark = pytest.mark.peers
+
+CLOSE = 1e-6  # relative to the largest element of an array, in float64
+
+# -- JAX's functions, by the names and with the arguments that Headgate has --------------------------
+
+
+def _plain(padding):
+    return padding if isinstance(padding, str) else [tuple(pair) for pair in padding]
+
+
+def _layout(x, layout):
+    """Return the numbers of dimensions as lax names them, and where space begins."""
+    letters = "DHW"[-(x.ndim - 2) :]
+    layout = layout or f"N{letters}C"
+    return (layout, f"{letters}IO", layout), layout.index(letters[0])
+
+
+def _per_axis(value, count):
+    return (value,) * count if isinstance(value, int) else tuple(value)
+
+
+def _conv(x, w, *, stride=1, padding="VALID", dilation=1, groups=1, layout=None):
+    numbers, _ = _layout(x, layout)
+    return lax.conv_general_dilated(
+        x,
+        w,
+        _per_axis(stride, x.ndim - 2),
+        _plain(padding),
+        rhs_dilation=_per_axis(dilation, x.ndim - 2),
+        dimension_numbers=numbers,
+        feature_group_count=groups,
+    )
+
+
+def _conv_transpose(x, w, *, stride=1, padding="VALID"):
+    numbers, _ = _layout(x, None)
+    strides = _per_axis(stride, x.ndim - 2)
+    return lax.conv_transpose(
+        x, w, strides, padding, dimension_numbers=numbers, transpose_kernel=True
+    )
+
+
+def _windows(x, size, layout):
+    _, start = _layout(x, layout)
+    window = [1] * x.ndim
+    window[start : start + x.ndim - 2] = _per_axis(size, x.ndim - 2)
+    return tuple(window)
+
+
+def _max_pool(x, size, *, layout=None):
+    window = _windows(x, size, layout)
+    return lax.reduce_window(x, -jnp.inf, lax.max, window, window, "VALID")
+
+
+def _avg_pool(x, size, *, layout=None):
+    window = _windows(x, size, layout)
+    return lax.reduce_window(x, 0.0, lax.add, window, window, "VALID") / math.prod(window)
+
+
+def _sparse_softmax_cross_entropy(logits, labels):
+    log_probs = jax.nn.log_softmax(logits)
+    return -jnp.take_along_axis(log_probs, labels[..., None], axis=-1)[..., 0]
+
+
+def _sigmoid_cross_entropy(logits, labels):
+    log_yes, log_no = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
+    return -labels * log_yes - (1 - labels) * log_no
+
+
+def _l2_normalize(x, axis=None):
+    return x / jnp.sqrt(jnp.sum(x**2, axis=axis, keepdims=True))
+
+
+def _hvp(f, primals, tangents):
+    gradient = jax.grad(f, tuple(range(len(primals))))
+    return jax.jvp(gradient, tuple(primals), tuple(tangents))[1]
+
+
+def _scaled(x, scale):
+    """Return x with its gradient scaled."""
+    return scale * x + lax.stop_gradient((1 - scale) * x)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _clip_gradient(x, minimum, maximum):
+    return x
+
+
+_clip_gradient.defvjp(
+    lambda x, minimum, maximum: (x, None),
+    lambda minimum, maximum, saved, g: (jnp.clip(g, minimum, maximum),),
+)
+
+_OWN = {
+    "asarray": jnp.asarray,
+    "avg_pool": _avg_pool,
+    "clip_gradient": _clip_gradient,
+    "conv": _conv,
+    "conv_transpose": _conv_transpose,
+    "custom_gradient": jax.custom_gradient,
+    "embedding": lambda table, ids: table[ids],
+    "erf": jax.scipy.special.erf,
+    "gather": lambda x, indices: x[indices],
+    "gelu": lambda x, approximate=False: jax.nn.gelu(x, approximate=approximate),
+    "grad": jax.grad,
+    "hard_tanh": jax.nn.hard_tanh,
+    "hessian": jax.hessian,
+    "hvp": _hvp,
+    "jacobian": jax.jacobian,
+    "jvp": jax.jvp,
+    "l2_normalize": _l2_normalize,
+    "leaky_relu": lambda x, alpha=0.2: jax.nn.leaky_relu(x, alpha),
+    "logsumexp": jax.scipy.special.logsumexp,
+    "max_pool": _max_pool,
+    "norm": jnp.linalg.norm,
+    "pad": lambda x, widths, mode="constant": jnp.pad(x, widths, mode),
+    "recompute_grad": jax.checkpoint,
+    "reverse_gradient": lambda x, scale=1.0: _scaled(x, -scale),
+    "rsqrt": lax.rsqrt,
+    "scale_gradient": _scaled,
+    "scatter_add": lambda x, updates, key: x.at[jnp.asarray(key)].add(updates),
+    "scatter_update": lambda x, updates, key: x.at[jnp.asarray(key)].set(updates),
+    "sigmoid_cross_entropy": _sigmoid_cross_entropy,
+    "softmax_cross_entropy": lambda logits, labels: -jnp.sum(
+        labels * jax.nn.log_softmax(logits), axis=-1
+    ),
+    "softsign": jax.nn.soft_sign,
+    "sparse_softmax_cross_entropy": _sparse_softmax_cross_entropy,
+    "split": lambda x, sizes, axis=0: jnp.split(
+        x, sizes if isinstance(sizes, int) else np.cumsum(sizes)[:-1], axis=axis
+    ),
+    "squared_difference": lambda x, y: (x - y) ** 2,
+    "stop_gradient": lax.stop_gradient,
+    "straight_through": lambda hard, soft: soft + lax.stop_gradient(hard - soft),
+    "top_k": lax.top_k,
+    "vjp": jax.vjp,
+}
+
+
+class Jax:
+    """A namespace of JAX's functions: those above, those of `jax.numpy`, those of `jax.nn`."""
+
+    linalg = jnp.linalg
+
+    def __getattr__(self, name):
+        for functions in (SimpleNamespace(**_OWN), jnp, jax.nn):
+            if hasattr(functions, name):
+                return getattr(functions, name)
+        raise AttributeError(name)
+
+
+JAX = Jax()
+
+# -- both ----------------------------------------------------------------------------------------------
+
+
+def floating(arrays):
+    return [k for k, array in enumerate(arrays) if array.dtype.kind in "fc"]
+
+
+def restricted(xp, program, arrays):
+    """Return the program as a function of its floating arrays."""
+
+    def run(*chosen):
+        given = list(arrays)
+        for k, value in zip(floating(arrays), chosen):
+            given[k] = value
+        return program.function(xp, *given)
+
+    return run
+
+
+@functools.cache
+def by_jax(name):
+    """Return value, gradients, the direction, and the products with the Hessian, if all is real."""
+    program = PROGRAMS[name]
+    arrays = program.arrays()
+    run = restricted(JAX, program, arrays)
+    points = [arrays[k] for k in floating(arrays)]
+    rng = np.random.default_rng(3)
+    directions = [rng.standard_normal(point.shape) for point in points]
+    with_gradient = jax.value_and_grad(run, tuple(range(len(points))))
+
+    if any(point.dtype.kind == "c" for point in points):
+        value, gradients = jax.jit(with_gradient)(*points)
+        return value, [jnp.conj(gradient) for gradient in gradients], directions, None
+    (value, gradients), (_, products) = jax.jit(
+        lambda points, directions: jax.jvp(with_gradient, points, directions)
+    )(tuple(points), tuple(directions))
+    return value, gradients, directions, products
+
+
+def agree(found, expected, what):
+    found, expected = np.asarray(found), np.asarray(expected)
+    assert found.shape == expected.shape, what
+    assert np.all(np.isfinite(expected)), f"{what}: JAX has {expected}"
+    scale = max(1.0, np.max(np.abs(expected), initial=0.0))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=CLOSE * scale, err_msg=what)
+
+
+def agree_all(gradients, name):
+    """Compare gradients with JAX's: `None` exactly where the program is said to have none."""
+    program = PROGRAMS[name]
+    expected = by_jax(name)[1]
+    where = floating(program.arrays())
+    assert [k for k, g in zip(where, gradients) if g is None] == list(program.stopped)
+    for k, found, right in zip(where, gradients, expected):
+        agree(np.zeros(right.shape) if found is None else found, right, f"argument {k}")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_value_and_gradient(name):
+    program = PROGRAMS[name]
+    arrays = program.arrays()
+    variables = {k: hg.Variable(arrays[k], name=f"x{k}") for k in floating(arrays)}
+    with hg.GradientTape() as tape:
+        loss = restricted(hg, program, arrays)(*variables.values())
+    agree(loss.numpy(), by_jax(name)[0], "value")
+    gradients = tape.gradient(loss, list(variables.values()))
+    agree_all([None if g is None else g.numpy() for g in gradients], name)
+    for k, variable in variables.items():
+        assert tape.why(loss, variable).connected == (k not in program.stopped)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_product_with_the_hessian(name):
+    program = PROGRAMS[name]
+    arrays = program.arrays()
+    points = [arrays[k] for k in floating(arrays)]
+    _, _, directions, expected = by_jax(name)
+    if expected is None:
+        pytest.skip("the Hessian of a function of complex numbers has no single convention")
+    products = hg.hvp(restricted(hg, program, arrays), points, directions)
+    for k, found, right in zip(floating(arrays), products, expected):
+        agree(found.numpy(), right, f"argument {k}")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_tape_inside_jit(name):
+    program = PROGRAMS[name]
+
+    @jax.jit
+    def step(arrays):
+        tensors = [hg.asarray(array) for array in arrays]
+        sources = [tensors[k] for k in floating(arrays)]
+        with hg.GradientTape() as tape:
+            tape.watch(sources)
+            loss = program.function(hg, *tensors)
+        gradients = tape.gradient(loss, sources)
+        return loss.value, [None if g is None else g.value for g in gradients]
+
+    value, gradients = step([jnp.asarray(array) for array in program.arrays()])
+    agree(value, by_jax(name)[0], "value")
+    agree_all(gradients, name)
+
+
+def test_there_are_enough_programs():
+    assert len(PROGRAMS) - len(ACTIVATIONS) >= 40
+    assert sum(bool(program.stopped) for program in PROGRAMS.values()) >= 8

@@ -1,0 +1,179 @@
+"""Losses: their formulas, written out in NumPy; reductions; what they refuse."""
+
+import numpy as np
+import pytest
+
+import headgate as hg
+from headgate import losses, nn
+
+RANDOM = np.random.default_rng(2)
+REAL, OTHER = RANDOM.standard_normal((2, 4, 3))
+CHANCES = RANDOM.uniform(0.05, 0.95, (4, 3))
+ANSWERS = RANDOM.integers(0, 2, (4, 3)).astype(float)
+CLASSES = np.array([0, 2, 1, 2])
+ONE_HOT = np.eye(3)[CLASSES]
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def softmax(x):
+    powers = np.exp(x)
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def yes_no(y, p):
+    p = np.clip(p, 1e-7, 1 - 1e-7)
+    return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p), -1)
+
+
+def of_classes(y, p):
+    p = np.clip(p / p.sum(-1, keepdims=True), 1e-7, 1 - 1e-7)
+    return -np.sum(y * np.log(p), -1)
+
+
+def huber(y, p, delta=1.0):
+    size = np.abs(y - p)
+    return np.mean(np.where(size <= delta, size**2 / 2, delta * size - delta**2 / 2), -1)
+
+
+SMOOTH = ANSWERS * 0.8 + 0.1
+SMOOTH_CLASSES = ONE_HOT * 0.8 + 0.2 / 3
+
+CASES = [  # the loss, what it is called with, what it gives per sample
+    (losses.MeanSquaredError(), REAL, OTHER, np.mean((REAL - OTHER) ** 2, -1)),
+    (losses.MeanAbsoluteError(), REAL, OTHER, np.mean(np.abs(REAL - OTHER), -1)),
+    (losses.Huber(), REAL, OTHER, huber(REAL, OTHER)),
+    (losses.Huber(0.3), REAL, OTHER, huber(REAL, OTHER, 0.3)),
+    (losses.BinaryCrossentropy(), ANSWERS, CHANCES, yes_no(ANSWERS, CHANCES)),
+    (losses.BinaryCrossentropy(), ANSWERS, ANSWERS, yes_no(ANSWERS, ANSWERS)),
+    (losses.BinaryCrossentropy(True), ANSWERS, OTHER, yes_no(ANSWERS, sigmoid(OTHER))),
+    (losses.BinaryCrossentropy(False, 0.2), ANSWERS, CHANCES, yes_no(SMOOTH, CHANCES)),
+    (losses.BinaryCrossentropy(axis=0), ANSWERS, CHANCES, yes_no(ANSWERS.T, CHANCES.T)),
+    (losses.CategoricalCrossentropy(), ONE_HOT, CHANCES, of_classes(ONE_HOT, CHANCES)),
+    (losses.CategoricalCrossentropy(True), ONE_HOT, OTHER, of_classes(ONE_HOT, softmax(OTHER))),
+    (
+        losses.CategoricalCrossentropy(label_smoothing=0.2),
+        *(ONE_HOT, CHANCES, of_classes(SMOOTH_CLASSES, CHANCES)),
+    ),
+    (losses.SparseCategoricalCrossentropy(), CLASSES, CHANCES, of_classes(ONE_HOT, CHANCES)),
+    (
+        losses.SparseCategoricalCrossentropy(True),
+        *(CLASSES[:, None].astype(float), OTHER, of_classes(ONE_HOT, softmax(OTHER))),
+    ),
+    (
+        losses.SparseCategoricalCrossentropy(True, ignore_class=2),
+        *(CLASSES, OTHER, of_classes(ONE_HOT, softmax(OTHER)) * (CLASSES != 2)),
+    ),
+]
+IDS = [f"{case[0].name}-{number}" for number, case in enumerate(CASES)]
+
+
+@pytest.mark.parametrize(("loss", "y_true", "y_pred", "expected"), CASES, ids=IDS)
+def test_value(loss, y_true, y_pred, expected):
+    np.testing.assert_allclose(loss.call(y_true, y_pred).numpy(), expected, rtol=1e-9)
+    value = loss(y_true, y_pred)
+    assert value.shape == ()
+    np.testing.assert_allclose(value.numpy(), expected.mean(), rtol=1e-9)
+    in_float32 = loss(y_true.astype("f4"), y_pred.astype("f4"))
+    assert in_float32.dtype == "float32"
+    # 1 - 1e-7 is not exact in float32
+    np.testing.assert_allclose(in_float32.numpy(), expected.mean(), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(("loss", "y_true", "y_pred", "expected"), CASES, ids=IDS)
+def test_gradient(loss, y_true, y_pred, expected):
+    if y_pred is ANSWERS:
+        pytest.skip("clipped: the derivative is one-sided there")
+    direction = np.random.default_rng(0).standard_normal(y_pred.shape)
+    x = hg.Variable(y_pred)
+    with hg.GradientTape() as tape:
+        value = loss(y_true, x)
+    found = np.sum(tape.gradient(value, x).numpy() * direction)
+    step = 1e-6
+    more, less = (loss(y_true, y_pred + s * direction).numpy() for s in (step, -step))
+    np.testing.assert_allclose(found, (more - less) / (2 * step), rtol=1e-5)
+
+
+def test_reductions_and_weights():
+    each = np.mean((REAL - OTHER) ** 2, -1)
+    weight = np.array([0.0, 1.0, 2.0, 3.0])
+
+    def value(reduction, *given):
+        return losses.MeanSquaredError(reduction)(REAL, OTHER, *given).numpy()
+
+    for reduction, reduced in [
+        ("sum_over_batch_size", np.mean),
+        ("mean", np.mean),
+        ("sum", np.sum),
+        ("none", np.asarray),
+        (None, np.asarray),
+    ]:
+        np.testing.assert_allclose(value(reduction), reduced(each))
+        np.testing.assert_allclose(value(reduction, weight), reduced(each * weight))
+        np.testing.assert_allclose(value(reduction, weight[:, None]), reduced(each * weight))
+    with pytest.raises(ValueError, match="reduction must be one of"):
+        losses.MeanSquaredError("average")
+    assert losses.MeanSquaredError()(np.ones((0, 3)), np.ones((0, 3))).numpy() == 0
+
+
+def test_dtypes():
+    loss = losses.MeanSquaredError
+    assert loss()([[1, 2]], [[3, 4]]).dtype == "float32"
+    assert loss()([[1, 2]], np.ones((1, 2))).dtype == "float64"
+    assert loss()(np.ones((1, 2)), np.ones((1, 2), "f4")).dtype == "float32"
+    assert loss(dtype="float32")(np.ones((1, 2)), np.ones((1, 2))).dtype == "float32"
+    assert losses.mean_squared_error([[1, 2]], hg.Variable([[3.0, 4.0]])).dtype == "float64"
+
+
+@pytest.mark.parametrize("shapes", [((4,), (4, 1)), ((4, 1), (4,)), ((4, 2), (4, 2, 1))])
+def test_a_last_axis_of_one_may_be_missing(shapes):
+    y_true, y_pred = (np.random.default_rng(0).standard_normal(shape) for shape in shapes)
+    expected = np.mean((y_true.reshape(-1) - y_pred.reshape(-1)) ** 2)
+    value = losses.MeanSquaredError()(y_true, y_pred)
+    np.testing.assert_allclose(value.numpy(), expected)
+
+
+def test_mistakes_are_explained():
+    for exception, message, action in [
+        (ValueError, r"same shape, got \(4, 3\) and \(4, 2\)", lambda: losses.BinaryCrossentropy()(ANSWERS, CHANCES[:, :2])),
+        (ValueError, r"same shape, got \(4, 3\) and \(4, 2\)", lambda: losses.CategoricalCrossentropy()(ONE_HOT, CHANCES[:, :2])),
+        (ValueError, "on the last axis, not on axis 0", lambda: losses.SparseCategoricalCrossentropy(axis=0)(CLASSES, OTHER)),
+        (ValueError, "must have the shape of the logits", lambda: losses.SparseCategoricalCrossentropy(True)(CLASSES[:2], OTHER)),
+        (ValueError, "from 0 to 2", lambda: losses.SparseCategoricalCrossentropy(True)(CLASSES + 1, OTHER)),
+        (NotImplementedError, "Loss must define call", lambda: losses.Loss()(REAL, OTHER)),
+    ]:  # fmt: skip
+        with pytest.raises(exception, match=message):
+            action()
+
+
+def test_names_and_repr():
+    nn.reset_names()
+    assert losses.Huber().name == "huber_loss"
+    assert losses.Loss().name == "loss"
+    assert repr(losses.Huber(reduction="sum")) == "<Huber reduction=sum>"
+
+
+@pytest.mark.parametrize(
+    ("loss", "activation", "y_true"),
+    [
+        (losses.BinaryCrossentropy, "sigmoid", ONE_HOT),
+        (losses.CategoricalCrossentropy, "softmax", ONE_HOT),
+        (losses.SparseCategoricalCrossentropy, "softmax", CLASSES),
+    ],
+)
+def test_saturated_probabilities_of_a_layer_keep_their_gradient(loss, activation, y_true):
+    logits = hg.Variable(np.float32([[200, -200, 0], [200, 0, -200], [-200, 0, 200], [0, 0, 0]]))
+    with hg.GradientTape(persistent=True) as tape:
+        probabilities = nn.Activation(activation)(logits)
+        from_layer = loss()(y_true, probabilities)
+        same = loss(from_logits=True)(y_true, logits)
+        from_elsewhere = loss()(y_true, hg.identity(probabilities))
+    assert from_layer.numpy() == same.numpy()
+    found = tape.gradient(from_layer, logits).numpy()
+    np.testing.assert_array_equal(found, tape.gradient(same, logits).numpy())
+    assert found[1, 0] > 0.08
+    assert tape.gradient(from_elsewhere, logits).numpy()[1, 0] < 1e-6
+    with pytest.warns(UserWarning, match="from_logits=True on the result of a sigmoid or softmax"):
+        loss(from_logits=True)(y_true, nn.Activation(activation)(logits))
