@@ -19,4 +19,6 @@ How the figures are made comparable:
   beginning with another peer, so that a slow spell of the machine hits all of them. A short pause
   before each turn lets the thread pool of the worker before stop spinning. A turn's figure is
   the median step; a workload's figure is the median over rounds.
+* On a machine that others use as well, thread pools wait for a core at every barrier and the
+  figures swing by tens of times; the report says so. `--threads 1` suffers least from that.
 """

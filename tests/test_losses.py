@@ -82,10 +82,11 @@ def test_value(loss, y_true, y_pred, expected):
     np.testing.assert_allclose(in_float32.numpy(), expected.mean(), rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize(("loss", "y_true", "y_pred", "expected"), CASES, ids=IDS)
-def test_gradient(loss, y_true, y_pred, expected):
-    if y_pred is ANSWERS:
-        pytest.skip("clipped: the derivative is one-sided there")
+@pytest.mark.parametrize(
+    ("loss", "y_true", "y_pred"),
+    [case[:3] for case in CASES if case[2] is not ANSWERS],  # clipped: one-sided there
+)
+def test_gradient(loss, y_true, y_pred):
     direction = np.random.default_rng(0).standard_normal(y_pred.shape)
     x = hg.Variable(y_pred)
     with hg.GradientTape() as tape:
@@ -112,7 +113,8 @@ def test_reductions_and_weights():
     ]:
         np.testing.assert_allclose(value(reduction), reduced(each))
         np.testing.assert_allclose(value(reduction, weight), reduced(each * weight))
-        np.testing.assert_allclose(value(reduction, weight[:, None]), reduced(each * weight))
+        column = value(reduction, weight[:, None])
+        np.testing.assert_allclose(column.reshape(-1), reduced(each * weight).reshape(-1))
     with pytest.raises(ValueError, match="reduction must be one of"):
         losses.MeanSquaredError("average")
     assert losses.MeanSquaredError()(np.ones((0, 3)), np.ones((0, 3))).numpy() == 0
@@ -136,16 +138,23 @@ def test_a_last_axis_of_one_may_be_missing(shapes):
 
 
 def test_mistakes_are_explained():
+    binary, categorical = losses.BinaryCrossentropy(), losses.CategoricalCrossentropy()
+    sparse = losses.SparseCategoricalCrossentropy(from_logits=True)
     for exception, message, action in [
-        (ValueError, r"same shape, got \(4, 3\) and \(4, 2\)", lambda: losses.BinaryCrossentropy()(ANSWERS, CHANCES[:, :2])),
-        (ValueError, r"same shape, got \(4, 3\) and \(4, 2\)", lambda: losses.CategoricalCrossentropy()(ONE_HOT, CHANCES[:, :2])),
-        (ValueError, "on the last axis, not on axis 0", lambda: losses.SparseCategoricalCrossentropy(axis=0)(CLASSES, OTHER)),
-        (ValueError, "must have the shape of the logits", lambda: losses.SparseCategoricalCrossentropy(True)(CLASSES[:2], OTHER)),
-        (ValueError, "from 0 to 2", lambda: losses.SparseCategoricalCrossentropy(True)(CLASSES + 1, OTHER)),
+        (ValueError, r"same shape, got \(4, 3\) and \(4, 2\)", lambda: binary(REAL, REAL[:, :2])),
+        (
+            ValueError,
+            r"same shape, got \(4, 3\) and \(2,\)",
+            lambda: categorical(REAL, REAL[0, :2]),
+        ),
+        (ValueError, "must have the shape of the logits", lambda: sparse(CLASSES[:2], OTHER)),
+        (ValueError, "from 0 to 2", lambda: sparse(CLASSES + 1, OTHER)),
         (NotImplementedError, "Loss must define call", lambda: losses.Loss()(REAL, OTHER)),
-    ]:  # fmt: skip
+    ]:
         with pytest.raises(exception, match=message):
             action()
+    with pytest.raises(ValueError, match="on the last axis, not on axis 0"):
+        losses.SparseCategoricalCrossentropy(axis=0)(CLASSES, OTHER)
 
 
 def test_names_and_repr():

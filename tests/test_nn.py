@@ -203,7 +203,9 @@ def test_building_leaves_no_cut_and_is_watched_as_usual():
         loss = hg.sum(model(data(4, 3)))
     gradients = tape.gradient(loss, model.trainable_variables)
     assert all(gradient is not None for gradient in gradients)
-    assert all(verdict.connected and not verdict.cuts for verdict in tape.why(loss, model.variables))
+    assert all(
+        verdict.connected and not verdict.cuts for verdict in tape.why(loss, model.variables)
+    )
     assert names(tape.watched_variables()) == names(model.trainable_variables)
 
 
@@ -309,7 +311,11 @@ def test_mistakes_are_explained():
     built = nn.Dense(2)
     built(data(2, 3))
     for exception, message, action in [
-        (RuntimeError, r"Forgot.__init__ must call super\(\).__init__\(\)", lambda: Forgot()(hg.ones(1))),
+        (
+            RuntimeError,
+            r"Forgot.__init__ must call super\(\).__init__\(\)",
+            lambda: Forgot()(hg.ones(1)),
+        ),
         (NotImplementedError, "NoCall must define call", lambda: NoCall()(data(1, 1))),
         (ValueError, r"'dense_\d'.*\(batch, ..., size\), got \(3,\)", lambda: nn.Dense(2)(data(3))),
         (ValueError, r"\(batch, ..., 3\), got \(2, 4\)", lambda: built(data(2, 4))),
@@ -318,7 +324,11 @@ def test_mistakes_are_explained():
         (ValueError, "unknown initializer", lambda: nn.Dense(2, kernel_initializer="x")),
         (TypeError, "kernel_size", lambda: nn.Conv2D(2)),
         (ValueError, r"\(N, H, W, C\), got \(2, 4\)", lambda: nn.Conv2D(2, 3)(data(2, 4))),
-        (ValueError, "groups=2 must divide the 3", lambda: nn.Conv2D(2, 3, groups=2)(data(1, 4, 4, 3))),
+        (
+            ValueError,
+            "groups=2 must divide the 3",
+            lambda: nn.Conv2D(2, 3, groups=2)(data(1, 4, 4, 3)),
+        ),
         (ValueError, "data_format must be", lambda: nn.Conv2D(2, 3, data_format="NHWC")),
         (ValueError, "from 0 to 1", lambda: nn.Dropout(1.5)),
         (ValueError, "needs the shape of one sample", lambda: nn.InputLayer()),
@@ -514,7 +524,12 @@ def test_pooling_and_shapes():
     near(nn.MaxPooling2D()(x), np.array([5, 7, 13, 15.0]).reshape(1, 2, 2, 1))
     near(nn.AveragePooling2D(2, 2)(x), np.array([2.5, 4.5, 10.5, 12.5]).reshape(1, 2, 2, 1))
     assert nn.MaxPooling2D(3, 1, "same")(x).shape == (1, 4, 4, 1)
-    assert nn.MaxPooling2D(data_format="channels_first")(np.ones((1, 3, 4, 4))).shape == (1, 3, 2, 2)
+    assert nn.MaxPooling2D(data_format="channels_first")(np.ones((1, 3, 4, 4))).shape == (
+        1,
+        3,
+        2,
+        2,
+    )
     assert nn.Flatten()(x).shape == (1, 16)
     assert nn.Flatten()(np.ones(5)).shape == (5, 1)
     assert nn.Flatten()(np.ones((0, 3, 2))).shape == (0, 6)
@@ -622,12 +637,20 @@ def test_initializers_by_name(name):
 
 def test_initializers_otherwise():
     near(nn.Constant([1.0, 2.0])((2, 2)), [[1, 2], [1, 2]])
-    for kind in (nn.GlorotUniform, nn.HeNormal, nn.RandomNormal, nn.TruncatedNormal, nn.RandomUniform):
+    for kind in (
+        nn.GlorotUniform,
+        nn.HeNormal,
+        nn.RandomNormal,
+        nn.TruncatedNormal,
+        nn.RandomUniform,
+    ):
         seeded = kind(seed=3)
         near(seeded((4,)), seeded((4,)).numpy())
         assert np.any(kind()((4,)).numpy() != kind()((4,)).numpy())
     assert nn.VarianceScaling(mode="fan_out", distribution="untruncated_normal")((3,)).shape == (3,)
-    layer = nn.Dense(2, kernel_initializer=nn.HeNormal, bias_initializer=lambda shape, dtype: np.ones(shape))
+    layer = nn.Dense(
+        2, kernel_initializer=nn.HeNormal, bias_initializer=lambda shape, dtype: np.ones(shape)
+    )
     layer(data(1, 3))
     near(layer.bias, [1, 1])
     assert layer.bias.dtype == "float32"

@@ -1,4 +1,4 @@
-"""Optimizers: the rules against the papers' formulas, None gradients, and what a step leaves alone."""
+"""Optimizers: rules against formulas, None gradients, what a step leaves alone."""
 
 import gc
 import math
@@ -109,7 +109,9 @@ def test_learning_rate_may_be_a_function_of_the_steps_done():
     assert v.dtype == "float32"
 
 
-@pytest.mark.parametrize("rate", [0.1, np.float64(0.1), np.array(0.1), hg.asarray(0.1), hg.Variable(0.1)])
+@pytest.mark.parametrize(
+    "rate", [0.1, np.float64(0.1), np.array(0.1), hg.asarray(0.1), hg.Variable(0.1)]
+)
 @pytest.mark.parametrize("shape", [(), (2,), (200, 200)])
 def test_dtypes_stay(rate, shape):
     v = hg.Variable(np.ones(shape, np.float32))
@@ -127,9 +129,13 @@ def test_dtypes_stay(rate, shape):
 def test_no_gradient_at_all():
     v, w = hg.Variable(1.0, name="v"), hg.Variable(1.0, name="w")
     optimizer = optim.SGD()
-    with pytest.raises(ValueError, match=r"No gradients provided for any variable.*\['v', 'w'\].*why"):
+    with pytest.raises(
+        ValueError, match=r"No gradients provided for any variable.*\['v', 'w'\].*why"
+    ):
         optimizer.apply_gradients([(None, v), (None, w)])
-    with pytest.raises(ValueError, match="No gradients provided for any variable: the list is empty"):
+    with pytest.raises(
+        ValueError, match="No gradients provided for any variable: the list is empty"
+    ):
         optimizer.apply_gradients([])
     assert optimizer.iterations.numpy() == 0
 
@@ -153,8 +159,8 @@ def test_what_does_not_fit_is_refused_before_anything_changes():
     g = hg.asarray([1.0, 1.0])
     for exception, message, pairs in [
         (ValueError, r"'w' has the shape \(2,\) and the variable \(\)", [(g, v), (g, w)]),
-        (TypeError, r"pairs.*not \(Variable.*float64 \(2,\)\)", [(g, v), (v, g)]),
-        (TypeError, "pairs", [g, v]),
+        (TypeError, r"pairs.*not \(Variable, Tensor\)", [(g, v), (v, g)]),
+        (TypeError, "pairs.*not Tensor", [g, v]),
     ]:
         with pytest.raises(exception, match=message):
             optimizer.apply_gradients(pairs)
@@ -164,7 +170,9 @@ def test_what_does_not_fit_is_refused_before_anything_changes():
 
 def test_minimize_says_why_no_gradient_arrives():
     v, w = hg.Variable(1.0, name="v"), hg.Variable(1.0, name="w")
-    with pytest.raises(ValueError, match=r"(?s)No gradients.*v: cut.*stop_gradient.*test_optim.*w: "):
+    with pytest.raises(
+        ValueError, match=r"(?s)No gradients.*v: cut.*stop_gradient.*test_optim.*w: "
+    ):
         optim.SGD().minimize(lambda: hg.stop_gradient(v * 2.0), [v, w])
     with hg.GradientTape() as tape:
         loss = v * v

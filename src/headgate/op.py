@@ -67,9 +67,7 @@ def _lift_none(value: Any) -> Lifted:
 def _lift_sequence(value: Any) -> Lifted:
     """A list with tensors in it is stacked, differentiably; any other is converted at once."""
     if _holds_tensor(value):
-        stacked = TENSORS.stack(
-            [item if type(item) is Tensor else as_tensor(item) for item in value]
-        )
+        stacked = TENSORS.stack(value)
         return stacked.value, stacked.node
     return _lift_array(value)
 

@@ -85,9 +85,9 @@ def value_and_grad(
         ValueError: f's value is not a scalar.
 
     >>> import headgate as hg
-    >>> value, gradient = hg.value_and_grad(lambda x: hg.sum(x * x))([1.0, 2.0])
-    >>> value.numpy(), gradient
-    (np.float64(5.0), [Tensor(2., shape=(), dtype=float64), Tensor(4., shape=(), dtype=float64)])
+    >>> value, gradient = hg.value_and_grad(lambda x: hg.sum(x * x))(hg.asarray([1.0, 2.0]))
+    >>> value.numpy(), gradient.numpy()
+    (np.float64(5.0), array([2., 4.]))
     """
 
     @functools.wraps(f)
@@ -281,8 +281,9 @@ def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
         A tuple with the product for each primal.
 
     >>> import headgate as hg
-    >>> hg.hvp(lambda x: hg.sum(x**3), ([1.0, 2.0],), ([1.0, 1.0],))
-    ([Tensor(6., shape=(), dtype=float64), Tensor(12., shape=(), dtype=float64)],)
+    >>> x = hg.asarray([1.0, 2.0])
+    >>> hg.hvp(lambda x: hg.sum(x**3), (x,), (hg.ones_like(x),))[0].numpy()
+    array([ 6., 12.])
     """
     tape = GradientTape(watch_accessed_variables=False)
     positions = tuple(range(len(primals)))

@@ -1,13 +1,13 @@
-"""The article's example 3: an actor and a critic that get no gradient, and the same ones corrected.
+"""The article's example 3: an actor and a critic that get no gradient, and the same corrected.
 
-As written, both networks run before their tape is entered. The tape sees only the results, which are
-constants to it, and neither network gets a gradient. Corrected, the forward pass is inside the tape,
-and the actor's loss uses the probability of the action that was taken, not of all actions.
+As written, both networks run before their tape is entered. The tape sees only the results, which
+are constants to it, and neither network gets a gradient. Corrected, the forward pass is inside the
+tape, and the actor's loss uses the probability of the action that was taken, not of all actions.
 
-The article says that the stop on the advantage keeps the actor's loss from changing the critic. So it
-does, but here nothing would change the critic anyway: the actor's step changes the actor's variables
-only. The stop saves the critic's gradient from being computed. It does matter once both losses are
-added up, or if the networks share layers.
+The article says that the stop on the advantage keeps the actor's loss from changing the critic. So
+it does, but here nothing would change the critic anyway: the actor's step changes the actor's
+variables only. The stop merely saves computing the critic's gradient. It does matter once both
+losses are added up, or if the networks share layers.
 
 Both versions play gymnasium's CartPole-v1: a point for each step that a pole is kept upright on a
 cart, 500 at most.
@@ -103,15 +103,29 @@ def as_written(
 # -- corrected -------------------------------------------------------------------------------------
 
 
-def actor_step(
-    actor: Any, critic: Any, states: Any, taken: Any, returns: Any, stop: Any = tf.stop_gradient
-) -> tuple[Any, ...]:
+def actor_step(actor: Any, critic: Any, states: Any, taken: Any, returns: Any) -> tuple[Any, ...]:
     """Compute the actor's loss: surprise at the actions taken, weighted by what they were worth."""
     with tf.GradientTape() as tape:
         advantage = returns - critic(states)
-        probability = tf.reduce_sum(actor(states) * taken, axis=1, keepdims=True)
-        loss = -tf.reduce_mean(stop(advantage) * tf.math.log(probability + 1e-8))
+        surprise = -tf.math.log(probability_of(taken, actor, states))
+        loss = tf.reduce_mean(tf.stop_gradient(advantage) * surprise)
     return tape, loss
+
+
+def actor_step_without_stop(
+    actor: Any, critic: Any, states: Any, taken: Any, returns: Any
+) -> tuple[Any, ...]:
+    """Compute the actor's loss in the same way, but let gradient through to the critic."""
+    with tf.GradientTape() as tape:
+        advantage = returns - critic(states)
+        surprise = -tf.math.log(probability_of(taken, actor, states))
+        loss = tf.reduce_mean(advantage * surprise)
+    return tape, loss
+
+
+def probability_of(taken: Any, actor: Any, states: Any) -> Any:
+    """Return how probable the actor finds the actions taken, which are one-hot; never quite 0."""
+    return tf.reduce_sum(actor(states) * taken, axis=1, keepdims=True) + 1e-8
 
 
 def critic_step(critic: Any, states: Any, returns: Any) -> tuple[Any, ...]:
@@ -193,7 +207,7 @@ def run(seed: int = 0, quick: bool = False, progress: Progress = no_progress) ->
         (
             "as written",
             f"{written['connected']} of {written['variables']} variables get a gradient; "
-            f"{len(written['apply_gradients_says'])} times apply_gradients raises: "
+            "apply_gradients raises, for the actor and for the critic: "
             f"{written['apply_gradients_says'][0].split('. ')[0]}.\n"
             f"the actor goes on playing at random: mean return {written['mean_return']:.1f}",
         ),
@@ -216,7 +230,8 @@ def run(seed: int = 0, quick: bool = False, progress: Progress = no_progress) ->
     if not corrected["solved"] and not quick:
         shortfalls.append(
             f"example 3: the mean return of the last {WINDOW} episodes is "
-            f"{corrected['mean_return']:.1f} after {corrected['steps']} steps; expected above {GOAL}"
+            f"{corrected['mean_return']:.1f} after {corrected['steps']} steps; "
+            f"expected above {GOAL}"
         )
     return Findings(
         "Example 3: an actor-critic on CartPole-v1",
@@ -300,8 +315,8 @@ def effect_of_the_stop(
     """Compare the gradients of the actor's loss with and without its stop."""
     ours, theirs = actor.trainable_variables, critic.trainable_variables
     found = []
-    for stop in (tf.stop_gradient, tf.identity):
-        tape, loss = actor_step(actor, critic, states, taken, returns, stop)
+    for step in (actor_step, actor_step_without_stop):
+        tape, loss = step(actor, critic, states, taken, returns)
         found.append(tape.gradient(loss, (ours, theirs)))
     (stopped, critic_stopped), (through, critic_through) = found
     return {

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from headgate import Verdict
+from headgate.graph import shown_path
 
 Progress = Callable[[str, float, float, str], None]
 """Told of a stage's name, how much of it is done, out of how much, and how things stand."""
@@ -52,16 +53,20 @@ def noting(refusals: list[str]) -> Iterator[None]:
 def told(verdicts: Sequence[Verdict]) -> str:
     """Return verdicts as text; neighbours that differ only in the variable share one entry."""
 
+    def places(verdict: Verdict) -> list[str]:
+        return [
+            f"  {cut.kind} at {shown_path(cut.file)}:{cut.line}\n    {cut.text}"
+            for cut in verdict.cuts
+        ]
+
     def without_name(verdict: Verdict) -> Any:
-        places = [(cut.kind, cut.file, cut.line) for cut in verdict.cuts]
-        return verdict.verdict, verdict.kind, verdict.detail, places
+        return verdict.verdict, verdict.detail, places(verdict)
 
     texts = []
-    for _, group in groupby(verdicts, without_name):
+    for (verdict, detail, cuts), group in groupby(verdicts, without_name):
         first, *others = group
-        head, *places = str(first).splitlines()
-        more = f" and {len(others)} more" if others else ""
-        texts.append("\n".join([head.replace(":", f"{more}:", 1), *places]))
+        name = f"{first.source} and {len(others)} more" if others else first.source
+        texts += [f"{name}: {verdict}{detail and '; '}{detail}", *cuts]
     return "\n".join(texts)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -179,8 +179,7 @@ class Layer:
         """Return the variables and layers that this one holds itself, in order."""
         variables: list[Variable] = []
         layers: list[Layer] = []
-        for value in vars(self).values():
-            _sort_out(value, variables, layers)
+        _sort_out(vars(self).values(), variables, layers)
         return variables, layers
 
     @property
@@ -302,18 +301,32 @@ def _marking_built(build: Callable[..., None]) -> Callable[..., None]:
     return marking
 
 
-def _sort_out(value: Any, variables: list[Variable], layers: list[Layer]) -> None:
-    """Put an attribute's value on the list where it belongs, if on any."""
-    if type(value) is Variable:
-        variables.append(value)
-    elif isinstance(value, Layer):
-        layers.append(value)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _sort_out(item, variables, layers)
-    elif isinstance(value, dict):
-        for item in value.values():
-            _sort_out(item, variables, layers)
+class _Roles(dict[type, str]):
+    """What the values of a type are to a layer; each type is looked at once."""
+
+    def __missing__(self, kind: type) -> str:
+        found = ""
+        for base, role in ((Layer, "layer"), (list, "several"), (tuple, "several"), (dict, "dict")):
+            if issubclass(kind, base):
+                found = role
+        self[kind] = found
+        return found
+
+
+_roles = _Roles({Variable: "variable"})
+
+
+def _sort_out(values: Iterable[Any], variables: list[Variable], layers: list[Layer]) -> None:
+    """Put the variables and layers among some values, or in structures there, on their lists."""
+    for value in values:
+        role = _roles[type(value)]
+        if role:
+            if role == "variable":
+                variables.append(value)
+            elif role == "layer":
+                layers.append(value)
+            else:
+                _sort_out(value if role == "several" else value.values(), variables, layers)
 
 
 def _shape_of(x: Any) -> Shape:

@@ -72,6 +72,16 @@ class Plan(NamedTuple):
         return tuple(getattr(window, field) for window in self.windows)
 
 
+def _remembered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Remember what a function returned for the same arguments; lists count as tuples."""
+    remember = functools.lru_cache(maxsize=1024, typed=True)(function)
+    return lambda *arguments: remember(*map(_frozen, arguments))
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple | np.ndarray) else value
+
+
 def _refusal(name: str, text: str) -> ValueError:
     """Return the error for options that make no sense, with the user's line."""
     site = caller()
@@ -228,6 +238,8 @@ def _columns(x: Array, plan: Plan) -> Iterator[tuple[slice, Array]]:
     The rows are the positions of the result, example by example.
     """
     kernel, counts = plan.each("size"), plan.each("count")
+    if x.shape[1:-1] != plan.each("length"):  # the view below would reach beyond x
+        raise ValueError(f"this is no plan for a space of {x.shape[1:-1]}: {plan}")
     x = _pad(x, plan.each("pad"))
     examples, *space, channel = x.strides
     groups, depth = plan.groups, x.shape[-1] // plan.groups
@@ -304,10 +316,14 @@ def _convolve_transposed(y: Array, w: Array, plan: Plan) -> Array:
     groups, (*kernel, depth, filters) = plan.groups, w.shape
     turned = w.reshape(*kernel, depth, groups, filters // groups).swapaxes(-3, -1)
     turned = turned.reshape(*kernel, filters // groups, groups * depth)
-    x = np.zeros((len(y), *plan.each("length"), groups * depth), np.result_type(y, w))
+    x = None
     for phases in itertools.product(*map(_phases, plan.windows)):
         positions, taps, windows = zip(*phases)
         part = _convolve(y, turned[np.ix_(*taps)], plan._replace(windows=windows))
+        if max(plan.each("stride")) == 1:
+            return part  # the only phase
+        if x is None:
+            x = np.zeros((len(y), *plan.each("length"), part.shape[-1]), part.dtype)
         x[:, *positions] = part
     return x
 
@@ -402,72 +418,39 @@ convolution_weights = op(
 
 
 def _plan_axes(
-    name: str, x: Tensor, w: Tensor, groups: Any, layout: str | None, transposed: bool
+    name: str, x: Shape, w: Shape, groups: Any, layout: str | None, transposed: bool
 ) -> tuple[Shape, int]:
-    """Return the axes of space and that of channels, once x, w and groups are known to fit."""
-    axes, channel = _axes(name, x.shape, layout)
-    if w.ndim != x.ndim:
+    """Return the axes of space and that of channels, once shapes and groups are known to fit."""
+    axes, channel = _axes(name, x, layout)
+    if len(w) != len(x):
         raise _refusal(
             name,
-            f"weights for x of shape {x.shape} must have {x.ndim} axes, one of kernel for each "
-            f"axis of space and then two of channels, got shape {w.shape}",
+            f"weights for x of shape {x} must have {len(x)} axes, one of kernel for each axis of "
+            f"space and then two of channels, got shape {w}",
         )
-    if not isinstance(groups, Integral) or groups < 1 or w.shape[-1] % groups:
+    if not isinstance(groups, Integral) or groups < 1 or w[-1] % groups:
         raise _refusal(
             name,
             "groups must be a positive integer that divides the last axis of the weights, of "
-            f"shape {w.shape}, got groups={groups!r}",
+            f"shape {w}, got groups={groups!r}",
         )
-    takes = w.shape[-1] if transposed else w.shape[-2] * groups
-    if x.shape[channel] != takes:
+    takes = w[-1] if transposed else w[-2] * groups
+    if x[channel] != takes:
         raise _refusal(
             name,
-            f"weights of shape {w.shape} with groups={groups} take {takes} channels, but x of "
-            f"shape {x.shape} has {x.shape[channel]}, on axis {channel}; if its channels are on "
-            "another axis, say so with layout=",
+            f"weights of shape {w} with groups={groups} take {takes} channels, but x of shape {x} "
+            f"has {x[channel]}, on axis {channel}; if its channels are on another axis, say so "
+            "with layout=",
         )
     return axes, channel
 
 
-@public
-def conv(
-    x: Any,
-    w: Any,
-    *,
-    stride: int | Sequence[int] = 1,
-    padding: str | Sequence[Pair] = "VALID",
-    dilation: int | Sequence[int] = 1,
-    groups: int = 1,
-    layout: str | None = None,
-) -> Tensor:
-    """Convolve over the axes of space, without flipping the kernel (as neural networks do).
-
-    Args:
-        x: (batch, *space, channels) with one to three axes of space, or (batch, channels, *space)
-            if `layout` says so.
-        w: weights (*kernel, channels / groups, filters), for either layout.
-        stride: steps between windows: one for all axes of space, or one for each.
-        padding: "VALID" for none, "SAME" for ceil(space / stride) windows (what is odd goes to the
-            end), or a (low, high) pair for each axis of space.
-        dilation: steps between the elements of a window.
-        groups: in how many parts channels and filters are split; each part sees only its own.
-        layout: "NWC", "NCW", "NHWC", "NCHW", "NDHWC" or "NCDHW"; channels are last if left out.
-
-    Returns:
-        (batch, *positions, filters), or with the filters on axis 1, as in `x`.
-
-    Raises:
-        ValueError: if shapes or options do not fit each other.
-
-    >>> import headgate as hg
-    >>> images, weights = hg.ones((32, 28, 28, 1)), hg.ones((3, 3, 1, 16))
-    >>> hg.conv(images, weights, stride=2, padding="SAME").shape
-    (32, 14, 14, 16)
-    """
-    x, w = as_tensor(x), as_tensor(w)
-    axes, channel = _plan_axes("conv", x, w, groups, layout, transposed=False)
-    options = _options("conv", axes, padding, size=w.shape[:-2], stride=stride, dilation=dilation)
-    plan = Plan(_windows("conv", x.shape, axes, options), int(groups), channel)
+@_remembered
+def _plan(
+    x: Shape, w: Shape, stride: Any, padding: Any, dilation: Any, groups: Any, layout: str | None
+) -> Plan:
+    """Return the plan of a convolution of arrays of these shapes."""
+    plan = _plan(x.shape, w.shape, stride, padding, dilation, groups, layout)
     return convolution(x, w, plan=plan)  # type: ignore[no-any-return]
 
 
@@ -507,32 +490,9 @@ def conv_transpose(
     >>> hg.conv_transpose(codes, weights, stride=2, padding="SAME").shape
     (8, 14, 14, 32)
     """
-    name = "conv_transpose"
     x, w = as_tensor(x), as_tensor(w)
-    axes, channel = _plan_axes(name, x, w, groups, layout, transposed=True)
-    options = _options(name, axes, padding, size=w.shape[:-2], stride=stride, dilation=dilation)
-    counts = [x.shape[axis] for axis in axes]
-    channels = w.shape[-2] * groups
-    extra: Sequence[int | None] = [None] * len(axes)
-    if output_padding is not None:
-        extra = _sizes(name, "output_padding", output_padding, axes, least=0)
-    space = list(map(Option.grown, options, counts, extra))
-    if output_shape is not None:
-        given = [int(size) for size in output_shape]
-        whole = len(given) == x.ndim and (given[0], given[channel]) == (x.shape[0], channels)
-        space = [given[axis] for axis in axes] if whole else given
-    windows = tuple(map(Option.over, options, space))
-    fits = len(space) == len(axes) and min(space) > 0
-    if not fits or [window.count for window in windows] != counts:
-        least = list(map(Option.least, options, counts))
-        raise _refusal(
-            name,
-            f"x of shape {x.shape} and weights of shape {w.shape} with strides "
-            f"{[option.stride for option in options]} give {x.shape[0]} examples of {channels} "
-            f"channels, with a space of {least} or up to stride - 1 more; they cannot give "
-            f"output_shape={output_shape}, output_padding={output_padding} (space {space})",
-        )
-    plan = Plan(windows, int(groups), channel)
+    options = (stride, padding, dilation, groups, layout, output_shape, output_padding)
+    plan = _plan_transposed(x.shape, w.shape, *options)
     return transposed_convolution(x, w, plan=plan)  # type: ignore[no-any-return]
 
 
@@ -567,12 +527,13 @@ def _spread(xp: Any, y: Array, shares: Iterable[Any], axis: int, window: Window)
     low, high = window.pad
     shape = [*y.shape]
     shape[axis] = low + window.length + high
-    x = np.zeros(shape, y.dtype)
+    tiled = window.size == window.stride and window.count * window.size == shape[axis]
+    x = (np.empty if tiled else np.zeros)(shape, y.dtype)
     for target, share in zip(_taps(x, axis, window), shares):
-        if window.stride < window.size:
-            target += y * share
-        else:
+        if tiled:
             np.multiply(y, share, out=target)
+        else:
+            target += y * share
     return x[(slice(None),) * axis + (slice(low, low + window.length),)]
 
 
@@ -672,14 +633,15 @@ window_mean_spread = op(
 )
 
 
-def _pool(
-    name: str, x: Tensor, size: Any, stride: Any, padding: Any, layout: str | None
+@_remembered
+def _plan_pool(
+    name: str, x: Shape, size: Any, stride: Any, padding: Any, layout: str | None
 ) -> list[tuple[int, Window]]:
     """Return the windows along each axis of space."""
-    axes, _ = _axes(name, x.shape, layout)
+    axes, _ = _axes(name, x, layout)
     stride = size if stride is None else stride
     options = _options(name, axes, padding, size=size, stride=stride, dilation=1)
-    windows = _windows(name, x.shape, axes, options)
+    windows = _windows(name, x, axes, options)
     for window in windows:
         if max(window.pad) >= window.size:
             raise _refusal(
@@ -721,7 +683,8 @@ def max_pool(
     [[[4.0], [3.0]]]
     """
     x = as_tensor(x)
-    for axis, window in reversed(_pool("max_pool", x, size, stride, padding, layout)):
+    plan = _plan_pool("max_pool", x.shape, size, stride, padding, layout)
+    for axis, window in reversed(plan):
         x = window_max(x, axis=axis, window=window)
     return x
 
@@ -744,6 +707,7 @@ def avg_pool(
     [[[2.5], [2.0]]]
     """
     x = as_tensor(x)
-    for axis, window in _pool("avg_pool", x, size, stride, padding, layout):
+    plan = _plan_pool("avg_pool", x.shape, size, stride, padding, layout)
+    for axis, window in plan:
         x = window_mean(x, axis=axis, window=window)
     return x

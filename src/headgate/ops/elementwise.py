@@ -536,7 +536,7 @@ imag = op(
     >>> hg.imag([1 + 2j])
     Tensor([2.], shape=(1,), dtype=float64)
     """,
-    lambda g: 1j * g,
+    lambda g: g * 1j,
 )
 
 

@@ -7,6 +7,7 @@ before any test module is imported, because JAX, TensorFlow and matplotlib read 
 
 import importlib.util
 import os
+from typing import Any
 
 import pytest
 
@@ -24,3 +25,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark, library in missing.items():
             if item.get_closest_marker(mark):
                 item.add_marker(pytest.mark.skip(reason=f"{library} is not installed"))
+
+
+@pytest.fixture(autouse=True)
+def _names_in_doctests(doctest_namespace: dict[str, Any]) -> None:
+    """Examples in docstrings may say `hg` without importing it."""
+    import headgate
+
+    doctest_namespace["hg"] = headgate
