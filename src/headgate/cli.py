@@ -57,10 +57,11 @@ def demo(
     try:
         from headgate.examples import demo as program
     except ModuleNotFoundError as error:
-        if (error.name or "").startswith("headgate"):
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", "headgate"):
             raise
         errors.print(
-            f"The demo needs {error.name}, which is not installed. "
+            f"The demo needs {missing}, which is not installed. "
             "Install what the examples use: pip install 'headgate[examples]'",
             markup=False,
             soft_wrap=True,

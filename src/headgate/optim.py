@@ -238,23 +238,26 @@ def _raw_gradient(gradient: Any, variable: Variable) -> Array:
     value, node = (gradient.value, gradient.node) if type(gradient) is Tensor else lift(gradient)
     if not hasattr(value, "dtype"):
         value = np.asarray(value)
-    if value.shape != variable.shape:
+    x = variable._value
+    if value.shape != x.shape:
         raise ValueError(
             f"the gradient of variable {variable.name!r} has the shape {value.shape} and the "
-            f"variable {variable.shape}; is it the gradient of another variable?"
+            f"variable {x.shape}; is it the gradient of another variable?"
         )
     if node is not None and node.live:
         recording = node.recording
         label = f"apply_gradients({variable.name})"
-        cut = recording.cut("stateful_write", node.live, node.cuts, label, variable.shape)
+        cut = recording.cut("stateful_write", node.live, node.cuts, label, x.shape)
         recording.escapes |= cut
-    return value if value.dtype == variable.dtype else value.astype(variable.dtype)
+    return value if value.dtype == x.dtype else value.astype(x.dtype)
 
 
 def _number(value: Any) -> Any:
     """Return a number as Python's own, which leaves an array's dtype alone (a tracer stays)."""
-    if type(value) is Tensor or type(value) is Variable:
-        value, _ = lift(value)
+    if type(value) is Tensor:
+        value = value.value
+    elif type(value) is Variable:
+        value = value._value
     return float(value) if owner[type(value)] is NUMPY else value
 
 
@@ -306,7 +309,7 @@ class SGD(Optimizer):
         self.nesterov = nesterov
 
     @property
-    def state_names(self) -> tuple[str, ...]:  # type: ignore[override]
+    def state_names(self) -> tuple[str, ...]:
         """The velocity, if there is momentum."""
         return ("momentum",) if self.momentum else ()
 
@@ -355,7 +358,7 @@ class RMSprop(Optimizer):
         self.centered = centered
 
     @property
-    def state_names(self) -> tuple[str, ...]:  # type: ignore[override]
+    def state_names(self) -> tuple[str, ...]:
         """The mean of squared gradients, their mean if centered, and the velocity with momentum."""
         return (
             "velocity",

@@ -158,7 +158,7 @@ def residual_blocks(xp, x, w1, w2, shift, scale):
     return xp.logsumexp(x)
 
 
-@program(real(6, 4), unit(4, 8), unit(4, 8), unit(8, 4), real(6, 8))
+@program(real(6, 4), unit(4, 8), unit(4, 8), unit(8, 4), real(6, 8), stopped=(4,))
 def gated_network_with_dropout(xp, x, w_value, w_gate, w_out, noise):
     kept = xp.astype(noise > -1.0, "float64") / 0.75
     hidden = (x @ w_value) * xp.sigmoid(x @ w_gate) * kept
@@ -1240,7 +1240,7 @@ def every_index(xp, x):
 def shapes_of_all_sorts(xp, x, y):
     tiled = xp.tile(y, (2, 2))[:3, :4] * xp.broadcast_to(y[0][:, None], (3, 4))
     repeated = xp.repeat(y, 2, axis=0)[:, :, None] * xp.expand_dims(x.T, axis=2)
-    moved = xp.moveaxis(repeated, 0, -1) * xp.flip(repeated, axis=1)[:3, :3, 0:1].mT[:, 0:1]
+    moved = xp.moveaxis(repeated, 0, -1) * xp.flip(repeated, axis=0).mT[:1]
     first, second = xp.split(x, [1, 2], axis=0)
     stacked = xp.stack([first[0], second[0], xp.squeeze(first)], axis=1)
     return xp.sum(tiled * x) + xp.sum(xp.sin(moved)) + xp.sum(xp.prod(stacked, axis=1))

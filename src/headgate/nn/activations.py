@@ -66,7 +66,7 @@ def relu(
 
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
     """Return x where it is positive, `negative_slope * x` elsewhere."""
-    return elementwise.leaky_relu(x, negative_slope)  # type: ignore[no-any-return]
+    return elementwise.leaky_relu(x, negative_slope)
 
 
 sigmoid = _remembers_logits(elementwise.sigmoid)
@@ -101,9 +101,9 @@ def get_activation(identifier: Any) -> Callable[..., Any]:
     if identifier is None:
         return linear
     if isinstance(identifier, str):
-        return find("activation", ACTIVATIONS, identifier)  # type: ignore[no-any-return]
+        return find("activation", ACTIVATIONS, identifier)
     if not callable(identifier):
         raise ValueError(
             f"an activation is a name such as 'relu' or a function, not {identifier!r}"
         )
-    return identifier  # type: ignore[no-any-return]
+    return identifier

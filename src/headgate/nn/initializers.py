@@ -215,10 +215,10 @@ def get_initializer(identifier: Any) -> Callable[..., Any]:
     if isinstance(identifier, str):
         identifier = find("initializer", INITIALIZERS, identifier)
     if identifier in INITIALIZERS.values():
-        return identifier()  # type: ignore[no-any-return]
+        return identifier()
     if not callable(identifier):
         raise ValueError(
             f"an initializer is a name such as 'glorot_uniform' or a function of shape and dtype, "
             f"not {identifier!r}"
         )
-    return identifier  # type: ignore[no-any-return]
+    return identifier

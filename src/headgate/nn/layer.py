@@ -98,7 +98,7 @@ class Layer:
                 default = parameter.default
                 cls._takes_training = position, None if default is parameter.empty else default
         if "build" in vars(cls):
-            cls.build = _marking_built(cls.build)  # type: ignore[method-assign]
+            cls.build = _marking_built(cls.build)
 
     # -- what subclasses define -------------------------------------------------------------------
 

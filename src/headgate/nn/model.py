@@ -260,4 +260,4 @@ def Input(
     """
     layer = InputLayer(shape, batch_size, dtype, name=name)
     example = _zeros(layer.output_shape, layer.dtype)
-    return noted(layer, (), {}, example)  # type: ignore[no-any-return]
+    return noted(layer, (), {}, example)

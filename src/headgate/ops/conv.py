@@ -450,6 +450,87 @@ def _plan(
     x: Shape, w: Shape, stride: Any, padding: Any, dilation: Any, groups: Any, layout: str | None
 ) -> Plan:
     """Return the plan of a convolution of arrays of these shapes."""
+    axes, channel = _plan_axes("conv", x, w, groups, layout, transposed=False)
+    options = _options("conv", axes, padding, size=w[:-2], stride=stride, dilation=dilation)
+    return Plan(_windows("conv", x, axes, options), int(groups), channel)
+
+
+@_remembered
+def _plan_transposed(
+    x: Shape,
+    w: Shape,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+    layout: str | None,
+    output_shape: Any,
+    output_padding: Any,
+) -> Plan:
+    """Return the plan of the convolution whose transpose is to be applied to x."""
+    name = "conv_transpose"
+    axes, channel = _plan_axes(name, x, w, groups, layout, transposed=True)
+    options = _options(name, axes, padding, size=w[:-2], stride=stride, dilation=dilation)
+    counts = [x[axis] for axis in axes]
+    channels = w[-2] * groups
+    extra: Sequence[int | None] = [None] * len(axes)
+    if output_padding is not None:
+        extra = _sizes(name, "output_padding", output_padding, axes, least=0)
+    space = list(map(Option.grown, options, counts, extra))
+    if output_shape is not None:
+        given = [int(size) for size in output_shape]
+        whole = len(given) == len(x) and (given[0], given[channel]) == (x[0], channels)
+        space = [given[axis] for axis in axes] if whole else given
+    windows = tuple(map(Option.over, options, space))
+    fits = len(space) == len(axes) and min(space) > 0
+    if not fits or [window.count for window in windows] != counts:
+        least = list(map(Option.least, options, counts))
+        raise _refusal(
+            name,
+            f"x of shape {x} and weights of shape {w} with strides "
+            f"{[option.stride for option in options]} give {x[0]} examples of {channels} channels "
+            f"with a space of {least}, or up to stride - 1 more; they cannot give "
+            f"output_shape={output_shape}, output_padding={output_padding} (space {space})",
+        )
+    return Plan(windows, int(groups), channel)
+
+
+@public
+def conv(
+    x: Any,
+    w: Any,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: str | Sequence[Pair] = "VALID",
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+    layout: str | None = None,
+) -> Tensor:
+    """Convolve over the axes of space, without flipping the kernel (as neural networks do).
+
+    Args:
+        x: (batch, *space, channels) with one to three axes of space, or (batch, channels, *space)
+            if `layout` says so.
+        w: weights (*kernel, channels / groups, filters), for either layout.
+        stride: steps between windows: one for all axes of space, or one for each.
+        padding: "VALID" for none, "SAME" for ceil(space / stride) windows (what is odd goes to the
+            end), or a (low, high) pair for each axis of space.
+        dilation: steps between the elements of a window.
+        groups: in how many parts channels and filters are split; each part sees only its own.
+        layout: "NWC", "NCW", "NHWC", "NCHW", "NDHWC" or "NCDHW"; channels are last if left out.
+
+    Returns:
+        (batch, *positions, filters), or with the filters on axis 1, as in `x`.
+
+    Raises:
+        ValueError: if shapes or options do not fit each other.
+
+    >>> import headgate as hg
+    >>> images, weights = hg.ones((32, 28, 28, 1)), hg.ones((3, 3, 1, 16))
+    >>> hg.conv(images, weights, stride=2, padding="SAME").shape
+    (32, 14, 14, 16)
+    """
+    x, w = as_tensor(x), as_tensor(w)
     plan = _plan(x.shape, w.shape, stride, padding, dilation, groups, layout)
     return convolution(x, w, plan=plan)  # type: ignore[no-any-return]
 
