@@ -333,6 +333,7 @@ def test_mistakes_are_explained():
         (ValueError, "from 0 to 1", lambda: nn.Dropout(1.5)),
         (ValueError, "needs the shape of one sample", lambda: nn.InputLayer()),
         (TypeError, "takes a layer, not 3", lambda: nn.Sequential([3])),
+        (TypeError, "not <Symbol", lambda: nn.Sequential([nn.Flatten()(nn.Input((3,)))])),
         (ValueError, "only be the first", lambda: nn.Sequential([nn.Flatten(), nn.Input((3,))])),
     ]:
         with pytest.raises(exception, match=message):
@@ -679,3 +680,29 @@ def test_logits_are_known_as_long_as_the_probabilities_live(name):
     before = len(activations._logits)
     del probabilities
     assert len(activations._logits) == before - 1
+
+
+@pytest.mark.peers
+def test_a_training_step_traces_under_jax():
+    import jax
+
+    model = nn.Sequential(
+        [
+            nn.Input((6, 6, 1)),
+            nn.Conv2D(4, 3, activation="relu"),
+            nn.MaxPooling2D(),
+            nn.Conv2DTranspose(2, 3, 2),
+            nn.Flatten(),
+            nn.Dropout(0.5),
+            nn.Dense(3, activation="softmax"),
+        ]
+    )
+
+    def gradients(x):
+        with hg.GradientTape() as tape:
+            loss = hg.losses.SparseCategoricalCrossentropy()([0, 1, 2], model(x))
+        return [g.value for g in tape.gradient(loss, model.trainable_variables)]
+
+    x = data(3, 6, 6, 1)
+    for one, other in zip(gradients(x), jax.jit(gradients)(x), strict=True):
+        np.testing.assert_allclose(one, np.asarray(other), rtol=1e-4, atol=1e-5)

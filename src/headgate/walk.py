@@ -45,7 +45,7 @@ def walk(
     """
     lowest = min(origins)
     found: dict[int, Any] = {}
-    pending: dict[int, tuple[Node, Any]] = {}
+    pending: dict[int, tuple[Node, Any, bool]] = {}  # node, cotangent, whether that is our own sum
     heap: list[int] = []
     push, pop = heapq.heappush, heapq.heappop
     for node, g in seeds:
@@ -53,10 +53,10 @@ def walk(
             g = pending[node.seq][1] + g
         else:
             push(heap, -node.seq)
-        pending[node.seq] = node, g
+        pending[node.seq] = node, g, False
     while heap:
         number = -pop(heap)
-        node, g = pending.pop(number)
+        node, g, _ = pending.pop(number)
         if number in origins:
             found[number] = g
         edges = node.edges
@@ -83,10 +83,15 @@ def walk(
                 c = fit(c, shape, dtype, lifted)
             entry = pending.get(seq)
             if entry is None:
-                pending[seq] = parent, c
+                pending[seq] = parent, c, False
                 push(heap, -seq)
             else:
-                pending[seq] = parent, entry[1] + c
+                total = entry[1]
+                if entry[2]:  # nobody else holds this sum: a weight used at many steps adds in place
+                    total += c
+                else:
+                    total = total + c
+                pending[seq] = parent, total, True
         if free and not node.live & node.recording.kept & ~mine and type(node) is Node:
             node.edges = None
     return found

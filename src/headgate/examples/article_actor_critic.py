@@ -284,7 +284,7 @@ def train_corrected(
         mean = float(np.mean(played[-WINDOW:]))
         solved = len(played) >= WINDOW and mean > GOAL
         effect = effect or effect_of_the_stop(actor, critic, states, taken, returns)
-        note = f"episode {len(played)}, mean return {mean:.0f} of {GOAL:.0f}"
+        note = f"episode {len(played)}, return {mean:.0f} of {GOAL:.0f}"
         over = solved or sum(played) >= limit
         progress("example 3, corrected", GOAL if over else min(mean, GOAL - 1), GOAL, note)
         if solved:

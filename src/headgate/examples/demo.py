@@ -36,7 +36,7 @@ class Stages:
         self.console = console
         self.bars = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=16),
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
             console=console,

@@ -175,7 +175,7 @@ class Sequential(Model):
             TypeError: not a layer.
             ValueError: an `Input` that is not the first.
         """
-        if type(layer) is Symbol:
+        if type(layer) is Symbol and isinstance(layer.call.function, InputLayer):
             layer = layer.call.function
         if not isinstance(layer, Layer):
             raise TypeError(f"{self.name}.add takes a layer, not {layer!r}")
