@@ -188,6 +188,52 @@ class Parts:
         )
 
 
+class Product:
+    """A cotangent `sum of x.T @ g` over pairs, on NumPy arrays, not multiplied out yet.
+
+    A weight used at many steps gets one such product from each. Gathered, they are one long matrix
+    product instead of many short ones, and there is nothing to add up.
+    """
+
+    __slots__ = ("dtype", "pairs", "shape", "total")
+
+    most = 64  # pairs held at a time: what they refer to cannot be freed before
+
+    def __init__(self, pairs: list[tuple[Array, Array]], total: Array | None = None) -> None:
+        x, g = pairs[0]
+        self.pairs = pairs
+        self.total = total
+        self.shape = (x.shape[1], g.shape[1])
+        self.dtype = g.dtype
+
+    def __add__(self, other: Any) -> Any:
+        if type(other) is not Product:
+            return self.value() + other
+        pairs = self.pairs + other.pairs
+        if len(pairs) < self.most and self.total is other.total is None:
+            return Product(pairs)
+        return self.value() + other.value()
+
+    def __iadd__(self, other: Any) -> Any:
+        if type(other) is not Product or other.total is not None:
+            return self.value() + other
+        if len(self.pairs) >= self.most:
+            self.total, self.pairs = self.value(), []
+        self.pairs += other.pairs
+        return self
+
+    def value(self) -> Array:
+        """Return the sum of the products as an array."""
+        if len(self.pairs) == 1:
+            x, g = self.pairs[0]
+        else:
+            x, g = (np.concatenate(column) for column in zip(*self.pairs, strict=True))
+        product = x.T @ g
+        if self.total is not None:
+            product += self.total
+        return product
+
+
 def pass_through(g: Any) -> Any:
     """Return the cotangent unchanged."""
     return g

@@ -20,7 +20,7 @@ import numpy as np
 
 from headgate.graph import Node
 from headgate.namespace import TENSORS, owner
-from headgate.op import PASS, PICK, Op, pick_node
+from headgate.op import PASS, PICK, Op, Product, pick_node
 from headgate.tensor import tensor_of
 
 USED = (
@@ -57,6 +57,8 @@ def walk(
     while heap:
         number = -pop(heap)
         node, g, _ = pending.pop(number)
+        if type(g) is Product:
+            g = g.value()
         if number in origins:
             found[number] = g
         edges = node.edges
@@ -80,13 +82,15 @@ def walk(
             if c is None:
                 continue
             if shape is not None and (c.shape != shape or c.dtype is not dtype):
-                c = fit(c, shape, dtype, lifted)
+                c = fit(c.value() if type(c) is Product else c, shape, dtype, lifted)
             entry = pending.get(seq)
             if entry is None:
                 pending[seq] = parent, c, False
                 push(heap, -seq)
             else:
                 total = entry[1]
+                if type(c) is Product and type(total) is not Product:
+                    c = c.value()
                 if entry[2]:  # nobody else holds this sum: a weight used at many steps adds in place
                     total += c
                 else:

@@ -24,7 +24,7 @@ def _sheet(pixels: Any) -> Any:
 def digits(path: Path, stages: Sequence[tuple[str, Any]], real: Any) -> None:
     """Draw generated digits stage by stage, and real ones below, in columns from 0 to 9."""
     sheets = [*stages, ("real digits", real)]
-    figure = Figure(figsize=(6.0, 1.6 * len(sheets) + 0.7), layout="constrained")
+    figure = Figure(figsize=(6.6, 1.6 * len(sheets) + 0.7), layout="constrained")
     figure.suptitle("What the generator paints when asked for 0, 1, 2, ... 9")
     for number, (label, pixels) in enumerate(sheets):
         axes = figure.add_subplot(len(sheets), 1, number + 1)
@@ -35,7 +35,7 @@ def digits(path: Path, stages: Sequence[tuple[str, Any]], real: Any) -> None:
         centres = (np.arange(COLUMNS) + 0.5) * (SIDE + 2) - 0.5
         axes.set_xticks(centres, labels=range(COLUMNS) if number == 0 else [""] * COLUMNS)
         axes.tick_params(length=0)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, bbox_inches="tight")
 
 
 def gan_training(path: Path, history: Sequence[dict[str, float]]) -> None:

@@ -316,15 +316,17 @@ def _convolve_transposed(y: Array, w: Array, plan: Plan) -> Array:
     groups, (*kernel, depth, filters) = plan.groups, w.shape
     turned = w.reshape(*kernel, depth, groups, filters // groups).swapaxes(-3, -1)
     turned = turned.reshape(*kernel, filters // groups, groups * depth)
-    x = None
-    for phases in itertools.product(*map(_phases, plan.windows)):
-        positions, taps, windows = zip(*phases)
-        part = _convolve(y, turned[np.ix_(*taps)], plan._replace(windows=windows))
-        if max(plan.each("stride")) == 1:
-            return part  # the only phase
-        if x is None:
-            x = np.zeros((len(y), *plan.each("length"), part.shape[-1]), part.dtype)
-        x[:, *positions] = part
+
+    def part(phases: Sequence[Phase]) -> Array:
+        _, taps, windows = zip(*phases)
+        return _convolve(y, turned[np.ix_(*taps)], plan._replace(windows=windows))
+
+    combined = list(itertools.product(*map(_phases, plan.windows)))
+    if combined and max(plan.each("stride")) == 1:
+        return part(combined[0])
+    x = np.zeros((len(y), *plan.each("length"), groups * depth), y.dtype)
+    for phases in combined:
+        x[:, *(phase.positions for phase in phases)] = part(phases)
     return x
 
 
@@ -601,7 +603,7 @@ def _lowest(xp: Any, dtype: Any) -> Any:
 
 
 def _spread(xp: Any, y: Array, shares: Iterable[Any], axis: int, window: Window) -> Array:
-    """Give the elements of each window their shares of its y: the transpose of adding up `_taps`."""
+    """Give the elements of each window their shares of its y; the transpose of summing `_taps`."""
     if xp.name == "jax":
         placed = (_place(y * share, tap, axis, window) for tap, share in enumerate(shares))
         return functools.reduce(operator.add, placed)

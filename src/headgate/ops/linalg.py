@@ -35,8 +35,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from headgate.namespace import Array
-from headgate.op import as_tensor, op, public
+from headgate.namespace import NUMPY, Array
+from headgate.op import Product, as_tensor, op, public
 from headgate.ops.creation import eye
 from headgate.ops.elementwise import abs as magnitude
 from headgate.ops.reduce import keep
@@ -110,6 +110,8 @@ def _matmul_x(g: Any, xp: Any, y: Any) -> Any:
 
 
 def _matmul_y(g: Any, xp: Any, x: Any, y_shape: Any) -> Any:
+    if xp is NUMPY and x.ndim == len(y_shape) == 2 and x.dtype is g.dtype and x.dtype.kind == "f":
+        return Product([(x, g)])
     x = conj(xp, x)
     if x.ndim == 2:
         return x.T @ g
