@@ -9,7 +9,7 @@ as a **cut**. A rule's parameter names are what it saves: `g` (the cotangent of 
 first, then any of the arguments, `ans` (the result), the static parameters, `<argument>_shape`,
 `<argument>_dtype` and `xp` (the namespace to compute with; see `headgate.namespace`). The names are
 looked up here, once; a misspelt one fails at import. Summing over broadcast axes and casting to the
-argument's dtype is done by the walk in `headgate.tape`, never in a rule.
+argument's dtype is done by the walk (`headgate.walk`), never in a rule.
 
 From the row, `op` writes the text of a Python function and compiles it, as `dataclasses` does,
 because this is the hottest path of the library: unrolled over its arguments, with the rules' needs

@@ -2,15 +2,13 @@
 
 A **rule** is a pure function of raw arrays that reads like its paper: from the gradient `g`, the
 value `x` and the optimizer's own state it returns the next value and the next state. All else is in
-`Optimizer`,
-once: what is refused, where the state lives (in variables that are not trainable, made when a
-variable is met for the first time), and how a rule is run.
+`Optimizer`, once: what is refused, where the state lives (in variables that are not trainable, made
+when a variable is met for the first time), and how a rule is run.
 
 A step is no op: it works on raw arrays, so that no tape sees it, and puts other arrays into the
 variables. On NumPy a large array goes through the rule part by part, so that what the rule computes
 in between stays in the processor's cache, and the results are written over the old arrays, but only
-over those that nobody
-else holds: a graph that still needs a value before the step keeps it.
+over those that nobody else holds: a graph that still needs a value before the step keeps it.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ from headgate.namespace import NUMPY, Array, common, owner
 from headgate.nn.settings import unique_name
 from headgate.op import lift
 from headgate.tape import GradientTape
-from headgate.tensor import Tensor
+from headgate.tensor import Tensor, note_escape
 from headgate.variable import Variable
 
 _PART = 1 << 17
@@ -244,11 +242,7 @@ def _raw_gradient(gradient: Any, variable: Variable) -> Array:
             f"the gradient of variable {variable.name!r} has the shape {value.shape} and the "
             f"variable {x.shape}; is it the gradient of another variable?"
         )
-    if node is not None and node.live:
-        recording = node.recording
-        label = f"apply_gradients({variable.name})"
-        cut = recording.cut("stateful_write", node.live, node.cuts, label, x.shape)
-        recording.escapes |= cut
+    note_escape(node, "stateful_write", f"apply_gradients({variable.name})", x.shape)
     return value if value.dtype == x.dtype else value.astype(x.dtype)
 
 

@@ -83,12 +83,8 @@ class Tensor:
         return Reference(self)
 
     def _escape(self, how: str) -> None:
-        node = self.node
-        if node is not None and node.live:
-            recording = node.recording
-            recording.escapes |= recording.cut(
-                "host_round_trip", node.live, node.cuts, how, self.value.shape
-            )
+        if self.node is not None:
+            note_escape(self.node, "host_round_trip", how, self.value.shape)
 
     def __float__(self) -> float:
         self._escape("float()")
@@ -180,6 +176,13 @@ class Reference:
 
     def __repr__(self) -> str:
         return f"<Reference to {self._object!r}>"
+
+
+def note_escape(node: Node | None, kind: str, how: str, shape: tuple[int, ...]) -> None:
+    """Note that a watched value goes on where no tape can follow it."""
+    if node is not None and node.live:
+        recording = node.recording
+        recording.escapes |= recording.cut(kind, node.live, node.cuts, how, shape)
 
 
 def tensor_of(value: Array, node: Node | None) -> Tensor:

@@ -17,7 +17,7 @@ import numpy as np
 from headgate.graph import Leaf, Node, Recording, Source, ghost, state
 from headgate.namespace import TENSORS, Array
 from headgate.op import describe, lift, lifters
-from headgate.tensor import Reference, Tensor, constant, raw
+from headgate.tensor import Reference, Tensor, constant, note_escape, raw
 
 _unnamed = itertools.count()
 
@@ -64,11 +64,7 @@ class Variable:
         self._value = value
         self._source = Source(self.name, self)
         self._leaf: Leaf | None = None
-        if node is not None and node.live:
-            recording = node.recording
-            recording.escapes |= recording.cut(
-                "rewrap", node.live, node.cuts, f"Variable({self.name})", value.shape
-            )
+        note_escape(node, "rewrap", f"Variable({self.name})", value.shape)
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -166,11 +162,7 @@ class Variable:
                 "the tensor "
                 f"{describe(array)}; convert it with headgate.astype(value, {str(old.dtype)!r})"
             )
-        if node is not None and node.live:
-            recording = node.recording
-            recording.escapes |= recording.cut(
-                "stateful_write", node.live, node.cuts, f"{how}({self.name})", old.shape
-            )
+        note_escape(node, "stateful_write", f"{how}({self.name})", old.shape)
         recording = state.recording
         if recording.tapes:
             read(self)  # as in TensorFlow, a tape counts a write as an access

@@ -53,13 +53,21 @@ BAD = {
     "reshape": (lambda w, tape: hg.reshape(w, (2, 2)), ValueError, ["(3,)", "(2, 2)"]),
     "where": (lambda w, tape: hg.where(w > 0, w, np.ones(2)), ValueError, ["where", "(2,)"]),
     "einsum": (lambda w, tape: hg.einsum("ij,j->i", w, w), ValueError, ["einsum", "(3,)"]),
-    "axis": (lambda w, tape: hg.sum(w, axis=1), (IndexError, ValueError), ["sum", "(3,)", "axis=1"]),
+    "axis": (
+        lambda w, tape: hg.sum(w, axis=1),
+        (IndexError, ValueError),
+        ["sum", "(3,)", "axis=1"],
+    ),
     "axis of softmax": (lambda w, tape: hg.softmax(w, axis=-2), IndexError, ["(3,)", "axis=-2"]),
     "axis of concat": (lambda w, tape: hg.concat([w, w], axis=4), IndexError, ["(3,)", "axis=4"]),
     "index": (lambda w, tape: w[7], IndexError, ["(3,)", "7"]),
     "too many indices": (lambda w, tape: w[0, 0], IndexError, ["(3,)", "(0, 0)"]),
     "take": (lambda w, tape: hg.take(w, [9], axis=0), IndexError, ["take", "(3,)"]),
-    "item assignment": (lambda w, tape: w.__setitem__(0, 1.0), TypeError, ["'w'", "scatter_update"]),
+    "item assignment": (
+        lambda w, tape: w.__setitem__(0, 1.0),
+        TypeError,
+        ["'w'", "scatter_update"],
+    ),
     "truth of an array": (lambda w, tape: bool(w > 0), ValueError, ["(3,)", "headgate.any"]),
     "assign dtype": (
         lambda w, tape: w.assign(hg.ones(3, dtype="float32")),
@@ -81,7 +89,11 @@ BAD = {
         ["float64 (2,)"],
     ),
     "gradient by an array": (lambda w, tape: tape.gradient(w, np.ones(2)), TypeError, ["sources"]),
-    "gradient by None": (lambda w, tape: tape.gradient(w, [w, None]), TypeError, ["sources", "None"]),
+    "gradient by None": (
+        lambda w, tape: tape.gradient(w, [w, None]),
+        TypeError,
+        ["sources", "None"],
+    ),
     "cotangent shape": (
         lambda w, tape: tape.gradient(w * 1.0, w, np.ones(2)),
         ValueError,
@@ -115,7 +127,11 @@ BAD = {
         ValueError,
         ["wrong_dtype", "float32 (3,)", "float64 (3,)"],
     ),
-    "rule kind": (lambda w, tape: tape.gradient(wrong_kind(w), w), ValueError, ["wrong_kind", "'str'"]),
+    "rule kind": (
+        lambda w, tape: tape.gradient(wrong_kind(w), w),
+        ValueError,
+        ["wrong_kind", "'str'"],
+    ),
     "no rule": (lambda w, tape: no_rule(w), TypeError, ["no_rule", "(result, grad_fn)"]),
     "negative stride": (
         lambda w, tape: hg.conv(IMAGES, KERNEL, stride=-1),
@@ -142,7 +158,11 @@ BAD = {
         ValueError,
         ["(3, 3, 5, 4)", "(1, 8, 8, 3)"],
     ),
-    "negative window": (lambda w, tape: hg.max_pool(IMAGES, -2), ValueError, ["max_pool", "size=-2"]),
+    "negative window": (
+        lambda w, tape: hg.max_pool(IMAGES, -2),
+        ValueError,
+        ["max_pool", "size=-2"],
+    ),
     "np.sum": (lambda w, tape: np.sum(w * 1.0), TypeError, ["numpy.sum", "headgate.sum"]),
     "np.stack": (lambda w, tape: np.stack([w * 1.0]), TypeError, ["headgate.stack"]),
     "np.concatenate": (lambda w, tape: np.concatenate([w, w]), TypeError, ["headgate.concat"]),
@@ -177,7 +197,9 @@ def test_bad_input(name):
     np.testing.assert_array_equal(tape.gradient(y, w).numpy(), [2.0, 4.0, 6.0])
 
 
-@pytest.mark.parametrize("name", [n for n in BAD if not n.startswith(("rule", "gradient", "cotan"))])
+@pytest.mark.parametrize(
+    "name", [n for n in BAD if not n.startswith(("rule", "gradient", "cotan"))]
+)
 def test_bad_input_leaves_a_tape_for_one_gradient_usable(name):
     bad, error, _ = BAD[name]
     w = hg.Variable([1.0, 2.0, 3.0], name="w")

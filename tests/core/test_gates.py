@@ -199,7 +199,13 @@ def _plain(part):
 
 @pytest.mark.parametrize(
     ("given", "dtype"),
-    [(2.0, "float64"), (2, "int64"), (True, "bool"), (np.float32(2.0), "float32"), (2j, "complex128")],
+    [
+        (2.0, "float64"),
+        (2, "int64"),
+        (True, "bool"),
+        (np.float32(2.0), "float32"),
+        (2j, "complex128"),
+    ],
 )
 def test_a_stop_of_numbers_gives_constants(given, dtype):
     stopped = hg.stop_gradient(given)

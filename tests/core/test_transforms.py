@@ -80,9 +80,7 @@ def test_vjp_and_jvp(function):
 def test_hvp():
     u, v = np.array([0.3, -0.7, 1.1]), Y[::-1] * 0.5
     both = hg.grad(f, (0, 1))
-    moved = [
-        difference(lambda t: both(X + t * u, Y + t * v)[k].numpy(), 0.0, 1.0) for k in (0, 1)
-    ]
+    moved = [difference(lambda t: both(X + t * u, Y + t * v)[k].numpy(), 0.0, 1.0) for k in (0, 1)]
     for product, expected in zip(hg.hvp(f, (X, Y), (u, v)), moved, strict=True):
         close(product, expected)
 
@@ -255,7 +253,9 @@ def test_names_and_docs_are_kept(derivative):
 )
 @pytest.mark.parametrize("derivative", [hg.grad, hg.value_and_grad])
 def test_a_zero_gradient_is_explained(function, reason, derivative):
-    with pytest.warns(UserWarning, match=f"the gradient of <lambda> is zero.*\n?.*{reason}") as caught:
+    with pytest.warns(
+        UserWarning, match=f"the gradient of <lambda> is zero.*\n?.*{reason}"
+    ) as caught:
         found = derivative(function)(X)
     assert len(caught) == 1
     assert caught[0].filename == __file__

@@ -102,7 +102,9 @@ def test_trap_2_a_result_is_not_kept_by_its_own_node(apply):
         assert not any(ref() is not None for ref in alive)
 
 
-@pytest.mark.parametrize(("op", "keeps_array"), [(hg.sum, False), (hg.exp, False), (hg.square, True)])
+@pytest.mark.parametrize(
+    ("op", "keeps_array"), [(hg.sum, False), (hg.exp, False), (hg.square, True)]
+)
 def test_trap_3_an_argument_is_kept_raw_and_only_if_the_rule_asks(op, keeps_array):
     w = hg.Variable(np.arange(3.0))
     with without_collector(), hg.GradientTape() as tape:
@@ -288,7 +290,9 @@ def test_trap_7_numpys_ufuncs_are_recorded(combine, gradient, make):
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("wrap", [lambda jax, f: f, lambda jax, f: jax.jit(f)], ids=["eager", "jit"])
+@pytest.mark.parametrize(
+    "wrap", [lambda jax, f: f, lambda jax, f: jax.jit(f)], ids=["eager", "jit"]
+)
 def test_trap_8_an_outer_jax_grad_sees_our_stop(wrap):
     jax = pytest.importorskip("jax")
 

@@ -146,9 +146,7 @@ def test_writes_keep_the_dtype(dtype):
         np.testing.assert_array_equal(v.numpy(), [1, 0])
 
 
-@pytest.mark.parametrize(
-    "value", [[1.5, 2.5], 1j * np.ones(2), hg.asarray(np.ones(2, "float32"))]
-)
+@pytest.mark.parametrize("value", [[1.5, 2.5], 1j * np.ones(2), hg.asarray(np.ones(2, "float32"))])
 def test_a_write_never_loses_a_part_of_the_value(value):
     v = hg.Variable([1, 2], name="count")
     with pytest.raises(ValueError, match="count"):
