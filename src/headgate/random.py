@@ -62,12 +62,16 @@ def truncated_normal(
     >>> bool(hg.all(hg.abs(hg.random.truncated_normal((100,))) <= 2.0))
     True
     """
-    drawn = _generator.standard_normal(_shape(shape))
-    beyond = np.abs(drawn) > 2.0
-    while beyond.any():
-        drawn[beyond] = _generator.standard_normal(int(beyond.sum()))
-        beyond = np.abs(drawn) > 2.0
+    drawn = standard_truncated_normal(_generator, _shape(shape))
     return constant(np.asarray(drawn * stddev + mean, dtype=dtype))
+
+
+def standard_truncated_normal(source: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    """Draw with a given generator from the standard normal distribution cut off at two."""
+    drawn = source.standard_normal(shape)
+    while np.any(beyond := np.abs(drawn) > 2.0):
+        drawn = np.where(beyond, source.standard_normal(shape), drawn)
+    return drawn
 
 
 def uniform(

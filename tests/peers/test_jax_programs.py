@@ -1,10 +1,13 @@
 """Headgate agrees with JAX on whole programs: values, gradients, products with the Hessian.
 
-`JAX` below is a namespace like `headgate`, made of JAX's own functions; the programs (`programs.py`)
-take either. Nothing of Headgate is in it, so each number here is computed twice, independently.
+`JAX` below is a namespace like `headgate`, made of JAX's own functions; the programs in
+`programs.py` take either. Nothing of Headgate is in it, so that each number here is computed twice,
+independently.
 
-Each program runs in Headgate in three ways: on variables over NumPy arrays, by `headgate.hvp`, and
-on JAX arrays under `jax.jit`, the tape inside. A gradient of a real number for a complex array is
+Each program runs in Headgate in three ways: on variables over NumPy arrays, on JAX arrays under
+`jax.jit` with the tape inside, and by `headgate.hvp`; JAX's product with the Hessian is a forward
+derivative of a reverse one, Headgate's is twice reverse. One test does all three, so that JAX need
+compute its side only once: it takes longest. A gradient of a real number for a complex array is
 the conjugate of what JAX gives, as it is in TensorFlow.
 """
 
@@ -14,9 +17,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from peers.programs import ACTIVATIONS, PROGRAMS
 
 import headgate as hg
+from peers.programs import ACTIVATIONS, PROGRAMS
 
 jax = pytest.importorskip("jax", reason="jax is not installed")
 import jax.numpy as jnp  # noqa: E402
@@ -26,7 +29,7 @@ pytestmark = pytest.mark.peers
 
 CLOSE = 1e-6  # relative to the largest element of an array, in float64
 
-# -- JAX's functions, by the names and with the arguments that Headgate has --------------------------
+# -- JAX's functions, by the names and with the arguments that Headgate has -----------------------
 
 
 def _plain(padding):
@@ -146,8 +149,8 @@ _OWN = {
     "scatter_add": lambda x, updates, key: x.at[jnp.asarray(key)].add(updates),
     "scatter_update": lambda x, updates, key: x.at[jnp.asarray(key)].set(updates),
     "sigmoid_cross_entropy": _sigmoid_cross_entropy,
-    "softmax_cross_entropy": lambda logits, labels: -jnp.sum(
-        labels * jax.nn.log_softmax(logits), axis=-1
+    "softmax_cross_entropy": lambda logits, labels: (
+        -jnp.sum(labels * jax.nn.log_softmax(logits), axis=-1)
     ),
     "softsign": jax.nn.soft_sign,
     "sparse_softmax_cross_entropy": _sparse_softmax_cross_entropy,
@@ -163,56 +166,65 @@ _OWN = {
 
 
 class Jax:
-    """A namespace of JAX's functions: those above, those of `jax.numpy`, those of `jax.nn`."""
+    """A namespace of JAX's functions: the first of these modules that has a name."""
 
-    linalg = jnp.linalg
+    def __init__(self, *modules):
+        self.modules = modules
 
     def __getattr__(self, name):
-        for functions in (SimpleNamespace(**_OWN), jnp, jax.nn):
-            if hasattr(functions, name):
-                return getattr(functions, name)
-        raise AttributeError(name)
+        for module in self.modules:
+            if hasattr(module, name):
+                return getattr(module, name)
+        raise AttributeError(f"the programs call xp.{name}, for which JAX has another name")
 
 
-JAX = Jax()
+JAX = Jax(SimpleNamespace(**_OWN, linalg=Jax(jnp.linalg, jnp)), jnp, jax.nn)
 
-# -- both ----------------------------------------------------------------------------------------------
-
-
-def floating(arrays):
-    return [k for k, array in enumerate(arrays) if array.dtype.kind in "fc"]
+# -- the same numbers, from JAX and in three ways from Headgate -----------------------------------
 
 
-def restricted(xp, program, arrays):
-    """Return the program as a function of its floating arrays."""
-
-    def run(*chosen):
-        given = list(arrays)
-        for k, value in zip(floating(arrays), chosen):
-            given[k] = value
-        return program.function(xp, *given)
-
-    return run
+@pytest.fixture(autouse=True)
+def quick_compilation():
+    """Do not let XLA spend minutes on making fast what runs once."""
+    setting = "jax_disable_most_optimizations"
+    before = jax.config.read(setting)
+    jax.config.update(setting, True)
+    yield
+    jax.config.update(setting, before)
 
 
-@functools.cache
-def by_jax(name):
-    """Return value, gradients, the direction, and the products with the Hessian, if all is real."""
-    program = PROGRAMS[name]
-    arrays = program.arrays()
-    run = restricted(JAX, program, arrays)
-    points = [arrays[k] for k in floating(arrays)]
-    rng = np.random.default_rng(3)
-    directions = [rng.standard_normal(point.shape) for point in points]
+def by_jax(run, points, directions, order):
+    """Return the value, the gradients and, if asked for, the products with the Hessian."""
     with_gradient = jax.value_and_grad(run, tuple(range(len(points))))
-
-    if any(point.dtype.kind == "c" for point in points):
+    if order == 1:
         value, gradients = jax.jit(with_gradient)(*points)
-        return value, [jnp.conj(gradient) for gradient in gradients], directions, None
-    (value, gradients), (_, products) = jax.jit(
-        lambda points, directions: jax.jvp(with_gradient, points, directions)
-    )(tuple(points), tuple(directions))
-    return value, gradients, directions, products
+        return value, [jnp.conj(gradient) for gradient in gradients], None
+    derivative = jax.jit(lambda points, directions: jax.jvp(with_gradient, points, directions))
+    (value, gradients), (_, products) = derivative(tuple(points), tuple(directions))
+    return value, gradients, products
+
+
+def by_tape(run, points):
+    """Differentiate by variables over NumPy arrays."""
+    variables = [hg.Variable(point) for point in points]
+    with hg.GradientTape() as tape:
+        loss = run(*variables)
+    return loss.numpy(), tape.gradient(loss, variables)
+
+
+def by_tape_inside_jit(run, points):
+    """Differentiate by tensors over the tracers of `jax.jit`."""
+
+    @jax.jit
+    def step(points):
+        tensors = [hg.asarray(point) for point in points]
+        with hg.GradientTape() as tape:
+            tape.watch(tensors)
+            loss = run(*tensors)
+        gradients = tape.gradient(loss, tensors)
+        return loss.value, [None if g is None else g.value for g in gradients]
+
+    return step([jnp.asarray(point) for point in points])
 
 
 def agree(found, expected, what):
@@ -223,62 +235,40 @@ def agree(found, expected, what):
     np.testing.assert_allclose(found, expected, rtol=0, atol=CLOSE * scale, err_msg=what)
 
 
-def agree_all(gradients, name):
-    """Compare gradients with JAX's: `None` exactly where the program is said to have none."""
-    program = PROGRAMS[name]
-    expected = by_jax(name)[1]
-    where = floating(program.arrays())
-    assert [k for k, g in zip(where, gradients) if g is None] == list(program.stopped)
-    for k, found, right in zip(where, gradients, expected):
-        agree(np.zeros(right.shape) if found is None else found, right, f"argument {k}")
-
-
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_value_and_gradient(name):
+def test_program(name):
     program = PROGRAMS[name]
     arrays = program.arrays()
-    variables = {k: hg.Variable(arrays[k], name=f"x{k}") for k in floating(arrays)}
-    with hg.GradientTape() as tape:
-        loss = restricted(hg, program, arrays)(*variables.values())
-    agree(loss.numpy(), by_jax(name)[0], "value")
-    gradients = tape.gradient(loss, list(variables.values()))
-    agree_all([None if g is None else g.numpy() for g in gradients], name)
-    for k, variable in variables.items():
-        assert tape.why(loss, variable).connected == (k not in program.stopped)
+    where = [k for k, array in enumerate(arrays) if array.dtype.kind in "fc"]
+    points = [arrays[k] for k in where]
+    rng = np.random.default_rng(3)
+    directions = [rng.standard_normal(point.shape) for point in points]
 
+    def of(xp):
+        def run(*chosen):
+            given = list(arrays)
+            for k, value in zip(where, chosen):
+                given[k] = value
+            return program.function(xp, *given)
 
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_product_with_the_hessian(name):
-    program = PROGRAMS[name]
-    arrays = program.arrays()
-    points = [arrays[k] for k in floating(arrays)]
-    _, _, directions, expected = by_jax(name)
-    if expected is None:
-        pytest.skip("the Hessian of a function of complex numbers has no single convention")
-    products = hg.hvp(restricted(hg, program, arrays), points, directions)
-    for k, found, right in zip(floating(arrays), products, expected):
-        agree(found.numpy(), right, f"argument {k}")
+        return run
 
-
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_tape_inside_jit(name):
-    program = PROGRAMS[name]
-
-    @jax.jit
-    def step(arrays):
-        tensors = [hg.asarray(array) for array in arrays]
-        sources = [tensors[k] for k in floating(arrays)]
-        with hg.GradientTape() as tape:
-            tape.watch(sources)
-            loss = program.function(hg, *tensors)
-        gradients = tape.gradient(loss, sources)
-        return loss.value, [None if g is None else g.value for g in gradients]
-
-    value, gradients = step([jnp.asarray(array) for array in program.arrays()])
-    agree(value, by_jax(name)[0], "value")
-    agree_all(gradients, name)
+    value, gradients, products = by_jax(of(JAX), points, directions, program.order)
+    for way in (by_tape, by_tape_inside_jit):
+        own_value, own_gradients = way(of(hg), points)
+        agree(own_value, value, f"{way.__name__}: value")
+        without = [k for k, g in zip(where, own_gradients) if g is None]
+        assert without == list(program.stopped), f"{way.__name__}: arguments without a gradient"
+        for k, found, expected in zip(where, own_gradients, gradients):
+            found = np.zeros_like(expected) if found is None else found
+            agree(found, expected, f"{way.__name__}: gradient of argument {k}")
+    if products is not None:
+        own_products = hg.hvp(of(hg), points, directions)
+        for k, found, expected in zip(where, own_products, products):
+            agree(found, expected, f"hvp: argument {k}")
 
 
 def test_there_are_enough_programs():
     assert len(PROGRAMS) - len(ACTIVATIONS) >= 40
     assert sum(bool(program.stopped) for program in PROGRAMS.values()) >= 8
+    assert sum(program.order == 2 for program in PROGRAMS.values()) >= 40

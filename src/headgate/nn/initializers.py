@@ -21,14 +21,6 @@ def _generator(seed: int | None) -> np.random.Generator:
     return random.generator() if seed is None else np.random.default_rng(seed)
 
 
-def _truncated_normal(generator: np.random.Generator, shape: Any) -> Any:
-    """Draw from a normal distribution, again for whatever lies beyond two standard deviations."""
-    drawn = generator.standard_normal(shape)
-    while (beyond := np.abs(drawn) > 2.0).any():
-        drawn[beyond] = generator.standard_normal(np.count_nonzero(beyond))
-    return drawn
-
-
 def _made(values: Any, dtype: Any) -> Tensor:
     """Return values as a tensor, of the default dtype if none was asked for."""
     return constant(np.array(values, default_dtype() if dtype is None else dtype))
@@ -88,7 +80,7 @@ class TruncatedNormal(RandomNormal):
     """
 
     def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
-        drawn = _truncated_normal(_generator(self.seed), shape)
+        drawn = random.standard_truncated_normal(_generator(self.seed), shape)
         return _made(self.mean + self.stddev * drawn, dtype)
 
 
@@ -151,7 +143,7 @@ class VarianceScaling:
             return _made(generator.uniform(-limit, limit, shape), dtype)
         if self.distribution == "untruncated_normal":
             return _made(deviation * generator.standard_normal(shape), dtype)
-        drawn = _truncated_normal(generator, shape)
+        drawn = random.standard_truncated_normal(generator, shape)
         return _made(deviation / _NORMAL_CUT_AT_2 * drawn, dtype)
 
 

@@ -209,7 +209,7 @@ def _windows(name: str, shape: Shape, axes: Shape, options: list[Option]) -> tup
 
 # -- convolution on NumPy: x (n, *space, channels), w (*kernel, channels / groups, filters) -------
 
-_CACHED = 1 << 21
+_CACHED = 1 << 20
 """So many bytes of windows at most are copied before they are multiplied (not critical)."""
 
 _SHORT = 10
