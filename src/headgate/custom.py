@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from headgate.graph import ghost, state
+from headgate.graph import ghost, refusal, state
 from headgate.op import Op, Parts, as_tensor, describe, is_inexact, lift, new_node, pick_node
 from headgate.tape import GradientTape, unrecorded
 from headgate.tensor import Tensor, constant, tensor_of
@@ -62,17 +62,19 @@ class _Custom:
         inputs, _ = _flatten(args)
         for number, given in enumerate(inputs):
             if given is None:
-                raise ValueError(
+                raise refusal(
+                    ValueError,
                     f"{self.name}: argument {number} is None, which is no tensor; pass options "
-                    "by keyword"
+                    "by keyword",
                 )
         with _reads() as log:
             returned = self.function(*args, **kwargs)
         if not (isinstance(returned, tuple) and len(returned) == 2 and callable(returned[1])):
-            raise TypeError(
+            raise refusal(
+                TypeError,
                 f"{self.name}: a function with a custom gradient returns the pair (result, "
                 "grad_fn), "
-                f"got {describe(returned)}"
+                f"got {describe(returned)}",
             )
         result, rule = returned
         given_refs = {id(item) for item in inputs}
@@ -80,11 +82,12 @@ class _Custom:
             {id(v): v for v in log if v.trainable and id(v) not in given_refs}.values()
         )
         if variables and not _accepts_variables(rule):
-            raise TypeError(
+            raise refusal(
+                TypeError,
                 "@custom_gradient grad_fn must accept keyword argument 'variables', since function "
                 f"uses variables: {[v.name for v in variables]}; gradients for them are "
                 "returned as "
-                "grad_fn's second result: (gradients of arguments, gradients of variables)"
+                "grad_fn's second result: (gradients of arguments, gradients of variables)",
             )
         return record_custom(
             self.name, result, [*inputs, *variables], _Call(self.name, rule, len(inputs), variables)
@@ -115,24 +118,27 @@ class _Call:
         if self.variables:
             returned = self.rule(*cotangents, variables=self.variables)
             if not isinstance(returned, tuple) or len(returned) != 2:
-                raise ValueError(
+                raise refusal(
+                    ValueError,
                     f"{self.name}: grad_fn with variables returns (gradients of arguments, "
                     "gradients "
-                    f"of variables), got {describe(returned)}"
+                    f"of variables), got {describe(returned)}",
                 )
             of_inputs, of_variables = map(_as_list, returned)
             if len(of_variables) != len(self.variables):
-                raise ValueError(
+                raise refusal(
+                    ValueError,
                     "Must return gradient for each variable from @custom_gradient grad_fn: "
                     f"{len(self.variables)} variable(s), {len(of_variables)} gradient(s) "
-                    f"({self.name})"
+                    f"({self.name})",
                 )
         else:
             of_inputs, of_variables = _as_list(self.rule(*cotangents)), []
         if len(of_inputs) != self.count:
-            raise ValueError(
+            raise refusal(
+                ValueError,
                 f"custom_gradient function expected to return {self.count} gradients, but returned "
-                f"{len(of_inputs)} instead. ({self.name}: one for each positional argument)"
+                f"{len(of_inputs)} instead. ({self.name}: one for each positional argument)",
             )
         return [*of_inputs, *of_variables]
 
@@ -213,10 +219,11 @@ def _checked(gradient: Any, number: int, name: str, array: Any) -> Tensor:
     weak = isinstance(gradient, bool | int | float | complex)
     given = as_tensor(np.asarray(gradient, array.dtype) if weak else gradient)
     if given.shape != array.shape or given.dtype != array.dtype:
-        raise ValueError(
+        raise refusal(
+            ValueError,
             f"{name}: the custom gradient for argument {number} is {describe(given)}, and the "
             "argument "
-            f"{describe(array)}; a gradient has its argument's shape and dtype"
+            f"{describe(array)}; a gradient has its argument's shape and dtype",
         )
     return given
 

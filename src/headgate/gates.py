@@ -15,7 +15,7 @@ from typing import Any
 
 import optree
 
-from headgate.graph import ghost, state
+from headgate.graph import ghost, refusal, state
 from headgate.namespace import owner
 from headgate.op import op
 from headgate.tensor import Tensor, tensor_of
@@ -132,15 +132,16 @@ def clip_gradient(
     """
     by_value = minimum is not None or maximum is not None
     if by_value == (norm is not None):
-        raise ValueError(
-            "clip_gradient clips either by minimum and maximum or by norm: give one of them"
+        raise refusal(
+            ValueError,
+            "clip_gradient clips either by minimum and maximum or by norm: give one of them",
         )
     if norm is not None:
         if not norm > 0:
-            raise ValueError(f"clip_gradient: norm must be positive, got {norm}")
+            raise refusal(ValueError, f"clip_gradient: norm must be positive, got {norm}")
         return _clip_by_norm(x, norm=norm)  # type: ignore[no-any-return]
     if minimum is not None and maximum is not None and minimum > maximum:
-        raise ValueError(f"clip_gradient: minimum {minimum} is above maximum {maximum}")
+        raise refusal(ValueError, f"clip_gradient: minimum {minimum} is above maximum {maximum}")
     return _clip_by_value(x, minimum=minimum, maximum=maximum)  # type: ignore[no-any-return]
 
 

@@ -137,6 +137,15 @@ def caller() -> Site:
     return Site(sys._getframe(1).f_code, sys._getframe(1).f_lasti)
 
 
+def refusal(kind: type[Exception], message: str) -> Exception:
+    """Return an error about something the user asked for, with the user's line in its message."""
+    site = caller()
+    error: Any = kind(f"{message}\n  at {site}: {site.text}")
+    error.headgate_explained = True  # an op that raises it has nothing to add
+    found: Exception = error
+    return found
+
+
 class Cut:
     """A place where gradient stops although the value goes on (kinds: see `headgate.tape`)."""
 

@@ -37,7 +37,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from headgate.graph import Node, Recording, caller, ghost, sequence, state
+from headgate.graph import Node, Recording, ghost, refusal, sequence, state
 from headgate.namespace import NUMPY, TENSORS, Array, common, implementations, owner
 from headgate.tensor import Tensor, constant, raw, tensor_of
 
@@ -61,20 +61,20 @@ def _lift_number(value: Any) -> Lifted:
 
 
 def _lift_none(value: Any) -> Lifted:
-    raise TypeError("expected a tensor, a variable, an array or a number, got None")
+    raise refusal(TypeError, "expected a tensor, a variable, an array or a number, got None")
 
 
 def _lift_sequence(value: Any) -> Lifted:
     """A list with tensors in it is stacked, differentiably; any other is converted at once."""
-    if _holds_tensor(value):
+    if holds_tensor(value):
         stacked = TENSORS.stack(value)
         return stacked.value, stacked.node
     return _lift_array(value)
 
 
-def _holds_tensor(value: Any) -> bool:
+def holds_tensor(value: Any) -> bool:
     if isinstance(value, list | tuple):
-        return any(_holds_tensor(item) for item in value)
+        return any(holds_tensor(item) for item in value)
     return type(value) is Tensor or (type(value) in lifters and lifters[type(value)] not in _PLAIN)
 
 
@@ -643,7 +643,7 @@ def describe(value: Any) -> str:
     return f"{type(value).__name__} {value!r}"[:80]
 
 
-_RAISED = (
+_RAISED: tuple[type[Exception], ...] = (
     np.exceptions.AxisError,  # an IndexError and a ValueError
     TypeError,
     IndexError,
@@ -667,9 +667,6 @@ def fail_with(
     """Raise an error about a call of an op, naming arguments and the user's line."""
     given = [f"{name}: {describe(value)}" for name, value in arrays.items() if value is not None]
     given += [f"{name}={value!r}"[:80] for name, value in statics.items() if value is not None]
-    site = caller()
-    text = f"{op.name}: {error}\n  given {'; '.join(given) or 'nothing'}\n  at {site}: {site.text}"
     kind = next((base for base in _RAISED if isinstance(error, base)), ValueError)
-    explained: Any = kind(text)
-    explained.headgate_explained = True
-    raise explained from error
+    text = f"{op.name}: {error}\n  given {'; '.join(given) or 'nothing'}"
+    raise refusal(kind, text) from error

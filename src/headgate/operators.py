@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from headgate.graph import caller
+from headgate.graph import refusal
 from headgate.namespace import TENSORS
 from headgate.tensor import Tensor
 from headgate.variable import Variable
@@ -64,7 +64,9 @@ def _array_ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **options: An
     function = getattr(TENSORS, name, None)
     if method != "__call__" or options or function is None:
         call = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
-        raise TypeError(_instead(call, name if method == "__call__" else _REDUCTIONS.get(name, "")))
+        raise refusal(
+            TypeError, _instead(call, name if method == "__call__" else _REDUCTIONS.get(name, ""))
+        )
     return function(*inputs)
 
 
@@ -85,21 +87,17 @@ _FUNCTION_NAMES = {
 
 def _array_function(self: Any, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
     name = _FUNCTION_NAMES.get(function.__name__, function.__name__)
-    raise TypeError(_instead(f"numpy.{function.__name__}", name))
+    raise refusal(TypeError, _instead(f"numpy.{function.__name__}", name))
 
 
 def _instead(call: str, name: str) -> str:
     """Say what to call in place of a function of NumPy that would lose the gradient."""
-    site = caller()
     cure = (
         f"use headgate.{name}, which records the gradient"
         if name and hasattr(TENSORS, name)
         else "Headgate has no op of that name"
     )
-    return (
-        f"{call} does not work on tensors: {cure}; or leave the tape on purpose with x.numpy()\n"
-        f"  at {site}: {site.text}"
-    )
+    return f"{call} does not work on tensors: {cure}; or leave the tape on purpose with x.numpy()"
 
 
 def _getitem(self: Any, key: Any) -> Any:
@@ -113,9 +111,10 @@ def _iterate(self: Any) -> Any:
 
 
 def _refuse_item_assignment(self: Any, key: Any, value: Any) -> None:
-    raise TypeError(
+    raise refusal(
+        TypeError,
         "tensors are immutable and do not support item assignment; use "
-        "headgate.scatter_update(x, values, key=key), which returns a new tensor"
+        "headgate.scatter_update(x, values, key=key), which returns a new tensor",
     )
 
 

@@ -25,6 +25,7 @@ from headgate.graph import (
     Recording,
     Source,
     new_leaf,
+    refusal,
     state,
 )
 from headgate.namespace import NUMPY, TENSORS, common, owner
@@ -70,9 +71,10 @@ class GradientTape:
 
     def __enter__(self) -> GradientTape:
         if self._active:
-            raise ValueError(
+            raise refusal(
+                ValueError,
                 "Tape is still recording. This can happen if you try to re-enter an "
-                "already-active tape."
+                "already-active tape.",
             )
         current = state.recording
         if self._recording is None or self._used:
@@ -80,10 +82,11 @@ class GradientTape:
             self._used = False
             self._recording = current if current.in_use else Recording()
         elif current.in_use and current is not self._recording:
-            raise RuntimeError(
+            raise refusal(
+                RuntimeError,
                 "this tape was entered again while other tapes record that began after it "
                 "had ended; "
-                "enter it before them, or make a new tape"
+                "enter it before them, or make a new tape",
             )
         state.recording = self._recording
         self._recording.tapes.append(self)
@@ -129,7 +132,7 @@ class GradientTape:
             ValueError: the tape is not recording.
         """
         if not self._active:
-            raise ValueError("Tape is not recording.")
+            raise refusal(ValueError, "Tape is not recording.")
         self._forget()
         self._tapes_changed()
 
@@ -153,9 +156,9 @@ class GradientTape:
         """
         recording = self._recording
         if recording is None:
-            raise RuntimeError("Trying to stop recording a tape which is not recording.")
+            raise refusal(RuntimeError, "Trying to stop recording a tape which is not recording.")
         if not self._active:
-            raise ValueError("Tape is not recording.")
+            raise refusal(ValueError, "Tape is not recording.")
         recording.tapes = [tape for tape in recording.tapes if tape is not self]
         recording.suspended = [*recording.suspended, self]
         self._active = False
@@ -191,15 +194,17 @@ class GradientTape:
         for leaf in _leaves(tensor):
             kind = type(leaf)
             if kind is not Tensor and kind is not Variable:
-                raise ValueError(
+                raise refusal(
+                    ValueError,
                     f"Passed in object {leaf!r} of type {kind.__name__!r}, not a Tensor or "
                     "Variable; "
-                    "make one with headgate.asarray(...) and use that one in the computation"
+                    "make one with headgate.asarray(...) and use that one in the computation",
                 )
             if self._recording is None:
-                raise RuntimeError(
+                raise refusal(
+                    RuntimeError,
                     "watch was called on a tape that was never entered; call it inside "
-                    "`with GradientTape() as tape:`"
+                    "`with GradientTape() as tape:`",
                 )
             if not is_inexact(leaf if kind is Tensor else leaf._value):
                 warnings.warn(
@@ -345,8 +350,9 @@ class GradientTape:
         self._check_unused()
         zero = _is_zero(unconnected_gradients)
         if isinstance(target, list | tuple | dict):
-            raise TypeError(
-                f"jacobian takes one tensor as its target, a {type(target).__name__} has no shape"
+            raise refusal(
+                TypeError,
+                f"jacobian takes one tensor as its target, a {type(target).__name__} has no shape",
             )
         (target,) = _checked(target, "target")
         flat, structure = _flatten_sources(sources)
@@ -399,11 +405,12 @@ class GradientTape:
         (target,) = _checked(target, "target")
         flat, _ = _flatten_sources([source])
         if target.ndim < 2:
-            raise ValueError(f"Shape {target.shape} must have rank at least 2")
+            raise refusal(ValueError, f"Shape {target.shape} must have rank at least 2")
         if not source.shape or target.shape[0] != source.shape[0]:
-            raise ValueError(
+            raise refusal(
+                ValueError,
                 f"Need first dimension of target shape ({target.shape}) and source shape "
-                f"({source.shape}) to match."
+                f"({source.shape}) to match.",
             )
         if self._active and not self._persistent:
             self._leave()
@@ -424,7 +431,7 @@ class GradientTape:
 
     def _check_unused(self) -> None:
         if self._used or self._recording is None:
-            raise RuntimeError(USED)
+            raise refusal(RuntimeError, USED)
 
     def _consume(self) -> None:
         if not self._persistent:
@@ -616,10 +623,11 @@ def _refuse(leaf: Any, what: str) -> None:
         if leaf is None
         else "it left the tape (float(), numpy(), NumPy functions) or never was on it"
     )
-    raise TypeError(
+    raise refusal(
+        TypeError,
         f"Argument `{what}` should be a Tensor or Variable, or a nested structure of them, "
         "but it has "
-        f"{describe(leaf) if leaf is not None else 'None'}: {cure}"
+        f"{describe(leaf) if leaf is not None else 'None'}: {cure}",
     )
 
 
@@ -653,8 +661,9 @@ def _cotangents(targets: list[Any], given: Any) -> list[Tensor | None]:
     else:
         flat = [given]
     if len(flat) != len(targets):
-        raise ValueError(
-            f"output_gradients has {len(flat)} entries for {len(targets)} target(s); give one each"
+        raise refusal(
+            ValueError,
+            f"output_gradients has {len(flat)} entries for {len(targets)} target(s); give one each",
         )
     return [
         _cotangent(target, c, k) for k, (target, c) in enumerate(zip(targets, flat, strict=True))
@@ -667,25 +676,27 @@ def _leaves_are_tensors(given: Any) -> bool:
 
 def _cotangent(target: Any, given: Any, position: int) -> Tensor:
     if given is None:
-        raise ValueError(
-            f"output_gradients[{position}] is None; give zeros, or leave the target out"
+        raise refusal(
+            ValueError, f"output_gradients[{position}] is None; give zeros, or leave the target out"
         )
     c = as_tensor(given)
     if type(given) not in (Tensor, Variable) and c.dtype != target.dtype:
         c = constant(np.asarray(c.value).astype(_plain_dtype(target)))
     if c.dtype != target.dtype:
-        raise ValueError(
+        raise refusal(
+            ValueError,
             f"output_gradients[{position}] has the dtype {c.dtype} and its target {target.dtype}; "
-            "convert one of them with headgate.astype"
+            "convert one of them with headgate.astype",
         )
     try:
         fits = np.broadcast_shapes(c.shape, target.shape) == target.shape
     except ValueError:
         fits = False
     if not fits:
-        raise ValueError(
+        raise refusal(
+            ValueError,
             f"Incompatible shapes: output_gradients[{position}] has the shape {c.shape} and its "
-            f"target {target.shape}"
+            f"target {target.shape}",
         )
     return c
 
@@ -693,8 +704,9 @@ def _cotangent(target: Any, given: Any, position: int) -> Tensor:
 def _is_zero(value: Any) -> bool:
     name = getattr(value, "value", value)
     if name not in ("none", "zero"):
-        raise ValueError(
-            f"Unknown value for unconnected_gradients: {value!r}; it is 'none' or 'zero'"
+        raise refusal(
+            ValueError,
+            f"Unknown value for unconnected_gradients: {value!r}; it is 'none' or 'zero'",
         )
     return bool(name == "zero")
 

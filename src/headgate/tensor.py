@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from headgate.graph import Node
+from headgate.graph import Node, refusal
 from headgate.namespace import Array, is_array, owner
 
 
@@ -101,18 +101,20 @@ class Tensor:
     def __bool__(self) -> bool:
         self._escape("bool()")
         if self.value.size != 1:
-            raise ValueError(
+            raise refusal(
+                ValueError,
                 f"the truth value of a tensor of shape {self.shape} is ambiguous; "
-                "use headgate.any(x) or headgate.all(x), or headgate.where(condition, a, b)"
+                "use headgate.any(x) or headgate.all(x), or headgate.where(condition, a, b)",
             )
         try:
             return bool(self.value)
         except Exception as error:
             if is_array(self.value) and "Tracer" in type(error).__name__:
-                raise TypeError(
+                raise refusal(
+                    TypeError,
                     f"Python branching (`if`, `while`, `and`, `or`) on a traced tensor of shape "
                     f"{self.shape}, dtype {self.dtype}: its value is not known while a function is "
-                    "being traced; choose with headgate.where(condition, a, b) instead"
+                    "being traced; choose with headgate.where(condition, a, b) instead",
                 ) from error
             raise
 
@@ -216,16 +218,18 @@ def raw(value: Any, dtype: Any = None, what: str = "value") -> Array:
         try:
             array = np.asarray(value, dtype=dtype)
         except (ValueError, TypeError) as error:
-            raise type(error)(
+            raise refusal(
+                type(error),
                 f"cannot convert {what} of type {type(value).__name__!r} to a tensor: {error}"
-                + ("; all rows must have the same length" if "inhomogeneous" in str(error) else "")
+                + ("; all rows must have the same length" if "inhomogeneous" in str(error) else ""),
             ) from None
     if isinstance(array, np.ndarray | np.generic):
         kind = array.dtype.kind
         if kind not in _NUMERIC and not (kind == "V" and array.dtype.names is None):
-            raise ValueError(
+            raise refusal(
+                ValueError,
                 f"cannot convert {what} of type {type(value).__name__!r} to a tensor: "
-                f"its elements have the dtype {array.dtype}, and tensors hold numbers or booleans"
+                f"its elements have the dtype {array.dtype}, and tensors hold numbers or booleans",
             )
     else:
         owner[type(array)]

@@ -15,6 +15,7 @@ from typing import Any
 
 import optree
 
+from headgate.graph import refusal
 from headgate.namespace import TENSORS
 from headgate.op import as_tensor, is_inexact
 from headgate.tape import GradientTape
@@ -53,9 +54,10 @@ def _run(
             try:
                 given[position] = _watched(tape, given[position])
             except IndexError:
-                raise ValueError(
+                raise refusal(
+                    ValueError,
                     f"argnums asks for argument {position}, and {_name(f)} got {len(args)} "
-                    "argument(s)"
+                    "argument(s)",
                 ) from None
         result = f(*given, **kwargs)
     chosen = tuple(given[position] for position in positions)
@@ -109,9 +111,10 @@ def _value_and_grad(
     result, chosen = _run(tape, f, argnums, args, kwargs)
     value = as_tensor(result[0] if has_aux else result)
     if value.shape != ():
-        raise ValueError(
+        raise refusal(
+            ValueError,
             f"grad needs a function with a scalar result; {_name(f)} returned shape {value.shape}. "
-            "Reduce it with headgate.sum or headgate.mean, or use headgate.jacobian"
+            "Reduce it with headgate.sum or headgate.mean, or use headgate.jacobian",
         )
     flat, structure = optree.tree_flatten(chosen)
     gradients = tape.gradient(value, flat)
@@ -197,7 +200,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     np.float64(2.0)
     """
     if not isinstance(primals, list | tuple) or not isinstance(tangents, list | tuple):
-        raise TypeError("jvp takes a tuple or list of primals and one of tangents")
+        raise refusal(TypeError, "jvp takes a tuple or list of primals and one of tangents")
     tape = GradientTape(persistent=True, watch_accessed_variables=False)
     result, chosen = _run(tape, f, tuple(range(len(primals))), primals, {})
     sources, directions = _matched(list(chosen), list(tangents))
@@ -214,9 +217,10 @@ def _matched(primals: Any, tangents: Any) -> tuple[list[Any], list[Tensor]]:
     sources, structure = optree.tree_flatten(primals)
     given, other = optree.tree_flatten(tangents)
     if structure != other:
-        raise ValueError(
+        raise refusal(
+            ValueError,
             "The two structures don't have the same nested structure. "
-            f"Primals: {structure}. Tangents: {other}."
+            f"Primals: {structure}. Tangents: {other}.",
         )
     directions = []
     for source, direction in zip(sources, given, strict=True):
@@ -224,9 +228,10 @@ def _matched(primals: Any, tangents: Any) -> tuple[list[Any], list[Tensor]]:
         tangent = as_tensor(direction)
         if tangent.dtype != source.dtype:
             if not weak:
-                raise ValueError(
+                raise refusal(
+                    ValueError,
                     f"Tensor conversion requested dtype {source.dtype} for Tensor with dtype "
-                    f"{tangent.dtype}: a tangent has its primal's dtype"
+                    f"{tangent.dtype}: a tangent has its primal's dtype",
                 )
             tangent = TENSORS.astype(tangent, source.dtype)
         directions.append(TENSORS.broadcast_to(tangent, source.shape))
@@ -318,17 +323,18 @@ class ForwardAccumulator:
     def __init__(self, primals: Any, tangents: Any) -> None:
         self._sources, self._tangents = _matched(primals, tangents)
         if len({id(source) for source in self._sources}) != len(self._sources):
-            raise ValueError(
+            raise refusal(
+                ValueError,
                 "Tensor was specified as a primal multiple times. This may indicate an "
                 "error. If it "
-                "was intended, please sum the corresponding tangents."
+                "was intended, please sum the corresponding tangents.",
             )
         self._tape = GradientTape(persistent=True, watch_accessed_variables=False)
         self._entered = False
 
     def __enter__(self) -> ForwardAccumulator:
         if self._tape._active:
-            raise ValueError("Accumulator is already recording.")
+            raise refusal(ValueError, "Accumulator is already recording.")
         self._tape.__enter__()
         if not self._entered:
             self._entered = True

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from headgate.graph import Leaf, Node, Recording, Source, ghost, state
+from headgate.graph import Leaf, Node, Recording, Source, ghost, refusal, state
 from headgate.namespace import TENSORS, Array
-from headgate.op import describe, lift, lifters
+from headgate.op import describe, holds_tensor, lift, lifters
 from headgate.tensor import Reference, Tensor, constant, note_escape, raw
 
 _unnamed = itertools.count()
@@ -58,7 +58,9 @@ class Variable:
         array, node = lift(initial_value)
         value = _own(raw(array, dtype, "initial_value"))
         if shape is not None and tuple(shape) != value.shape:
-            raise ValueError(f"the initial value has the shape {value.shape}, not {tuple(shape)}")
+            raise refusal(
+                ValueError, f"the initial value has the shape {value.shape}, not {tuple(shape)}"
+            )
         self.name = name if name is not None else f"variable_{next(_unnamed)}"
         self._trainable = bool(trainable)
         self._value = value
@@ -146,21 +148,24 @@ class Variable:
         elif type(value) is Variable:
             array, node = value._value, None
         else:
-            array, node = raw(lift(value)[0], what=f"the value assigned to {self.name!r}"), None
+            what = f"the value assigned to variable {self.name!r}"
+            array, node = raw(lift(value)[0] if holds_tensor(value) else value, what=what), None
             if array.dtype is not self._value.dtype:
                 array = self._cast(array)
         old = self._value
         if array.shape != old.shape:
-            raise ValueError(
+            raise refusal(
+                ValueError,
                 f"Cannot {how} to variable {self.name!r}: Shape mismatch. "
                 f"The variable shape {old.shape}, and the assigned value shape {array.shape} are "
-                "incompatible; values do not broadcast"
+                "incompatible; values do not broadcast",
             )
         if array.dtype != old.dtype:
-            raise ValueError(
+            raise refusal(
+                ValueError,
                 f"Cannot {how} to variable {self.name!r}: it has the dtype {old.dtype} and "
                 "the tensor "
-                f"{describe(array)}; convert it with headgate.astype(value, {str(old.dtype)!r})"
+                f"{describe(array)}; convert it with headgate.astype(value, {str(old.dtype)!r})",
             )
         note_escape(node, "stateful_write", f"{how}({self.name})", old.shape)
         recording = state.recording
@@ -172,25 +177,28 @@ class Variable:
 
     def _cast(self, array: Array) -> Array:
         if array.dtype.kind == "c" and self.dtype.kind != "c":
-            raise ValueError(
+            raise refusal(
+                ValueError,
                 f"Cannot assign complex values to variable {self.name!r} of dtype {self.dtype}; "
-                "take headgate.real(value) first"
+                "take headgate.real(value) first",
             )
         return array.astype(self.dtype)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        raise TypeError(
+        raise refusal(
+            TypeError,
             f"variable {self.name!r} does not support item assignment; use "
-            "v.assign(headgate.scatter_update(v, values, key))"
+            "v.assign(headgate.scatter_update(v, values, key))",
         )
 
     def _refuse(self, operator: str, method: str) -> Any:
-        raise RuntimeError(
+        raise refusal(
+            RuntimeError,
             f"`variable {operator} value` is not supported: it would bind the name to a "
             "tensor. Use "
             f"`variable.{method}(value)` to change the variable, or `v = v {operator[0]} "
             "value` for a "
-            f"new tensor (variable {self.name!r})"
+            f"new tensor (variable {self.name!r})",
         )
 
     def __iadd__(self, other: Any) -> Any:
@@ -226,7 +234,9 @@ class Variable:
         return self.read_value().__array__(dtype, copy)
 
     def __len__(self) -> int:
-        raise TypeError(f"object of type 'Variable' has no len(); use v.shape[0] ({self.name!r})")
+        raise refusal(
+            TypeError, f"object of type 'Variable' has no len(); use v.shape[0] ({self.name!r})"
+        )
 
     def __hash__(self) -> int:
         raise TypeError("Variable is unhashable. Instead, use variable.ref() as the key.")

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from headgate.graph import Node
+from headgate.graph import Node, refusal
 from headgate.namespace import TENSORS, owner
 from headgate.op import PASS, PICK, Op, Product, pick_node
 from headgate.tensor import tensor_of
@@ -64,7 +64,7 @@ def walk(
         edges = node.edges
         if not edges:
             if edges is None:
-                raise RuntimeError(USED)
+                raise refusal(RuntimeError, USED)
             continue
         if number <= lowest:
             continue
@@ -91,7 +91,7 @@ def walk(
                 total = entry[1]
                 if type(c) is Product and type(total) is not Product:
                     c = c.value()
-                if entry[2]:  # nobody else holds this sum: a weight used at many steps adds in place
+                if entry[2]:  # nobody else holds this sum, so it grows in place
                     total += c
                 else:
                     total = total + c

@@ -4,9 +4,9 @@ import weakref
 
 import numpy as np
 import pytest
-from core.support import without_collector
 
 import headgate as hg
+from core.support import without_collector
 from headgate.testing import check_gradient
 
 X = np.array([0.5, -1.0, 2.0])

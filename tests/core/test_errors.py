@@ -1,10 +1,10 @@
-"""Bad input: the message names shape, dtype, variable and the user's line; the tape stays usable."""
+"""Bad input: messages name shape, dtype, variable and the user's line; the tape stays usable."""
 
 import numpy as np
 import pytest
-from core.support import line_of
 
 import headgate as hg
+from core.support import line_of
 
 IMAGES = np.ones((1, 8, 8, 3))
 KERNEL = np.ones((3, 3, 3, 4))
@@ -222,7 +222,7 @@ def test_a_refused_gradient_does_not_use_the_tape_up(name):
 
 @pytest.mark.parametrize("use", [lambda w: w + np.ones(4), lambda w: hg.reshape(w, (7,))])
 def test_an_op_on_a_variable_names_it(use):
-    with pytest.raises(ValueError, match="float64.*'weights'"):
+    with pytest.raises(ValueError, match=r"float64.*'weights'"):
         use(hg.Variable([1.0, 2.0, 3.0], name="weights"))
 
 

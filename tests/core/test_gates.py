@@ -1,4 +1,4 @@
-"""Gates: what they do to the value (nothing) and to the gradient, to any order, on NumPy and JAX."""
+"""Gates: what they do to the value (nothing) and to the gradient, on NumPy and on JAX."""
 
 from collections import namedtuple
 
@@ -56,7 +56,7 @@ def test_value_and_gradient(name, dtype):
 
 @pytest.mark.parametrize("name", LIVE)
 def test_second_order(name):
-    """The first gradient is policy(3 p²) with p = gate(x), so x is reached through the gate again."""
+    """The first gradient is policy(3 p²) with p = gate(x): x is reached through the gate again."""
     gate, policy = LIVE[name]
     v, step = np.array([0.3, -0.2, 0.5]), 1e-6
     through = (policy(3 * X**2 + step * v) - policy(3 * X**2 - step * v)) / (2 * step)

@@ -9,9 +9,9 @@ from operator import methodcaller
 
 import numpy as np
 import pytest
-from core.support import kinds_and_lines, line_of, without_collector
 
 import headgate as hg
+from core.support import kinds_and_lines, line_of, without_collector
 from headgate.graph import state
 
 
@@ -229,7 +229,7 @@ def pickled(x):
     "escape",
     [float, int, bool, complex, np.asarray, np.array, formatted, pickled]
     + [methodcaller(name) for name in ("numpy", "item", "tolist")],
-    ids="float int bool complex asarray array format pickle numpy item tolist".split(),
+    ids=lambda escape: getattr(escape, "__name__", str(escape)),
 )
 def test_trap_6_a_value_that_leaves_for_the_host_is_noted(escape):
     w = hg.Variable(3.0, name="w")

@@ -207,8 +207,8 @@ def test_indexing_iterating_and_transposing():
 
 def test_none_and_identity():
     v = hg.Variable(1.0)
-    assert not (v == None)  # noqa: E711
-    assert v != None  # noqa: E711
+    assert (v == None) is False  # noqa: E711
+    assert (v != None) is True  # noqa: E711
     assert v.ref() == v.ref()
     assert v.ref() != hg.Variable(1.0).ref()
     assert v.ref().deref() is v

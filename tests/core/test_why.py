@@ -1,4 +1,4 @@
-"""What `tape.why` says: verdict, kind of cut and the user's line, in every way to lose a gradient."""
+"""What `tape.why` says of every way to lose a gradient: verdict, kind of cut, the user's line."""
 
 import linecache
 import random
@@ -6,9 +6,9 @@ import threading
 
 import numpy as np
 import pytest
-from core.support import kinds_and_lines, line_of, without_collector
 
 import headgate as hg
+from core.support import kinds_and_lines, line_of, without_collector
 from headgate.graph import state
 
 
@@ -68,7 +68,7 @@ KINDS = {
 
 
 def kind_of(name):
-    """Return the kind that the name of a program implies; most ops are plainly not differentiable."""
+    """Return the kind that the name of a program implies; most are ops without a gradient."""
     return next((k for k, starts in KINDS.items() if name.startswith(tuple(starts))), "nondiff_op")
 
 

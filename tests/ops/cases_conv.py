@@ -15,9 +15,9 @@ def per_axis(value, axes):
 
 def pads(padding, lengths, spans, strides):
     """Return the padding of each axis as TensorFlow defines it."""
-    if padding == "VALID":
+    if padding in ("VALID", "valid"):
         return [(0, 0)] * len(lengths)
-    if padding != "SAME":
+    if padding not in ("SAME", "same"):
         return list(padding)
     totals = [
         max((int(np.ceil(length / stride)) - 1) * stride + span - length, 0)
@@ -189,8 +189,8 @@ BAD_POOL = [
 ]
 
 # The windows of the rows that the functions above come down to, here along an axis of length 7.
-WINDOW = Window(length=7, size=3, stride=2, dilation=1, pad=(1, 1), count=4)
-PLAN = Plan((WINDOW._replace(dilation=2, pad=(1, 2), count=3),), 2, 2)
+WINDOW = Window(length=7, size=3, stride=2, dilation=1, pad=(1, 1), number=4)
+PLAN = Plan((WINDOW._replace(dilation=2, pad=(1, 2), number=3),), 2, 2)
 GRADIENT = {"stride": 2, "dilation": 2, "padding": [(1, 2)], "groups": 2}
 ALONG = {"axis": 1, "window": WINDOW}
 X = distinct(2, 7, 3)(np.random.default_rng(0), "f")

@@ -35,7 +35,7 @@ LATENT = 16
 PIXELS = 64
 DIGITS = 10
 BATCH = 64
-RATE = 1e-3
+RATE = 2e-3
 READABLE = 0.9
 """The share of generated digits that a reader must recognise for the run to count as a success."""
 

@@ -31,7 +31,6 @@ import itertools
 import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,14 +49,14 @@ Pair = tuple[int, int]
 
 
 class Window(NamedTuple):
-    """How windows lie along one axis: `count` of them, `size` taps each, `dilation` apart."""
+    """How windows lie along one axis: `number` of them, `size` taps each, `dilation` apart."""
 
     length: int
     size: int
     stride: int
     dilation: int
     pad: Pair
-    count: int
+    number: int
 
 
 class Plan(NamedTuple):
@@ -107,9 +106,8 @@ def _axes(name: str, shape: Shape, layout: str | None) -> tuple[Shape, int]:
     )
 
 
-def _of_space(values: Iterable[Any], axes: Shape, neutral: Any) -> tuple[Any, ...]:
+def _of_space(values: tuple[Any, ...], axes: Shape, neutral: Any) -> tuple[Any, ...]:
     """Return the entries for the axes of space: all, or in TensorFlow's form all but two."""
-    values = tuple(values)
     others = [value for axis, value in enumerate(values) if axis not in axes]
     if len(values) == len(axes) + 2 and others == [neutral, neutral]:
         return tuple(values[axis] for axis in axes)
@@ -118,8 +116,10 @@ def _of_space(values: Iterable[Any], axes: Shape, neutral: Any) -> tuple[Any, ..
 
 def _sizes(name: str, what: str, value: Any, axes: Shape, least: int = 1) -> Shape:
     """Return one integer per axis of space, given one for all or one each."""
-    values = (value,) * len(axes) if isinstance(value, Integral) else _of_space(value, axes, 1)
-    if len(values) != len(axes) or not all(isinstance(v, Integral) and v >= least for v in values):
+    values = _of_space(value, axes, 1) if isinstance(value, tuple) else (value,) * len(axes)
+    if len(values) != len(axes) or not all(
+        isinstance(v, int | np.integer) and v >= least for v in values
+    ):
         raise _refusal(
             name,
             f"{what} must be an integer of at least {least}, or one for each of the {len(axes)} "
@@ -128,16 +128,17 @@ def _sizes(name: str, what: str, value: Any, axes: Shape, least: int = 1) -> Sha
     return tuple(map(int, values))
 
 
+def _is_pair(pad: Any) -> bool:
+    pair = isinstance(pad, tuple) and len(pad) == 2
+    return pair and all(isinstance(size, int | np.integer) and size >= 0 for size in pad)
+
+
 def _pads(name: str, padding: Any, axes: Shape) -> tuple[Pair | None, ...]:
     """Return a pair of sizes per axis of space; None stands for "SAME"."""
-    pads: tuple[Pair | None, ...] = ()
-    if isinstance(padding, str):
-        known: dict[str, Pair | None] = {"SAME": None, "VALID": (0, 0)}
-        if padding.upper() in known:
-            pads = (known[padding.upper()],) * len(axes)
-    elif np.ndim(padding) == 2 and np.shape(padding)[1] == 2:
-        pads = _of_space([(int(low), int(high)) for low, high in padding], axes, (0, 0))
-    if len(pads) != len(axes) or any(pad is not None and min(pad) < 0 for pad in pads):
+    if isinstance(padding, str) and padding.upper() in ("SAME", "VALID"):
+        return (None if padding.upper() == "SAME" else (0, 0),) * len(axes)
+    pads = _of_space(padding, axes, (0, 0)) if isinstance(padding, tuple) else ()
+    if len(pads) != len(axes) or not all(map(_is_pair, pads)):
         raise _refusal(
             name,
             "padding must be 'SAME', 'VALID', or a (low, high) pair of sizes, zero or more, for "
@@ -179,10 +180,9 @@ class Option(NamedTuple):
 
         `extra` is its output_padding.
         """
-        if self.pad is None and extra is None:
-            return count * self.stride
         if self.pad is None:
-            return (count - 1) * self.stride + self.span % 2 + extra
+            odd = (count - 1) * self.stride + self.span % 2
+            return count * self.stride if extra is None else odd + extra
         return self.least(count) + (max(self.stride - self.span, 0) if extra is None else extra)
 
 
@@ -197,7 +197,7 @@ def _windows(name: str, shape: Shape, axes: Shape, options: list[Option]) -> tup
     """Return how windows lie along the axes of space of an array of this shape."""
     windows = tuple(option.over(shape[axis]) for axis, option in zip(axes, options))
     for axis, option, window in zip(axes, options, windows):
-        if window.count < 1 and option.pad is not None:
+        if window.number < 1 and option.pad is not None:
             raise _refusal(
                 name,
                 f"a window of size {option.size} with dilation {option.dilation} is larger than "
@@ -237,7 +237,7 @@ def _columns(x: Array, plan: Plan) -> Iterator[tuple[slice, Array]]:
 
     The rows are the positions of the result, example by example.
     """
-    kernel, counts = plan.each("size"), plan.each("count")
+    kernel, counts = plan.each("size"), plan.each("number")
     if x.shape[1:-1] != plan.each("length"):  # the view below would reach beyond x
         raise ValueError(f"this is no plan for a space of {x.shape[1:-1]}: {plan}")
     x = _pad(x, plan.each("pad"))
@@ -268,7 +268,7 @@ def _columns(x: Array, plan: Plan) -> Iterator[tuple[slice, Array]]:
 
 def _convolve(x: Array, w: Array, plan: Plan) -> Array:
     """Return y[o], the sum over k of x[p] w[k]."""
-    groups, counts, filters = plan.groups, plan.each("count"), w.shape[-1]
+    groups, counts, filters = plan.groups, plan.each("number"), w.shape[-1]
     weights = w.reshape(-1, groups, filters // groups).swapaxes(0, 1)
     y = np.empty((groups, len(x) * math.prod(counts), filters // groups), np.result_type(x, w))
     for rows, columns in _columns(x, plan):
@@ -430,7 +430,7 @@ def _plan_axes(
             f"weights for x of shape {x} must have {len(x)} axes, one of kernel for each axis of "
             f"space and then two of channels, got shape {w}",
         )
-    if not isinstance(groups, Integral) or groups < 1 or w[-1] % groups:
+    if not isinstance(groups, int | np.integer) or groups < 1 or w[-1] % groups:
         raise _refusal(
             name,
             "groups must be a positive integer that divides the last axis of the weights, of "
@@ -485,7 +485,7 @@ def _plan_transposed(
         space = [given[axis] for axis in axes] if whole else given
     windows = tuple(map(Option.over, options, space))
     fits = len(space) == len(axes) and min(space) > 0
-    if not fits or [window.count for window in windows] != counts:
+    if not fits or [window.number for window in windows] != counts:
         least = list(map(Option.least, options, counts))
         raise _refusal(
             name,
@@ -585,7 +585,7 @@ def conv_transpose(
 def _taps(x: Array, axis: int, window: Window) -> list[Array]:
     """Return views of x: the first elements of all windows, their second elements, and so on."""
     before = (slice(None),) * axis
-    reach = window.count * window.stride
+    reach = window.number * window.stride
     return [x[(*before, slice(tap, tap + reach, window.stride))] for tap in range(window.size)]
 
 
@@ -610,7 +610,7 @@ def _spread(xp: Any, y: Array, shares: Iterable[Any], axis: int, window: Window)
     low, high = window.pad
     shape = [*y.shape]
     shape[axis] = low + window.length + high
-    tiled = window.size == window.stride and window.count * window.size == shape[axis]
+    tiled = window.size == window.stride and window.number * window.size == shape[axis]
     x = (np.empty if tiled else np.zeros)(shape, y.dtype)
     for target, share in zip(_taps(x, axis, window), shares):
         if tiled:
@@ -625,7 +625,7 @@ def _place(part: Array, tap: int, axis: int, window: Window) -> Array:
     from jax import lax
 
     start = tap - window.pad[0]
-    end = start + (window.count - 1) * window.stride + 1
+    end = start + (window.number - 1) * window.stride + 1
     edges = [(0, 0, 0)] * part.ndim
     edges[axis] = (start, window.length - end, window.stride - 1)
     return lax.pad(part, part.dtype.type(0), edges)
@@ -765,11 +765,11 @@ def max_pool(
     >>> hg.max_pool([[[1.0], [4.0], [2.0], [3.0]]], 2).numpy().tolist()
     [[[4.0], [3.0]]]
     """
-    x = as_tensor(x)
-    plan = _plan_pool("max_pool", x.shape, size, stride, padding, layout)
+    y = as_tensor(x)
+    plan = _plan_pool("max_pool", y.shape, size, stride, padding, layout)
     for axis, window in reversed(plan):
-        x = window_max(x, axis=axis, window=window)
-    return x
+        y = window_max(y, axis=axis, window=window)
+    return y
 
 
 @public
@@ -789,8 +789,8 @@ def avg_pool(
     >>> hg.avg_pool([[[1.0], [4.0], [2.0]]], 2, padding="SAME").numpy().tolist()
     [[[2.5], [2.0]]]
     """
-    x = as_tensor(x)
-    plan = _plan_pool("avg_pool", x.shape, size, stride, padding, layout)
+    y = as_tensor(x)
+    plan = _plan_pool("avg_pool", y.shape, size, stride, padding, layout)
     for axis, window in plan:
-        x = window_mean(x, axis=axis, window=window)
-    return x
+        y = window_mean(y, axis=axis, window=window)
+    return y
