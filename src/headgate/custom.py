@@ -46,6 +46,10 @@ def _reads() -> Iterator[list[Variable]]:
             outer.extend(log)
 
 
+CustomRule = Callable[[list[Tensor], bool], list[Any]]
+"""From one cotangent per output, and whether a tape looks on, to one gradient or None per input."""
+
+
 class _Custom:
     """A function with its own gradient; as a method, `self` is not one of its inputs."""
 
@@ -114,7 +118,7 @@ class _Call:
         self.count = count
         self.variables = variables
 
-    def __call__(self, cotangents: list[Tensor]) -> list[Any]:
+    def __call__(self, cotangents: list[Tensor], recorded: bool) -> list[Any]:
         if self.variables:
             returned = self.rule(*cotangents, variables=self.variables)
             if not isinstance(returned, tuple) or len(returned) != 2:
@@ -150,12 +154,10 @@ def _as_list(returned: Any) -> list[Any]:
     return [returned]
 
 
-def record_custom(
-    name: str, result: Any, inputs: list[Any], call: Callable[[list[Tensor]], list[Any]]
-) -> Any:
+def record_custom(name: str, result: Any, inputs: list[Any], call: CustomRule) -> Any:
     """Return the tensors of `result` anew, as outputs of one node with the rule `call`.
 
-    `call` takes one cotangent per output and returns one gradient (or None) per input.
+    `call` is given one cotangent per output.
     """
     flat, structure = _flatten(result)
     values = [as_tensor(item).value for item in flat]
@@ -191,28 +193,25 @@ def record_custom(
 
 
 class _OncePerWalk:
-    """Calls the rule when the first input asks, and keeps the answer for the others."""
+    """Calls the rule when the first input asks; the cotangents keep the answer for the others."""
 
-    def __init__(self, call: Callable[[list[Tensor]], list[Any]], values: list[Any]) -> None:
+    def __init__(self, call: CustomRule, values: list[Any]) -> None:
         self.call = call
         self.shapes = [(value.shape, value.dtype) for value in values]
-        self.asked: Parts | None = None
-        self.answer: list[Any] = []
 
     def __call__(self, number: int, name: str, array: Any, g: Parts) -> Any:
-        if self.asked is not g:
+        recorded = any(type(part) is Tensor for part in g.parts.values())
+        if g.answer is None:
             cotangents = [
                 as_tensor(g.parts[k]) if k in g.parts else constant(np.zeros(shape, dtype))
                 for k, (shape, dtype) in enumerate(self.shapes)
             ]
-            self.answer = self.call(cotangents)
-            self.asked = g
-        gradient = self.answer[number]
+            g.answer = self.call(cotangents, recorded)
+        gradient = g.answer[number]
         if gradient is None:
             return None
         checked = _checked(gradient, number, name, array)
-        on_tensors = any(type(part) is Tensor for part in g.parts.values())
-        return checked if on_tensors else checked.value
+        return checked if recorded else checked.value
 
 
 def _checked(gradient: Any, number: int, name: str, array: Any) -> Tensor:
@@ -283,8 +282,7 @@ def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
         given = {id(item) for item in inputs}
         variables = list({id(v): v for v in log if v.trainable and id(v) not in given}.values())
 
-        def call(cotangents: list[Tensor]) -> list[Any]:
-            recorded = any(c.node is not None for c in cotangents)
+        def call(cotangents: list[Tensor], recorded: bool) -> list[Any]:
             with GradientTape() as tape:
                 again = [_fresh(item, tape, recorded) for item in inputs]
                 outputs = f(*optree.tree_unflatten(structure, again), **kwargs)

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import optree
 
 from headgate.graph import ghost, refusal, state
 from headgate.namespace import owner
-from headgate.op import op
+from headgate.op import op, shape_of
 from headgate.tensor import Tensor, tensor_of
 from headgate.variable import Variable, detached
 
@@ -56,9 +57,27 @@ def _stop(x: Any, label: str | None) -> Tensor:
 
 
 def _clip_norm_rule(g: Any, xp: Any, norm: float) -> Any:
-    length = xp.sqrt(xp.sum(xp.real(g * xp.conj(g))))
-    # Below the norm the factor is 1; a zero cotangent divides norm by norm.
-    return g * (norm / xp.maximum(length, norm))
+    squares = xp.sum(xp.real(g * xp.conj(g)))
+    longer = squares > norm * norm
+    # The root is taken of a number that is not 0, so that its own derivative is finite as well.
+    factor = xp.where(longer, norm / xp.sqrt(xp.where(longer, squares, 1.0)), 1.0)
+    return g * xp.astype(factor, g.dtype)
+
+
+def _routed(xp: Any, x: Any, mask: Any) -> Any:
+    try:
+        fits = np.broadcast_shapes(shape_of(x), shape_of(mask)) == shape_of(x)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError("the mask does not broadcast to the shape of x")
+    return x
+
+
+def _hard(xp: Any, hard: Any, soft: Any) -> Any:
+    if shape_of(hard) != shape_of(soft):
+        raise ValueError("hard and soft must have the same shape")
+    return hard
 
 
 scale_gradient = op(
@@ -157,7 +176,7 @@ route = op(
     """,
     lambda g, mask: g * mask,
     None,
-    impl=lambda xp, x, mask: x,
+    impl=_routed,
     cut_kind="stop_gradient",
 )
 
@@ -173,6 +192,6 @@ straight_through = op(
     """,
     None,
     lambda g: g,
-    impl=lambda xp, hard, soft: hard,
+    impl=_hard,
     cut_kind="stop_gradient",
 )

@@ -33,6 +33,8 @@ from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
+import optree
+
 sequence = itertools.count(1).__next__
 """Numbers nodes in order of creation, over all threads: parents come before their children."""
 
@@ -112,12 +114,13 @@ def shown_path(file: str) -> str:
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _PROGRAMS = os.path.join(_PACKAGE, "examples") + os.sep
+_OPTREE = os.path.dirname(optree.__file__) + os.sep
 _internal: dict[str, bool] = {}
 
 
 def _is_internal(file: str) -> bool:
     """Tell whether a file is Headgate's own (its example programs count as a user's)."""
-    found = file.startswith("<headgate ") or (
+    found = file.startswith(("<headgate ", _OPTREE)) or (
         file.startswith(_PACKAGE) and not file.startswith(_PROGRAMS)
     )
     _internal[file] = found
@@ -149,7 +152,7 @@ def refusal(kind: type[Exception], message: str) -> Exception:
 class Cut:
     """A place where gradient stops although the value goes on (kinds: see `headgate.tape`)."""
 
-    __slots__ = ("earlier", "kind", "label", "order", "severed", "shape", "site")
+    __slots__ = ("covers", "earlier", "kind", "label", "order", "severed", "shape", "site")
 
     def __init__(self, kind: str, site: Site, label: str, shape: tuple[int, ...] | None) -> None:
         self.kind = kind
@@ -157,12 +160,15 @@ class Cut:
         self.label = label
         self.shape = shape
         self.severed = 0  # mask of source bits
+        self.covers = 0  # the same, with what the cuts before this one severed
         self.earlier = 0  # mask of cuts
         self.order = sequence()
 
 
-_CUTS_PER_SITE = 16
-"""One site that severs ever new sets of sources gets so many cuts; the last one takes the rest."""
+_CUTS_PER_SITE = 128
+"""One site makes a cut for each set of sources that it or the cuts before it severed (a layer used
+with two sets of weights stops both at one line), but not more than this: the last one takes the
+rest."""
 
 
 class Recording:
@@ -181,7 +187,7 @@ class Recording:
         self.untaped: dict[Source, int] = {}  # source -> its bit that belongs to no tape
         self.leaves: dict[Source, Leaf] = {}  # variables only; a watched tensor holds its own leaf
         self.cuts: list[Cut] = []  # cut number -> cut
-        self.sites: dict[tuple[Any, ...], list[int]] = {}
+        self.sites: dict[tuple[Any, ...], dict[tuple[int, int], int]] = {}
         self.escapes = 0  # cuts through which values left for the host
         self.read_log: list[Any] | None = None  # variables read, while somebody wants to know
 
@@ -230,19 +236,20 @@ class Recording:
         """Note that a cut at the user's line severed these sources; return the cut's bit."""
         if site is None:
             site = caller()
-        known = self.sites.setdefault((kind, id(site.code), site.instruction, label), [])
-        for number in known:
-            if self.cuts[number].severed == severed:
-                break
+        covers = severed
+        for number in bits(earlier):
+            covers |= self.cuts[number].covers
+        known = self.sites.setdefault((kind, id(site.code), site.instruction, label), {})
+        if (severed, covers) in known:
+            number = known[severed, covers]
+        elif len(known) < _CUTS_PER_SITE:
+            number = known[severed, covers] = len(self.cuts)
+            self.cuts.append(Cut(kind, site, label, shape))
         else:
-            if len(known) < _CUTS_PER_SITE:
-                number = len(self.cuts)
-                known.append(number)
-                self.cuts.append(Cut(kind, site, label, shape))
-            else:
-                number = known[-1]
+            number = next(reversed(known.values()))
         cut = self.cuts[number]
         cut.severed |= severed
+        cut.covers |= covers
         cut.earlier |= earlier & ~(1 << number)
         return 1 << number
 

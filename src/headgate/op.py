@@ -168,10 +168,11 @@ PICK = Op("output", True, "")
 class Parts:
     """The cotangents of an op with several outputs, as far as they have arrived."""
 
-    __slots__ = ("dtype", "parts", "shape")
+    __slots__ = ("answer", "dtype", "parts", "shape")
 
     def __init__(self, parts: dict[int, Any]) -> None:
         self.parts = parts
+        self.answer: Any = None  # what a custom rule gave for them (headgate.custom)
         self.shape = self.dtype = None
 
     def __add__(self, other: Parts) -> Parts:
@@ -298,6 +299,7 @@ def op(
         "dtype_of": dtype_of,
         "as_array": np.asarray,
         "sever": _sever,
+        "is_inexact": is_inexact,
         "record_many": _record_many,
         "record_list": _record_list,
         "fail": _fail,
@@ -436,7 +438,7 @@ class _Row:
         yield "    try:"
         yield f"        ans = implementations[kind]({values}{', ' if statics else ''}{statics})"
         yield "    except Exception as error:"
-        given = ", ".join(f"{name}={name}_value" for name in arrays)
+        given = ", ".join(f"{name}=({name}, {name}_value)" for name in arrays)
         yield f"        fail(OP, error, dict({given}), dict({statics}))"
         yield f"    if {' and '.join(f'{name}_node is None' for name in arrays)}:"
         if self.outputs:
@@ -489,7 +491,9 @@ class _Row:
         if rule is None:
             # An argument without a gradient among others with one (a mask, say) is no news unless
             # gradient did flow into it.
-            condition = f"{name}_live" if any(self.rules) else f"{name}_live or {name}_cuts"
+            condition = f"{name}_live"
+            if not any(self.rules):  # of whole numbers nobody expects a gradient
+                condition += f" or {name}_cuts and is_inexact({name}_value)"
             yield f"{pad}cuts |= {name}_cuts"
             yield f"{pad}if {condition}:"
             yield f"{pad}    cuts |= sever(recording, OP, {name}_live, {name}_cuts, {name}_value)"
@@ -606,7 +610,8 @@ def _record_list(
     try:
         ans = implementations[kind](values, **statics)
     except Exception as error:
-        _fail(op, error, {f"{name}[{k}]": value for k, value in enumerate(values)}, statics)
+        pairs = zip(arrays, values, strict=True)
+        _fail(op, error, {f"{name}[{k}]": pair for k, pair in enumerate(pairs)}, statics)
     if all(node is None for _, node in lifted):
         return constant(ans)
     recording = state.recording
@@ -654,18 +659,26 @@ _RAISED: tuple[type[Exception], ...] = (
 )
 
 
-def _fail(op: Op, error: Exception, arrays: dict[str, Array], statics: dict[str, Any]) -> NoReturn:
+def _fail(op: Op, error: Exception, arrays: dict[str, Any], statics: dict[str, Any]) -> NoReturn:
     """Raise an error again with what the user needs to find it: the op, its arguments, the line."""
     if getattr(error, "headgate_explained", False) or "Tracer" in type(error).__name__:
         raise error
     fail_with(op, error, arrays, statics)
 
 
+def _has_name(given: Any) -> bool:
+    return type(given) in lifters and isinstance(getattr(given, "name", None), str)
+
+
 def fail_with(
     op: Op, error: Exception, arrays: dict[str, Any], statics: dict[str, Any]
 ) -> NoReturn:
     """Raise an error about a call of an op, naming arguments and the user's line."""
-    given = [f"{name}: {describe(value)}" for name, value in arrays.items() if value is not None]
+    given = [
+        f"{name}: {describe(value)}" + (f" (variable {given.name!r})" if _has_name(given) else "")
+        for name, (given, value) in arrays.items()
+        if value is not None
+    ]
     given += [f"{name}={value!r}"[:80] for name, value in statics.items() if value is not None]
     kind = next((base for base in _RAISED if isinstance(error, base)), ValueError)
     text = f"{op.name}: {error}\n  given {'; '.join(given) or 'nothing'}"

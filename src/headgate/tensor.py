@@ -151,6 +151,7 @@ class Tensor:
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        self._escape("copy.deepcopy()")
         return constant(np.array(self.value) if isinstance(self.value, np.ndarray) else self.value)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -182,7 +183,7 @@ class Reference:
 
 def note_escape(node: Node | None, kind: str, how: str, shape: tuple[int, ...]) -> None:
     """Note that a watched value goes on where no tape can follow it."""
-    if node is not None and node.live:
+    if node is not None and (node.live or node.cuts):
         recording = node.recording
         recording.escapes |= recording.cut(kind, node.live, node.cuts, how, shape)
 
@@ -212,6 +213,8 @@ def raw(value: Any, dtype: Any = None, what: str = "value") -> Array:
     Arrays of a known library stay as they are (not copied). `bfloat16` and the like, which NumPy
     knows only through ml_dtypes, count as numeric.
     """
+    if value is None:
+        raise refusal(TypeError, f"{what} is None, which is no tensor")
     if is_array(value):
         array = value if dtype is None else value.astype(dtype)
     else:

@@ -17,7 +17,7 @@ import optree
 
 from headgate.graph import refusal
 from headgate.namespace import TENSORS
-from headgate.op import as_tensor, is_inexact
+from headgate.op import as_tensor, describe, is_inexact
 from headgate.tape import GradientTape
 from headgate.tensor import Tensor, tensor_of
 from headgate.variable import Variable
@@ -62,6 +62,16 @@ def _run(
         result = f(*given, **kwargs)
     chosen = tuple(given[position] for position in positions)
     return result, chosen[0] if isinstance(argnums, int) else chosen
+
+
+def _refuse_integers(f: Callable[..., Any], chosen: Any) -> None:
+    for leaf in optree.tree_leaves(chosen):
+        if not is_inexact(leaf if type(leaf) is Tensor else leaf._value):
+            raise refusal(
+                TypeError,
+                f"{_name(f)} cannot be differentiated by an argument of dtype {leaf.dtype}; pass "
+                "floating-point numbers (3.0, not 3), or leave the argument out of argnums",
+            )
 
 
 def _name(f: Callable[..., Any]) -> str:
@@ -109,6 +119,11 @@ def _value_and_grad(
 ) -> Any:
     tape = GradientTape(watch_accessed_variables=False)
     result, chosen = _run(tape, f, argnums, args, kwargs)
+    if has_aux and not (isinstance(result, tuple) and len(result) == 2):
+        raise refusal(
+            TypeError, f"with has_aux=True, {_name(f)} must return a pair (value, anything)"
+        )
+    _refuse_integers(f, chosen)
     value = as_tensor(result[0] if has_aux else result)
     if value.shape != ():
         raise refusal(
@@ -223,6 +238,11 @@ def _matched(primals: Any, tangents: Any) -> tuple[list[Any], list[Tensor]]:
             f"Primals: {structure}. Tangents: {other}.",
         )
     directions = []
+    for source in sources:
+        if type(source) is not Tensor and type(source) is not Variable:
+            raise refusal(
+                TypeError, f"a primal must be a Tensor or Variable, got {describe(source)}"
+            )
     for source, direction in zip(sources, given, strict=True):
         weak = isinstance(direction, int | float | complex)
         tangent = as_tensor(direction)
@@ -234,6 +254,11 @@ def _matched(primals: Any, tangents: Any) -> tuple[list[Any], list[Tensor]]:
                     f"{tangent.dtype}: a tangent has its primal's dtype",
                 )
             tangent = TENSORS.astype(tangent, source.dtype)
+        if tangent.shape != source.shape and tangent.size != 1:
+            raise refusal(
+                ValueError,
+                f"a tangent has the shape {tangent.shape} and its primal {source.shape}",
+            )
         directions.append(TENSORS.broadcast_to(tangent, source.shape))
     return sources, directions
 
@@ -249,9 +274,13 @@ def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callabl
 
     @functools.wraps(f)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        tape = GradientTape(watch_accessed_variables=False)
+        tape = GradientTape(persistent=True, watch_accessed_variables=False)
         result, chosen = _run(tape, f, argnums, args, kwargs)
-        return tape.jacobian(as_tensor(result), chosen, unconnected_gradients="zero")
+        _refuse_integers(f, chosen)
+        return optree.tree_map(
+            lambda output: tape.jacobian(as_tensor(output), chosen, unconnected_gradients="zero"),
+            result,
+        )
 
     return wrapper
 

@@ -176,11 +176,12 @@ class Variable:
         return self if read_value else None
 
     def _cast(self, array: Array) -> Array:
-        if array.dtype.kind == "c" and self.dtype.kind != "c":
+        wider = {"c": "c", "f": "fcV"}.get(array.dtype.kind, "biufcV")
+        if self.dtype.kind not in wider:
             raise refusal(
                 ValueError,
-                f"Cannot assign complex values to variable {self.name!r} of dtype {self.dtype}; "
-                "take headgate.real(value) first",
+                f"Cannot assign values of dtype {array.dtype} to variable {self.name!r} of dtype "
+                f"{self.dtype} without losing a part of them; convert them first",
             )
         return array.astype(self.dtype)
 

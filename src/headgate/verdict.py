@@ -101,6 +101,10 @@ def explain(
     name = source.name if type(source) is Variable else f"tensor of shape {source.shape}"
     if recording is None:
         return Verdict(name, "cut", "outside_tape", (), "the tape was never entered")
+    if not is_inexact(source if type(source) is Tensor else source._value):
+        return Verdict(
+            name, "not watched", "not_watched", (), f"its dtype, {source.dtype}, has no gradient"
+        )
     if any(target is source for target in targets):
         return Verdict(name, "connected", None, (), "it is the target itself")
     connected = by_value = False
@@ -113,30 +117,40 @@ def explain(
         if node.recording is recording:
             connected = connected or _reaches(node, source, mine & tape_bits)
         by_value = by_value or bool(node.live & every)
-        way = list(node.recording.upstream(node.cuts))
-        for cut in way:
-            if cut.severed & mine:
-                behind = [c for c in way if _follows(c, cut, node.recording)]
-                cuts.update((c.order, c) for c in (cut, *behind))
-    found = tuple(Place.of(cuts[order]) for order in sorted(cuts))
+        _note(cuts, node.recording, node.cuts, mine)
+    found = _places(cuts)
     if connected:
         return Verdict(name, "connected", None, found, "")
     if found:
         return Verdict(name, "cut", found[0].kind, found, "")
-    if by_value:
-        return Verdict(name, "cut", "outside_tape", (), "computed while this tape did not record")
     _, mine = _bits_in(recording, source, recording, tape_bits)
-    escapes = tuple(Place.of(c) for c in recording.upstream(recording.escapes) if c.severed & mine)
+    watched = bool(mine & tape_bits)
+    if by_value and (watched or type(source) is Variable):
+        return Verdict(name, "cut", "outside_tape", (), "computed while this tape did not record")
+    _note(cuts, recording, recording.escapes, mine)
+    escapes = _places(cuts)
     if escapes:
-        return Verdict(name, "cut", escapes[-1].kind, escapes, "")
-    if not mine & tape_bits:
+        return Verdict(name, "cut", escapes[0].kind, escapes, "")
+    if not watched:
         return Verdict(name, *_unwatched(source, watches_reads))
     return Verdict(name, "unused", "unused_parameter", (), "the target was computed without it")
 
 
+def _note(cuts: dict[int, Cut], recording: Recording, mask: int, mine: int) -> None:
+    """Add the cuts of a mask that severed a source, and those behind them."""
+    way = recording.upstream(mask)
+    for cut in way:
+        if cut.severed & mine:
+            behind = [later for later in way if _follows(later, cut, recording)]
+            cuts.update((c.order, c) for c in (cut, *behind))
+
+
+def _places(cuts: dict[int, Cut]) -> tuple[Place, ...]:
+    """Return where cuts are, from the source on, each line once."""
+    return tuple(dict.fromkeys(Place.of(cuts[order]) for order in sorted(cuts)))
+
+
 def _unwatched(source: Any, watches_reads: bool) -> tuple[str, str, tuple[Place, ...], str]:
-    if not is_inexact(source if type(source) is Tensor else source._value):
-        return "not watched", "not_watched", (), f"its dtype, {source.dtype}, has no gradient"
     if type(source) is Tensor:
         text = "call tape.watch(x) in the block before x is used, and use that very x"
         return "not watched", "not_watched", (), text

@@ -183,23 +183,39 @@ JAX = Jax(SimpleNamespace(**_OWN, linalg=Jax(jnp.linalg, jnp)), jnp, jax.nn)
 # -- the same numbers, from JAX and in three ways from Headgate -----------------------------------
 
 
-@pytest.fixture(autouse=True)
-def quick_compilation():
-    """Do not let XLA spend minutes on making fast what runs once."""
-    setting = "jax_disable_most_optimizations"
-    before = jax.config.read(setting)
-    jax.config.update(setting, True)
-    yield
-    jax.config.update(setting, before)
+# Nearly all the time goes to the compiler, which need not make fast what runs once. These options
+# are not part of JAX's interface, so one that it does not know is left out.
+HASTE = {
+    "xla_backend_optimization_level": 0,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_llvm_disable_expensive_passes": True,
+}
+
+
+def _is_known(option):
+    try:
+        jax.jit(lambda: 0, compiler_options={option: HASTE[option]})()
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
+
+
+@functools.cache
+def _options():
+    return {option: HASTE[option] for option in HASTE if _is_known(option)}
+
+
+def compiled(function):
+    return jax.jit(function, compiler_options=_options())
 
 
 def by_jax(run, points, directions, order):
     """Return the value, the gradients and, if asked for, the products with the Hessian."""
     with_gradient = jax.value_and_grad(run, tuple(range(len(points))))
     if order == 1:
-        value, gradients = jax.jit(with_gradient)(*points)
+        value, gradients = compiled(with_gradient)(*points)
         return value, [jnp.conj(gradient) for gradient in gradients], None
-    derivative = jax.jit(lambda points, directions: jax.jvp(with_gradient, points, directions))
+    derivative = compiled(lambda points, directions: jax.jvp(with_gradient, points, directions))
     (value, gradients), (_, products) = derivative(tuple(points), tuple(directions))
     return value, gradients, products
 
@@ -215,7 +231,7 @@ def by_tape(run, points):
 def by_tape_inside_jit(run, points):
     """Differentiate by tensors over the tracers of `jax.jit`."""
 
-    @jax.jit
+    @compiled
     def step(points):
         tensors = [hg.asarray(point) for point in points]
         with hg.GradientTape() as tape:
