@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from headgate.graph import ghost, refusal, state
+from headgate.graph import Node, Site, caller, ghost, refusal, state
 from headgate.op import Op, Parts, as_tensor, describe, is_inexact, lift, new_node, pick_node
 from headgate.tape import GradientTape, unrecorded
 from headgate.tensor import Tensor, constant, tensor_of
@@ -176,11 +176,17 @@ def record_custom(name: str, result: Any, inputs: list[Any], call: CustomRule) -
     if not live:
         plain = ghost(recording, cuts)
         return optree.tree_unflatten(structure, [tensor_of(value, plain) for value in values])
-    rule = _OncePerWalk(call, values)
+    rule = _OncePerWalk(call, values, caller())
     edges = tuple(
         None
         if node is None
-        else (node, functools.partial(rule, number, name, array), (), array.shape, array.dtype)
+        else (
+            node,
+            functools.partial(rule, number, name, array, node),
+            (),
+            array.shape,
+            array.dtype,
+        )
         for number, (array, node) in enumerate(lifted)
     )
     many = new_node(Op(name, True, "custom_gradient"), edges, live, cuts, recording)
@@ -195,11 +201,12 @@ def record_custom(name: str, result: Any, inputs: list[Any], call: CustomRule) -
 class _OncePerWalk:
     """Calls the rule when the first input asks; the cotangents keep the answer for the others."""
 
-    def __init__(self, call: CustomRule, values: list[Any]) -> None:
+    def __init__(self, call: CustomRule, values: list[Any], site: Site) -> None:
         self.call = call
+        self.site = site
         self.shapes = [(value.shape, value.dtype) for value in values]
 
-    def __call__(self, number: int, name: str, array: Any, g: Parts) -> Any:
+    def __call__(self, number: int, name: str, array: Any, node: Node, g: Parts) -> Any:
         recorded = any(type(part) is Tensor for part in g.parts.values())
         if g.answer is None:
             cotangents = [
@@ -209,6 +216,10 @@ class _OncePerWalk:
             g.answer = self.call(cotangents, recorded)
         gradient = g.answer[number]
         if gradient is None:
+            recording = node.recording
+            recording.refused |= recording.cut(
+                "custom_gradient", node.live, node.cuts, name, array.shape, self.site
+            )
             return None
         checked = _checked(gradient, number, name, array)
         return checked if recorded else checked.value

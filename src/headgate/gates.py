@@ -5,6 +5,9 @@ cotangent that comes back is dropped (`stop_gradient`), scaled, reversed, clippe
 sent to another value (`straight_through`), or computed by the user's own rule (`custom_gradient`,
 in `headgate.custom`). All but the stop are ordinary rows of ops.
 
+A surrounding `jax.grad` sees JAX's own stop beside ours; of the other gates' policies only our
+tapes know.
+
 A stop makes a value with nothing live behind it and one more cut. It does not hold the graph before
 it, so a stopped branch is freed in the very statement that stops it.
 """

@@ -189,6 +189,8 @@ class Recording:
         self.cuts: list[Cut] = []  # cut number -> cut
         self.sites: dict[tuple[Any, ...], dict[tuple[int, int], int]] = {}
         self.escapes = 0  # cuts through which values left for the host
+        self.refused = 0  # cuts of custom rules that were asked and gave no gradient
+        self.blocked = 0  # bits of sources that got nothing for that reason
         self.read_log: list[Any] | None = None  # variables read, while somebody wants to know
 
     @property

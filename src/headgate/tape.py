@@ -514,6 +514,10 @@ class GradientTape:
             own = [c for t, c in zip(targets, cotangents, strict=True) if t is source]
             if g is None and own:  # the target itself, even if it was never watched
                 g = _sum([_seed(source, c, True) for c in own])
+            if g is None and origin is not None and recording.refused:
+                missed = _bit_of(origin, self._bits)
+                if any(node.live & missed for node, _, _ in seeds):
+                    recording.blocked |= missed
             results.append(None if g is None else g if type(g) is Tensor else constant(g))
         return results
 

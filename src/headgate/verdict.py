@@ -21,6 +21,7 @@ The kinds of cut are
     outside_tape      computed while the tape did not record
     not_watched       the tape was not asked to watch
     frozen            a variable that is not trainable
+    custom_gradient   a custom rule gave None (known once a gradient was asked for)
     unused_parameter  the source was never used in the target
 """
 
@@ -119,6 +120,10 @@ def explain(
         by_value = by_value or bool(node.live & every)
         _note(cuts, node.recording, node.cuts, mine)
     found = _places(cuts)
+    asked = _bits_in(recording, source, recording, tape_bits)[1]
+    if connected and asked & recording.blocked:
+        _note(cuts, recording, recording.refused, asked)
+        return Verdict(name, "cut", "custom_gradient", _places(cuts), "a custom rule gave None")
     if connected:
         return Verdict(name, "connected", None, found, "")
     if found:
@@ -130,7 +135,8 @@ def explain(
     _note(cuts, recording, recording.escapes, mine)
     escapes = _places(cuts)
     if escapes:
-        return Verdict(name, "cut", escapes[0].kind, escapes, "")
+        detail = "nothing else leads to the target; unused, if that value did not come back"
+        return Verdict(name, "cut", escapes[0].kind, escapes, detail)
     if not watched:
         return Verdict(name, *_unwatched(source, watches_reads))
     return Verdict(name, "unused", "unused_parameter", (), "the target was computed without it")

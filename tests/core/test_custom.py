@@ -86,9 +86,6 @@ def test_the_rule_runs_once_per_walk_however_many_arguments_there_are():
     assert calls[-1].numpy() == 3.0
 
 
-@pytest.mark.xfail(
-    reason="`why` knows only what was recorded; what a rule returns shows in the walk"
-)
 def test_a_rule_that_gives_no_gradient_explains_itself():
     @hg.custom_gradient
     def f(x):
