@@ -270,7 +270,7 @@ def _convolve(x: Array, w: Array, plan: Plan) -> Array:
     """Return y[o], the sum over k of x[p] w[k]."""
     groups, counts, filters = plan.groups, plan.each("number"), w.shape[-1]
     weights = w.reshape(-1, groups, filters // groups).swapaxes(0, 1)
-    y = np.empty((groups, len(x) * math.prod(counts), filters // groups), np.result_type(x, w))
+    y = np.empty((groups, len(x) * math.prod(counts), filters // groups), x.dtype)
     for rows, columns in _columns(x, plan):
         np.matmul(columns, weights, out=y[:, rows])
     return y.swapaxes(0, 1).reshape(len(x), *counts, filters)
@@ -281,7 +281,7 @@ def _convolve_weights(x: Array, y: Array, plan: Plan) -> Array:
     groups, filters, depth = plan.groups, y.shape[-1], x.shape[-1] // plan.groups
     y = y.reshape(-1, groups, filters // groups).swapaxes(0, 1)
     taps = math.prod(plan.each("size")) * depth
-    w = np.zeros((groups, taps, filters // groups), np.result_type(x, y))
+    w = np.zeros((groups, taps, filters // groups), x.dtype)
     for rows, columns in _columns(x, plan):
         w += columns.swapaxes(1, 2) @ y[:, rows]
     return w.swapaxes(0, 1).reshape(*plan.each("size"), depth, filters)
@@ -296,8 +296,11 @@ class Phase(NamedTuple):
 
 
 def _phases(window: Window) -> Iterator[Phase]:
-    """Yield the phases of one axis: for p + padding = q * stride + r, those taps k for which
-    k * dilation = m * stride + r with a whole m, as then o = q - m."""
+    """Yield the phases of one axis.
+
+    If p + padding = q * stride + r, p meets those taps k for which k * dilation = m * stride + r
+    with a whole m, and then o = q - m.
+    """
     length, size, stride, dilation, (low, _), count = window
     for start in range(min(stride, length)):
         q, r = divmod(start + low, stride)
@@ -365,12 +368,16 @@ def _same_dtype(xp: Any, x: Array, y: Array) -> tuple[Array, Array]:
     return x.astype(dtype, copy=False), y.astype(dtype, copy=False)
 
 
+def _last(x: Array, plan: Plan) -> Array:
+    """Return x with its channels last, in a block: what is spread out multiplies slowly."""
+    return np.ascontiguousarray(np.moveaxis(x, plan.channel, -1))
+
+
 def _forward(xp: Any, x: Array, w: Array, plan: Plan) -> Array:
     x, w = _same_dtype(xp, x, w)
     if xp.name == "jax":
         return _convolve_jax(x, w, plan)
-    y = _convolve(np.moveaxis(x, plan.channel, -1), w, plan)
-    return np.moveaxis(y, -1, plan.channel)
+    return np.moveaxis(_convolve(_last(x, plan), w, plan), -1, plan.channel)
 
 
 def _transposed(xp: Any, y: Array, w: Array, plan: Plan) -> Array:
@@ -379,8 +386,7 @@ def _transposed(xp: Any, y: Array, w: Array, plan: Plan) -> Array:
         shape = [len(y), *plan.each("length")]
         shape.insert(plan.channel, w.shape[-2] * plan.groups)
         return _transpose_jax(lambda x: _convolve_jax(x, w, plan), tuple(shape), y)
-    x = _convolve_transposed(np.moveaxis(y, plan.channel, -1), w, plan)
-    return np.moveaxis(x, -1, plan.channel)
+    return np.moveaxis(_convolve_transposed(_last(y, plan), w, plan), -1, plan.channel)
 
 
 def _weight_gradient(xp: Any, x: Array, y: Array, plan: Plan) -> Array:
@@ -389,14 +395,12 @@ def _weight_gradient(xp: Any, x: Array, y: Array, plan: Plan) -> Array:
         depth, filters = x.shape[plan.channel] // plan.groups, y.shape[plan.channel]
         shape = (*plan.each("size"), depth, filters)
         return _transpose_jax(lambda w: _convolve_jax(x, w, plan), shape, y)
-    return _convolve_weights(
-        np.moveaxis(x, plan.channel, -1), np.moveaxis(y, plan.channel, -1), plan
-    )
+    return _convolve_weights(_last(x, plan), _last(y, plan), plan)
 
 
 convolution = op(
     "convolution(x, w, *, plan)",
-    "Convolve.",
+    "Convolve x with weights w; `conv` makes the plan.",
     lambda g, xp, w, plan: xp.transposed_convolution(g, conj(xp, w), plan=plan),
     lambda g, xp, x, plan: xp.convolution_weights(conj(xp, x), g, plan=plan),
     impl=_forward,
@@ -404,7 +408,7 @@ convolution = op(
 
 transposed_convolution = op(
     "transposed_convolution(y, w, *, plan)",
-    "Send each element of a convolution's result back to what it was computed from.",
+    "Send each element of a convolution's result back to the elements it was computed from.",
     lambda g, xp, w, plan: xp.convolution(g, conj(xp, w), plan=plan),
     lambda g, xp, y, plan: xp.convolution_weights(g, conj(xp, y), plan=plan),
     impl=_transposed,
@@ -412,7 +416,7 @@ transposed_convolution = op(
 
 convolution_weights = op(
     "convolution_weights(x, y, *, plan)",
-    "Sum, for each weight of a convolution, the products of what it connects.",
+    "Add up, for each weight of a convolution, the products of the x and y that it connects.",
     lambda g, xp, y, plan: xp.transposed_convolution(conj(xp, y), g, plan=plan),
     lambda g, xp, x, plan: xp.convolution(conj(xp, x), g, plan=plan),
     impl=_weight_gradient,
