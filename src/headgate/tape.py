@@ -511,9 +511,9 @@ class GradientTape:
         results: list[Any] = []
         for source, origin in zip(flat, origins, strict=True):
             g = found.get(origin.seq) if origin is not None else None
-            own = [c for t, c in zip(targets, cotangents, strict=True) if t is source]
-            if g is None and own:  # the target itself, even if it was never watched
-                g = _sum([_seed(source, c, True) for c in own])
+            if g is None:  # the target itself counts, even if it was never watched
+                own = [c for t, c in zip(targets, cotangents, strict=True) if t is source]
+                g = _sum([_seed(source, c, True) for c in own]) if own else None
             if g is None and origin is not None and recording.refused:
                 missed = _bit_of(origin, self._bits)
                 if any(node.live & missed for node, _, _ in seeds):

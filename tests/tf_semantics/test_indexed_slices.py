@@ -73,17 +73,14 @@ def test_sums(tf, near, program, expected):
     near(tf.convert_to_tensor(gradient), np.float32(expected))
 
 
-def test_convert_without_shape(tf, near, deviation):
-    """convert_to_tensor sums duplicates; without dense_shape ValueError. Headgate has neither."""
-    assert hasattr(tf, "IndexedSlices") == deviation(tensorflow=True, headgate=False)
-    if deviation(tensorflow=True, headgate=False):
-        values, indices = tf.constant([1.0, 2.0]), tf.constant([1, 1])
-        near(
-            tf.convert_to_tensor(tf.IndexedSlices(values, indices, tf.constant([3]))),
-            [0.0, 3.0, 0.0],
-        )
-        with pytest.raises(ValueError, match="dense_shape"):
-            tf.convert_to_tensor(tf.IndexedSlices(values, indices))
+def test_convert_without_shape(tf, near):
+    """convert_to_tensor sums duplicates; without dense_shape ValueError."""
+    values, indices = tf.constant([1.0, 2.0]), tf.constant([1, 1])
+    slices = tf.IndexedSlices(values, indices, tf.constant([3]))
+    near(tf.convert_to_tensor(slices), [0.0, 3.0, 0.0])
+    near(tf.convert_to_tensor(-slices), [0.0, -3.0, 0.0])
+    with pytest.raises(ValueError, match="dense_shape"):
+        tf.convert_to_tensor(tf.IndexedSlices(values, indices))
 
 
 def test_arithmetic(tf, near, deviation):

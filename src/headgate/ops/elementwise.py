@@ -761,14 +761,18 @@ def _log1p_exp(xp: Any, x: Array) -> Array:
     small = xp.exp(-xp.abs(x))
     if not isinstance(small, np.ndarray) or small.dtype != np.float32:
         return xp.log1p(small)
-    # NumPy has no vector code for log1p, and 20 times as fast a log. W. Kahan's correction of
-    # log(1 + e) for the rounding of 1 + e gives the same digits (HP-15C Advanced Functions, 1982).
+    # NumPy has vector code for log and none for log1p, which takes 20 times as long. W. Kahan's
+    # correction of log(1 + e) for the rounding of 1 + e gives the same digits (HP-15C Advanced
+    # Functions Handbook, 1982); where nothing is left of e, it is the result itself.
     rounded = small + 1
-    lost = rounded - 1
-    result = np.log(rounded)
+    kept = rounded - 1
+    lost = kept == 0
+    kept += lost
+    result = np.log(rounded, out=rounded)
     result *= small
-    result /= np.maximum(lost, np.finfo(np.float32).tiny)
-    np.copyto(result, small, where=lost == 0)
+    result /= kept
+    small *= lost
+    result += small
     return result
 
 

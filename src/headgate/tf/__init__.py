@@ -9,7 +9,7 @@ from headgate.random import set_seed as set_random_seed
 from headgate.tape import GradientTape
 from headgate.tensor import Tensor
 from headgate.tf import autodiff, keras, linalg, math, nn, random
-from headgate.tf._adapt import convert_to_tensor
+from headgate.tf._adapt import IndexedSlices, convert_to_tensor
 from headgate.tf._core import (
     Module,
     UnconnectedGradients,
@@ -145,6 +145,7 @@ __version__ = "2.21.0"
 """The release of TensorFlow whose behaviour these names follow."""
 
 __all__ = [
+    "IndexedSlices",
     "GradientTape",
     "Module",
     "Tensor",

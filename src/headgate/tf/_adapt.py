@@ -27,6 +27,40 @@ def default_dtype(array: Any) -> Any:
     return array
 
 
+class IndexedSlices:
+    """Rows of a larger tensor and their positions; positions may repeat.
+
+    TensorFlow's gradients of gathers have this form. Headgate's are dense; the class is here
+    for programs that make such values or ask whether a gradient is one.
+
+    >>> import headgate.tf as tf
+    >>> slices = tf.IndexedSlices(tf.constant([1.0, 2.0]), tf.constant([1, 1]), [3])
+    >>> tf.convert_to_tensor(slices).numpy()
+    array([0., 3., 0.], dtype=float32)
+    """
+
+    __slots__ = ("dense_shape", "indices", "values")
+
+    def __init__(self, values: Any, indices: Any, dense_shape: Any = None) -> None:
+        self.values = values
+        self.indices = indices
+        self.dense_shape = dense_shape
+
+    def __neg__(self) -> IndexedSlices:
+        return IndexedSlices(-self.values, self.indices, self.dense_shape)
+
+    def dense(self) -> Tensor:
+        """Return the tensor, rows at the same position added."""
+        if self.dense_shape is None:
+            raise ValueError(
+                "Tensor conversion requested for IndexedSlices without dense_shape: the size of "
+                "the first axis is not known"
+            )
+        values = convert_to_tensor(self.values)
+        zeros = constant(np.zeros(static(self.dense_shape), values.dtype))
+        return TENSORS.scatter_add(zeros, values, tensor(self.indices))  # type: ignore[no-any-return]
+
+
 def convert_to_tensor(
     value: Any, dtype: Any = None, dtype_hint: Any = None, name: str | None = None
 ) -> Tensor:
@@ -46,6 +80,8 @@ def convert_to_tensor(
                 f"{found.dtype}; use tf.cast"
             )
         return found
+    if type(value) is IndexedSlices:
+        return value.dense()
     if value is None or isinstance(value, dict | str | bytes):
         raise ValueError(
             f"Attempt to convert a value ({value!r}) with an unsupported type ({type(value)}) "

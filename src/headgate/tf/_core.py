@@ -16,7 +16,7 @@ from headgate.namespace import TENSORS as ops
 from headgate.ops import index as _index
 from headgate.tensor import Tensor, raw
 from headgate.tensor import constant as _constant
-from headgate.tf._adapt import convert_to_tensor, matched, static, tensor
+from headgate.tf._adapt import IndexedSlices, convert_to_tensor, matched, static, tensor
 
 float16, float32, float64 = np.dtype("float16"), np.dtype("float32"), np.dtype("float64")
 int8, int16, int32, int64 = (np.dtype(f"int{bits}") for bits in (8, 16, 32, 64))
@@ -90,7 +90,7 @@ def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None 
     return made
 
 
-def stop_gradient(input: Any, name: str | None = None) -> Tensor:
+def stop_gradient(input: Any, name: str | None = None) -> Any:
     """Return the same value, through which no gradient flows; a list of tensors is stacked.
 
     >>> import headgate.tf as tf
@@ -100,6 +100,9 @@ def stop_gradient(input: Any, name: str | None = None) -> Tensor:
     >>> tape.gradient(y, x).numpy()
     np.float32(2.0)
     """
+    if type(input) is IndexedSlices:
+        parts = (input.values, input.indices, input.dense_shape)
+        return IndexedSlices(*(part if part is None else stop_gradient(part) for part in parts))
     if type(input) is not Tensor and type(input) is not _variable.Variable:
         input = convert_to_tensor(input)
     return _stop_gradient(input, name)  # type: ignore[no-any-return]
