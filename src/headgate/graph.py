@@ -192,6 +192,7 @@ class Recording:
         self.refused = 0  # cuts of custom rules that were asked and gave no gradient
         self.blocked = 0  # bits of sources that got nothing for that reason
         self.read_log: list[Any] | None = None  # variables read, while somebody wants to know
+        self.before: Recording | None = None  # the one to go back to
 
     @property
     def in_use(self) -> bool:
@@ -367,11 +368,23 @@ class _State(threading.local):
     def __init__(self) -> None:
         self.recording = self.outside = Recording()
 
-    def leave(self) -> None:
-        """Go back outside, where the record of where values came from is renewed when it grows."""
-        if len(self.outside.sources) + len(self.outside.cuts) > _OUTSIDE_LIMIT:
-            self.outside = Recording()
-        self.recording = self.outside
+    def enter(self, recording: Recording) -> None:
+        """Make a recording the current one."""
+        if recording is not self.recording:
+            recording.before = self.recording
+            self.recording = recording
+
+    def leave(self, recording: Recording) -> None:
+        """Go back to where a recording was entered from: outside, unless it was `unrecorded`.
+
+        Outside, the record of where values came from is renewed when it grows.
+        """
+        back, recording.before = recording.before, None
+        if back is None or back is self.outside:
+            if len(self.outside.sources) + len(self.outside.cuts) > _OUTSIDE_LIMIT:
+                self.outside = Recording()
+            back = self.outside
+        self.recording = back
 
 
 state = _State()

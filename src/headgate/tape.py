@@ -88,7 +88,7 @@ class GradientTape:
                 "had ended; "
                 "enter it before them, or make a new tape",
             )
-        state.recording = self._recording
+        state.enter(self._recording)
         self._recording.tapes.append(self)
         self._active = True
         self._tapes_changed()
@@ -105,7 +105,7 @@ class GradientTape:
         self._active = False
         self._tapes_changed()
         if not recording.in_use and state.recording is recording:
-            state.leave()
+            state.leave(recording)
 
     def _tapes_changed(self) -> None:
         """Bring what depends on the set of active tapes up to date."""

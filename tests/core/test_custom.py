@@ -234,3 +234,21 @@ def test_under_jit():
     compiled = jax.jit(program)(jax.numpy.asarray(X))
     assert isinstance(compiled, jax.Array)
     np.testing.assert_allclose(compiled, program(X), rtol=1e-12)
+
+
+def test_recomputing_a_function_that_uses_a_tape_and_then_a_variable():
+    w = hg.Variable(3.0)
+
+    @hg.recompute_grad
+    def f(x):
+        with hg.GradientTape() as inner:
+            inner.watch(x)
+            y = x**3
+        return inner.gradient(y, x) * w  # w is read after the inner tape has ended
+
+    x = hg.asarray(2.0)
+    with hg.GradientTape() as tape:
+        tape.watch(x)
+        z = f(x)
+    dx, dw = tape.gradient(z, [x, w])
+    assert (dx.numpy(), dw.numpy()) == (36.0, 12.0)
