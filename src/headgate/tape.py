@@ -502,7 +502,7 @@ class GradientTape:
                         [(node, _seed(target, c, lifted)) for node, target, c in seeds],
                         {origin.seq for origin in origins if origin is not None},
                         wanted,
-                        self._bits,
+                        recording.kept & ~self._bits,
                         lifted,
                         free,
                     )

@@ -40,14 +40,14 @@ def walk(
     seeds: Sequence[tuple[Node, Any]],
     origins: set[int],
     wanted: int,
-    mine: int,
+    kept: int,
     lifted: bool,
     free: bool,
 ) -> dict[int, Any]:
     """Carry cotangents from the seeds down to the origins; return them by the origin's number.
 
     `lifted` says that cotangents are tensors and the rules are to be recorded. `free` drops the
-    edges of each node passed, unless a tape other than the owner of the bits `mine` needs them.
+    edges of each node passed, unless another tape needs them: one that owns a bit of `kept`.
     """
     lowest = min(origins)
     found: dict[int, Any] = {}
@@ -102,7 +102,7 @@ def walk(
                 else:
                     total = total + c
                 pending[seq] = parent, total, True
-        if free and not node.live & node.recording.kept & ~mine and type(node) is Node:
+        if free and not node.live & kept and type(node) is Node:
             node.edges = None
     return found
 
