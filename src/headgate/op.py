@@ -286,7 +286,7 @@ def op(
     scope: dict[str, Any] = {
         "OP": made,
         "implementations": _Implementations(row.name),
-        "lift": lift,
+        "lifters": lifters,
         "lift_optional": lift_optional,
         "Tensor": Tensor,
         "Node": Node,
@@ -420,7 +420,7 @@ class _Row:
         arrays = self.arrays
         yield self.head()
         for name in arrays:
-            lifter = "lift_optional" if name in self.optional else "lift"
+            lifter = "lift_optional" if name in self.optional else f"lifters[type({name})]"
             yield f"    if type({name}) is Tensor:"
             yield f"        {name}_value = {name}.value"
             yield f"        {name}_node = {name}.node"
@@ -585,9 +585,13 @@ def _like_tuple(ans: tuple[Array, ...], results: list[Tensor]) -> Any:
     return make(*results) if hasattr(ans, "_fields") else tuple(results)
 
 
+INEXACT = "fcV"
+"""Kinds of dtypes through which gradient can flow: floats of any width (V: bfloat16), complex."""
+
+
 def is_inexact(value: Array) -> bool:
-    """Tell whether gradient can flow through values of this dtype: floats (any width), complex."""
-    return dtype_of(value).kind in "fcV"
+    """Tell whether gradient can flow through values of this dtype."""
+    return dtype_of(value).kind in INEXACT
 
 
 def _record_list(

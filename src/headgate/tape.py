@@ -30,6 +30,7 @@ from headgate.graph import (
 )
 from headgate.namespace import NUMPY, TENSORS, common, owner
 from headgate.op import (
+    INEXACT,
     PASS,
     as_tensor,
     describe,
@@ -214,7 +215,7 @@ class GradientTape:
                     stacklevel=2,
                 )
             if kind is Variable:
-                self._access_leaf(leaf, self._recording.leaf(leaf._source))
+                self._access(leaf, self._recording.leaf(leaf._source))
             elif is_inexact(leaf):
                 self._watch_tensor(leaf)
         if self._recording is not None:
@@ -254,14 +255,10 @@ class GradientTape:
             recording.paused |= bit
 
     def _access(self, variable: Variable, leaf: Leaf) -> None:
-        """Watch a variable that is being read, if this tape watches such reads."""
-        if self._watch_accessed and variable._trainable:
-            self._access_leaf(variable, leaf)
-
-    def _access_leaf(self, variable: Variable, leaf: Leaf) -> None:
+        """Watch a variable, from now on."""
         if leaf.source not in self._watched:
             self._watched[leaf.source] = variable
-            if is_inexact(variable._value):
+            if variable._value.dtype.kind in INEXACT:
                 self._give_bit(leaf)
 
     def watched_variables(self) -> tuple[Variable, ...]:

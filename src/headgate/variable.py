@@ -284,8 +284,10 @@ def _follow(variable: Variable, recording: Recording) -> Node | None:
         recording.read_log.append(variable)
     if recording.tapes:
         leaf = recording.leaf(variable._source)
-        for tape in recording.tapes:
-            tape._access(variable, leaf)
+        if variable._trainable:
+            for tape in recording.tapes:
+                if tape._watch_accessed:
+                    tape._access(variable, leaf)
         if leaf.live & ~recording.paused:
             if recording.read_log is None:
                 leaf.epoch = recording.epoch

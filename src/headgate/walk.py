@@ -127,6 +127,8 @@ def fit(c: Any, shape: tuple[int, ...], dtype: Any, lifted: bool) -> Any:
             if 0 < size * size < c.size and size <= _NARROW:  # a bias behind a convolution, say
                 rows = c.reshape(-1, size)
                 return (np.ones(len(rows), c.dtype) @ rows).reshape(shape)
+        if extra == 1 == len(axes):
+            return xp.sum(c, axis=0)
         if axes:
             c = xp.sum(c, axis=axes, keepdims=True)
         if c.shape != shape:

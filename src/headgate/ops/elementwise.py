@@ -691,7 +691,7 @@ relu = op(
     lambda g, ans: g * (ans > 0),
     impl=lambda xp, x: xp.maximum(x, 0),
     # NumPy compares two arrays with vector instructions, but not an array with one number.
-    impl_numpy=lambda xp, x: np.maximum(x, np.zeros_like(x)),
+    impl_numpy=lambda xp, x: np.maximum(x, np.zeros(x.shape, x.dtype)),
     keeps_shape=True,
 )
 
