@@ -183,6 +183,35 @@ def test_float32_gradient_is_close_to_float64(case):
         )
 
 
+NARROW = {np.dtype("complex128"): np.dtype("complex64"), np.dtype("float64"): np.dtype("float32")}
+
+
+def narrowed(argument):
+    """Return an argument with its complex128 arrays as complex64."""
+    if isinstance(argument, list):
+        return [narrowed(item) for item in argument]
+    wide = isinstance(argument, np.ndarray) and argument.dtype == np.complex128
+    return argument.astype(np.complex64) if wide else argument
+
+
+@pytest.mark.parametrize("case", rows(case for case in differentiable("c") if "F" in case.dtypes))
+def test_complex64_is_close_to_complex128(case):
+    wide = case.make("c")
+    narrow = [narrowed(argument) for argument in wide]
+    call = getattr(TENSORS, case.op)
+    values = zip(parts(call(*narrow, **case.statics)), parts(call(*wide, **case.statics)))
+    slopes = zip(gradients(case, narrow, flat(narrow)), gradients(case, wide, flat(wide)))
+    for ours, theirs in [*values, *slopes]:
+        if theirs is None:
+            assert ours is None
+            continue
+        assert ours.dtype == NARROW.get(theirs.dtype, theirs.dtype)
+        scale = 1 + np.max(np.abs(theirs.value), initial=0)
+        np.testing.assert_allclose(
+            ours.value / scale, theirs.value / scale, atol=CLOSE_GRADIENT["F"]
+        )
+
+
 def jax_arguments(case, letter):
     """Return a case's arguments in one row, for NumPy and as JAX arrays."""
     import jax.numpy as jnp
