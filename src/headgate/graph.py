@@ -28,7 +28,6 @@ import linecache
 import os
 import sys
 import threading
-import weakref
 from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
@@ -61,12 +60,11 @@ class Node:
 class Source:
     """What can be differentiated by: the lasting identity of a variable or of a watched tensor."""
 
-    __slots__ = ("__weakref__", "name", "ref", "serial")
+    __slots__ = ("name", "serial")
 
-    def __init__(self, name: str, owner: Any = None) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
         self.serial = sequence()
-        self.ref = weakref.ref(owner) if owner is not None else None
 
 
 class Leaf(Node):

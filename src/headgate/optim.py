@@ -77,7 +77,9 @@ class Optimizer:
             x: the variable's value.
             state: what `state_names` says, zeros at first; all of the shape of x.
         """
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} must define rule(xp, rate, step, g, x, ...)"
+        )
 
     # -- use --------------------------------------------------------------------------------------
 

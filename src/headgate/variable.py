@@ -64,7 +64,7 @@ class Variable:
         self.name = name if name is not None else f"variable_{next(_unnamed)}"
         self._trainable = bool(trainable)
         self._value = value
-        self._source = Source(self.name, self)
+        self._source = Source(self.name)
         self._leaf: Leaf | None = None
         note_escape(node, "rewrap", f"Variable({self.name})", value.shape)
 

@@ -25,14 +25,6 @@ def conj(xp: Any, x: Any) -> Any:
     return xp.conj(x) if is_complex(x) else x
 
 
-def expand(xp: Any, g: Any, shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Any:
-    """Broadcast the cotangent of a reduction over `axis` back to the `shape` that was reduced."""
-    if axis is not None and not keepdims:
-        axes = normal_axes(axis, len(shape))
-        g = xp.reshape(g, tuple(1 if k in axes else size for k, size in enumerate(shape)))
-    return xp.broadcast_to(g, shape)
-
-
 def normal_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     """Return axes as a tuple of numbers from 0 to ndim - 1; `None` means all of them."""
     if axis is None:
