@@ -191,7 +191,6 @@ from headgate.ops.linalg import (
     norm,
     outer,
     tensordot,
-    trace,
     vecdot,
 )
 from headgate.ops.conv import (
@@ -211,7 +210,7 @@ from headgate.gates import (
 from headgate.variable import Variable
 import headgate.operators  # noqa: F401
 from headgate.tape import GradientTape
-from headgate.verdict import Verdict
+from headgate.verdict import FlowReport, Verdict
 from headgate.custom import custom_gradient, grad_pass_through, recompute_grad
 from headgate.transforms import (
     ForwardAccumulator,
@@ -224,12 +223,14 @@ from headgate.transforms import (
     vjp,
 )
 from headgate import linalg, losses, nn, optim, random
+from headgate.flow.watch.headgate import trace
 
 # isort: on
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "FlowReport",
     "ForwardAccumulator",
     "GradientTape",
     "Tensor",

@@ -79,6 +79,81 @@ def demo(
         raise typer.Exit(1)
 
 
+@app.command(context_settings={"allow_interspersed_args": False})
+def why(
+    script: Annotated[str, typer.Argument(metavar="SCRIPT", help="The script, unchanged.")],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ARGS", help="The script's own arguments and options."),
+    ] = None,
+    module: Annotated[
+        bool, typer.Option("-m", "--module", help="SCRIPT is a module, as with python -m.")
+    ] = False,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report as JSON, too.")
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the flow of gradient, as one page for a browser."),
+    ] = None,
+    no_flow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Gradient must not reach parameters of such names (* and ? match anything). "
+            "May be repeated.",
+        ),
+    ] = None,
+    flow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Gradient must reach parameters of such names. May be repeated.",
+        ),
+    ] = None,
+    step: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Only the Nth time that each gradient call is reached, from 0. "
+            "Without this, all of them are judged together.",
+        ),
+    ] = None,
+) -> None:
+    """Run a script and explain every gradient that is missing, zero or unwanted.
+
+    The script runs as python SCRIPT ARGS would run it. Options of headgate stand
+    before SCRIPT; all that stands behind it is the script's own. Once the script
+    has ended, the findings follow on standard output, the most important first,
+    each in three lines: what, where, what to do.
+
+    Exit status: 0 without findings; 1 with findings; 2 if the script failed or
+    could not be run, or if an option names a parameter or a gradient call that
+    the script does not have.
+
+    \b
+    Examples:
+      headgate why train.py --epochs 3
+      headgate why --json report.json --html map.html train.py
+      headgate why --no-flow "target/*" train.py
+      headgate why --step 0 -m package.train
+    """
+    from headgate.flow.run import CannotRun, Question
+    from headgate.flow.run import why as explain
+    from headgate.flow.watch.headgate import Watch
+
+    question = Question(
+        script, arguments or (), module, json, html, no_flow or (), flow or (), step
+    )
+    try:
+        status = explain(question, Watch)
+    except CannotRun as refusal:
+        Console(stderr=True).print(str(refusal), markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(2) from None
+    raise typer.Exit(status)
+
+
 def main() -> None:
     """Run the command line."""
     app(prog_name="headgate")

@@ -195,6 +195,8 @@ def record_custom(name: str, result: Any, inputs: list[Any], call: CustomRule) -
         tensor_of(value, pick_node(many, number) if is_inexact(value) else ghost(recording, cuts))
         for number, value in enumerate(values)
     ]
+    if recording.log is not None:
+        recording.log.op(many.op, [node for _, node in lifted], edges, *outputs)
     return optree.tree_unflatten(structure, outputs)
 
 
@@ -304,7 +306,7 @@ def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
             ]
             sources = [item for item in (*again, *variables) if type(item) in (Tensor, Variable)]
             found = iter(
-                tape.gradient(
+                tape._gradient(
                     [target for target, _ in targets],
                     sources,
                     [c for _, c in targets],

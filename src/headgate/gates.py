@@ -56,7 +56,10 @@ def _stop(x: Any, label: str | None) -> Tensor:
         cuts |= recording.cut("stop_gradient", live, cuts, label or "", array.shape)
     # An outer jax.grad or jit must see the stop as well, so JAX's own is emitted on its values.
     value = owner[type(array)].block_gradient(array)
-    return tensor_of(value, ghost(recording, cuts))
+    result = tensor_of(value, ghost(recording, cuts))
+    if recording.log is not None:
+        recording.log.stopped(x, label or "", result)
+    return result
 
 
 def _clip_norm_rule(g: Any, xp: Any, norm: float) -> Any:

@@ -30,7 +30,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from types import CodeType, FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import optree
 
@@ -47,7 +47,7 @@ class Node:
     `edges` is `None` once the graph was freed.
     """
 
-    __slots__ = ("cuts", "edges", "live", "op", "recording", "seq")
+    __slots__ = ("cuts", "edges", "live", "op", "recording", "seq", "site")
 
     seq: int
     op: Any
@@ -55,16 +55,25 @@ class Node:
     live: int
     cuts: int
     recording: Recording
+    site: tuple[CodeType, int] | None  # the user's code and the instruction in it (see `where`)
 
 
 class Source:
-    """What can be differentiated by: the lasting identity of a variable or of a watched tensor."""
+    """What can be differentiated by: the lasting identity of a variable or of a watched tensor.
 
-    __slots__ = ("name", "serial")
+    `made` is where a variable was created, `written` how often its value was changed since. `past`
+    says by which cut (its bit, in that recording) the value came from other sources: the variable
+    was made from a watched value, or such a one was assigned to it.
+    """
+
+    __slots__ = ("made", "name", "past", "serial", "written")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.serial = sequence()
+        self.made: Site | None = None
+        self.past: tuple[Recording, int] | None = None
+        self.written = 0
 
 
 class Leaf(Node):
@@ -113,29 +122,65 @@ def shown_path(file: str) -> str:
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _PROGRAMS = os.path.join(_PACKAGE, "examples") + os.sep
 _OPTREE = os.path.dirname(optree.__file__) + os.sep
-_internal: dict[str, bool] = {}
 
 
-def _is_internal(file: str) -> bool:
-    """Tell whether a file is Headgate's own (its example programs count as a user's)."""
-    found = file.startswith(("<headgate ", _OPTREE)) or (
-        file.startswith(_PACKAGE) and not file.startswith(_PROGRAMS)
-    )
-    _internal[file] = found
-    return found
+class _Internal(dict[str, bool]):
+    """File -> whether it is Headgate's own (its example programs count as a user's)."""
+
+    def __missing__(self, file: str) -> bool:
+        found = self[file] = file.startswith(("<headgate ", _OPTREE, "<frozen ")) or (
+            file.startswith(_PACKAGE) and not file.startswith(_PROGRAMS)
+        )
+        return found
 
 
-def caller() -> Site:
-    """Return the innermost place on the stack that is not Headgate's own: the user's line."""
+_internal = _Internal()
+
+
+def where() -> tuple[CodeType, int]:
+    """Return the innermost place on the stack that is not Headgate's own: the user's line.
+
+    Called for each node, so it returns the parts of a `Site` and makes none.
+    """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        file = code.co_filename
-        known = _internal.get(file)
-        if not (_is_internal(file) if known is None else known):
-            return Site(code, frame.f_lasti)
+        if not _internal[code.co_filename]:
+            return code, frame.f_lasti
         frame = frame.f_back
-    return Site(sys._getframe(1).f_code, sys._getframe(1).f_lasti)
+    return sys._getframe(1).f_code, sys._getframe(1).f_lasti
+
+
+def caller() -> Site:
+    """Return the user's line as a `Site`."""
+    return Site(*where())
+
+
+def name_in_program(value: Any) -> str:
+    """Return what the user's program calls a value where it is now, or "" if it has no name there.
+
+    That is the name of a variable of Python, or a key or position in a dictionary or list that has
+    a name.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _internal[frame.f_code.co_filename]:
+        frame = frame.f_back
+    if frame is None:
+        return ""
+    names = {**frame.f_globals, **frame.f_locals}
+    for name, bound in names.items():
+        if bound is value:
+            return name
+    for name, bound in names.items():
+        if type(bound) is dict:
+            for key, item in bound.items():
+                if item is value:
+                    return str(key)
+        elif type(bound) in (list, tuple):
+            for number, item in enumerate(bound):
+                if item is value:
+                    return f"{name}[{number}]"
+    return ""
 
 
 def refusal(kind: type[Exception], message: str) -> Exception:
@@ -163,6 +208,10 @@ class Cut:
         self.order = sequence()
 
 
+BACK, MAYBE_BACK = "came back", "may have come back"
+"""Labels of the cuts where a value returns from the host: one that is known to have left, and one
+of which only that something had left before it came."""
+
 _CUTS_PER_SITE = 128
 """One site makes a cut for each set of sources that it or the cuts before it severed (a layer used
 with two sets of weights stops both at one line), but not more than this: the last one takes the
@@ -187,6 +236,8 @@ class Recording:
         self.cuts: list[Cut] = []  # cut number -> cut
         self.sites: dict[tuple[Any, ...], dict[tuple[int, int], int]] = {}
         self.escapes = 0  # cuts through which values left for the host
+        self.departed: dict[int, Any] = {}  # bit of such a cut -> the last value that left there
+        self.log: Any = None  # told of everything that happens, while somebody traces
         self.refused = 0  # cuts of custom rules that were asked and gave no gradient
         self.blocked = 0  # bits of sources that got nothing for that reason
         self.read_log: list[Any] | None = None  # variables read, while somebody wants to know
@@ -254,20 +305,24 @@ class Recording:
         cut.earlier |= earlier & ~(1 << number)
         return 1 << number
 
-    def reached(self, mask: int) -> list[int]:
-        """Return the numbers of the cuts of a mask and of all before them, from the sources on."""
+    def reached(self, mask: int, guesses: bool = True) -> list[int]:
+        """Return the numbers of the cuts of a mask and of all before them, from the sources on.
+
+        Without guesses, what lies before a `MAYBE_BACK` is left out.
+        """
         seen, todo = 0, mask
         while todo:
             seen |= todo
             earlier = 0
             for number in bits(todo):
-                earlier |= self.cuts[number].earlier
+                if guesses or self.cuts[number].label != MAYBE_BACK:
+                    earlier |= self.cuts[number].earlier
             todo = earlier & ~seen
         return sorted(bits(seen), key=lambda number: self.cuts[number].order)
 
-    def upstream(self, mask: int) -> list[Cut]:
+    def upstream(self, mask: int, guesses: bool = True) -> list[Cut]:
         """Return the cuts of a mask and all before them, from the sources on."""
-        return [self.cuts[number] for number in self.reached(mask)]
+        return [self.cuts[number] for number in self.reached(mask, guesses)]
 
     # -- values that come from elsewhere ----------------------------------------------------------
 
@@ -330,6 +385,7 @@ def new_leaf(recording: Recording, source: Source) -> Leaf:
     leaf.edges = ()
     leaf.live = leaf.cuts = leaf.own = 0
     leaf.recording = recording
+    leaf.site = None
     leaf.source = source
     leaf.epoch = None
     return leaf
@@ -354,8 +410,31 @@ def ghost(recording: Recording, cuts: int, *parents: Node | None) -> Node | None
     node.live = 0
     node.cuts = cuts
     node.recording = recording
+    node.site = None
     return node
 
+
+class Observer(Protocol):
+    """What looks on at a whole program (`headgate.flow.watch`)."""
+
+    def log(self) -> Any:
+        """Return what is to be told of everything that happens in a new recording, or None."""
+
+    def before_gradient(self, tape: Any, targets: list[Any], sources: list[Any]) -> Any:
+        """Note what a gradient is asked of; return a meter for the walk and a memo, or None."""
+
+    def after_gradient(self, memo: Any, gradients: list[Any]) -> None:
+        """Note what came of it."""
+
+    def read(self, variable: Any, recording: Recording) -> None:
+        """Note that a variable is read for the first time by the tapes recording now."""
+
+    def applied(self, variables: list[Any]) -> None:
+        """Note that an optimizer was given gradients for these variables."""
+
+
+observers: list[Observer] = []
+"""Those who look on, in all threads; empty but for `headgate why` and `headgate.trace`."""
 
 _OUTSIDE_LIMIT = 1000
 

@@ -37,9 +37,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from headgate.graph import Node, Recording, ghost, refusal, sequence, state
+from headgate.graph import Node, Recording, ghost, refusal, sequence, state, where
 from headgate.namespace import NUMPY, TENSORS, Array, common, implementations, owner
-from headgate.tensor import Tensor, constant, raw, tensor_of
+from headgate.tensor import Tensor, came_back, constant, raw, tensor_of
 
 Rule = Callable[..., Any]
 Lifted = tuple[Array, Node | None]
@@ -49,15 +49,17 @@ Lifted = tuple[Array, Node | None]
 
 
 def _lift_array(value: Any) -> Lifted:
-    return raw(value, what="argument"), None
+    array = raw(value, what="argument")
+    return array, came_back(value) if state.recording.departed else None
 
 
 def _lift_scalar(value: Any) -> Lifted:
-    return value, None
+    return value, came_back(value) if state.recording.departed else None
 
 
 def _lift_number(value: Any) -> Lifted:
-    return value.item(), None
+    number = value.item()
+    return number, came_back(number) if state.recording.departed else None
 
 
 def _lift_none(value: Any) -> Lifted:
@@ -146,13 +148,14 @@ def dtype_of(value: Array) -> Any:
 class Op:
     """What the walk and the reports know about a row: its name, rules and what each rule needs."""
 
-    __slots__ = ("cut_kind", "name", "outputs", "plans")
+    __slots__ = ("cut_kind", "name", "outputs", "plans", "rules")
 
     def __init__(self, name: str, outputs: bool, cut_kind: str) -> None:
         self.name = name
         self.outputs = outputs
         self.cut_kind = cut_kind
         self.plans: list[Sequence[str | int]] = []
+        self.rules: Sequence[Rule | None] = ()
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
@@ -295,6 +298,7 @@ def op(
         "state": state,
         "sequence": sequence,
         "ghost": ghost,
+        "user_line": where,
         "shape_of": shape_of,
         "dtype_of": dtype_of,
         "as_array": np.asarray,
@@ -307,6 +311,7 @@ def op(
     scope.update((f"rule_{k}", rule) for k, rule in enumerate(rules))
     scope.update((f"default_{name}", default) for name, default in row.defaults.items())
     made.plans = [row.plan(rule) for rule in rules]
+    made.rules = rules
     text = row.text_of_list(made) if row.listed else row.text(keeps_shape)
     exec(compile(text, f"<headgate op {row.name}>", "exec"), scope)
     function: Callable[..., Any] = scope[row.name]
@@ -456,7 +461,10 @@ class _Row:
         edges = ", ".join(f"{name}_edge" for name in arrays)
         nodes = ", ".join(f"{name}_node" for name in arrays)
         if self.outputs:
-            yield f"    return record_many(OP, recording, ans, ({edges},), live, cuts)"
+            yield f"    results = record_many(OP, recording, ans, ({edges},), live, cuts)"
+            yield "    if recording.log is not None:"
+            yield f"        recording.log.op(OP, ({nodes},), ({edges},), *results)"
+            yield "    return results"
             return
         yield "    result = Tensor()"
         yield "    result.value = ans"
@@ -469,10 +477,13 @@ class _Row:
             yield "        node.live = live"
             yield "        node.cuts = cuts"
             yield "        node.recording = recording"
+            yield "        node.site = user_line()"
             yield "    else:"
             yield f"        result.node = ghost(recording, cuts, {nodes})"
         else:
             yield f"    result.node = ghost(recording, cuts, {nodes})"
+        yield "    if recording.log is not None:"
+        yield f"        recording.log.op(OP, ({nodes},), ({edges},), result)"
         yield "    return result"
 
     def _edge(self, number: int, name: str, rule: Rule | None, keeps_shape: bool) -> Iterator[str]:
@@ -539,6 +550,7 @@ def new_node(op: Op, edges: tuple[Any, ...], live: int, cuts: int, recording: Re
     node.live = live
     node.cuts = cuts
     node.recording = recording
+    node.site = where()
     return node
 
 
@@ -639,10 +651,14 @@ def _record_list(
                 edge = (node, rule, saved, value.shape, value.dtype)
         edges.append(edge)
     if live and rule is not None:
-        return tensor_of(ans, new_node(op, tuple(edges), live, cuts, recording))
-    if live:
-        cuts |= _sever(recording, op, live, cuts, ans)
-    return tensor_of(ans, ghost(recording, cuts))
+        result = tensor_of(ans, new_node(op, tuple(edges), live, cuts, recording))
+    else:
+        if live:
+            cuts |= _sever(recording, op, live, cuts, ans)
+        result = tensor_of(ans, ghost(recording, cuts))
+    if recording.log is not None:
+        recording.log.op(op, [node for _, node in lifted], edges, result)
+    return result
 
 
 def describe(value: Any) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from headgate.graph import Source
+from headgate.graph import Source, observers
 from headgate.namespace import NUMPY, Array, common, owner
 from headgate.nn.settings import unique_name
 from headgate.op import lift
@@ -96,12 +96,15 @@ class Optimizer:
             TypeError: something that is not a pair of a gradient and a variable.
         """
         pairs = self._checked(list(grads_and_vars))
+        for observer in observers:
+            observer.applied([variable for _, variable in pairs])
         done = self.iterations._value
         at = int(done) if owner[type(done)] is NUMPY else done
         rate = self.learning_rate(at) if callable(self.learning_rate) else self.learning_rate
         rate = _number(rate)
         for gradient, variable in pairs:
             self._step(rate, at + 1, gradient, variable)
+            variable._source.written += 1
         self.iterations._value = done + 1
 
     def minimize(
@@ -244,7 +247,8 @@ def _raw_gradient(gradient: Any, variable: Variable) -> Array:
             f"the gradient of variable {variable.name!r} has the shape {value.shape} and the "
             f"variable {x.shape}; is it the gradient of another variable?"
         )
-    note_escape(node, "stateful_write", f"apply_gradients({variable.name})", x.shape)
+    past = note_escape(node, "stateful_write", f"apply_gradients({variable.name})", x.shape)
+    variable._source.past = past or variable._source.past
     return value if value.dtype == x.dtype else value.astype(x.dtype)
 
 

@@ -12,7 +12,7 @@ still needs them.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,12 +22,15 @@ import optree
 from headgate.graph import (
     Leaf,
     Node,
+    Observer,
     Recording,
     Source,
     new_leaf,
+    observers,
     refusal,
     state,
 )
+from headgate.magnitude import Magnitudes
 from headgate.namespace import NUMPY, TENSORS, common, owner
 from headgate.op import (
     INEXACT,
@@ -39,7 +42,7 @@ from headgate.op import (
 )
 from headgate.tensor import Tensor, constant
 from headgate.variable import Variable
-from headgate.verdict import explain
+from headgate.verdict import FlowReport, explain
 from headgate.walk import USED, walk
 
 
@@ -82,6 +85,8 @@ class GradientTape:
             self._forget()
             self._used = False
             self._recording = current if current.in_use else Recording()
+            if observers and self._recording.log is None:
+                self._recording.log = observers[-1].log()
         elif current.in_use and current is not self._recording:
             raise refusal(
                 RuntimeError,
@@ -243,6 +248,8 @@ class GradientTape:
                 leaf.edges = ((node, pass_through, (), None, None),)
         self._give_bit(leaf)
         tensor.node = leaf
+        if recording.log is not None:
+            recording.log.watched(tensor, node, leaf)
 
     def _give_bit(self, leaf: Leaf) -> None:
         recording = leaf.recording
@@ -293,11 +300,24 @@ class GradientTape:
             TypeError: target or a source is neither tensor nor variable.
             ValueError: wrong number, shape or dtype of `output_gradients`.
         """
+        return self._gradient(target, sources, output_gradients, unconnected_gradients, observers)
+
+    def _gradient(
+        self,
+        target: Any,
+        sources: Any,
+        output_gradients: Any = None,
+        unconnected_gradients: Any = "none",
+        observers: Sequence[Observer] = (),
+    ) -> Any:
+        """Do what `gradient` does, observed or not: other functions here ask for gradients too."""
         self._check_unused()
         zero = _is_zero(unconnected_gradients)
         targets = _checked(target, "target")
         flat, structure = _flatten_sources(sources)
         cotangents = _cotangents(targets, output_gradients)
+        memos = [(each, each.before_gradient(self, targets, flat)) for each in observers]
+        meter = next((memo[0] for _, memo in memos if memo is not None), None)
         if self._active and not self._persistent:
             self._leave()
         elif self._active:
@@ -307,8 +327,12 @@ class GradientTape:
                 "recorded",
                 stacklevel=2,
             )
-        results = self._differentiate(targets, cotangents, flat, free=not self._persistent)
+        free = not self._persistent
+        results = self._differentiate(targets, cotangents, flat, free, meter)
         self._consume()
+        for observer, memo in memos:
+            if memo is not None:
+                observer.after_gradient(memo, results)
         if zero:
             results = [
                 _zeros_like(source) if result is None else result
@@ -468,7 +492,12 @@ class GradientTape:
         return node if node is not None and node.recording is recording else None
 
     def _differentiate(
-        self, targets: list[Any], cotangents: list[Any], flat: list[Any], free: bool
+        self,
+        targets: list[Any],
+        cotangents: list[Any],
+        flat: list[Any],
+        free: bool,
+        meter: Magnitudes | None = None,
     ) -> list[Any]:
         """Return the gradients of targets with these cotangents, one per source, or None."""
         recording = self._recording
@@ -482,7 +511,9 @@ class GradientTape:
                 if lowest is None or origin.seq < lowest:
                     lowest = origin.seq
         seeds = []
-        lifted = any(c is not None and c.node is not None and c.node.live for c in cotangents)
+        lifted = meter is None and any(
+            c is not None and c.node is not None and c.node.live for c in cotangents
+        )
         others = ~recording.paused if state.recording is recording else 0
         for target, cotangent in zip(targets, cotangents, strict=True):
             node = self._node(target)
@@ -496,12 +527,16 @@ class GradientTape:
             try:
                 with np.errstate(all="ignore"):
                     found = walk(
-                        [(node, _seed(target, c, lifted)) for node, target, c in seeds],
+                        [
+                            (node, _seed(target, c, lifted and meter is None))
+                            for node, target, c in seeds
+                        ],
                         {origin.seq for origin in origins if origin is not None},
                         wanted,
                         recording.kept & ~self._bits,
                         lifted,
                         free,
+                        meter,
                     )
             finally:
                 current.walking = was_walking
@@ -520,7 +555,7 @@ class GradientTape:
 
     # -- explanations -----------------------------------------------------------------------------
 
-    def why(self, target: Any, sources: Any) -> Any:
+    def why(self, target: Any, sources: Any, magnitudes: bool = False) -> FlowReport:
         """Explain, for each source, whether gradient reaches it from the target, and if not, why.
 
         Works at any time after the computation, also when `gradient` has freed the graph.
@@ -528,9 +563,14 @@ class GradientTape:
         Args:
             target: a tensor or variable, or a nested structure of them.
             sources: a tensor or variable, or a nested structure of them.
+            magnitudes: compute the gradient and report its norm along the path, and the op at
+                which it becomes exactly zero. The tape stays as it is.
 
         Returns:
-            A `Verdict` per source, in the structure of `sources`.
+            A report with a `Verdict` per source, in the structure of `sources`.
+
+        Raises:
+            RuntimeError: magnitudes were asked for when `gradient` had freed the graph.
 
         >>> import headgate as hg
         >>> w = hg.Variable([1.0, 2.0], name="w")
@@ -541,13 +581,27 @@ class GradientTape:
         """
         targets = _checked(target, "target")
         flat, structure = _flatten_sources(sources)
-        return _restore(
-            structure,
-            [
-                explain(self._recording, self._bits, self._watch_accessed, targets, source)
-                for source in flat
-            ],
-        )
+        measured = None
+        if magnitudes and self._recording is not None:
+            if self._used:
+                raise refusal(
+                    RuntimeError,
+                    "magnitudes can be measured only before gradient() frees the graph: call why "
+                    "first, or make the tape with GradientTape(persistent=True)",
+                )
+            measured = self._measure(targets, flat)
+        verdicts = [
+            explain(self._recording, self._bits, self._watch_accessed, targets, source, measured)
+            for source in flat
+        ]
+        return FlowReport(verdicts, _restore(structure, verdicts))
+
+    def _measure(self, targets: list[Any], flat: list[Any]) -> Magnitudes:
+        """Walk from the targets to the sources, only to look at the cotangents."""
+        measured = Magnitudes()
+        with unrecorded():
+            self._differentiate(targets, [None] * len(targets), flat, False, measured)
+        return measured
 
 
 def _serial(source: Source) -> int:

@@ -11,11 +11,12 @@ there is a constant, so such an **escape** of a watched value is noted as a cut 
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
 
-from headgate.graph import Node, refusal
+from headgate.graph import BACK, MAYBE_BACK, Node, Recording, ghost, refusal, state, where
 from headgate.namespace import Array, is_array, owner
 
 
@@ -65,30 +66,28 @@ class Tensor:
         >>> hg.sum(hg.asarray([1.0, 2.0])).numpy()
         np.float64(3.0)
         """
-        self._escape("numpy()")
-        return np.array(self.value)[()]
+        return self._escape("numpy()", np.array(self.value)[()])
 
     def item(self) -> Any:
         """Return the only element as a Python number; gradient does not follow it."""
-        self._escape("item()")
-        return self.value.item()
+        return self._escape("item()", self.value.item())
 
     def tolist(self) -> Any:
         """Return the elements as nested Python lists; gradient does not follow them."""
-        self._escape("tolist()")
-        return self.value.tolist()
+        return self._escape("tolist()", self.value.tolist())
 
     def ref(self) -> Reference:
         """Return a hashable stand-in that compares by identity, for sets and dictionary keys."""
         return Reference(self)
 
-    def _escape(self, how: str) -> None:
+    def _escape(self, how: str, left: Any = None) -> Any:
+        """Note that the value leaves for the host, and as what; return that."""
         if self.node is not None:
-            note_escape(self.node, "host_round_trip", how, self.value.shape)
+            note_escape(self.node, "host_round_trip", how, self.value.shape, left)
+        return left
 
     def __float__(self) -> float:
-        self._escape("float()")
-        return float(self.value)
+        return self._escape("float()", float(self.value))  # type: ignore[no-any-return]
 
     def __int__(self) -> int:
         self._escape("int()")
@@ -127,12 +126,11 @@ class Tensor:
         return self.value.shape[0]  # type: ignore[no-any-return]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        self._escape("numpy.asarray()")
         array = np.array(self.value, dtype=dtype, copy=True if copy else None)
         if array is self.value:
             array = array.view()
             array.flags.writeable = False
-        return array
+        return self._escape("numpy.asarray()", array)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         body = np.array2string(np.asarray(self.value), separator=", ", prefix="Tensor(")
@@ -152,11 +150,11 @@ class Tensor:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         self._escape("copy.deepcopy()")
-        return constant(np.array(self.value) if isinstance(self.value, np.ndarray) else self.value)
+        return returned(np.array(self.value) if isinstance(self.value, np.ndarray) else self.value)
 
     def __reduce__(self) -> tuple[Any, ...]:
         self._escape("pickle")
-        return constant, (np.asarray(self.value),)
+        return returned, (np.asarray(self.value),)
 
 
 class Reference:
@@ -181,11 +179,69 @@ class Reference:
         return f"<Reference to {self._object!r}>"
 
 
-def note_escape(node: Node | None, kind: str, how: str, shape: tuple[int, ...]) -> None:
-    """Note that a watched value goes on where no tape can follow it."""
-    if node is not None and (node.live or node.cuts):
-        recording = node.recording
-        recording.escapes |= recording.cut(kind, node.live, node.cuts, how, shape)
+def note_escape(
+    node: Node | None, kind: str, how: str, shape: tuple[int, ...], left: Any = None
+) -> tuple[Recording, int] | None:
+    """Note that a watched value goes on where no tape can follow it, and as what it `left`.
+
+    Returns the recording and the bit of the cut there; None if no tape knew the value.
+    """
+    if node is None or not (node.live or node.cuts):
+        return None
+    recording = node.recording
+    bit = recording.cut(kind, node.live, node.cuts, how, shape)
+    recording.escapes |= bit
+    if recording.in_use and kind == "host_round_trip":
+        recording.departed[bit] = weakref.ref(left) if isinstance(left, np.ndarray) else left
+    if recording.log is not None:
+        recording.log.left(node, bit, kind, how)
+    return recording, bit
+
+
+def came_back(value: Any) -> Node | None:
+    """Return a node for a value that comes from the host, if it left from here before.
+
+    Whether it is the same array (or a view of it) or an equal number can be told. Anything else
+    that was made on the host since something left there may have been computed from it; numbers
+    that stand in the user's line are taken for what they are.
+    """
+    recording = state.recording
+    if not recording.departed or recording.walking:
+        return None
+    if _is_literal(value, where()[0].co_consts):
+        return None
+    label, earlier = MAYBE_BACK, recording.escapes
+    for bit, left in recording.departed.items():
+        if _is_same(value, left() if type(left) is weakref.ref else left):
+            label, earlier = BACK, bit
+            break
+    bit = recording.cut("host_round_trip", 0, earlier, label, getattr(value, "shape", ()))
+    if recording.log is not None:
+        return recording.log.back(label, earlier, bit)  # type: ignore[no-any-return]
+    return ghost(recording, bit)
+
+
+def returned(value: Array) -> Tensor:
+    """Wrap a raw array that comes from the host, with the mark of that if something left before."""
+    return tensor_of(value, came_back(value))
+
+
+def _is_same(value: Any, left: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(_is_same(item, left) for item in value)
+    if isinstance(left, np.ndarray):
+        return isinstance(value, np.ndarray) and np.may_share_memory(value, left)
+    if isinstance(value, np.ndarray) and value.ndim:
+        return False
+    return not isinstance(left, list) and left is not None and bool(value == left)
+
+
+def _is_literal(value: Any, constants: tuple[Any, ...]) -> bool:
+    if isinstance(value, list | tuple):
+        return tuple(value) in constants or all(_is_literal(item, constants) for item in value)
+    if isinstance(value, bool | int | float | complex):
+        return any(type(each) is type(value) and each == value for each in constants)
+    return False
 
 
 def tensor_of(value: Array, node: Node | None) -> Tensor:

@@ -22,15 +22,19 @@ from typing import Any
 
 import numpy as np
 
+from headgate.flow.expect import assert_flow, assert_no_flow, flow_matrix
 from headgate.op import as_tensor
 from headgate.tensor import Tensor, constant
 
 __all__ = [
     "OpCase",
+    "assert_flow",
+    "assert_no_flow",
     "booleans",
     "check_gradient",
     "complexes",
     "distinct",
+    "flow_matrix",
     "integers",
     "positive",
     "real",

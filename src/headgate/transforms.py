@@ -132,7 +132,7 @@ def _value_and_grad(
             "Reduce it with headgate.sum or headgate.mean, or use headgate.jacobian",
         )
     flat, structure = optree.tree_flatten(chosen)
-    gradients = tape.gradient(value, flat)
+    gradients = (tape.gradient if warn else tape._gradient)(value, flat)
     for position, gradient in enumerate(gradients):
         if gradient is None:
             if warn and is_inexact(flat[position]):
@@ -178,7 +178,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
     result, chosen = _run(tape, f, tuple(range(len(primals))), primals, {})
 
     def pull(cotangents: Any) -> Any:
-        return tape.gradient(result, chosen, cotangents, unconnected_gradients="zero")
+        return tape._gradient(result, chosen, cotangents, unconnected_gradients="zero")
 
     return result, pull
 
@@ -190,7 +190,7 @@ def _push(tape: GradientTape, target: Any, sources: list[Any], tangents: list[Te
     with GradientTape(watch_accessed_variables=False) as outer:
         probe = TENSORS.zeros_like(target)
         outer.watch(probe)
-        pulled = tape.gradient(target, sources, [probe])
+        pulled = tape._gradient(target, sources, [probe])
     reached = [(g, t) for g, t in zip(pulled, tangents, strict=True) if g is not None]
     if not reached:
         return None
@@ -328,7 +328,7 @@ def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     gradients, chosen = _run(tape, first, positions, primals, {})
     _, directions = _matched(chosen, tuple(tangents))
     flat = optree.tree_leaves(gradients)
-    return tape.gradient(flat, chosen, directions, unconnected_gradients="zero")
+    return tape._gradient(flat, chosen, directions, unconnected_gradients="zero")
 
 
 class ForwardAccumulator:

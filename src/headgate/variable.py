@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from headgate.graph import Leaf, Node, Recording, Source, ghost, refusal, state
+from headgate.graph import Leaf, Node, Recording, Source, caller, ghost, observers, refusal, state
 from headgate.namespace import TENSORS, Array
 from headgate.op import describe, holds_tensor, lift, lifters
 from headgate.tensor import Reference, Tensor, constant, note_escape, raw
@@ -65,8 +65,9 @@ class Variable:
         self._trainable = bool(trainable)
         self._value = value
         self._source = Source(self.name)
+        self._source.made = caller()
+        self._source.past = note_escape(node, "rewrap", f"Variable({self.name})", value.shape)
         self._leaf: Leaf | None = None
-        note_escape(node, "rewrap", f"Variable({self.name})", value.shape)
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -167,7 +168,10 @@ class Variable:
                 "the tensor "
                 f"{describe(array)}; convert it with headgate.astype(value, {str(old.dtype)!r})",
             )
-        note_escape(node, "stateful_write", f"{how}({self.name})", old.shape)
+        past = note_escape(node, "stateful_write", f"{how}({self.name})", old.shape)
+        if past is not None or how == "assign":
+            self._source.past = past
+        self._source.written += 1
         recording = state.recording
         if recording.tapes:
             read(self)  # as in TensorFlow, a tape counts a write as an access
@@ -282,6 +286,8 @@ def _follow(variable: Variable, recording: Recording) -> Node | None:
     """Read a variable that the current tapes have not seen yet."""
     if recording.read_log is not None:
         recording.read_log.append(variable)
+    for observer in observers:
+        observer.read(variable, recording)
     if recording.tapes:
         leaf = recording.leaf(variable._source)
         if variable._trainable:
@@ -292,6 +298,8 @@ def _follow(variable: Variable, recording: Recording) -> Node | None:
             if recording.read_log is None:
                 leaf.epoch = recording.epoch
             variable._leaf = leaf
+            if recording.log is not None:
+                recording.log.read(variable, leaf, "")
             return leaf
         kind = "not_watched" if variable._trainable else "frozen"
     elif recording.suspended:
@@ -301,7 +309,10 @@ def _follow(variable: Variable, recording: Recording) -> Node | None:
         if len(recording.sources) > 10_000:  # many short-lived variables, and never a tape
             recording = state.recording = state.outside = Recording()
     bit = recording.untaped_bit(variable._source)
-    return ghost(recording, recording.cut(kind, bit, 0, variable.name, variable.shape))
+    node = ghost(recording, recording.cut(kind, bit, 0, variable.name, variable.shape))
+    if recording.log is not None:
+        recording.log.read(variable, node, kind)
+    return node
 
 
 def detached(value: Any) -> tuple[Array, int, int]:

@@ -21,16 +21,34 @@ The kinds of cut are
     outside_tape      computed while the tape did not record
     not_watched       the tape was not asked to watch
     frozen            a variable that is not trainable
-    custom_gradient   a custom rule gave None (known once a gradient was asked for)
+    custom_gradient   a custom rule gave None (known once a gradient was asked for), or zeros
+    non_leaf          gradient was asked of a copy; the target uses the original
+    variable_replaced the name is bound to another object than the one computed with
     unused_parameter  the source was never used in the target
+    zero_derivative   gradient arrives, but an op made it exactly zero: a dead relu, a clip
+    mask              the same by a selection or a product with zeros: nothing was chosen
+
+The last two are known when magnitudes were measured (`headgate.magnitude`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import html
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
-from headgate.graph import Cut, Leaf, Node, Recording, Site, Source, shown_path
+from headgate.graph import (
+    Cut,
+    Leaf,
+    Node,
+    Recording,
+    Site,
+    Source,
+    name_in_program,
+    shown_path,
+)
+from headgate.magnitude import Magnitudes, Step, Zero, leaf_of
 from headgate.op import is_inexact
 from headgate.tensor import Tensor
 from headgate.variable import Variable
@@ -50,8 +68,14 @@ class Place:
     @classmethod
     def of(cls, cut: Cut) -> Place:
         """Read a cut's place from its site."""
-        site: Site = cut.site
-        return cls(cut.kind, site.file, site.line, site.text, cut.label, cut.shape)
+        return cls.at(cut.kind, cut.site, cut.label, cut.shape)
+
+    @classmethod
+    def at(
+        cls, kind: str, site: Site, label: str = "", shape: tuple[int, ...] | None = None
+    ) -> Place:
+        """Return the place of something at a site."""
+        return cls(kind, site.file, site.line, site.text, label, shape)
 
     def __str__(self) -> str:
         label = f" [{self.label}]" if self.label else ""
@@ -62,8 +86,11 @@ class Place:
 class Verdict:
     """What `GradientTape.why` says of one source; `str()` of it is meant for people.
 
-    `verdict` is "connected", "cut", "unused" or "not watched". `cuts` are the places where gradient
-    stops, from the source on; for a connected source, those on its other paths.
+    `verdict` is "connected", "zero", "cut", "unused" or "not watched". `cuts` are the places where
+    gradient stops, from the source on; for a connected source, those on its other paths; for a
+    zero gradient, the ops at which it became zero. `made` is where a variable was created. If
+    magnitudes were asked for, `norm` is that of the gradient and `path` has the ops that it came
+    over, the target's first.
     """
 
     source: str
@@ -71,11 +98,20 @@ class Verdict:
     kind: str | None
     cuts: tuple[Place, ...]
     detail: str
+    made: Place | None = field(default=None, compare=False)
+    norm: float | None = None
+    path: tuple[Step, ...] = ()
+
+    @property
+    def blamed(self) -> Place | None:
+        """The cut that the verdict is about; where an unused variable was created."""
+        of_kind = [cut for cut in self.cuts if cut.kind == self.kind]
+        return next(iter(of_kind or self.cuts), self.made)
 
     @property
     def connected(self) -> bool:
         """Whether gradient reaches the source on some path."""
-        return self.verdict == "connected"
+        return self.verdict in ("connected", "zero")
 
     def __bool__(self) -> bool:
         return self.connected
@@ -84,11 +120,121 @@ class Verdict:
         head = f"{self.source}: {self.verdict}"
         if self.kind and not self.cuts:
             head += f" ({self.kind})"
+        if self.norm:
+            head += f", norm {self.norm:.3g}"
         if self.detail:
             head += f"; {self.detail}"
-        if self.connected and self.cuts:
+        if self.verdict == "connected" and self.cuts:
             head += "; other paths are cut:"
-        return "\n".join([head, *(f"  {place}" for place in self.cuts)])
+        lines = [head, *(f"  {place}" for place in self.cuts)]
+        if self.kind == "unused_parameter" and self.made is not None:
+            lines.append(f"  {self.made}")
+        for step in self.path:
+            where = "" if step.site is None else f" at {step.site}: {step.site.text}"
+            lines.append(f"    {step.norm:9.3g}  {step.op}{where}")
+        return "\n".join(lines)
+
+
+class FlowReport:
+    """What `GradientTape.why` returns: one `Verdict` per source, in the structure of the sources.
+
+    `report[key]` is what the structure of the sources has there, with verdicts in place of sources;
+    iterating goes through all verdicts. A report on a single source has that verdict's attributes
+    too. A report is true if gradient reaches every source.
+
+    >>> import headgate as hg
+    >>> u, v = hg.Variable(1.0, name="u"), hg.Variable(2.0, name="v")
+    >>> with hg.GradientTape() as tape:
+    ...     loss = u * hg.stop_gradient(v)
+    >>> report = tape.why(loss, {"u": u, "v": v})
+    >>> report["v"].kind, [verdict.source for verdict in report if not verdict]
+    ('stop_gradient', ['v'])
+    """
+
+    __slots__ = ("_structure", "verdicts")
+
+    def __init__(self, verdicts: list[Verdict], structure: Any) -> None:
+        self.verdicts = tuple(verdicts)
+        self._structure = structure
+
+    def _only(self) -> Verdict:
+        if len(self.verdicts) != 1:
+            raise ValueError(
+                f"this report is on {len(self.verdicts)} sources; ask one of its verdicts"
+            )
+        return self.verdicts[0]
+
+    @property
+    def verdict(self) -> str:
+        """That of the only source."""
+        return self._only().verdict
+
+    @property
+    def kind(self) -> str | None:
+        """Kind of the first cut of the only source."""
+        return self._only().kind
+
+    @property
+    def cuts(self) -> tuple[Place, ...]:
+        """Cuts of the only source."""
+        return self._only().cuts
+
+    @property
+    def detail(self) -> str:
+        """What there is to add on the only source."""
+        return self._only().detail
+
+    @property
+    def source(self) -> str:
+        """Name of the only source."""
+        return self._only().source
+
+    @property
+    def norm(self) -> float | None:
+        """Norm of the only source's gradient, if magnitudes were asked for."""
+        return self._only().norm
+
+    @property
+    def path(self) -> tuple[Step, ...]:
+        """The ops that the only source's gradient came over, if magnitudes were asked for."""
+        return self._only().path
+
+    @property
+    def connected(self) -> bool:
+        """Whether gradient reaches every source."""
+        return all(verdict.connected for verdict in self.verdicts)
+
+    def __bool__(self) -> bool:
+        return self.connected
+
+    def __len__(self) -> int:
+        return len(self.verdicts)
+
+    def __iter__(self) -> Iterator[Verdict]:
+        return iter(self.verdicts)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._structure[key]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FlowReport) and self.verdicts == other.verdicts
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.verdicts))
+
+    def __repr__(self) -> str:
+        return f"<FlowReport on {', '.join(f'{v.source}: {v.verdict}' for v in self.verdicts)}>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td><code>{html.escape(v.source)}</code></td><td>{html.escape(v.verdict)}</td>"
+            f"<td><pre style='margin:0;text-align:left'>"
+            f"{html.escape(chr(10).join(str(v).splitlines()[1:]) or v.detail)}</pre></td></tr>"
+            for v in self.verdicts
+        )
+        return f"<table><tr><th>source</th><th>gradient</th><th>why</th></tr>{rows}</table>"
 
 
 def explain(
@@ -97,54 +243,219 @@ def explain(
     watches_reads: bool,
     targets: list[Any],
     source: Any,
+    measured: Magnitudes | None = None,
 ) -> Verdict:
-    """Return the verdict on one source, as the tape with these bits of its recording sees it."""
-    name = source.name if type(source) is Variable else f"tensor of shape {source.shape}"
+    """Return the verdict on one source, as the tape with these bits of its recording sees it.
+
+    `measured` is what a walk from the targets noted; without it, a gradient of zeros counts as one.
+    """
+    name = name_of(source)
+    made = _made(source)
     if recording is None:
-        return Verdict(name, "cut", "outside_tape", (), "the tape was never entered")
+        return Verdict(name, "cut", "outside_tape", (), "the tape was never entered", made)
     if not is_inexact(source if type(source) is Tensor else source._value):
-        return Verdict(
-            name, "not watched", "not_watched", (), f"its dtype, {source.dtype}, has no gradient"
-        )
+        text = f"its dtype, {source.dtype}, has no gradient"
+        return Verdict(name, "not watched", "not_watched", (), text, made)
     if any(target is source for target in targets):
-        return Verdict(name, "connected", None, (), "it is the target itself")
+        return Verdict(name, "connected", None, (), "it is the target itself", made)
+    nodes = [
+        node
+        for target in targets
+        if (
+            node := recording.leaves.get(target._source)
+            if type(target) is Variable
+            else target.node
+        )
+        is not None
+    ]
     connected = by_value = False
-    cuts: dict[int, Cut] = {}
-    for target in targets:
-        node = recording.leaves.get(target._source) if type(target) is Variable else target.node
-        if node is None:
-            continue
+    for node in nodes:
         every, mine = _bits_in(node.recording, source, recording, tape_bits)
         if node.recording is recording:
             connected = connected or _reaches(node, source, mine & tape_bits)
         by_value = by_value or bool(node.live & every)
-        _note(cuts, node.recording, node.cuts, mine)
-    found = _places(cuts)
+    found, kind = _cuts_of(nodes, source, recording, tape_bits, guesses=False)
     asked = _bits_in(recording, source, recording, tape_bits)[1]
     if connected and asked & recording.blocked:
+        cuts: dict[int, Cut] = {}
         _note(cuts, recording, recording.refused, asked)
-        return Verdict(name, "cut", "custom_gradient", _places(cuts), "a custom rule gave None")
+        places = (*found, *_places(cuts))
+        return Verdict(name, "cut", "custom_gradient", places, "a custom rule gave None", made)
     if connected:
-        return Verdict(name, "connected", None, found, "")
+        return _measured(name, source, found, made, measured)
     if found:
-        return Verdict(name, "cut", found[0].kind, found, "")
-    _, mine = _bits_in(recording, source, recording, tape_bits)
-    watched = bool(mine & tape_bits)
+        return Verdict(name, "cut", kind, found, "", made)
+    watched = bool(asked & tape_bits)
     if by_value and (watched or type(source) is Variable):
-        return Verdict(name, "cut", "outside_tape", (), "computed while this tape did not record")
-    _note(cuts, recording, recording.escapes, mine)
-    escapes = _places(cuts)
-    if escapes:
-        detail = "nothing else leads to the target; unused, if that value did not come back"
-        return Verdict(name, "cut", escapes[0].kind, escapes, detail)
+        text = "computed while this tape did not record"
+        return Verdict(name, "cut", "outside_tape", (), text, made)
+    found = _through_others(nodes, source, recording, tape_bits)
+    if found:
+        return Verdict(name, "cut", found[0].kind, found, "", made)
+    guessed, kind = _cuts_of(nodes, source, recording, tape_bits, guesses=True)
+    if guessed:
+        text = "something that was made on the host after that leads to the target"
+        return Verdict(name, "cut", kind, guessed, text, made)
+    replaced = _replaced(name, source, nodes, recording, tape_bits)
+    if replaced is not None:
+        return replaced
     if not watched:
-        return Verdict(name, *_unwatched(source, watches_reads))
-    return Verdict(name, "unused", "unused_parameter", (), "the target was computed without it")
+        return Verdict(name, *_unwatched(source, watches_reads), made)
+    return Verdict(
+        name, "unused", "unused_parameter", (), "the target was computed without it", made
+    )
 
 
-def _note(cuts: dict[int, Cut], recording: Recording, mask: int, mine: int) -> None:
+def name_of(source: Any) -> str:
+    """Return a variable's name, or what the user's program calls a tensor."""
+    if type(source) is Variable:
+        return source.name
+    return name_in_program(source) or f"tensor of shape {source.shape}"
+
+
+def _made(source: Any) -> Place | None:
+    if type(source) is not Variable or source._source.made is None:
+        return None
+    return Place.at("created", source._source.made, source.name, source.shape)
+
+
+def _measured(
+    name: str,
+    source: Any,
+    found: tuple[Place, ...],
+    made: Place | None,
+    measured: Magnitudes | None,
+) -> Verdict:
+    """Return the verdict on a source that gradient reaches, with how much of it does."""
+    number = None if measured is None else measured.number(source)
+    if measured is None or number is None:
+        return Verdict(name, "connected", None, found, "", made)
+    size, path = measured.nodes[number][1], tuple(measured.path(number))
+    zeros = measured.zeros(number) if size == 0 and source.size else []
+    if not zeros:
+        return Verdict(name, "connected", None, found, "", made, size, path)
+    places = tuple(dict.fromkeys(place_of_zero(zero) for zero in zeros if zero.site is not None))
+    detail = "the gradient is exactly zero: " + "; ".join(map(told_of_zero, zeros))
+    return Verdict(name, "zero", zeros[0].kind, places, detail, made, 0.0, path)
+
+
+def place_of_zero(zero: Zero) -> Place:
+    """Return where a gradient became zero: where the zeros it was multiplied with were made."""
+    site = zero.site
+    if zero.factor is not None and leaf_of(zero.factor) is None and zero.factor.site is not None:
+        site = Site(*zero.factor.site)
+    assert site is not None
+    return Place.at(zero.kind, site, zero.op)
+
+
+def told_of_zero(zero: Zero) -> str:
+    """Say in a few words how an op made a gradient zero."""
+    leaf = leaf_of(zero.factor)
+    if leaf is not None:
+        return f"{zero.op} multiplies it with {leaf.source.name}, which is all zeros now"
+    if zero.factor is not None:
+        maker = "" if zero.factor.op is None else f", made by {zero.factor.op.name}"
+        return f"{zero.op} multiplies it with zeros{maker}"
+    return f"{zero.op} lets {zero.alive} of {zero.size} elements through"
+
+
+def _cuts_of(
+    nodes: list[Node], source: Any, recording: Recording, tape_bits: int, guesses: bool
+) -> tuple[tuple[Place, ...], str | None]:
+    """Return the cuts upstream of some values that severed a source, and the kind to blame.
+
+    To blame is the first cut that gradient would have come to. But it never flows through an index,
+    so where one path goes through an op without a gradient and another one is cut otherwise, it is
+    that other cut.
+    """
+    cuts: dict[int, Cut] = {}
+    severing: list[Cut] = []
+    for node in nodes:
+        _, mine = _bits_in(node.recording, source, recording, tape_bits)
+        _note(cuts, node.recording, node.cuts, mine, guesses)
+        way = node.recording.upstream(node.cuts, guesses)
+        severing += [cut for cut in way if cut.severed & mine]
+    if not severing:
+        return _places(cuts), None
+    blamed = min(severing, key=lambda cut: (cut.kind == "nondiff_op", cut.order))
+    return _places(cuts), blamed.kind
+
+
+def _through_others(
+    nodes: list[Node], source: Any, recording: Recording, tape_bits: int
+) -> tuple[Place, ...]:
+    """Return the cuts by which a source's value got into another one that leads to the targets."""
+    cuts: dict[int, Cut] = {}
+    for other, bits_there in recording.masks.items():
+        if other.past is None:
+            continue
+        used = any(
+            node.live & bits_there
+            or any(cut.severed & bits_there for cut in recording.upstream(node.cuts))
+            for node in nodes
+            if node.recording is recording
+        )
+        if used:
+            there, bit = other.past
+            _, mine = _bits_in(there, source, recording, tape_bits)
+            _note(cuts, there, bit, mine)
+    return _places(cuts)
+
+
+def _replaced(
+    name: str, source: Any, nodes: list[Node], recording: Recording, tape_bits: int
+) -> Verdict | None:
+    """Return the verdict on a source that is not what the program computed with."""
+    if type(source) is Variable:
+        identity = source._source
+        for other, mask in recording.masks.items():
+            if other is identity or other.name != identity.name or other.made is None:
+                continue
+            if any(node.live & mask for node in nodes):
+                newer = max(other, identity, key=lambda each: each.serial)
+                assert newer.made is not None
+                place = Place.at("variable_replaced", newer.made, name, source.shape)
+                text = "another variable of that name was used in its place; this is the newer one"
+                return Verdict(name, "unused", place.kind, (place,), text, _made(source))
+        return None
+    node = source.node
+    if node is None or type(node) is Leaf:
+        return None
+    there = node.recording
+    if node.live and node.site is not None:
+        if any(target.live & node.live for target in nodes if target.recording is there):
+            place = Place.at("non_leaf", Site(*node.site), "", source.shape)
+            names = ", ".join(s.name for s in there.sources_of(node.live))
+            text = f"it was computed here from {names}, and the target does not use it"
+            return Verdict(name, "unused", place.kind, (place,), text)
+        return None
+    reads = [cut for cut in there.upstream(node.cuts) if cut.kind == "outside_tape"]
+    if not reads:
+        return None
+    names = ", ".join(dict.fromkeys(s.name for c in reads for s in there.sources_of(c.severed)))
+    sources = {s for c in reads for s in there.sources_of(c.severed)}
+    used = any(target.live & target.recording.masks.get(s, 0) for target in nodes for s in sources)
+    copied = all(s.made is not None and str(s.made) == str(reads[-1].site) for s in sources)
+    kind = "non_leaf" if used or copied else "variable_replaced"
+    place = Place(kind, *_place_tail(reads[-1]))
+    text = (
+        f"it is a tensor that was computed here from {names}, and the target uses {names} itself"
+        if used
+        else f"it is a tensor that was computed here from {names}; no tape watches it. "
+        "Change a variable with v.assign(...)"
+    )
+    return Verdict(name, "not watched", kind, (place,), text)
+
+
+def _place_tail(cut: Cut) -> tuple[Any, ...]:
+    return cut.site.file, cut.site.line, cut.site.text, cut.label, cut.shape
+
+
+def _note(
+    cuts: dict[int, Cut], recording: Recording, mask: int, mine: int, guesses: bool = True
+) -> None:
     """Add the cuts of a mask that severed a source, and those behind them."""
-    way = recording.upstream(mask)
+    way = recording.upstream(mask, guesses)
     for cut in way:
         if cut.severed & mine:
             behind = [later for later in way if _follows(later, cut, recording)]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -31,6 +31,16 @@ USED = (
 )
 
 
+class Meter(Protocol):
+    """What watches a walk (see `headgate.magnitude`)."""
+
+    def passed(self, node: Node, g: Any) -> None:
+        """Note the whole cotangent of a node."""
+
+    def gave(self, node: Node, position: int, g: Any, c: Any) -> None:
+        """Note what a node gave to one of its arguments."""
+
+
 _NARROW = 128
 """Sums over long columns of rows up to this wide are products with ones: NumPy's sum takes 15 times
 as long when the rows are short."""
@@ -43,11 +53,13 @@ def walk(
     kept: int,
     lifted: bool,
     free: bool,
+    meter: Meter | None = None,
 ) -> dict[int, Any]:
     """Carry cotangents from the seeds down to the origins; return them by the origin's number.
 
     `lifted` says that cotangents are tensors and the rules are to be recorded. `free` drops the
-    edges of each node passed, unless another tape needs them: one that owns a bit of `kept`.
+    edges of each node passed, unless another tape needs them: one that owns a bit of `kept`. A
+    `meter` is told of each node's cotangent and of what each of its arguments gets.
     """
     lowest = min(origins)
     found: dict[int, Any] = {}
@@ -67,6 +79,8 @@ def walk(
             g = g.value()
         if number in origins:
             found[number] = g
+        if meter is not None:
+            meter.passed(node, g)
         edges = node.edges
         if not edges:
             if edges is None:
@@ -89,6 +103,8 @@ def walk(
                 continue
             if shape is not None and (c.shape != shape or c.dtype is not dtype):
                 c = fit(c.value() if type(c) is Product else c, shape, dtype, lifted)
+            if meter is not None:
+                meter.gave(node, position, g, c)
             entry = pending.get(seq)
             if entry is None:
                 pending[seq] = parent, c, False

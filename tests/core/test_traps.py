@@ -12,7 +12,7 @@ import pytest
 
 import headgate as hg
 from core.support import kinds_and_lines, line_of, without_collector
-from headgate.graph import state
+from headgate.graph import BACK, MAYBE_BACK, state
 
 
 def nested(inner_persistent=False):
@@ -235,11 +235,14 @@ def test_trap_6_a_value_that_leaves_for_the_host_is_noted(escape):
     w = hg.Variable(3.0, name="w")
     with hg.GradientTape() as tape:
         host = escape(w * w)  # leaves
-        y = hg.asarray(host) * 2.0
+        y = hg.asarray(host) * 2.0  # comes back
     verdict = tape.why(y, w)
     assert tape.gradient(y, w) is None
     assert (verdict.verdict, verdict.kind) == ("cut", "host_round_trip")
-    (place,) = verdict.cuts
+    place, back = verdict.cuts
+    assert back.kind == "host_round_trip"
+    assert back.line == line_of("comes back") or escape is pickled
+    assert back.label in (BACK, MAYBE_BACK)
     inside = escape.__code__.co_firstlineno + 1 if hasattr(escape, "__code__") else None
     assert place.file == __file__
     assert place.line == (inside or line_of("leaves"))

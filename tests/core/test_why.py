@@ -77,7 +77,8 @@ def test_each_kind_of_cut(w, name):
     program = ONE_CUT[name]
     with hg.GradientTape() as tape:
         y = hg.sum(program(w) * 3.0)
-    explained(tape, y, w, (kind_of(name), program.__code__.co_firstlineno))
+    times = 2 if kind_of(name) == "host_round_trip" else 1  # there and back
+    explained(tape, y, w, *times * [(kind_of(name), program.__code__.co_firstlineno)])
 
 
 @pytest.mark.parametrize("name", [name for name in ONE_CUT if name.startswith("a stop")])
@@ -116,8 +117,9 @@ def test_a_cut_value_that_leaves_for_the_host(w):
     with hg.GradientTape() as tape:
         rounded = hg.round(hg.sum(w))  # cut
         number = float(rounded)  # leaves
-        y = hg.asarray(number) * 2.0
-    explained(tape, y, w, ("nondiff_op", line_of("cut")), ("host_round_trip", line_of("leaves")))
+        y = hg.asarray(number) * 2.0  # back
+    kinds = ["nondiff_op", "host_round_trip", "host_round_trip"]
+    explained(tape, y, w, *zip(kinds, map(line_of, ["cut", "leaves", "back"])))
 
 
 def test_one_line_on_the_way_of_a_source_twice_is_shown_once(w):
@@ -228,7 +230,7 @@ def test_not_watched_tensor(shape):
         y = x * 2.0
     verdict = tape.why(y, x)
     assert (verdict.verdict, verdict.kind) == ("not watched", "not_watched")
-    assert f"tensor of shape {shape}: not watched" in str(verdict)
+    assert "x: not watched" in str(verdict)
     assert "tape.watch(x)" in str(verdict)
 
 
@@ -368,7 +370,11 @@ def test_cuts_side_by_side(w):
         one = hg.floor(w)  # one
         other = hg.stop_gradient(w)  # other
         y = hg.sum(one * other)
-    explained(tape, y, w, ("nondiff_op", line_of("one")), ("stop_gradient", line_of("other")))
+    verdict = tape.why(y, w)
+    places = [("nondiff_op", line_of("one")), ("stop_gradient", line_of("other"))]
+    assert kinds_and_lines(verdict) == places
+    assert verdict.kind == "stop_gradient"  # through an op like floor gradient never went
+    assert tape.gradient(y, w) is None
 
 
 def test_each_source_has_its_own_answer(w):
@@ -487,7 +493,7 @@ def test_a_loop_with_other_cuts_keeps_the_masks_small(escape):
     with hg.GradientTape():
         for k in range(1000):
             escape(w * float(k))
-        assert len(state.recording.cuts) <= 2  # to Python 3.11 some calls are two instructions
+        assert len(state.recording.cuts) <= 4  # to Python 3.11 some calls are two instructions
 
 
 def test_steps_of_one_tape_after_another_keep_the_masks_small():

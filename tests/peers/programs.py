@@ -411,7 +411,7 @@ def score_matching(xp, x, w1, w2):
     total = 0.0
     for point in xp.unstack(x):
         score = xp.grad(log_density)(point)
-        total = total + xp.trace(xp.hessian(log_density)(point)) + 0.5 * xp.sum(score**2)
+        total = total + xp.linalg.trace(xp.hessian(log_density)(point)) + 0.5 * xp.sum(score**2)
     return total / 4
 
 
@@ -758,7 +758,7 @@ def graphical_model(xp, raw, covariance):
     precision = raw @ raw.T + xp.eye(4)
     off_diagonal = precision - xp.tril(xp.triu(precision))
     _, log_det = xp.linalg.slogdet(precision)
-    return xp.trace(covariance @ precision) - log_det + 0.1 * xp.sum(xp.abs(off_diagonal))
+    return xp.linalg.trace(covariance @ precision) - log_det + 0.1 * xp.sum(xp.abs(off_diagonal))
 
 
 @program(spd(4), real(4, 4))
@@ -994,7 +994,7 @@ def vector_field(xp, point, w):
 
     jacobian = xp.jacobian(field)(point)
     turned = jacobian - jacobian.T
-    return xp.trace(jacobian) ** 2 + xp.sum(turned**2)
+    return xp.linalg.trace(jacobian) ** 2 + xp.sum(turned**2)
 
 
 @program(real(4), real(4), unit(4, 5))

@@ -87,7 +87,7 @@ def as_written(
     gradients = tape.gradient(policy_loss, actor.trainable_variables)
     with noting(refusals):
         actor_optimizer.apply_gradients(zip(gradients, actor.trainable_variables))
-    verdicts = tape.why(policy_loss, actor.trainable_variables)
+    verdicts = list(tape.why(policy_loss, actor.trainable_variables))
 
     with tf.GradientTape() as tape:
         critic_loss = tf.reduce_mean(tf.square(rewards - values))
@@ -291,7 +291,7 @@ def train_corrected(
             break
         norms.append(learn(actor, critic, *optimizers, states, taken, returns))
     tape, loss = actor_step(actor, critic, states, taken, returns)
-    connected = tape.why(loss, actor.trainable_variables)
+    connected = list(tape.why(loss, actor.trainable_variables))
     critic_of_policy_loss = tape.why(loss, critic.trainable_variables)
     tape, loss = critic_step(critic, states, returns)
     connected += tape.why(loss, critic.trainable_variables)

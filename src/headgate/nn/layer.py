@@ -12,12 +12,14 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import optree
 
+from headgate.graph import Site, caller
 from headgate.namespace import is_array
 from headgate.nn.initializers import get_initializer
 from headgate.nn.settings import default_dtype, unique_name
@@ -35,8 +37,14 @@ class _Calls(threading.local):
 
     training: Any = None
 
+    def __init__(self) -> None:
+        self.stack: list[Layer] = []  # the layers being called, the outermost first
 
-_calls = _Calls()
+
+calls = _Calls()
+
+every_layer: weakref.WeakSet[Layer] = weakref.WeakSet()
+"""All layers there are, for who wants to know which variable belongs to which."""
 
 
 class Layer:
@@ -88,6 +96,8 @@ class Layer:
         self._trainable = trainable
         self._sample_shape = (input_dim,) if input_dim is not None else input_shape
         self._weights: list[Variable] = []
+        self._frozen_at: Site | None = None
+        every_layer.add(self)
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -189,8 +199,10 @@ class Layer:
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        site = None if value else caller()
         for layer in self._all_layers({}):
             layer._trainable = bool(value)
+            layer._frozen_at = site
 
     def _all_layers(self, seen: dict[int, Layer]) -> list[Layer]:
         """Return this layer and all layers in it, each once."""
@@ -252,7 +264,7 @@ class Layer:
     def _run(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Call `call` with the `training` that holds here, also for all layers inside."""
         training = options.pop("training", None)
-        outer = _calls.training
+        outer = calls.training
         if self._takes_training is not None:
             position, default = self._takes_training
             if len(args) > position:
@@ -261,13 +273,13 @@ class Layer:
                 if training is None:
                     training = default if outer is None else outer
                 options["training"] = training
-        if training is None or training is outer:
-            return self.call(*args, **options)
-        _calls.training = training
+        calls.stack.append(self)
+        calls.training = outer if training is None else training
         try:
             return self.call(*args, **options)
         finally:
-            _calls.training = outer
+            calls.training = outer
+            calls.stack.pop()
 
     def _admit(self, value: Any) -> Any:
         """Return an argument with all arrays in it as tensors, floats in the layer's dtype."""

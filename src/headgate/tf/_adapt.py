@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from headgate.graph import state
 from headgate.namespace import TENSORS
-from headgate.tensor import Tensor, constant, raw
+from headgate.tensor import Tensor, came_back, constant, raw, tensor_of
 from headgate.variable import Variable as _Variable
 
 
@@ -107,7 +108,7 @@ def convert_to_tensor(
         )
     ):
         array = default_dtype(array)
-    return constant(array)
+    return tensor_of(array, came_back(value) if state.recording.departed else None)
 
 
 def _has_tensors(value: Any) -> bool:

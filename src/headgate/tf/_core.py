@@ -430,8 +430,13 @@ def clip_by_global_norm(
 
 
 def einsum(equation: str, *inputs: Any, **ignored: Any) -> Tensor:
-    """Sum products of tensors by Einstein's convention."""
-    return ops.einsum(equation, *map(tensor, inputs))  # type: ignore[no-any-return]
+    """Sum products of tensors by Einstein's convention.
+
+    >>> import headgate.tf as tf
+    >>> tf.einsum("ij,kj->ik", tf.ones((1, 3)), tf.ones((2, 3))).numpy()
+    array([[3., 3.]], dtype=float32)
+    """
+    return ops.einsum([tensor(x) for x in inputs], subscripts=equation)  # type: ignore[no-any-return]
 
 
 def matmul(

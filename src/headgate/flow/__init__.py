@@ -1,0 +1,1 @@
+"""Flow: where gradient goes in a program, where it ends, and why."""

@@ -1,0 +1,130 @@
+"""Trace: what a program computed and differentiated, in a form that any framework can be put into.
+
+A trace is a list of **events** in the order in which they happened. An event takes values and makes
+values; a value is only a number. For each of its inputs an event says whether gradient comes back
+to it (`flows`); where it does not although somebody could have expected it to, `kind` says what
+sort of cut the event is. Reading a variable is an event too, from the value that stands for the
+variable to the value that was read, so a variable that no tape watches is cut at its read.
+
+Beside the events there are the **sources** (parameters, by name and owner), the **gradient calls**
+(which targets, which sources, what came back) and, if somebody measured them, the norms of the
+cotangents. A *watcher* writes traces (`headgate.flow.watch`), the *solver* reads them
+(`headgate.flow.solve`), and pages and texts draw them (`headgate.flow.page`, `headgate.flow.text`).
+"""
+
+from __future__ import annotations
+
+import linecache
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Place(NamedTuple):
+    """A line of the user's program. `function` is the name of what it lies in."""
+
+    file: str
+    line: int
+    function: str = ""
+
+    @property
+    def text(self) -> str:
+        """The source text of the line."""
+        return linecache.getline(self.file, self.line).strip()
+
+
+@dataclass(slots=True)
+class Event:
+    """One op, gate, read, write, escape to the host or return from there.
+
+    Attributes:
+        op: its name, as the user would write it: "matmul", "stop_gradient", "read", "numpy()".
+        inputs: values taken; constants are left out.
+        outputs: values made.
+        flows: for each input, whether gradient comes back to it.
+        place: number of the line in `Trace.places`.
+        scope: number of the modules and functions around it in `Trace.scopes`.
+        kind: which kind of cut this is; empty if it is none.
+        label: what the user called it.
+        shape: of the first output.
+        dtype: of the first output.
+    """
+
+    op: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    flows: tuple[bool, ...]
+    place: int
+    scope: int = 0
+    kind: str = ""
+    label: str = ""
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+
+
+@dataclass(slots=True)
+class Source:
+    """A parameter, or whatever else was differentiated by.
+
+    Attributes:
+        name: as reports call it.
+        value: the value that stands for it; reads are events that take this one.
+        owner: path of the model or layer that has it, "" if none.
+        shape: of its value.
+        trainable: whether tapes are asked to watch it.
+        place: number of the line on which it was made, -1 if unknown.
+        updated: whether the program changed its value (an optimizer's step, an assignment).
+    """
+
+    name: str
+    value: int
+    owner: str = ""
+    shape: tuple[int, ...] = ()
+    trainable: bool = True
+    place: int = -1
+    updated: bool = False
+
+
+@dataclass(slots=True)
+class Gradient:
+    """One call that asked for gradients.
+
+    Attributes:
+        place: number of the line of the call.
+        targets: values that were differentiated.
+        target_names: what to call them.
+        sources: numbers of sources in `Trace.sources`, in the order asked for.
+        norms: Euclidean norm of each gradient, None where there was none.
+        cotangents: value -> norm of its cotangent, where it was measured.
+        alive: (event number, input position) -> (elements that let gradient through, of how many),
+            measured where a cotangent became exactly zero.
+        step: how often this line has been passed, from 0.
+    """
+
+    place: int
+    targets: tuple[int, ...]
+    target_names: tuple[str, ...]
+    sources: tuple[int, ...]
+    norms: tuple[float | None, ...]
+    cotangents: dict[int, float] = field(default_factory=dict)
+    alive: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    step: int = 0
+
+
+@dataclass(slots=True)
+class Trace:
+    """A log of what a program computed; made by `headgate.trace()` and by watchers."""
+
+    framework: str = "headgate"
+    events: list[Event] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+    scopes: list[tuple[str, ...]] = field(default_factory=lambda: [()])
+    sources: list[Source] = field(default_factory=list)
+    gradients: list[Gradient] = field(default_factory=list)
+
+    def place_of(self, event: Event) -> Place:
+        """Return the line of an event."""
+        return self.places[event.place]
+
+    def scope_of(self, event: Event) -> tuple[str, ...]:
+        """Return the modules and functions around an event, the outermost first."""
+        return self.scopes[event.scope]

@@ -1,0 +1,1 @@
+"""Watchers: each reads the programs of one framework into a trace."""

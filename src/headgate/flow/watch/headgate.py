@@ -1,0 +1,505 @@
+"""The watcher of Headgate's own programs: every gradient call of a run, and what came of it.
+
+While a `Watch` is entered it is an observer of all tapes, in all threads. At each gradient call it
+asks the masks for a verdict on each source before the graph is freed, and measures the walk itself.
+What one call found of one source is an `Outcome`. A finding is drawn at the end, from all outcomes
+of a parameter together: a parameter that got a gradient at any call is fine, whatever stops there
+are on its other paths, and so is one that the program froze or declared on purpose (`_is_fine`).
+
+What no single call can tell is judged at the end as well: a parameter that a model uses and does
+not list, one whose gradient never goes to the optimizer, and one that a layer froze before it
+ever learnt anything.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from headgate.flow.page import notebook, page
+from headgate.flow.report import Finding, as_json, cure
+from headgate.flow.text import as_dot, as_mermaid, as_text
+from headgate.flow.trace import Trace
+from headgate.flow.watch.log import Log
+from headgate.graph import Leaf, Node, Recording, Site, Source, caller, observers, state
+from headgate.magnitude import Magnitudes, leaf_of, norm
+from headgate.nn.layer import Layer, calls, every_layer
+from headgate.variable import Variable
+from headgate.verdict import Place, Verdict, explain, name_of
+
+MEASURED = 20
+"""So many passes of one line are looked at closely; later ones only while a gradient is missing."""
+
+KEPT = 1000
+"""So many gradient calls are kept for the report in full."""
+
+RANK = (
+    "missing_stop",
+    "stop_gradient",
+    "no_grad_block",
+    "nondiff_op",
+    "integer_cast",
+    "host_round_trip",
+    "rewrap",
+    "stateful_write",
+    "outside_tape",
+    "variable_replaced",
+    "non_leaf",
+    "checkpoint",
+    "custom_gradient",
+    "not_watched",
+    "not_registered",
+    "mask",
+    "zero_derivative",
+    "optimizer_mask",
+    "frozen",
+    "unused_parameter",
+)
+"""Kinds of findings, the most important first: a cut is always a mistake or a decision, while a
+parameter that is not used may be nobody's concern."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one gradient call found of one source."""
+
+    verdict: Verdict
+    site: Site  # of the call
+    norm: float | None
+    expected: bool  # zero, but only because a factor that does get a gradient is zero as yet
+
+
+@dataclass(slots=True)
+class Call:
+    """One gradient call."""
+
+    site: Site
+    step: int
+    targets: list[str]
+    nodes: list[Node | None] = field(default_factory=list)  # of the targets, while it runs
+    outcomes: dict[Any, Outcome] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Known:
+    """What is known of one source over the whole run."""
+
+    name: str
+    trainable: bool = True
+    made: Place | None = None
+    healthy: bool = False  # a gradient arrived at some call, or its absence is no mistake
+    bad: list[Outcome] = field(default_factory=list)  # the first of each kind, where none arrived
+    variable: Variable | None = None
+    written: int = 0  # by the time of the first call
+    calls: set[int] = field(default_factory=set)  # which gradient lines asked for it
+
+
+class Watch:
+    """Look on at all gradient calls of this process; a context manager.
+
+    >>> import headgate as hg
+    >>> from headgate.flow.watch.headgate import Watch
+    >>> w = hg.Variable(2.0, name="w")
+    >>> with Watch() as watch:
+    ...     with hg.GradientTape() as tape:
+    ...         loss = hg.stop_gradient(w) * 3.0
+    ...     gradient = tape.gradient(loss, w)
+    >>> [(finding.parameter, finding.kind) for finding in watch.findings()]
+    [('w', 'stop_gradient')]
+    """
+
+    framework = "headgate"
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self._known: dict[Any, Known] = {}
+        self._passes: dict[tuple[int, int], int] = {}
+        self._codes: list[Any] = []  # keeps code objects, whose ids are keys, alive
+        self._readers: dict[Source, tuple[Layer, ...]] = {}
+        self._leaks: dict[tuple[str, Site], Source] = {}
+        self._reached: dict[Source, tuple[str, Place | None]] = {}
+        self._strays: dict[Source, tuple[str, Place | None]] = {}
+        self._frozen: dict[Source, tuple[str, Site, Variable]] = {}
+        self._applied: dict[Source, set[int]] = {}
+        self._applying: dict[Source, Site] = {}
+        self._lock = threading.RLock()
+
+        self._log = Log()
+
+    def __enter__(self) -> Watch:
+        observers.append(self)
+        state.outside.log = self._log
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        observers.remove(self)
+        state.outside.log = None
+
+    @property
+    def trace(self) -> Trace:
+        """What happened, up to `log.MOST` events, in neutral form."""
+        return self._log.trace()
+
+    def log(self) -> Log | None:
+        """Return the log that a new recording is to keep."""
+        return None if self._log.full else self._log
+
+    # -- what an observer is told -----------------------------------------------------------------
+
+    def read(self, variable: Variable, recording: Recording) -> None:
+        """Note which layers were being called when a variable was read."""
+        if calls.stack and variable._source not in self._readers:
+            self._readers[variable._source] = tuple(calls.stack)
+
+    def applied(self, variables: list[Variable]) -> None:
+        """Note which variables an optimizer was given, and where."""
+        site = caller()
+        with self._lock:
+            for variable in variables:
+                self._applied.setdefault(variable._source, set())
+                self._applying[variable._source] = site
+
+    def before_gradient(
+        self, tape: Any, targets: list[Any], sources: list[Any]
+    ) -> tuple[Magnitudes | None, Any] | None:
+        """Judge each source while the graph is there; return a meter for the walk."""
+        if state.recording.walking:  # a rule differentiates for itself
+            return None
+        site = caller()
+        with self._lock:
+            self._codes.append(site.code)
+            place = id(site.code), site.instruction
+            step = self._passes.get(place, 0)
+            self._passes[place] = step + 1
+            keys = [self._key(source, place, number) for number, source in enumerate(sources)]
+            close = step < MEASURED or any(not self._known[key].healthy for key in keys)
+            close = close and len(self.calls) < 20 * KEPT
+            call = Call(site, step, [name_of(target) for target in targets])
+            verdicts = []
+            if close:
+                self._look_around(tape, targets, sources)
+                verdicts = [
+                    explain(tape._recording, tape._bits, tape._watch_accessed, targets, source)
+                    for source in sources
+                ]
+                self.calls.append(call)
+        meter = Magnitudes() if close else None
+        if tape._recording.log is not None:
+            call.nodes = [tape._node(target) for target in targets]
+        return meter, (call, keys, verdicts, tape, targets, sources, meter, place)
+
+    def after_gradient(self, memo: Any, gradients: list[Any]) -> None:
+        """Put together what the walk brought and what the masks say."""
+        call, keys, verdicts, tape, targets, sources, meter, place = memo[1]
+        with self._lock:
+            inner = state.recording.in_use and state.recording.tapes != [tape]
+            sizes = [None if g is None else norm(g) for g in gradients]
+            if call.nodes:
+                named = list(zip(call.targets, call.nodes))
+                self._log.gradient(call.site, call.step, named, sources, sizes, meter)
+                call.nodes = []
+            alive = {
+                source._source
+                for source, size in zip(sources, sizes)
+                if size and type(source) is Variable
+            }
+            for key, size in zip(keys, sizes):
+                self._known[key].calls.add(hash(place))
+                if not inner and (size or (size is not None and size != size)):
+                    self._known[key].healthy = True
+            for key, source, verdict, size in zip(keys, sources, verdicts, sizes):
+                if size is None and verdict.connected:  # a custom rule gave None in this very walk
+                    verdict = explain(
+                        tape._recording, tape._bits, tape._watch_accessed, targets, source
+                    )
+                elif size == 0:
+                    verdict = explain(
+                        tape._recording, tape._bits, tape._watch_accessed, targets, source, meter
+                    )
+                expected = verdict.verdict == "zero" and _only_waits(source, meter, alive)
+                outcome = Outcome(verdict, call.site, size, expected)
+                call.outcomes[key] = outcome
+                known = self._known[key]
+                if not size and all(bad.verdict.kind != verdict.kind for bad in known.bad):
+                    known.bad.append(outcome)
+
+    # -- what is noted at a call ------------------------------------------------------------------
+
+    def _key(self, source: Any, place: tuple[int, int], number: int) -> Any:
+        """Return what a source is known by: a variable by itself, a tensor by where it is asked."""
+        if type(source) is Variable:
+            key: Any = source._source
+        else:
+            key = (*place, number)
+        if key not in self._known:
+            known = self._known[key] = Known(name_of(source))
+            if type(source) is Variable:
+                known.trainable = source.trainable
+                known.variable = source
+                known.written = source._source.written
+                if source._source.made is not None:
+                    known.made = Place.at("created", source._source.made)
+        return key
+
+    def _look_around(self, tape: Any, targets: list[Any], sources: list[Any]) -> None:
+        """Note what gradient reaches besides the sources, and which layers are frozen."""
+        asked = {source._source for source in sources if type(source) is Variable}
+        for target in targets:
+            node = tape._node(target)
+            if node is None:
+                continue
+            for source in node.recording.sources_of(node.live):
+                if source.made is None:
+                    continue
+                self._reached.setdefault(source, (source.name, Place.at("created", source.made)))
+                self._note_leak(node, source)
+                if source not in asked:
+                    self._note_stray(source, asked)
+        for layer in list(every_layer):
+            site = layer._frozen_at
+            if site is None:
+                continue
+            for variable in layer._members()[0]:
+                source = variable._source
+                if variable.trainable and not source.written and source in self._reached:
+                    self._frozen.setdefault(source, (variable.name, site, variable))
+
+    def _note_stray(self, source: Source, asked: set[Source]) -> None:
+        """Note a variable that a model used and does not list, though its variables are asked for.
+
+        A variable that belongs to another model, a teacher's say, is in order.
+        """
+        readers = self._readers.get(source)
+        if not readers:
+            return
+        model = readers[0]
+        listed = {variable._source for variable in model.variables}
+        if source in listed or not listed & asked:
+            return
+        for layer in list(every_layer):
+            elsewhere = source in {variable._source for variable in layer.variables}
+            if elsewhere and not _is_inside(layer, readers):
+                return
+        place = None if source.made is None else Place.at("not_registered", source.made)
+        self._strays.setdefault(source, (source.name, place))
+
+    def _note_leak(self, node: Node, source: Source) -> None:
+        """Note where gradient enters the first op on a source."""
+        if any(known == source for known in self._leaks.values()):
+            return
+        site = _entrance(node, source)
+        if site is not None:
+            self._leaks[source.name, site] = source
+
+    # -- what comes out ---------------------------------------------------------------------------
+
+    def gradients(self) -> list[dict[str, Any]]:
+        """Return the calls as the report's JSON has them."""
+        return [
+            {
+                "where": str(call.site),
+                "framework": self.framework,
+                "targets": call.targets,
+                "sources": [
+                    {
+                        "name": outcome.verdict.source,
+                        "verdict": outcome.verdict.verdict,
+                        "norm": outcome.norm,
+                        "cuts": [
+                            {
+                                "kind": cut.kind,
+                                "file": cut.file,
+                                "line": cut.line,
+                                "text": cut.text,
+                                "label": cut.label,
+                                "shape": cut.shape,
+                            }
+                            for cut in outcome.verdict.cuts
+                        ],
+                    }
+                    for outcome in call.outcomes.values()
+                ],
+            }
+            for call in self.calls[:KEPT]
+        ]
+
+    def findings(
+        self, no_flow: Sequence[str] = (), flow: Sequence[str] = (), step: int | None = None
+    ) -> list[Finding]:
+        """Return what is wrong, the most important first.
+
+        Args:
+            no_flow: patterns of parameters that gradient must not reach; none is missed there.
+            flow: patterns of parameters that must get a gradient wherever they are asked for.
+            step: look only at this pass of each gradient call, from 0.
+        """
+        found: dict[tuple[str, str], Finding] = {}
+        for finding in self._all(no_flow, flow, step):
+            found.setdefault((finding.parameter, finding.kind), finding)
+        return sorted(found.values(), key=lambda finding: RANK.index(finding.kind))
+
+    def text(self) -> str:
+        """Return the flow as text for a terminal."""
+        return as_text(self.trace)
+
+    def mermaid(self) -> str:
+        """Return the flow as a Mermaid flowchart."""
+        return as_mermaid(self.trace)
+
+    def dot(self) -> str:
+        """Return the flow in Graphviz' language."""
+        return as_dot(self.trace)
+
+    def html(self, title: str = "Flow of gradient") -> str:
+        """Return the flow as a page: one self-contained HTML file."""
+        return page(self.trace, title, as_json([], self.findings())["findings"])
+
+    def _repr_html_(self) -> str:
+        return notebook(self.trace)
+
+    def _all(
+        self, no_flow: Sequence[str], flow: Sequence[str], step: int | None
+    ) -> Iterator[Finding]:
+        for (name, site), _ in self._leaks.items():
+            if _matches(name, no_flow):
+                yield _finding(name, "connected", "missing_stop", Place.at("missing_stop", site))
+        for key, known in self._known.items():
+            if _matches(known.name, no_flow):
+                continue
+            outcomes = known.bad
+            if step is not None or _matches(known.name, flow):
+                outcomes = [
+                    call.outcomes[key]
+                    for call in self.calls
+                    if (step is None or call.step == step) and key in call.outcomes
+                ]
+                if step is not None and any(outcome.norm for outcome in outcomes):
+                    continue
+            elif known.healthy:
+                continue
+            for outcome in outcomes:
+                finding = _of(known, outcome)
+                if finding is not None:
+                    yield finding
+                    break
+        asked = {key for key in self._known if isinstance(key, Source)}
+        for source, (name, place) in self._strays.items():
+            if source not in asked and not source.written and not _matches(name, no_flow):
+                yield _finding(name, "connected", "not_registered", place)
+        for source, (name, site, variable) in self._frozen.items():
+            untouched = source not in asked and not source.written
+            if untouched and not _adapts(variable) and not _matches(name, no_flow):
+                yield _finding(name, "not asked for", "frozen", Place.at("frozen", site))
+        for known in self._known.values():
+            if known.healthy and known.variable is not None and not _matches(known.name, no_flow):
+                site = self._passed_over(known)
+                if site is not None:
+                    place = Place.at("optimizer_mask", site)
+                    yield _finding(known.name, "connected", "optimizer_mask", place)
+
+    def _passed_over(self, known: Known) -> Site | None:
+        """Return where an optimizer was given what was asked for together with a variable, if that
+        variable itself was never changed."""
+        assert known.variable is not None
+        source = known.variable._source
+        if source in self._applied or source.written > known.written:
+            return None
+        for key, other in self._known.items():
+            if key in self._applied and other.calls & known.calls:
+                return self._applying[key]
+        return None
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _of(known: Known, outcome: Outcome) -> Finding | None:
+    """Return the finding on a source that got no gradient; None if that is in order."""
+    verdict = outcome.verdict
+    if outcome.norm or outcome.expected or verdict.verdict == "connected":
+        return None
+    if not known.trainable and verdict.kind != "frozen":
+        return None
+    place = verdict.blamed or Place.at("gradient", outcome.site)
+    return _finding(known.name, verdict.verdict, verdict.kind or "unused_parameter", place)
+
+
+def _finding(name: str, verdict: str, kind: str, place: Place | None) -> Finding:
+    if place is None:
+        return Finding(name, verdict, kind, "", 0, "", cure(kind))
+    advice = cure(kind, place.label) if kind == "nondiff_op" else cure(kind)
+    label = place.label if kind in ("stop_gradient", "nondiff_op", "zero_derivative") else ""
+    return Finding(name, verdict, kind, place.file, place.line, place.text, advice, label)
+
+
+def _only_waits(source: Any, meter: Magnitudes | None, alive: set[Source]) -> bool:
+    """Tell whether a gradient is zero only because of a factor that is zero and is being trained.
+
+    So it is with the first step of a low-rank adapter, one of whose factors starts at zero.
+    """
+    number = None if meter is None else meter.number(source)
+    if meter is None or number is None:
+        return False
+    zeros = meter.zeros(number)
+    leaves = [leaf_of(zero.factor) for zero in zeros]
+    return bool(leaves) and all(leaf is not None and leaf.source in alive for leaf in leaves)
+
+
+def _entrance(node: Node, source: Source) -> Site | None:
+    """Return the line of the first op on a source, on a path from a node down to it."""
+    todo, seen = [node], {node.seq}
+    mask = node.recording.masks.get(source, 0)
+    found: Node | None = None
+    while todo:
+        current = todo.pop()
+        for edge in current.edges or ():
+            if edge is None or not edge[0].live & mask:
+                continue
+            parent = edge[0]
+            if type(parent) is Leaf and parent.source is source:
+                if current.site is not None and (found is None or current.seq < found.seq):
+                    found = current
+            elif parent.seq not in seen:
+                seen.add(parent.seq)
+                todo.append(parent)
+    return None if found is None or found.site is None else Site(*found.site)
+
+
+def _is_inside(layer: Layer, readers: tuple[Layer, ...]) -> bool:
+    """Tell whether a layer is one of those being called, or lies in the outermost of them."""
+    return layer in readers or layer in readers[0]._all_layers({})
+
+
+def _adapts(variable: Variable) -> bool:
+    """Tell whether a frozen variable lies in a layer with weights of its own that are trained.
+
+    So it is with adapters: what they wrap is frozen on purpose.
+    """
+    holders = [layer for layer in list(every_layer) if any(v is variable for v in layer.variables)]
+    return any(
+        layer._trainable and any(v.trainable for v in layer._members()[0]) for layer in holders
+    )
+
+
+def trace() -> Watch:
+    """Record what a block computes and differentiates, to look at its flow of gradient.
+
+    Returns:
+        A context manager. Its attribute `trace` is the record (`headgate.flow.trace.Trace`),
+        `findings()` lists what is wrong, `text()`, `mermaid()` and `dot()` draw the flow, `html()`
+        makes a page of it, and a notebook shows that page.
+
+    >>> import headgate as hg
+    >>> w = hg.Variable([1.0, 2.0], name="w")
+    >>> with hg.trace() as flow:
+    ...     with hg.GradientTape() as tape:
+    ...         loss = hg.sum(hg.round(w) * w)
+    ...     gradient = tape.gradient(loss, w)
+    >>> [event.op for event in flow.trace.events]
+    ['read', 'round', 'multiply', 'sum']
+    """
+    return Watch()

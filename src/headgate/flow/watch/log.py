@@ -1,0 +1,270 @@
+"""The log of a Headgate program: what ops, gates, reads and escapes tell while somebody traces.
+
+Rows are plain tuples, so that a program that is traced stays fast; they become the events of a
+neutral trace (`headgate.flow.trace`) when somebody asks for it. A value is known by the number of
+its node. Ghosts, which values behind a cut share, are told apart here: each result gets its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from headgate.flow.trace import Event, Gradient, Place, Source, Trace
+from headgate.graph import Leaf, Node, Site, sequence, state, where
+from headgate.graph import Source as Identity
+from headgate.magnitude import Magnitudes
+from headgate.nn.layer import calls
+from headgate.op import INEXACT, Op
+from headgate.tensor import Tensor
+from headgate.variable import Variable
+
+MOST = 100_000
+"""So many events are kept; what comes after is not traced."""
+
+
+class Log:
+    """Everything that happened in the recordings that it was given to."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[Any, ...]] = []
+        self.away: dict[tuple[int, int], int] = {}  # (recording, bit of the cut) -> value
+        self.sources: dict[Identity, Source] = {}
+        self.gradients: list[tuple[Any, ...]] = []
+        self.kept: list[Any] = []  # recordings, whose ids are keys
+
+    @property
+    def full(self) -> bool:
+        """Whether no more events are taken."""
+        return len(self.rows) >= MOST
+
+    # -- what happened ----------------------------------------------------------------------------
+
+    def _note(
+        self,
+        op: str,
+        inputs: tuple[int, ...],
+        outputs: tuple[int, ...],
+        flows: tuple[bool, ...],
+        kind: str = "",
+        label: str = "",
+        like: Any = None,
+    ) -> None:
+        if len(self.rows) < MOST:
+            stack = tuple(calls.stack)
+            shape, dtype = (like.shape, like.dtype) if like is not None else ((), "")
+            row = (op, inputs, outputs, flows, where(), stack, kind, label, shape, dtype)
+            self.rows.append(row)
+
+    def op(
+        self, op: Op, nodes: Sequence[Node | None], edges: Sequence[Any], *results: Tensor
+    ) -> None:
+        """Note an application of an op."""
+        recording = state.recording
+        if recording.walking:
+            return
+        inputs, flows, kind = [], [], ""
+        outputs = tuple([_own_node(result).seq for result in results])
+        for node, edge in zip(nodes, edges, strict=True):
+            if node is None:
+                continue
+            inputs.append(node.seq)
+            flows.append(edge is not None)
+            if edge is not None:
+                continue
+            if node.live and node.recording is not recording:
+                kind = "outside_tape"
+            elif node.live & recording.paused and not node.live & ~recording.paused:
+                kind = "no_grad_block" if node.live & recording.stopped else "outside_tape"
+            elif node.live or (
+                node.cuts and not any(op.rules) and results[0].dtype.kind in INEXACT
+            ):
+                kind = op.cut_kind
+        self._note(op.name, tuple(inputs), outputs, tuple(flows), kind, "", results[0])
+
+    def stopped(self, given: Any, label: str, result: Tensor) -> None:
+        """Note a stop."""
+        if state.recording.walking:
+            return
+        if type(given) is Variable:
+            value = self._source(given).value
+        else:
+            node = given.node if type(given) is Tensor else None
+            if node is None:
+                return
+            value = node.seq
+        output = _own_node(result).seq
+        self._note("stop_gradient", (value,), (output,), (False,), "stop_gradient", label, result)
+
+    def read(self, variable: Variable, node: Node | None, kind: str) -> None:
+        """Note that a variable is read, watched or not."""
+        if node is None or state.recording.walking:
+            return
+        if not node.seq:
+            node.seq = sequence()
+        inputs = [self._source(variable).value]
+        past = variable._source.past
+        if past is not None and (id(past[0]), past[1]) in self.away:
+            inputs.append(self.away[id(past[0]), past[1]])
+        flows = (not kind, *[False] * (len(inputs) - 1))
+        self._note("read", tuple(inputs), (node.seq,), flows, kind, variable.name, variable)
+
+    def watched(self, tensor: Tensor, before: Node | None, leaf: Leaf) -> None:
+        """Note that a tape begins to watch a tensor."""
+        source = self.sources.get(leaf.source)
+        if source is None:
+            source = self.sources[leaf.source] = Source(
+                leaf.source.name, leaf.source.serial, shape=tensor.shape
+            )
+        inputs = [source.value] + ([before.seq] if before is not None else [])
+        flows = [True] + ([leaf.edges != ()] if before is not None else [])
+        self._note("watch", tuple(inputs), (leaf.seq,), tuple(flows), like=tensor)
+
+    def left(self, node: Node, bit: int, kind: str, how: str) -> None:
+        """Note that a value leaves for the host, or goes into a variable."""
+        value = sequence()
+        self.away[id(node.recording), bit] = value
+        self.kept.append(node.recording)
+        self._note(how, (node.seq,), (value,), (False,), kind)
+
+    def back(self, label: str, earlier: int, bit: int) -> Node:
+        """Note that a value comes back from the host; return its node."""
+        recording = state.recording
+        node = Node()
+        node.seq, node.op, node.edges = sequence(), None, ()
+        node.live, node.cuts, node.recording, node.site = 0, bit, recording, None
+        inputs = tuple(
+            value
+            for (number, left), value in self.away.items()
+            if number == id(recording) and left & earlier
+        )
+        flows = (False,) * len(inputs)
+        self._note("asarray", inputs, (node.seq,), flows, "host_round_trip", label)
+        return node
+
+    def gradient(
+        self,
+        site: Site,
+        step: int,
+        targets: Sequence[tuple[str, Node | None]],
+        sources: Sequence[Any],
+        norms: Sequence[float | None],
+        meter: Magnitudes | None,
+    ) -> None:
+        """Note a gradient call and what came of it."""
+        found = [
+            self._source(source) if type(source) is Variable else self._tensor(source)
+            for source in sources
+        ]
+        cotangents = {} if meter is None else {k: size for k, (_, size) in meter.nodes.items()}
+        died = {} if meter is None else {k: (z.alive, z.size) for k, z in meter.died.items()}
+        known = [(name, node.seq) for name, node in targets if node is not None]
+        self.gradients.append((site, step, known, found, tuple(norms), cotangents, died))
+
+    def _source(self, variable: Variable) -> Source:
+        found = self.sources.get(variable._source)
+        if found is None:
+            owner = "/".join(layer.name or "" for layer in calls.stack)
+            found = self.sources[variable._source] = Source(
+                variable.name,
+                variable._source.serial,
+                owner,
+                variable.shape,
+                variable.trainable,
+            )
+        return found
+
+    def _tensor(self, tensor: Tensor) -> Source:
+        node = tensor.node
+        if type(node) is Leaf and node.source in self.sources:
+            return self.sources[node.source]
+        value = sequence() if node is None or not node.seq else node.seq
+        made = Source(f"tensor of shape {tensor.shape}", value, shape=tensor.shape)
+        return self.sources.setdefault(Identity(made.name), made)
+
+    # -- the neutral trace ------------------------------------------------------------------------
+
+    def trace(self) -> Trace:
+        """Return all of it as a neutral trace."""
+        trace = Trace()
+        places: dict[tuple[str, int, str], int] = {}
+        sites: dict[tuple[int, int], int] = {}
+        scopes: dict[tuple[str, ...], int] = {(): 0}
+
+        def place(code: Any, instruction: int) -> int:
+            key = id(code), instruction
+            if key not in sites:
+                site = Site(code, instruction)
+                line = site.file, site.line, code.co_qualname
+                if line not in places:
+                    places[line] = len(places)
+                    trace.places.append(Place(*line))
+                sites[key] = places[line]
+            return sites[key]
+
+        def scope(code: Any, stack: tuple[Any, ...]) -> int:
+            names = tuple(f"{type(layer).__name__} {layer.name}" for layer in stack)
+            if not names and code.co_name != "<module>":
+                names = (code.co_qualname.replace(".<locals>", ""),)
+            if names not in scopes:
+                scopes[names] = len(scopes)
+                trace.scopes.append(names)
+            return scopes[names]
+
+        made: dict[int, int] = {}  # value -> event
+        for op, inputs, outputs, flows, site, stack, kind, label, shape, dtype in self.rows:
+            made.update(dict.fromkeys(outputs, len(trace.events)))
+            trace.events.append(
+                Event(
+                    op,
+                    inputs,
+                    outputs,
+                    flows,
+                    place(*site),
+                    scope(site[0], stack),
+                    kind,
+                    label,
+                    tuple(shape),
+                    str(dtype),
+                )
+            )
+        numbers = {}
+        for identity, source in self.sources.items():
+            numbers[id(source)] = len(trace.sources)
+            source.updated = identity.written > 0
+            if identity.made is not None:
+                source.place = place(*identity.made)
+            trace.sources.append(source)
+        for site, step, targets, sources, norms, cotangents, died in self.gradients:
+            alive = {}
+            for (seq, position), count in died.items():
+                if seq in made:
+                    event = made[seq]
+                    last = len(trace.events[event].inputs) - 1
+                    alive[event, min(position, last)] = count
+            trace.gradients.append(
+                Gradient(
+                    place(*site),
+                    tuple(value for _, value in targets),
+                    tuple(name for name, _ in targets),
+                    tuple(numbers[id(source)] for source in sources),
+                    norms,
+                    cotangents,
+                    alive,
+                    step,
+                )
+            )
+        return trace
+
+
+def _own_node(result: Tensor) -> Node:
+    """Return the node of a result; a ghost of its own if it shares one, or has none."""
+    node = result.node
+    if node is not None and node.live:
+        return node
+    own = Node()
+    own.seq, own.op, own.edges, own.site = sequence(), None, (), None
+    own.live, own.cuts = 0, 0 if node is None else node.cuts
+    own.recording = state.recording
+    result.node = own
+    return own

@@ -1,0 +1,157 @@
+"""The corpus of broken programs says of itself only what is true.
+
+Other tests compare what Headgate says of the programs in `tests/why_cases` with their headers, so
+here the headers are checked: each program is run and must print what its header expects, and the
+fixed twin must cure every parameter that the broken one names as affected.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import re
+import runpy
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+CASES = Path(__file__).parents[1] / "why_cases"
+BROKEN = sorted(path.name for path in CASES.glob("h*_broken.py"))
+FIXED = sorted(path.name for path in CASES.glob("h*_fixed.py"))
+CORRECT = sorted(path.name for path in CASES.glob("ok*.py"))
+FIELDS = {"cause", "line", "affected", "symptom", "expect", "also"}
+KINDS = {  # all that a Headgate program can have
+    "stop_gradient",
+    "no_grad_block",
+    "nondiff_op",
+    "integer_cast",
+    "host_round_trip",
+    "rewrap",
+    "outside_tape",
+    "not_watched",
+    "variable_replaced",
+    "non_leaf",
+    "stateful_write",
+    "custom_gradient",
+    "zero_derivative",
+    "mask",
+    "unused_parameter",
+    "not_registered",
+    "frozen",
+    "optimizer_mask",
+    "missing_stop",
+}
+
+
+def header(name: str) -> dict[str, str]:
+    """Return the fields at the head of a program."""
+    lines = (CASES / name).read_text().splitlines()
+    found = {}
+    for line in lines:
+        match = re.fullmatch(r"# (\w+): (.+)", line)
+        if match is None:
+            break
+        found[match[1]] = match[2]
+    return found
+
+
+def lines_named(fields: dict[str, str]) -> list[int]:
+    """Return the line of the cut and all other right answers, or the legitimate stops."""
+    texts = [fields["line"], fields["also"], fields.get("stops", "-")]
+    return [int(word) for text in texts for word in text.split() if word not in ("0", "-")]
+
+
+@functools.cache
+def printed(name: str) -> str:
+    """Run a program and return what it prints, in the form of `expect`."""
+    out = io.StringIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(out):
+        warnings.simplefilter("ignore")  # a broken program may well be warned of its mistake
+        runpy.run_path(str(CASES / name), run_name="__main__")
+    return " ".join(line.replace(": ", "=") for line in out.getvalue().splitlines())
+
+
+def statuses(name: str) -> dict[str, str]:
+    return dict(word.split("=") for word in printed(name).split())
+
+
+@pytest.mark.parametrize("name", [*BROKEN, *FIXED, *CORRECT])
+def test_a_program_prints_what_its_header_expects(name):
+    assert printed(name) == header(name)["expect"]
+
+
+@pytest.mark.parametrize("name", [*BROKEN, *FIXED, *CORRECT])
+def test_a_header_is_complete(name):
+    fields = header(name)
+    assert fields.keys() >= FIELDS
+    assert fields.keys() <= FIELDS | {"args", "stops"}
+    lines = (CASES / name).read_text().splitlines()
+    for number in lines_named(fields):
+        assert number > len(fields), "a line of the header"
+        text = lines[number - 1].strip()
+        assert text
+        assert not text.startswith("#")
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_program_names_a_cut(name):
+    fields = header(name)
+    assert fields["cause"] in KINDS
+    assert fields["cause"] in name
+    assert int(fields["line"]) > 0
+    assert fields["line"] not in fields["also"].split()
+    assert set(fields["affected"].split()) <= statuses(name).keys()
+    assert ("args" in fields) == (fields["cause"] == "missing_stop")
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_the_fixed_twin_cures_every_affected_parameter_and_no_other(name):
+    before, after = statuses(name), statuses(name.replace("_broken", "_fixed"))
+    assert before.keys() == after.keys()
+    affected = set(header(name)["affected"].split())
+    changed = {parameter for parameter in before if before[parameter] != after[parameter]}
+    assert changed == affected
+
+
+@pytest.mark.parametrize("name", [*FIXED, *CORRECT])
+def test_a_correct_program_names_no_cut(name):
+    fields = header(name)
+    assert (fields["cause"], fields["line"], fields["affected"]) == ("none", "0", "-")
+
+
+def test_the_fixed_twin_is_healthy_unless_gradient_must_not_arrive():
+    for name in FIXED:
+        unwanted = header(name).get("args") is not None
+        good = {"nonzero", "updated"} | ({"None"} if unwanted else set())
+        assert set(statuses(name).values()) <= good, name
+
+
+def test_each_broken_program_has_a_twin_and_each_twin_a_broken_program():
+    assert [name.replace("_broken", "_fixed") for name in BROKEN] == FIXED
+
+
+def test_there_are_enough_programs_of_every_kind():
+    kinds = Counter(header(name)["cause"] for name in BROKEN)
+    assert set(kinds) == KINDS
+    assert min(kinds.values()) >= 2
+    assert len(BROKEN) >= 40
+    assert len(CORRECT) >= 10
+
+
+@pytest.mark.parametrize("module", ["headgate", "headgate.tf"])
+def test_half_of_the_programs_use_each_set_of_names(module):
+    users = [n for n in BROKEN if f"import {module} as " in (CASES / n).read_text()]
+    assert 0.4 * len(BROKEN) <= len(users) <= 0.6 * len(BROKEN)
+
+
+def test_programs_import_nothing_else():
+    imported = set()
+    for name in (*BROKEN, *FIXED, *CORRECT):
+        for line in (CASES / name).read_text().splitlines():
+            match = re.match(r"\s*(?:import|from) ([\w.]+)", line)
+            if match:
+                imported.add(match[1].split(".")[0])
+    assert imported == {"headgate", "numpy"}
