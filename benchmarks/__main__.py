@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks` and `python -m benchmarks memory`."""
+"""The command line: `python -m benchmarks`, with `memory` or `flow` for other measurements."""
 
 import json
 import sys
@@ -11,6 +11,7 @@ from rich.console import Console
 
 from benchmarks import report, workloads
 from benchmarks.compare import compare
+from benchmarks.flow import flow as measure_flow
 from benchmarks.memory import memory as measure_memory
 from benchmarks.peers import PEERS
 
@@ -67,6 +68,12 @@ def memory() -> None:
     """Count what Headgate keeps alive; exits with 1 if a limit is broken."""
     findings = measure_memory(Console())
     sys.exit(not all(finding.kept for finding in findings))
+
+
+@app.command()
+def flow() -> None:
+    """Measure what explanations cost: masks and sites, traces, a long loop."""
+    measure_flow(Console())
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
 
 def run(program, folder):
     (folder / "example.py").write_text(program, encoding="utf-8")
-    command = [sys.executable, "-W", "error", "example.py"]
+    missing = "ignore:the gradient is None"  # the first program asks for such a gradient
+    command = [sys.executable, "-W", "error", "-W", missing, "example.py"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
@@ -19,6 +20,16 @@ def test_first_program(tmp_path):
     (_, program), (_, expected) = BLOCKS[:2]
     done = run(program, tmp_path)
     assert done.stdout == expected, done.stderr
+
+
+def test_why_says_what_the_readme_says(tmp_path):
+    (_, program), (_, printed), (_, expected) = BLOCKS[:3]
+    (tmp_path / "example.py").write_text(program, encoding="utf-8")
+    command = [sys.executable, "-m", "headgate.cli", "why", "example.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    report = done.stdout.removeprefix(printed).partition("\n")[2]  # below the rule
+    assert report == expected.partition("\n")[2]
 
 
 def test_other_programs(tmp_path):

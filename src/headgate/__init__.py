@@ -210,6 +210,7 @@ from headgate.gates import (
 from headgate.variable import Variable
 import headgate.operators  # noqa: F401
 from headgate.tape import GradientTape
+from headgate.graph import MissingGradientWarning
 from headgate.verdict import FlowReport, Verdict
 from headgate.custom import custom_gradient, grad_pass_through, recompute_grad
 from headgate.transforms import (
@@ -233,6 +234,7 @@ __all__ = [
     "FlowReport",
     "ForwardAccumulator",
     "GradientTape",
+    "MissingGradientWarning",
     "Tensor",
     "Variable",
     "Verdict",

@@ -63,10 +63,11 @@ class Source:
 
     `made` is where a variable was created, `written` how often its value was changed since. `past`
     says by which cut (its bit, in that recording) the value came from other sources: the variable
-    was made from a watched value, or such a one was assigned to it.
+    was made from a watched value, or such a one was assigned to it. `missing` explains why the last
+    gradient asked for was None.
     """
 
-    __slots__ = ("made", "name", "past", "serial", "written")
+    __slots__ = ("made", "missing", "name", "past", "serial", "written")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -74,6 +75,7 @@ class Source:
         self.made: Site | None = None
         self.past: tuple[Recording, int] | None = None
         self.written = 0
+        self.missing = ""
 
 
 class Leaf(Node):
@@ -190,6 +192,13 @@ def refusal(kind: type[Exception], message: str) -> Exception:
     error.headgate_explained = True  # an op that raises it has nothing to add
     found: Exception = error
     return found
+
+
+class MissingGradientWarning(UserWarning):
+    """A gradient that was asked for is None; says why, once for each line that asks.
+
+    Switch it off as any warning: `warnings.simplefilter("ignore", hg.MissingGradientWarning)`.
+    """
 
 
 class Cut:

@@ -9,6 +9,7 @@ lets through is found by its own rule, from a cotangent of ones.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,7 +68,10 @@ class Magnitudes:
         """Note what a node gave to one of its arguments."""
         assert node.edges is not None
         parent = node.edges[position][0]
-        self.below.setdefault(parent.seq, []).append((node.seq, position))
+        if parent.seq in self.below:
+            self.below[parent.seq].append((node.seq, position))
+        else:
+            self.below[parent.seq] = [(node.seq, position)]
         if is_zero(c) and not is_zero(g):
             self.died[node.seq, position] = _autopsy(node, position, g, c)
 
@@ -110,18 +114,31 @@ class Magnitudes:
 def norm(g: Any) -> float:
     """Return the Euclidean norm of a cotangent."""
     if type(g) is Parts:
-        return float(np.sqrt(sum(norm(part) ** 2 for part in g.parts.values())))
-    array = _array(g)
-    flat = np.abs(array.reshape(-1)).astype(np.float64)
-    return float(np.sqrt(flat @ flat))
+        return math.hypot(*map(norm, g.parts.values()))
+    array = g if type(g) is np.ndarray or isinstance(g, np.generic) else _array(g)
+    if array.ndim == 0:
+        return abs(array.item())  # type: ignore[no-any-return]
+    flat = array.reshape(-1)
+    if flat.dtype.kind not in "fc" or flat.dtype.itemsize < 4:
+        flat = flat.astype(np.float64)
+    found = math.sqrt(np.vdot(flat, flat).real)
+    if 1e-18 < found < 1e18:  # else the squares may have left the range of the dtype
+        return found
+    largest = float(np.max(np.abs(flat), initial=0.0))
+    if not 0 < largest < math.inf:
+        return largest
+    flat = flat / largest
+    return largest * math.sqrt(np.vdot(flat, flat).real)
 
 
 def is_zero(g: Any) -> bool:
     """Tell whether a cotangent has elements, and all of them are exactly zero."""
     if type(g) is Parts:
-        return all(is_zero(part) for part in g.parts.values())
-    array = _array(g)
-    return array.size > 0 and not array.any()
+        return all(map(is_zero, g.parts.values()))
+    array = g if type(g) is np.ndarray or isinstance(g, np.generic) else _array(g)
+    if array.ndim == 0:
+        return not array
+    return array.size > 0 and not array.item(0) and not array.any()
 
 
 def _array(g: Any) -> Any:

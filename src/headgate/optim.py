@@ -170,21 +170,22 @@ class Optimizer:
                 )
             gradient, variable = pair
             if gradient is None:
-                missing.append(variable.name)
+                missing.append(variable)
             else:
                 found.append((_raw_gradient(gradient, variable), variable))
+        names = [variable.name for variable in missing]
         if not found:
             raise ValueError(
-                f"No gradients provided for any variable. The gradients of {missing} are all None; "
-                "tape.why(loss, variables) says where each one ends"
+                f"No gradients provided for any variable. The gradients of {names} are all None"
+                f"{_reasons(missing)}"
                 if missing
                 else "No gradients provided for any variable: the list is empty"
             )
-        if missing and tuple(missing) not in self._warned:
-            self._warned.add(tuple(missing))
+        if missing and tuple(names) not in self._warned:
+            self._warned.add(tuple(names))
             warnings.warn(
-                f"Gradients do not exist for variables {missing} when minimizing the loss. They "
-                "are left alone; tape.why(loss, variables) says where each gradient ends",
+                f"Gradients do not exist for variables {names} when minimizing the loss. They "
+                f"are left alone{_reasons(missing)}",
                 stacklevel=3,
             )
         return found
@@ -228,6 +229,14 @@ class Optimizer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, learning_rate={self.learning_rate}>"
+
+
+def _reasons(variables: list[Variable]) -> str:
+    """Say why the gradients of variables are missing, as far as the tape that was asked told."""
+    known = [variable._source.missing for variable in variables if variable._source.missing]
+    if not known:
+        return "; tape.why(loss, variables) says where each gradient ends"
+    return "\n".join([":", *known])
 
 
 def _told(pair: Any) -> str:

@@ -21,6 +21,7 @@ import optree
 
 from headgate.graph import (
     Leaf,
+    MissingGradientWarning,
     Node,
     Observer,
     Recording,
@@ -29,6 +30,7 @@ from headgate.graph import (
     observers,
     refusal,
     state,
+    where,
 )
 from headgate.magnitude import Magnitudes
 from headgate.namespace import NUMPY, TENSORS, common, owner
@@ -293,14 +295,19 @@ class GradientTape:
 
         Returns:
             Tensors of the sources' shapes and dtypes, or None, in the structure of `sources`.
-            `why(target, sources)` explains each None.
+            `why(target, sources)` explains each None, and so does a `MissingGradientWarning`, once
+            for each line that asks (not for variables that are not trainable).
 
         Raises:
             RuntimeError: the tape is not persistent and was used before.
             TypeError: target or a source is neither tensor nor variable.
             ValueError: wrong number, shape or dtype of `output_gradients`.
         """
-        return self._gradient(target, sources, output_gradients, unconnected_gradients, observers)
+        results = self._gradient(
+            target, sources, output_gradients, unconnected_gradients, observers
+        )
+        self._explain_missing(target, sources, results)
+        return results
 
     def _gradient(
         self,
@@ -596,12 +603,48 @@ class GradientTape:
         ]
         return FlowReport(verdicts, _restore(structure, verdicts))
 
+    def _explain_missing(self, target: Any, sources: Any, results: Any) -> None:
+        """Say why gradients are None: to the sources, for later messages, and once per line."""
+        if type(results) is Tensor:
+            return
+        flat, _ = _flatten_sources(sources)
+        found = [results] if results is None else optree.tree_leaves(results, none_is_leaf=True)
+        missing = [
+            source
+            for source, result in zip(flat, found)
+            if result is None and not (type(source) is Variable and not source.trainable)
+        ]
+        if not missing or state.recording.walking:
+            return
+        site = where()
+        key = id(site[0]), site[1]
+        known = key in _explained
+        if known and all(type(s) is Tensor or s._source.missing for s in missing):
+            return
+        _explained[key] = site[0]
+        verdicts = list(self.why(target, missing))
+        for source, verdict in zip(missing, verdicts):
+            if type(source) is Variable:
+                source._source.missing = str(verdict)
+        if known or observers:  # an observer reports at the end
+            return
+        texts = "\n".join(map(str, verdicts))
+        warnings.warn(
+            f"the gradient is None for {len(missing)} of {len(flat)} source(s):\n{texts}",
+            MissingGradientWarning,
+            stacklevel=3,
+        )
+
     def _measure(self, targets: list[Any], flat: list[Any]) -> Magnitudes:
         """Walk from the targets to the sources, only to look at the cotangents."""
         measured = Magnitudes()
         with unrecorded():
             self._differentiate(targets, [None] * len(targets), flat, False, measured)
         return measured
+
+
+_explained: dict[tuple[int, int], Any] = {}
+"""The lines that were told why their gradients are None, with their code objects."""
 
 
 def _serial(source: Source) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 import optree
 
-from headgate.graph import refusal
+from headgate.graph import observers, refusal
 from headgate.namespace import TENSORS
 from headgate.op import as_tensor, describe, is_inexact
 from headgate.tape import GradientTape
@@ -132,7 +132,7 @@ def _value_and_grad(
             "Reduce it with headgate.sum or headgate.mean, or use headgate.jacobian",
         )
     flat, structure = optree.tree_flatten(chosen)
-    gradients = (tape.gradient if warn else tape._gradient)(value, flat)
+    gradients = tape._gradient(value, flat, observers=observers if warn else ())
     for position, gradient in enumerate(gradients):
         if gradient is None:
             if warn and is_inexact(flat[position]):

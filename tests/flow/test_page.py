@@ -88,8 +88,7 @@ def test_no_group_has_more_children_than_can_be_looked_at():
 def test_runs_are_called_by_their_first_and_last_line():
     folded = fold(traces.flat(1000))
     labels = [group.label for group in folded.groups[1:]]
-    assert labels[0].startswith("w … flat.py:") or labels[0].startswith("flat.py:")
-    assert labels[1] == "flat.py:40 … 78"
+    assert labels[:2] == ["w … flat.py:38", "flat.py:39 … 77"]
 
 
 @pytest.mark.parametrize("most", [1, 10, 100, 1000])
@@ -203,11 +202,8 @@ def test_a_cut_parameter_lights_up_its_path(show):
     )
     assert names(tab, "g.node.gate") == ["stop_gradient"]
     assert names(tab, "g.parameter.on") == ["generator/out/bias"]
-    on_path = {"add": 3, "relu": 2, "stop_gradient": 1, "matmul": 2, "negative": 1, "softplus": 1}
-    lit = names(tab, "g.op.on, #canvas g.cut.on")
-    assert lit == sorted(
-        [name for name, count in on_path.items() for _ in range(count)] + ["mean", "add"]
-    )
+    ops = "add relu matmul add relu matmul add relu negative softplus mean add"  # in order
+    assert names(tab, "g.op.on") == sorted(ops.split())
     (cut,) = tab.locator("#cuts .jump").all_text_contents()
     assert cut.startswith("stop_gradient gan.py:12")
     assert "fake = hg.stop_gradient(generator(noise))" in cut
@@ -324,7 +320,7 @@ def test_search_finds_ops_parameters_and_lines(show):
     tab = show(traces.tower(50, 400))
     tab.keyboard.press("/")
     tab.keyboard.type("tower.py:99 stop")
-    assert tab.locator("#results li").count() == 1
+    assert tab.text_content("#results li >> nth=0").startswith("stop_gradient")
     drawn(tab, lambda: tab.keyboard.press("Enter"))
     assert names(tab, "g.selected") == ["stop_gradient"]
     assert "stop_gradient" in tab.text_content("#details-title")

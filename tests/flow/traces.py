@@ -32,9 +32,9 @@ class Program:
 
     def place(self, line: int, text: str = "", function: str = "") -> int:
         """Return the number of a line, whose source text is remembered."""
-        self._lines.setdefault(line, text)
-        text_lines = [self._lines.get(n, "") + "\n" for n in range(1, max(self._lines) + 1)]
+        self._lines[line] = text or self._lines.get(line, "")
         if text:
+            text_lines = [self._lines.get(n, "") + "\n" for n in range(1, max(self._lines) + 1)]
             linecache.cache[self.file] = (1, None, text_lines, self.file)
         place = Place(self.file, line, function)
         if place not in self._places:

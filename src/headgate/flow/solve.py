@@ -12,7 +12,7 @@ The trace may come from any framework; nothing here knows one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from headgate.flow.trace import Event, Gradient, Trace
@@ -56,7 +56,7 @@ def _solve_one(trace: Trace, number: int, gradient: Gradient) -> list[Flow]:
     flows = []
     for position, source in enumerate(gradient.sources):
         value = trace.sources[source].value
-        reached = forward(trace.events, {value})
+        reached = forward(trace.events, {value}, flowing_only=False)
         path = tuple(
             k
             for k, event in enumerate(trace.events)
@@ -65,24 +65,31 @@ def _solve_one(trace: Trace, number: int, gradient: Gradient) -> list[Flow]:
         )
         cuts = tuple(k for k in path if _cuts(trace.events[k], reached))
         zero_at = None
-        if value in by_gradient or value in targets:
-            size = gradient.norms[position]
+        size = gradient.norms[position]
+        if size is None and value in by_gradient - targets:
+            verdict = "cut"
+            cuts = tuple(sorted({*cuts, *_refusing(trace, gradient, value, by_gradient)}))
+        elif value in by_gradient or value in targets:
             verdict = "zero" if size == 0 else "connected"
             if size == 0:
                 zero_at = _zero_at(trace, gradient, path, reached)
-        elif path or reached & targets:
+        elif path:
             verdict = "cut"
+            cuts = cuts or path[:1]  # nobody watches the source: it is cut where it is first used
         else:
             verdict = "unused"
         flows.append(Flow(number, source, verdict, cuts, path, zero_at))
     return flows
 
 
-def forward(events: Iterable[Event], values: set[int]) -> set[int]:
-    """Return all values that depend on some values: reach by value."""
+def forward(events: Iterable[Event], values: set[int], flowing_only: bool) -> set[int]:
+    """Return all values that depend on some values, by gradient only or at all."""
     reached = set(values)
     for event in events:
-        if any(value in reached for value in event.inputs):
+        if any(
+            value in reached and (flows or not flowing_only)
+            for value, flows in zip(event.inputs, event.flows, strict=True)
+        ):
             reached.update(event.outputs)
     return reached
 
@@ -105,6 +112,20 @@ def _cuts(event: Event, reached: set[int]) -> bool:
         value in reached and not flows
         for value, flows in zip(event.inputs, event.flows, strict=True)
     )
+
+
+def _refusing(trace: Trace, gradient: Gradient, value: int, by_gradient: set[int]) -> Iterator[int]:
+    """Yield the events that were given a cotangent and gave none, though gradient could flow.
+
+    A custom rule does that; nobody knows before the rule is asked.
+    """
+    reached = forward(trace.events, {value}, flowing_only=True) & by_gradient
+    for number, event in enumerate(trace.events):
+        if any(output in gradient.cotangents for output in event.outputs) and any(
+            taken in reached and flows and taken not in gradient.cotangents
+            for taken, flows in zip(event.inputs, event.flows, strict=True)
+        ):
+            yield number
 
 
 def _zero_at(

@@ -743,7 +743,7 @@ function search(query) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   if (!words.length) return [];
   const matches = (hay) => words.every((word) => hay.includes(word));
-  const rank = (node) => (name(node).toLowerCase().startsWith(words[0]) ? 0 : 1);
+  const rank = (node) => (words.some((word) => name(node).toLowerCase().includes(word)) ? 0 : 1);
   const found = nodes.name.map((_, node) => node).filter((node) => matches(haystack[node]))
     .sort((a, b) => rank(a) - rank(b)).map((node) => `n${node}`);
   const found_groups = groups.label.map((_, group) => group)

@@ -7,7 +7,7 @@ its node. Ghosts, which values behind a cut share, are told apart here: each res
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from headgate.flow.trace import Event, Gradient, Place, Source, Trace
@@ -15,7 +15,7 @@ from headgate.graph import Leaf, Node, Site, sequence, state, where
 from headgate.graph import Source as Identity
 from headgate.magnitude import Magnitudes
 from headgate.nn.layer import calls
-from headgate.op import INEXACT, Op
+from headgate.op import INEXACT, PICK, Op
 from headgate.tensor import Tensor
 from headgate.variable import Variable
 
@@ -61,26 +61,27 @@ class Log:
     ) -> None:
         """Note an application of an op."""
         recording = state.recording
-        if recording.walking:
+        if recording.walking or len(self.rows) >= MOST:
             return
+        if len(results) > 1:
+            soft = [result for result in results if result.node is not None and result.node.live]
+            if 0 < len(soft) < len(results):  # indices came along with values: a cut, to them
+                hard = [result for result in results if result.node is None or not result.node.live]
+                self.op(op, nodes, edges, *soft)
+                self.op(op, nodes, [None] * len(edges), *hard)
+                return
         inputs, flows, kind = [], [], ""
-        outputs = tuple([_own_node(result).seq for result in results])
-        for node, edge in zip(nodes, edges, strict=True):
+        for node, edge in zip(nodes, edges):
             if node is None:
                 continue
             inputs.append(node.seq)
             flows.append(edge is not None)
-            if edge is not None:
-                continue
-            if node.live and node.recording is not recording:
-                kind = "outside_tape"
-            elif node.live & recording.paused and not node.live & ~recording.paused:
-                kind = "no_grad_block" if node.live & recording.stopped else "outside_tape"
-            elif node.live or (
-                node.cuts and not any(op.rules) and results[0].dtype.kind in INEXACT
-            ):
-                kind = op.cut_kind
-        self._note(op.name, tuple(inputs), outputs, tuple(flows), kind, "", results[0])
+            if edge is None:
+                kind = _kind(op, node, results[0]) or kind
+        outputs = tuple([_own_node(result) for result in results])
+        value = results[0].value
+        row = (op.name, inputs, outputs, flows, where(), tuple(calls.stack), kind, "")
+        self.rows.append((*row, value.shape, value.dtype))
 
     def stopped(self, given: Any, label: str, result: Tensor) -> None:
         """Note a stop."""
@@ -93,7 +94,7 @@ class Log:
             if node is None:
                 return
             value = node.seq
-        output = _own_node(result).seq
+        output = _own_node(result)
         self._note("stop_gradient", (value,), (output,), (False,), "stop_gradient", label, result)
 
     def read(self, variable: Variable, node: Node | None, kind: str) -> None:
@@ -157,7 +158,7 @@ class Log:
             for source in sources
         ]
         cotangents = {} if meter is None else {k: size for k, (_, size) in meter.nodes.items()}
-        died = {} if meter is None else {k: (z.alive, z.size) for k, z in meter.died.items()}
+        died = {} if meter is None else dict(_died(meter))
         known = [(name, node.seq) for name, node in targets if node is not None]
         self.gradients.append((site, step, known, found, tuple(norms), cotangents, died))
 
@@ -212,14 +213,14 @@ class Log:
             return scopes[names]
 
         made: dict[int, int] = {}  # value -> event
-        for op, inputs, outputs, flows, site, stack, kind, label, shape, dtype in self.rows:
+        for op, inputs, outputs, flows, site, stack, kind, label, shape, dtype in list(self.rows):
             made.update(dict.fromkeys(outputs, len(trace.events)))
             trace.events.append(
                 Event(
                     op,
-                    inputs,
+                    tuple(inputs),
                     outputs,
-                    flows,
+                    tuple(flows),
                     place(*site),
                     scope(site[0], stack),
                     kind,
@@ -237,11 +238,10 @@ class Log:
             trace.sources.append(source)
         for site, step, targets, sources, norms, cotangents, died in self.gradients:
             alive = {}
-            for (seq, position), count in died.items():
-                if seq in made:
-                    event = made[seq]
-                    last = len(trace.events[event].inputs) - 1
-                    alive[event, min(position, last)] = count
+            for (output, value), count in died.items():
+                if output in made:
+                    event = made[output]
+                    alive[event, trace.events[event].inputs.index(value)] = count
             trace.gradients.append(
                 Gradient(
                     place(*site),
@@ -257,14 +257,42 @@ class Log:
         return trace
 
 
-def _own_node(result: Tensor) -> Node:
-    """Return the node of a result; a ghost of its own if it shares one, or has none."""
+def _kind(op: Op, node: Node, result: Tensor) -> str:
+    """Return which cut an op is to an argument that gradient does not come back to."""
+    recording = state.recording
+    if node.live and node.recording is not recording:
+        return "outside_tape"
+    if node.live & recording.paused and not node.live & ~recording.paused:
+        return "no_grad_block" if node.live & recording.stopped else "outside_tape"
+    if node.live or (node.cuts and not any(op.rules) and result.dtype.kind in INEXACT):
+        return op.cut_kind  # type: ignore[no-any-return]
+    return ""
+
+
+def _died(meter: Magnitudes) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """Yield ((output, input) of an op at which a gradient became zero, how much it lets through).
+
+    An op with several results has a node behind those of its results; only theirs are values.
+    """
+    for value, givers in meter.below.items():
+        for edge in givers:
+            if edge in meter.died:
+                zero = meter.died[edge]
+                op = meter.nodes[edge[0]][0].op
+                several = op.outputs and op is not PICK
+                outputs = [result for result, _ in meter.below[edge[0]]] if several else edge[:1]
+                for output in outputs:
+                    yield (output, value), (zero.alive, zero.size)
+
+
+def _own_node(result: Tensor) -> int:
+    """Return the number of the node of a result; a ghost gets one of its own."""
     node = result.node
     if node is not None and node.live:
-        return node
+        return node.seq
     own = Node()
     own.seq, own.op, own.edges, own.site = sequence(), None, (), None
     own.live, own.cuts = 0, 0 if node is None else node.cuts
     own.recording = state.recording
     result.node = own
-    return own
+    return own.seq

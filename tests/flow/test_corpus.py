@@ -1,0 +1,115 @@
+"""The watcher and the solver on the corpus of broken programs (`tests/why_cases`).
+
+Each program runs once, watched. No correct program may give a finding. Of the broken ones, the
+share whose true line and kind are named is scored over all. The solver sees only the neutral trace,
+and must come to what the program itself got from each of its gradient calls.
+"""
+
+import contextlib
+import functools
+import io
+import runpy
+import shlex
+import warnings
+
+import pytest
+
+from flow.test_corpus_truth import BROKEN, CASES, CORRECT, FIXED, header, lines_named
+from headgate.flow.solve import solve
+from headgate.flow.watch.headgate import Watch
+
+
+@functools.cache
+def watched(name):
+    """Run a program under a watcher, once."""
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        Watch() as watch,
+    ):
+        warnings.simplefilter("ignore")  # a broken program may well be warned of its mistake
+        runpy.run_path(str(CASES / name), run_name="__main__")
+    return watch
+
+
+@functools.cache
+def findings(name):
+    """Return what is found in a program, with the options that its header gives."""
+    words = shlex.split(header(name).get("args", ""))
+    patterns = [value for option, value in zip(words, words[1:]) if option == "--no-flow"]
+    return watched(name).findings(no_flow=patterns)
+
+
+@pytest.mark.parametrize("name", [*FIXED, *CORRECT])
+def test_a_correct_program_gives_no_finding(name):
+    assert findings(name) == []
+
+
+def hit(name, share):
+    """Tell which of a broken program's findings are right about its line, or about its kind."""
+    fields = header(name)
+    if share == "line":
+        return any(found.line in lines_named(fields) for found in findings(name))
+    return any(found.kind == fields["cause"] for found in findings(name))
+
+
+@pytest.mark.parametrize(("share", "least"), [("line", 0.95), ("kind", 0.9)])
+def test_the_true_line_and_kind_are_found(share, least):
+    missed = {
+        name: [(found.parameter, found.kind, found.line) for found in findings(name)]
+        for name in BROKEN
+        if not hit(name, share)
+    }
+    assert len(missed) <= (1 - least) * len(BROKEN), missed
+
+
+def test_findings_name_the_parameters_that_are_affected_and_no_others():
+    wrong = {
+        name: (sorted(named), affected)
+        for name in BROKEN
+        if (named := {found.parameter for found in findings(name)})
+        != (affected := set(header(name)["affected"].split()))
+    }
+    assert len(wrong) <= 0.05 * len(BROKEN), wrong
+
+
+def solved(name):
+    """Yield each flow that the solver found, what really came of it, and what the masks said."""
+    watch = watched(name)
+    trace = watch.trace
+    looked_at = {(call.site.file, call.site.line, call.step): call for call in watch.calls}
+    for flow in solve(trace):
+        gradient = trace.gradients[flow.gradient]
+        place = trace.places[gradient.place]
+        position = gradient.sources.index(flow.source)
+        call = looked_at.get((place.file, place.line, gradient.step))
+        outcome = None if call is None else list(call.outcomes.values())[position]
+        yield flow, trace, gradient.norms[position], outcome
+
+
+PROGRAMS = [*BROKEN, *FIXED, *CORRECT]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_solver_knows_what_the_gradient_call_returned(name):
+    for flow, trace, size, _ in solved(name):
+        expected = {"cut", "unused"} if size is None else {"connected" if size else "zero"}
+        assert flow.verdict in expected, trace.sources[flow.source]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_solver_agrees_with_the_masks(name):
+    for flow, trace, _, outcome in solved(name):
+        if outcome is None:  # a later pass of a line, which the watcher did not look at closely
+            continue
+        verdict = outcome.verdict
+        if flow.verdict in ("cut", "unused") and verdict.verdict != "not watched":
+            assert flow.verdict == verdict.verdict, str(verdict)
+        if flow.verdict == "cut" and verdict.cuts:
+            first = trace.place_of(trace.events[flow.cuts[0]])
+            assert (first.file, first.line) in {(cut.file, cut.line) for cut in verdict.cuts}
+
+
+def test_the_corpus_makes_the_solver_say_everything_that_it_can():
+    said = {flow.verdict for name in PROGRAMS for flow, *_ in solved(name)}
+    assert said == {"connected", "zero", "cut", "unused"}
