@@ -99,7 +99,7 @@ def _time_one(mode: str) -> None:
 
 
 def _loop() -> list[tuple[str, float]]:
-    """Return microseconds per iteration of a long loop with a stop, early and late, and its cuts."""
+    """Return µs per iteration of a long loop with a stop, early and late, and its cuts."""
     import headgate as hg
 
     w = hg.Variable(0.5)

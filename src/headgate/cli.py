@@ -147,7 +147,7 @@ def why(
         script, arguments or (), module, json, html, no_flow or (), flow or (), step
     )
     try:
-        status = explain(question, Watch)
+        status = explain(question, lambda: Watch(step))
     except CannotRun as refusal:
         Console(stderr=True).print(str(refusal), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None

@@ -116,7 +116,7 @@ def shown_path(file: str) -> str:
     """Return a path as a person wants to read it: relative if it lies below the working folder."""
     try:
         relative = os.path.relpath(file)
-    except ValueError:  # another drive
+    except (OSError, ValueError):  # the working folder is gone, or on another drive
         return file
     return file if relative.startswith("..") or file.startswith("<") else relative
 

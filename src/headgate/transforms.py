@@ -194,7 +194,7 @@ def _push(tape: GradientTape, target: Any, sources: list[Any], tangents: list[Te
     reached = [(g, t) for g, t in zip(pulled, tangents, strict=True) if g is not None]
     if not reached:
         return None
-    return outer.gradient([g for g, _ in reached], probe, [t for _, t in reached])
+    return outer._gradient([g for g, _ in reached], probe, [t for _, t in reached])
 
 
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:

@@ -384,21 +384,47 @@ def _cuts_of(
 def _through_others(
     nodes: list[Node], source: Any, recording: Recording, tape_bits: int
 ) -> tuple[Place, ...]:
-    """Return the cuts by which a source's value got into another one that leads to the targets."""
-    cuts: dict[int, Cut] = {}
-    for other, bits_there in recording.masks.items():
-        if other.past is None:
-            continue
-        used = any(
+    """Return the cuts by which a source's value got into others, the last of which leads on.
+
+    A value can go through several variables: `b` is made from `a`, and `c` is assigned `b`.
+    """
+    used = [
+        other
+        for other, bits_there in recording.masks.items()
+        if any(
             node.live & bits_there
             or any(cut.severed & bits_there for cut in recording.upstream(node.cuts))
             for node in nodes
             if node.recording is recording
         )
-        if used:
-            there, bit = other.past
+    ]
+    known = set(used)
+    hops: list[tuple[Source, Recording, int, set[Source]]] = []
+    while used:
+        other = used.pop()
+        if other.past is None:
+            continue
+        there, bit = other.past
+        severed = 0
+        for cut in there.upstream(bit):
+            severed |= cut.severed
+        before = set(there.sources_of(severed))
+        hops.append((other, there, bit, before))
+        used += before - known
+        known |= before
+    cuts: dict[int, Cut] = {}
+    carriers: set[Source] = set()
+    grown = True
+    while grown:
+        grown = False
+        for other, there, bit, before in hops:
             _, mine = _bits_in(there, source, recording, tape_bits)
-            _note(cuts, there, bit, mine)
+            for carrier in before & carriers:
+                mine |= there.masks[carrier]
+            if other not in carriers and any(cut.severed & mine for cut in there.upstream(bit)):
+                carriers.add(other)
+                _note(cuts, there, bit, mine)
+                grown = True
     return _places(cuts)
 
 

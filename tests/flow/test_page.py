@@ -11,6 +11,7 @@ import pytest
 from flow import traces
 from headgate.flow.fold import edges, fold, opened
 from headgate.flow.page import notebook, page
+from headgate.flow.solve import solve
 from headgate.flow.trace import Trace
 
 CHROMIUM = shutil.which("chromium")
@@ -260,6 +261,31 @@ def test_a_parameter_that_was_not_asked_for_says_so(show):
     assert tab.text_content("#verdict").endswith("This call did not ask for it.")
 
 
+ASK = """([call, source]) => {
+    const flow = flow_of(call), path = path_of(flow, source);
+    const shown = [...path.on_node.keys()].filter(node => path.on_node[node]);
+    return [flow.verdicts[source], path.cuts, shown, path.zero_at];
+}"""
+
+
+@chromium
+@pytest.mark.parametrize(
+    "trace",
+    [traces.gan(2), traces.tower(4, 40), *(traces.scrambled(seed) for seed in range(10))],
+    ids=["gan", "tower", *(f"scrambled{seed}" for seed in range(10))],
+)
+def test_the_page_and_the_solver_agree(show, trace):
+    tab = show(trace)
+    folded = fold(trace)
+    for flow in solve(trace):
+        verdict, cuts, nodes, zero_at = tab.evaluate(ASK, [flow.gradient, flow.source])
+        ends = {folded.of_source[flow.source], folded.of_gradient[flow.gradient]}
+        assert verdict == flow.verdict
+        assert tuple(cuts) == flow.cuts
+        assert set(nodes) == {folded.of_event[event] for event in flow.path} | ends
+        assert flow.zero_at in (None, zero_at)
+
+
 @chromium
 def test_a_click_unfolds_a_group_and_its_title_folds_it(show):
     tab = show(traces.tower(50, 400))
@@ -403,6 +429,38 @@ def test_a_finding_leads_to_its_cut(show):
     tab.click("#findings .jump")
     assert names(tab, "g.selected") == ["stop_gradient"]
     assert "generator/out/bias" in tab.text_content("#verdict")
+
+
+@chromium
+def test_findings_that_differ_in_the_parameter_share_one_entry(show):
+    names = ("generator/out/bias", "generator/out/kernel", "generator/dense/bias")
+    tab = show(traces.gan(), findings=[FINDING | {"parameter": name} for name in names])
+    (entry,) = tab.locator("#findings .jump").all_text_contents()
+    assert entry.startswith("stop_gradient generator/out/bias and 2 more")
+
+
+@chromium
+def test_the_page_may_not_connect_or_run_what_is_put_into_it(browser, tmp_path):
+    file = tmp_path / "map.html"
+    file.write_text(page(traces.gan()), encoding="utf-8")
+    tab = browser.new_page()
+    tab.goto(file.as_uri())
+    tab.wait_for_selector("body[data-drawn]")
+    refused = """async () => {
+        const blocked = [];
+        addEventListener("securitypolicyviolation", e => blocked.push(e.effectiveDirective));
+        await fetch("http://127.0.0.1:9/").catch(() => null);
+        const script = document.createElement("script");
+        script.textContent = "window.ran = true";
+        document.body.append(script);
+        document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='window.ran = true'>");
+        await new Promise(resolve => setTimeout(resolve, 200));
+        return [window.ran ?? false, [...new Set(blocked)].sort()];
+    }"""
+    ran, blocked = tab.evaluate(refused)
+    assert not ran
+    assert {"connect-src", "img-src", "script-src-elem"} <= set(blocked)
+    tab.close()
 
 
 @chromium

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from headgate import cli
 
 STAND_IN = """
-    import sys, types
+    import sys, types, warnings
 
     import headgate as hg
     from headgate import cli
@@ -29,6 +29,9 @@ STAND_IN = """
 
     class Watch:
         framework = "headgate"
+
+        def __init__(self, step=None):
+            warnings.simplefilter("ignore", hg.MissingGradientWarning)
 
         def __enter__(self):
             self.trace, self.found, self.steps = Trace(), [], {}
@@ -69,6 +72,7 @@ STAND_IN = """
 
 # Output is buffered, as it is for most people who write it to a file or a pipe.
 ENV = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+ENV["PYTHONWARNINGS"] = "ignore:the gradient is None"  # plain runs of these scripts would say so
 
 SOUND = """
     import headgate as hg

@@ -129,6 +129,6 @@ def test_graphviz_reads_what_we_write(graphviz):
 
 @pytest.mark.chromium
 def test_graphviz_shows_hostile_text_as_it_is(graphviz):
-    start = "</script><img src=x onerror=\"alert('a')\"> \\\"]}; {{data}} <!-- ]]> \\N é ✂"
+    start = '</script><img src=x onerror="alert(\'a\')"> \\"]}; {{data}} <!-- ]]> \\N é ✂'
     texts = [text for text in graphviz(as_dot(traces.hostile())) if text.startswith(start)]
     assert len(texts) == 8  # scope, parameter, two ops and their lines, source text, last line

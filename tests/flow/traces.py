@@ -7,6 +7,7 @@ lines of files that do not exist.
 from __future__ import annotations
 
 import linecache
+import random
 from collections.abc import Sequence
 
 from headgate.flow.trace import Event, Gradient, Place, Source, Trace
@@ -251,6 +252,28 @@ def flat(lines: int) -> Trace:
     for number in range(lines):
         x = program.op("tanh", x, line=2 + number)
     program.gradient("y", x, [source], [1.0], lines + 2)
+    return program.trace
+
+
+def scrambled(seed: int, ops: int = 40) -> Trace:
+    """Return ops that take, cut and forget values as dice decide; nothing about it makes sense."""
+    dice = random.Random(seed)
+    program = Program("dice.py")
+    sources = [program.source(f"w{number}") for number in range(5)]
+    values = [source.value for source in program.trace.sources] + [program.value()]
+    for number in range(ops):
+        taken = dice.sample(values[-12:], dice.randint(1, 3))
+        flows = [dice.random() < 0.8 for _ in taken]
+        kind = dice.choice(["", "stop_gradient", "nondiff_op"]) if not all(flows) else ""
+        values.append(program.op(f"op{number}", *taken, line=number, kind=kind, flows=flows))
+    for line in (900, 901):
+        target = dice.choice(values[-8:])
+        asked = dice.sample(sources, 3)
+        norms = [dice.choice([None, 0.0, 1.0]) for _ in asked]
+        sizes = {value: dice.choice([0.0, 0.5]) for value in values if dice.random() < 0.7}
+        program.gradient(f"loss{line}", target, asked, norms, line, cotangents=sizes)
+        event = dice.randrange(ops)
+        program.trace.gradients[-1].alive[(event, 0)] = (0, 4)
     return program.trace
 
 

@@ -33,6 +33,12 @@ from headgate.graph import shown_path
 FULLY_SHOWN = 80
 SHOWN_AT_FIRST = 60
 
+_LICENCES = [
+    "LICENSE.viz-js.txt",
+    "LICENSE.graphviz.txt",
+    "LICENSE.expat.txt",
+    "LICENSE.svg-pan-zoom.txt",
+]
 _UNSAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
 
 
@@ -64,6 +70,7 @@ def page(
         "data": data.translate(_UNSAFE),
         "layout": _packed_layout(),
         "program": program,
+        "licences": html.escape("\n\n".join(map(_asset, _LICENCES))),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _asset("map.html"))
 

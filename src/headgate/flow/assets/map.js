@@ -91,6 +91,10 @@ function backward(to, by_gradient) {
   return reached;
 }
 
+// Gradient could flow to a source that was asked for, and nothing came: a custom rule gave nothing.
+const refused = (gradient, norm_of_source, value, source) =>
+  norm_of_source.get(source) === null && !gradient.targets.includes(value);
+
 // All that the page says of one gradient call: where gradient flows, and the verdict on each source.
 function flow_of(call) {
   const gradient = gradients[call];
@@ -103,7 +107,8 @@ function flow_of(call) {
   const norm = new Map(gradient.values.map((value, i) => [value, Number(gradient.cotangents[i])]));
   const norm_of_source = new Map(gradient.sources.map((source, i) => [source, gradient.norms[i]]));
   const verdicts = sources.value.map((value, source) => {
-    if (by_gradient[value]) return norm_of_source.get(source) === 0 ? "zero" : "connected";
+    if (by_gradient[value] && !refused(gradient, norm_of_source, value, source))
+      return norm_of_source.get(source) === 0 ? "zero" : "connected";
     return by_value[value] ? "cut" : "unused";
   });
   return { call, gradient, by_value, by_gradient, carries, norm, norm_of_source, verdicts };
@@ -113,28 +118,43 @@ function flow_of(call) {
 function path_of(flow, source) {
   const reached = forward([sources.value[source]], false);
   const live = forward([sources.value[source]], true);
+  const measured = new Set(flow.gradient.alive.map(([event, position]) => input_from[event] + position));
   const on_input = new Uint8Array(inputs.length);
   const carries = new Uint8Array(inputs.length);
   const on_node = new Uint8Array(nodes.name.length);
+  const is_cut = flow.verdicts[source] === "cut";
   const cuts = [];
-  let zero_at = -1;
+  let first = -1, zero_at = -1, zero_measured = -1;
   for (let event = 0; event < events.node.length; event++) {
     if (!leads_on(flow.by_value, event)) continue;
-    let stopped = false, on = false;
+    let stops = false, on = false;
     for (let i = input_from[event]; i < input_from[event + 1]; i++) {
       if (!reached[inputs[i]]) continue;
       on = true;
       on_input[i] = 1;
       carries[i] = flow.carries[i] && live[inputs[i]] ? 1 : 0;
-      stopped ||= !flows[i];
-      if (carries[i] && flow.norm.get(inputs[i]) === 0 && feeds_nonzero(flow, event)) zero_at = event;
+      stops ||= !flows[i] && kind(events.node[event]) !== "";
+      stops ||= is_cut && carries[i] && flow.by_gradient[inputs[i]] && refuses(flow, event, i);
+      if (measured.has(i)) zero_measured = event;
+      else if (carries[i] && flow.norm.get(inputs[i]) === 0 && feeds_nonzero(flow, event)) zero_at = event;
     }
-    if (on) on_node[events.node[event]] = 1;
-    if (stopped && kind(events.node[event])) cuts.push(event);
+    if (!on) continue;
+    on_node[events.node[event]] = 1;
+    if (first < 0) first = event;
+    if (stops) cuts.push(event);
   }
+  if (is_cut && !cuts.length && first >= 0) cuts.push(first); // nobody watches it: cut at its first use
   on_node[sources.node[source]] = 1;
   on_node[flow.gradient.node] = 1;
-  return { source, on_input, carries, on_node, cuts, zero_at };
+  return { source, on_input, carries, on_node, cuts, zero_at: zero_measured >= 0 ? zero_measured : zero_at };
+}
+
+// The event was given a cotangent and gave none.
+function refuses(flow, event, input) {
+  if (flow.norm.has(inputs[input])) return false;
+  for (let o = output_from[event]; o < output_from[event + 1]; o++)
+    if (flow.norm.has(outputs[o])) return true;
+  return false;
 }
 
 function feeds_nonzero(flow, event) {
@@ -592,7 +612,7 @@ const describe = (event) => {
 function jump_to_cut(node) {
   const place = nodes.place[node];
   const button = make("button", { className: "jump", onclick: () => select(`n${node}`) },
-    make("b", {}, kind(node)), ` ${where(place)}`, make("code", {}, source_text(place)));
+    make("b", {}, kind(node) || name(node)), ` ${where(place)}`, make("code", {}, source_text(place)));
   button.dataset.node = node;
   return button;
 }
@@ -671,13 +691,22 @@ function executions(node) {
   return rows;
 }
 
+// Findings that differ only in the parameter share one entry.
 function fill_findings() {
   find("findings-section").hidden = !findings.length;
+  const entries = new Map();
   for (const finding of findings) {
-    const place = `${finding.file}:${finding.line}`;
+    const key = JSON.stringify([finding.kind, finding.file, finding.line, finding.cure]);
+    if (!entries.has(key)) entries.set(key, []);
+    entries.get(key).push(finding);
+  }
+  for (const [finding, ...others] of entries.values()) {
+    const more = others.length ? ` and ${others.length} more` : "";
+    const place = finding.file ? `${finding.file}:${finding.line}` : "";
     const button = make("button", { className: "jump", onclick: () => jump_to_finding(finding) },
-      make("b", {}, finding.kind ?? finding.verdict ?? ""), ` ${finding.parameter ?? ""}`,
+      make("b", {}, finding.kind ?? finding.verdict ?? ""), ` ${finding.parameter ?? ""}${more}`,
       make("br"), make("small", {}, place), make("code", {}, finding.text ?? ""));
+    button.title = [finding, ...others].slice(0, PANEL_ROWS).map((each) => each.parameter).join("\n");
     find("findings").append(make("li", {}, button, make("p", { className: "cure" }, finding.cure ?? "")));
   }
 }
@@ -696,11 +725,12 @@ function node_of(finding) {
 function choose_finding(finding) {
   const source = sources.name.findIndex((number) => text(number) === finding.parameter);
   if (source < 0) return;
-  const asks = gradients.findIndex((gradient) => gradient.sources.includes(source));
-  if (asks >= 0) {
-    choose_loss(asks);
-    choose_parameter(source);
-  }
+  const asking = [...losses.values()].map(([call]) => call)
+    .filter((call) => gradients[call].sources.includes(source));
+  const call = asking.find((each) => flow_of(each).verdicts[source] === finding.verdict) ?? asking[0];
+  if (call === undefined) return;
+  choose_loss(call);
+  choose_parameter(source);
 }
 
 function jump_to_finding(finding) {

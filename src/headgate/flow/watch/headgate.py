@@ -27,6 +27,7 @@ from headgate.flow.watch.log import Log
 from headgate.graph import Leaf, Node, Recording, Site, Source, caller, observers, state
 from headgate.magnitude import Magnitudes, leaf_of, norm
 from headgate.nn.layer import Layer, calls, every_layer
+from headgate.tensor import Tensor
 from headgate.variable import Variable
 from headgate.verdict import Place, Verdict, explain, name_of
 
@@ -94,11 +95,14 @@ class Known:
     bad: list[Outcome] = field(default_factory=list)  # the first of each kind, where none arrived
     variable: Variable | None = None
     written: int = 0  # by the time of the first call
-    calls: set[int] = field(default_factory=set)  # which gradient lines asked for it
+    calls: set[tuple[int, int]] = field(default_factory=set)  # the lines that asked for it
 
 
 class Watch:
     """Look on at all gradient calls of this process; a context manager.
+
+    Args:
+        step: a pass of each gradient call, from 0, that is looked at closely in any case.
 
     >>> import headgate as hg
     >>> from headgate.flow.watch.headgate import Watch
@@ -113,30 +117,31 @@ class Watch:
 
     framework = "headgate"
 
-    def __init__(self) -> None:
+    def __init__(self, step: int | None = None) -> None:
+        self._step = step
         self.calls: list[Call] = []
         self._known: dict[Any, Known] = {}
         self._passes: dict[tuple[int, int], int] = {}
-        self._codes: list[Any] = []  # keeps code objects, whose ids are keys, alive
+        self._codes: dict[int, Any] = {}  # keeps code objects, whose ids are keys, alive
         self._readers: dict[Source, tuple[Layer, ...]] = {}
         self._leaks: dict[tuple[str, Site], Source] = {}
         self._reached: dict[Source, tuple[str, Place | None]] = {}
         self._strays: dict[Source, tuple[str, Place | None]] = {}
         self._frozen: dict[Source, tuple[str, Site, Variable]] = {}
-        self._applied: dict[Source, set[int]] = {}
-        self._applying: dict[Source, Site] = {}
+        self._applied: dict[Source, Site] = {}  # where an optimizer was given it
         self._lock = threading.RLock()
 
         self._log = Log()
+        self._outer: Any = None  # what logged before
 
     def __enter__(self) -> Watch:
         observers.append(self)
-        state.outside.log = self._log
+        self._outer, state.outside.log = state.outside.log, self._log
         return self
 
     def __exit__(self, *exception: object) -> None:
         observers.remove(self)
-        state.outside.log = None
+        state.outside.log = self._outer
 
     @property
     def trace(self) -> Trace:
@@ -159,8 +164,7 @@ class Watch:
         site = caller()
         with self._lock:
             for variable in variables:
-                self._applied.setdefault(variable._source, set())
-                self._applying[variable._source] = site
+                self._applied[variable._source] = site
 
     def before_gradient(
         self, tape: Any, targets: list[Any], sources: list[Any]
@@ -170,12 +174,16 @@ class Watch:
             return None
         site = caller()
         with self._lock:
-            self._codes.append(site.code)
             place = id(site.code), site.instruction
+            self._codes[place[0]] = site.code
             step = self._passes.get(place, 0)
             self._passes[place] = step + 1
             keys = [self._key(source, place, number) for number, source in enumerate(sources)]
-            close = step < MEASURED or any(not self._known[key].healthy for key in keys)
+            close = (
+                step < MEASURED
+                or step == self._step
+                or any(not self._known[key].healthy for key in keys)
+            )
             close = close and len(self.calls) < 20 * KEPT
             call = Call(site, step, [name_of(target) for target in targets])
             verdicts = []
@@ -187,8 +195,10 @@ class Watch:
                 ]
                 self.calls.append(call)
         meter = Magnitudes() if close else None
-        if tape._recording.log is not None:
-            call.nodes = [tape._node(target) for target in targets]
+        if tape._recording.log is self._log:
+            call.nodes = [
+                target.node if type(target) is Tensor else tape._node(target) for target in targets
+            ]
         return meter, (call, keys, verdicts, tape, targets, sources, meter, place)
 
     def after_gradient(self, memo: Any, gradients: list[Any]) -> None:
@@ -207,7 +217,7 @@ class Watch:
                 if size and type(source) is Variable
             }
             for key, size in zip(keys, sizes):
-                self._known[key].calls.add(hash(place))
+                self._known[key].calls.add(place)
                 if not inner and (size or (size is not None and size != size)):
                     self._known[key].healthy = True
             for key, source, verdict, size in zip(keys, sources, verdicts, sizes):
@@ -409,7 +419,7 @@ class Watch:
             return None
         for key, other in self._known.items():
             if key in self._applied and other.calls & known.calls:
-                return self._applying[key]
+                return self._applied[key]
         return None
 
 

@@ -265,7 +265,7 @@ def _kind(op: Op, node: Node, result: Tensor) -> str:
     if node.live & recording.paused and not node.live & ~recording.paused:
         return "no_grad_block" if node.live & recording.stopped else "outside_tape"
     if node.live or (node.cuts and not any(op.rules) and result.dtype.kind in INEXACT):
-        return op.cut_kind  # type: ignore[no-any-return]
+        return op.cut_kind
     return ""
 
 
