@@ -72,6 +72,9 @@ STAND_IN = """
 
 # Output is buffered, as it is for most people who write it to a file or a pipe.
 ENV = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+HEARS = "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+"""What a script needs to be interrupted where the tests themselves run in the background."""
+
 ENV["PYTHONWARNINGS"] = "ignore:the gradient is None"  # plain runs of these scripts would say so
 
 SOUND = """
@@ -229,7 +232,8 @@ def test_what_cannot_be_run_is_refused(tmp_path, monkeypatch, arguments, words):
 def test_failing_script_shows_its_own_traceback_and_what_was_learned(why, folder):
     script = BROKEN + "    def f():\n        return 1 / 0\n    f()"
     done = why("--json", "r.json", "s.py", script=script)
-    plain = subprocess.run([sys.executable, "s.py"], cwd=folder, capture_output=True, text=True)
+    command = [sys.executable, "s.py"]
+    plain = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=ENV)
     assert done.returncode == 2
     assert done.stderr == plain.stderr
     report = report_of(done)[1]
@@ -286,7 +290,7 @@ def test_endless_recursion(why):
 
 
 def test_interrupted_script_tells_what_was_learned(why):
-    script = BROKEN + "    import os, signal\n    os.kill(os.getpid(), signal.SIGINT)"
+    script = BROKEN + "    import os, signal\n" + HEARS + "    os.kill(os.getpid(), signal.SIGINT)"
     done = why("s.py", script=script)
     assert done.returncode == 2
     assert done.stderr.rstrip().endswith("KeyboardInterrupt")
@@ -296,6 +300,7 @@ def test_interrupted_script_tells_what_was_learned(why):
 def test_interrupted_while_waiting_for_threads(why):
     script = """
         import os, signal, threading
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         leave = threading.Event()
         threading.Thread(target=leave.wait).start()
         def interrupt():
