@@ -44,7 +44,7 @@ from headgate.op import (
 )
 from headgate.tensor import Tensor, constant
 from headgate.variable import Variable
-from headgate.verdict import FlowReport, explain
+from headgate.verdict import FlowReport, explain, updated
 from headgate.walk import USED, walk
 
 
@@ -562,7 +562,14 @@ class GradientTape:
 
     # -- explanations -----------------------------------------------------------------------------
 
-    def why(self, target: Any, sources: Any, magnitudes: bool = False) -> FlowReport:
+    def why(
+        self,
+        target: Any,
+        sources: Any,
+        magnitudes: bool = False,
+        model: Any = None,
+        optimizer: Any = None,
+    ) -> FlowReport:
         """Explain, for each source, whether gradient reaches it from the target, and if not, why.
 
         Works at any time after the computation, also when `gradient` has freed the graph.
@@ -572,6 +579,9 @@ class GradientTape:
             sources: a tensor or variable, or a nested structure of them.
             magnitudes: compute the gradient and report its norm along the path, and the op at
                 which it becomes exactly zero. The tape stays as it is.
+            model: whose `variables` the sources should be among (kind `not_registered` else).
+            optimizer: that should have had steps for the sources, if it had any at all (kind
+                `optimizer_mask` else).
 
         Returns:
             A report with a `Verdict` per source, in the structure of `sources`.
@@ -601,6 +611,11 @@ class GradientTape:
             explain(self._recording, self._bits, self._watch_accessed, targets, source, measured)
             for source in flat
         ]
+        if model is not None or optimizer is not None:
+            verdicts = [
+                updated(verdict, source, model, optimizer)
+                for verdict, source in zip(verdicts, flat)
+            ]
         return FlowReport(verdicts, _restore(structure, verdicts))
 
     def _explain_missing(self, target: Any, sources: Any, results: Any) -> None:

@@ -35,7 +35,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headgate.graph import (
@@ -304,6 +304,20 @@ def explain(
     return Verdict(
         name, "unused", "unused_parameter", (), "the target was computed without it", made
     )
+
+
+def updated(verdict: Verdict, source: Any, model: Any, optimizer: Any) -> Verdict:
+    """Add to the verdict on a connected variable why it is not trained all the same, if so."""
+    if verdict.verdict != "connected" or type(source) is not Variable:
+        return verdict
+    if model is not None and not any(each is source for each in model.variables):
+        text = "gradient arrives, but it is not among the variables of the model"
+        return replace(verdict, kind="not_registered", detail=text)
+    had_steps = {} if optimizer is None else optimizer._state
+    if had_steps and source._source not in had_steps:
+        text = "gradient arrives, but the optimizer had steps for other variables and none for it"
+        return replace(verdict, kind="optimizer_mask", detail=text)
+    return verdict
 
 
 def name_of(source: Any) -> str:

@@ -60,3 +60,23 @@ def test_an_optimizer_says_the_same():
         optim.SGD(0.1).apply_gradients(zip(gradients, [v, w]))
     with pytest.raises(ValueError, match=place):
         optim.SGD(0.1).apply_gradients([(gradients[1], w)])
+
+
+def test_a_variable_that_is_not_trained_although_gradient_arrives():
+    from headgate import nn
+
+    model = nn.Sequential([nn.Dense(1, name="dense")])
+    model.build((None, 2))
+    stray = hg.Variable(1.0, name="stray")
+    optimizer = optim.SGD(0.1)
+    kernel, bias = model.variables
+    with hg.GradientTape(persistent=True) as tape:
+        loss = hg.sum(model(hg.ones((3, 2)))) * stray
+    sources = [kernel, bias, stray]
+    whole = tape.why(loss, sources, model=model, optimizer=optimizer)
+    assert [verdict.kind for verdict in whole] == [None, None, "not_registered"]
+    optimizer.apply_gradients([(tape.gradient(loss, kernel), kernel)])
+    after = tape.why(loss, sources, optimizer=optimizer)
+    assert [verdict.kind for verdict in after] == [None, "optimizer_mask", "optimizer_mask"]
+    assert "stray" in str(after[2])
+    assert all(after)
