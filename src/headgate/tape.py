@@ -620,7 +620,9 @@ class GradientTape:
 
     def _explain_missing(self, target: Any, sources: Any, results: Any) -> None:
         """Say why gradients are None: to the sources, for later messages, and once per line."""
-        if type(results) is Tensor:
+        if type(results) is Tensor or (
+            type(results) is list and all(type(result) is Tensor for result in results)
+        ):
             return
         flat, _ = _flatten_sources(sources)
         found = [results] if results is None else optree.tree_leaves(results, none_is_leaf=True)

@@ -124,13 +124,11 @@ class Watch:
         self._passes: dict[tuple[int, int], int] = {}
         self._codes: dict[int, Any] = {}  # keeps code objects, whose ids are keys, alive
         self._readers: dict[Source, tuple[Layer, ...]] = {}
-        self._leaks: dict[tuple[str, Site], Source] = {}
-        self._reached: dict[Source, tuple[str, Place | None]] = {}
+        self._leaks: dict[Source, Site | None] = {}  # where gradient enters the first op on it
         self._strays: dict[Source, tuple[str, Place | None]] = {}
         self._frozen: dict[Source, tuple[str, Site, Variable]] = {}
         self._applied: dict[Source, Site] = {}  # where an optimizer was given it
         self._lock = threading.RLock()
-
         self._log = Log()
         self._outer: Any = None  # what logged before
 
@@ -261,11 +259,11 @@ class Watch:
             node = tape._node(target)
             if node is None:
                 continue
-            for source in node.recording.sources_of(node.live):
-                if source.made is None:
-                    continue
-                self._reached.setdefault(source, (source.name, Place.at("created", source.made)))
-                self._note_leak(node, source)
+            reached = [s for s in node.recording.sources_of(node.live) if s.made is not None]
+            if any(source not in self._leaks for source in reached):
+                self._leaks = _entrances(node) | self._leaks
+            for source in reached:
+                self._leaks.setdefault(source, None)
                 if source not in asked:
                     self._note_stray(source, asked)
         for layer in list(every_layer):
@@ -274,7 +272,7 @@ class Watch:
                 continue
             for variable in layer._members()[0]:
                 source = variable._source
-                if variable.trainable and not source.written and source in self._reached:
+                if variable.trainable and not source.written and source in self._leaks:
                     self._frozen.setdefault(source, (variable.name, site, variable))
 
     def _note_stray(self, source: Source, asked: set[Source]) -> None:
@@ -295,14 +293,6 @@ class Watch:
                 return
         place = None if source.made is None else Place.at("not_registered", source.made)
         self._strays.setdefault(source, (source.name, place))
-
-    def _note_leak(self, node: Node, source: Source) -> None:
-        """Note where gradient enters the first op on a source."""
-        if any(known == source for known in self._leaks.values()):
-            return
-        site = _entrance(node, source)
-        if site is not None:
-            self._leaks[source.name, site] = source
 
     # -- what comes out ---------------------------------------------------------------------------
 
@@ -373,9 +363,10 @@ class Watch:
     def _all(
         self, no_flow: Sequence[str], flow: Sequence[str], step: int | None
     ) -> Iterator[Finding]:
-        for (name, site), _ in self._leaks.items():
-            if _matches(name, no_flow):
-                yield _finding(name, "connected", "missing_stop", Place.at("missing_stop", site))
+        for source, site in self._leaks.items():
+            if _matches(source.name, no_flow):
+                place = None if site is None else Place.at("missing_stop", site)
+                yield _finding(source.name, "connected", "missing_stop", place)
         for key, known in self._known.items():
             if _matches(known.name, no_flow):
                 continue
@@ -459,24 +450,22 @@ def _only_waits(source: Any, meter: Magnitudes | None, alive: set[Source]) -> bo
     return bool(leaves) and all(leaf is not None and leaf.source in alive for leaf in leaves)
 
 
-def _entrance(node: Node, source: Source) -> Site | None:
-    """Return the line of the first op on a source, on a path from a node down to it."""
+def _entrances(node: Node) -> dict[Source, Site | None]:
+    """Return the line of the first op on each source that gradient of a node reaches."""
+    first: dict[Source, Node] = {}
     todo, seen = [node], {node.seq}
-    mask = node.recording.masks.get(source, 0)
-    found: Node | None = None
     while todo:
         current = todo.pop()
         for edge in current.edges or ():
-            if edge is None or not edge[0].live & mask:
-                continue
-            parent = edge[0]
-            if type(parent) is Leaf and parent.source is source:
-                if current.site is not None and (found is None or current.seq < found.seq):
-                    found = current
-            elif parent.seq not in seen:
+            parent = None if edge is None else edge[0]
+            if type(parent) is Leaf and current.site is not None:
+                known = first.setdefault(parent.source, current)
+                if current.seq < known.seq:
+                    first[parent.source] = current
+            if parent is not None and parent.seq not in seen:
                 seen.add(parent.seq)
                 todo.append(parent)
-    return None if found is None or found.site is None else Site(*found.site)
+    return {source: found.site and Site(*found.site) for source, found in first.items()}
 
 
 def _is_inside(layer: Layer, readers: tuple[Layer, ...]) -> bool:
