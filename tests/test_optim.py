@@ -31,13 +31,38 @@ def rmsprop(x, gradients, rate=0.001, rho=0.9, momentum=0.0, epsilon=1e-7, cente
     return x
 
 
-def adam(x, gradients, rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
-    m = v = 0.0
+def adagrad(x, gradients, rate=0.001, start=0.1, epsilon=1e-7):
+    total = start
+    for g in gradients:
+        total += g**2
+        x -= rate * g / math.sqrt(total + epsilon)
+    return x
+
+
+def adam(x, gradients, rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, amsgrad=False, decay=0):
+    m = v = largest = 0.0
     for t, g in enumerate(gradients, 1):
         m = beta_1 * m + (1 - beta_1) * g
         v = beta_2 * v + (1 - beta_2) * g**2
-        x -= rate * math.sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (math.sqrt(v) + epsilon)
+        largest = max(largest, v) if amsgrad else v
+        alpha = rate * math.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+        x -= alpha * m / (math.sqrt(largest) + epsilon) + rate * decay * x
     return x
+
+
+def adamw(x, gradients, rate=0.001, decay=0.004, *others):
+    return adam(x, gradients, rate, *(others or ADAM), decay=decay)
+
+
+def lion(x, gradients, rate=0.001, beta_1=0.9, beta_2=0.99):
+    m = 0.0
+    for g in gradients:
+        x -= rate * math.copysign(1.0, beta_1 * m + (1 - beta_1) * g)
+        m = beta_2 * m + (1 - beta_2) * g
+    return x
+
+
+ADAM = (0.9, 0.999, 1e-7)
 
 
 RULES = [
@@ -50,6 +75,13 @@ RULES = [
     (optim.RMSprop, rmsprop, (0.01, 0.8, 0.0, 1e-3, True)),
     (optim.Adam, adam, ()),
     (optim.Adam, adam, (0.1, 0.5, 0.9, 1e-3)),
+    (optim.Adam, adam, (0.1, 0.5, 0.9, 1e-3, True)),
+    (optim.Adagrad, adagrad, ()),
+    (optim.Adagrad, adagrad, (0.1, 0.5, 1e-3)),
+    (optim.AdamW, adamw, ()),
+    (optim.AdamW, adamw, (0.1, 0.2, 0.5, 0.9, 1e-3, True)),
+    (optim.Lion, lion, ()),
+    (optim.Lion, lion, (0.1, 0.8, 0.9)),
 ]
 
 
@@ -65,9 +97,30 @@ def test_rule(kind, formula, options, shape):
     flat, flat_gradients = np.reshape(start, -1), gradients.reshape(50, -1)
     some = range(0, flat.size, 997)
     expected = [formula(flat[k], flat_gradients[:, k], *options) for k in some]
+    assert len(expected) or not flat.size
     np.testing.assert_allclose(v.numpy().reshape(-1)[::997], expected, rtol=1e-9)
     assert v.shape == shape
     assert optimizer.iterations.numpy() == 50
+
+
+@pytest.mark.parametrize(("kind", "formula", "options"), RULES)
+def test_rule_in_single_precision(kind, formula, options):
+    random = np.random.default_rng(1)
+    start = random.standard_normal(20, np.float32)
+    gradients = random.standard_normal((50, 20), np.float32)
+    v = hg.Variable(start)
+    optimizer = kind(*options)
+    for g in gradients:
+        optimizer.apply([g], [v])
+    expected = [
+        formula(x, history, *options)
+        for x, history in zip(start.astype(float), gradients.T.astype(float))
+    ]
+    np.testing.assert_allclose(v.numpy(), expected, rtol=1e-5, atol=1e-5)
+    assert {cell.dtype.name for cell in [v, *optimizer.variables[1:]]} == {"float32"}
+
+
+EVERY = [optim.SGD, optim.RMSprop, optim.Adagrad, optim.Adam, optim.AdamW, optim.Lion]
 
 
 @pytest.mark.parametrize("kind", [optim.SGD, optim.RMSprop, optim.Adam])
@@ -240,7 +293,7 @@ LARGE = (200, 100)  # goes through the rule in parts
 
 
 @pytest.mark.parametrize("shape", [(3,), LARGE])
-@pytest.mark.parametrize("kind", [optim.SGD, optim.RMSprop, optim.Adam])
+@pytest.mark.parametrize("kind", EVERY)
 def test_values_that_somebody_holds_are_not_written_over(kind, shape):
     v = hg.Variable(np.ones(shape))
     optimizer = kind(0.5)
@@ -292,7 +345,7 @@ def test_parts_give_what_the_whole_gives():
     one, other = optim.Adam(0.1), optim.Adam(0.1)
     for g in gradients:
         one.apply_gradients([(g, parts)])
-        state = [whole, *other._state_of(whole)]
+        (state,) = other._cells([whole])
         step = int(other.iterations.numpy()) + 1
         results = other.rule(np, 0.1, step, g, *(cell.numpy() for cell in state))
         for cell, result in zip(state, results, strict=True):
@@ -302,7 +355,7 @@ def test_parts_give_what_the_whole_gives():
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("kind", [optim.SGD, optim.RMSprop, optim.Adam])
+@pytest.mark.parametrize("kind", EVERY)
 def test_arrays_of_jax(kind):
     import jax.numpy as jnp
 

@@ -14,6 +14,7 @@ from headgate import variable as _variable
 from headgate.gates import stop_gradient as _stop_gradient
 from headgate.namespace import TENSORS as ops
 from headgate.ops import index as _index
+from headgate.optim import clip as _clip
 from headgate.tensor import Tensor, raw
 from headgate.tensor import constant as _constant
 from headgate.tf._adapt import IndexedSlices, convert_to_tensor, matched, static, tensor
@@ -402,31 +403,22 @@ def norm(
 
 def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> Tensor:
     """Scale a tensor down to at most a Euclidean norm."""
-    x = tensor(t)
-    squares = ops.sum(x * x, axis=static(axes), keepdims=True)
-    positive = squares > 0
-    length = ops.sqrt(ops.where(positive, squares, ops.ones_like(squares)))
-    length = ops.where(positive, length, squares)
-    found = x * clip_norm / ops.maximum(length, clip_norm)
-    return ops.reshape(found, x.shape)  # type: ignore[no-any-return]
+    limit = builtins.max(clip_norm, 0) if isinstance(clip_norm, int | float) else clip_norm
+    return _clip.scaled_to_norm(ops, tensor(t), limit, static(axes))  # type: ignore[no-any-return]
 
 
 def global_norm(t_list: Any, name: str | None = None) -> Tensor:
     """Return the Euclidean norm of all elements of several tensors; None counts as absent."""
-    total: Any = 0.0
-    for t in t_list:
-        if t is not None:
-            total = total + ops.sum(ops.square(tensor(t)))
-    return ops.sqrt(tensor(total))  # type: ignore[no-any-return]
+    return _clip.global_norm([None if t is None else tensor(t) for t in t_list])
 
 
 def clip_by_global_norm(
     t_list: Any, clip_norm: Any, use_norm: Any = None, name: str | None = None
 ) -> tuple[list[Tensor | None], Tensor]:
     """Scale tensors so that their common norm is at most `clip_norm`; return them and the norm."""
-    length = global_norm(t_list) if use_norm is None else tensor(use_norm)
-    factor = clip_norm / ops.maximum(length, clip_norm)
-    return [None if t is None else tensor(t) * factor for t in t_list], length
+    tensors = [None if t is None else tensor(t) for t in t_list]
+    length = _clip.global_norm(tensors) if use_norm is None else tensor(use_norm)
+    return _clip.scaled_to_global_norm(ops, tensors, clip_norm, length), length
 
 
 def einsum(equation: str, *inputs: Any, **ignored: Any) -> Tensor:

@@ -2,7 +2,11 @@
 
 from headgate import optim as _optim
 
-Adam = _optim.Adam
-Optimizer = _optim.Optimizer
-RMSprop = _optim.RMSprop
 SGD = _optim.SGD
+RMSprop = _optim.RMSprop
+Adagrad = _optim.Adagrad
+Adam = _optim.Adam
+AdamW = _optim.AdamW
+Lion = _optim.Lion
+Optimizer = _optim.Optimizer
+schedules = _optim.schedules

@@ -1,0 +1,588 @@
+"""How an optimizer makes new values of variables from their gradients.
+
+A **rule** is a pure function of raw arrays that reads like its paper: from the gradient `g`, the
+value `x` and the optimizer's own state it returns the next value and the next state. All else is in
+`Optimizer`, once: what is refused, clipping and weight decay, where the state lives (in variables
+that are not trainable, made when a variable is met for the first time), how it is saved, and how a
+rule is run.
+
+A step is no op: it works on raw arrays, so that no tape sees it, and puts other arrays into the
+variables. On NumPy a large array goes through the rule part by part, so that what the rule computes
+in between stays in the processor's cache, and the results are written over the old arrays, but only
+over those that nobody else holds: a graph that still needs a value before the step keeps it.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypedDict
+
+import numpy as np
+
+from headgate.graph import Source, observers
+from headgate.namespace import NUMPY, Array, common, owner
+from headgate.nn.settings import unique_name
+from headgate.op import lift
+from headgate.optim import checks
+from headgate.optim.clip import length_of_all, scaled_to_global_norm, scaled_to_norm
+from headgate.optim.state import distinct, own, put, require_fit, require_state, saved
+from headgate.tape import GradientTape
+from headgate.tensor import Tensor, note_escape
+from headgate.variable import Variable
+
+_PART = 1 << 17
+"""So many bytes of an array go through a rule at once (measured)."""
+
+
+class Common(TypedDict, total=False):
+    """The arguments that all optimizers have; see `Optimizer`."""
+
+    name: str | None
+    weight_decay: float | None
+    clipnorm: float | None
+    clipvalue: float | None
+    global_clipnorm: float | None
+
+
+class Optimizer:
+    """Base of all optimizers; a subclass has a `rule` and says what state it keeps.
+
+    Args:
+        learning_rate: a number, or a function of the number of steps done so far.
+        name: "adam", "adam_1" and so on after the class if not given.
+        weight_decay: what part of a value is taken away each step, times the learning rate and
+            beside the gradient; see `exclude_from_weight_decay`.
+        clipnorm: the largest norm that the gradient of each variable may have.
+        clipvalue: the largest size that each element of a gradient may have.
+        global_clipnorm: the largest norm that all gradients together may have.
+
+    Raises:
+        ValueError: a number is out of range, or more than one way of clipping is asked for.
+
+    All hyper-parameters are plain attributes and may be changed between steps.
+
+    >>> import headgate as hg
+    >>> from headgate import optim
+    >>> class SignDescent(optim.Optimizer):
+    ...     def rule(self, xp, rate, step, g, x):
+    ...         return (x - rate * xp.sign(g),)
+    >>> v = hg.Variable([1.0, 2.0])
+    >>> SignDescent(0.5).apply_gradients([(hg.asarray([0.1, -9.0]), v)])
+    >>> v.numpy()
+    array([0.5, 2.5])
+    """
+
+    state_names: Sequence[str] = ()
+    """What the optimizer keeps for each variable, in the order of the rule's last arguments."""
+
+    def __init__(
+        self,
+        learning_rate: float | Callable[[Any], Any] = 0.01,
+        name: str | None = None,
+        *,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+    ) -> None:
+        limits = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
+        limits = {key: value for key, value in limits.items() if value is not None}
+        kind = type(self).__name__
+        checks.positive(kind, **limits)
+        if len(limits) > 1:
+            raise ValueError(
+                f"{kind}: gradients can be clipped in one way only, got {' and '.join(limits)}; "
+                "give one of them"
+            )
+        if weight_decay is not None:
+            checks.not_negative(kind, weight_decay=weight_decay)
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.clipnorm = clipnorm
+        self.clipvalue = clipvalue
+        self.global_clipnorm = global_clipnorm
+        self.name = unique_name(kind) if name is None else name
+        self.iterations = Variable(np.int64(0), trainable=False, name=f"{self.name}/iteration")
+        self._state: dict[Source, dict[str, Variable]] = {}
+        self._names: dict[Source, str] = {}  # what a variable is called in a saved state
+        self._kept: dict[str, dict[str, Any]] = {}  # state of variables that were not met yet
+        self._undecayed: set[Source] = set()
+        self._undecayed_names: re.Pattern[str] | None = None
+        self._warned: set[tuple[str, ...]] = set()
+
+    @property
+    def learning_rate(self) -> Any:
+        """What was given: a number, or a function of the number of steps done so far."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: Any) -> None:
+        if not callable(rate):
+            _number(type(self).__name__, rate)
+        self._learning_rate = rate
+
+    def rule(
+        self, xp: Any, rate: Any, step: Any, g: Array, x: Array, *state: Array
+    ) -> tuple[Array, ...]:
+        """Return the next value and the next state.
+
+        Args:
+            xp: namespace of the arrays.
+            rate: the learning rate.
+            step: number of this step, from 1 on.
+            g: the gradient.
+            x: the variable's value.
+            state: what `state_names` says, at first full of what `initial` says; all of the shape
+                of x.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must define rule(xp, rate, step, g, x, ...)"
+        )
+
+    def initial(self, name: str) -> float:
+        """Return what a state begins with: zeros, unless a subclass says otherwise."""
+        return 0.0
+
+    # -- use --------------------------------------------------------------------------------------
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> None:
+        """Take one step.
+
+        Args:
+            grads_and_vars: pairs of a gradient and its variable, as from `zip(gradients,
+                variables)`. A variable whose gradient is None is left alone, with a warning.
+
+        Raises:
+            ValueError: no gradient at all, one of another shape than its variable, a learning rate
+                that is negative or NaN, or a state from `set_state` that does not fit. Nothing is
+                changed then.
+            TypeError: something that is not a pair of a gradient and a variable.
+        """
+        self._take_step(list(grads_and_vars))
+
+    def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Variable]) -> None:
+        """Take one step, as `apply_gradients(zip(grads, trainable_variables))`.
+
+        Args:
+            grads: gradients; a variable whose gradient is None is left alone, with a warning.
+            trainable_variables: their variables, in the same order.
+
+        Raises:
+            ValueError: another number of gradients than of variables; else as `apply_gradients`.
+            TypeError: something that is no variable.
+
+        >>> import headgate as hg
+        >>> from headgate import optim
+        >>> v = hg.Variable(1.0)
+        >>> optim.SGD(0.1).apply([hg.asarray(2.0)], [v])
+        >>> v.numpy()
+        np.float64(0.8)
+        """
+        gradients, variables = list(grads), list(trainable_variables)
+        if len(gradients) != len(variables):
+            raise ValueError(
+                f"apply: {len(gradients)} gradients for {len(variables)} variables; give one for "
+                "each, None where there is none"
+            )
+        self._take_step(list(zip(gradients, variables)))
+
+    def minimize(
+        self,
+        loss: Any,
+        var_list: Sequence[Variable],
+        tape: GradientTape | None = None,
+    ) -> None:
+        """Compute the gradients of a loss and take one step.
+
+        Args:
+            loss: a function without arguments, or a tensor that was computed under `tape`.
+            var_list: the variables to change.
+            tape: needed if `loss` is a tensor.
+
+        Raises:
+            ValueError: no gradient reaches any variable; the message says why for each.
+
+        >>> import headgate as hg
+        >>> from headgate import optim
+        >>> v = hg.Variable(1.0)
+        >>> optim.SGD(0.1).minimize(lambda: v * v, [v])
+        >>> v.numpy()
+        np.float64(0.8)
+        """
+        if callable(loss):
+            with GradientTape() as tape:
+                loss = loss()
+        if tape is None:
+            raise ValueError(
+                "minimize needs a function, or a tensor and the tape it was computed under"
+            )
+        gradients = tape.gradient(loss, var_list)
+        if all(gradient is None for gradient in gradients):
+            verdicts = "\n".join(map(str, tape.why(loss, var_list)))
+            raise ValueError(f"No gradients provided for any variable.\n{verdicts}")
+        self._take_step(list(zip(gradients, var_list, strict=True)))
+
+    def build(self, var_list: Iterable[Variable]) -> None:
+        """Make the state for variables now; otherwise it is made by their first step.
+
+        Raises:
+            ValueError: a state from `set_state` does not fit.
+        """
+        self._cells(list(var_list))
+
+    def exclude_from_weight_decay(
+        self,
+        var_list: Iterable[Variable] | None = None,
+        var_names: Iterable[str] | None = None,
+    ) -> None:
+        """Say which variables are not to decay, in place of what was said before.
+
+        Args:
+            var_list: variables.
+            var_names: patterns (regular expressions); a variable is excluded if one of them is
+                found in its name, as in `["bias", "gamma"]`.
+
+        Raises:
+            TypeError: something that is no variable, or a text in place of a list of texts.
+
+        >>> import headgate as hg
+        >>> from headgate import optim
+        >>> w, b = hg.Variable(1.0, name="kernel"), hg.Variable(1.0, name="bias")
+        >>> optimizer = optim.SGD(0.1, weight_decay=1.0)
+        >>> optimizer.exclude_from_weight_decay(var_names=["bias"])
+        >>> optimizer.apply([0.0, 0.0], [w, b])
+        >>> float(w), float(b)
+        (0.9, 1.0)
+        """
+        variables, patterns = list(var_list or ()), var_names or ()
+        if isinstance(patterns, str):
+            raise TypeError(
+                f"exclude_from_weight_decay: var_names is a list of texts; give [{patterns!r}]"
+            )
+        for each in variables:
+            if type(each) is not Variable:
+                raise TypeError(
+                    "exclude_from_weight_decay: var_list is a list of variables, not of "
+                    f"{type(each).__name__}; names go into var_names"
+                )
+        joined = "|".join(f"(?:{pattern})" for pattern in patterns)
+        self._undecayed_names = re.compile(joined) if joined else None
+        self._undecayed = {variable._source for variable in variables}
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The number of steps done, and the state kept for each variable that had a step."""
+        return [self.iterations, *(v for state in self._state.values() for v in state.values())]
+
+    # -- what is saved ----------------------------------------------------------------------------
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the number of steps done and the state of each variable, by its name.
+
+        Hyper-parameters are not in it: they stand in the program. Where two variables have the same
+        name, the one met second is "name#2".
+
+        >>> import headgate as hg
+        >>> from headgate import optim
+        >>> optimizer = optim.SGD(0.1, momentum=0.9)
+        >>> optimizer.apply([2.0], [hg.Variable(1.0, name="w")])
+        >>> optimizer.get_state()
+        {'iterations': array(1), 'w/momentum': array(-0.2)}
+        """
+        state = {"iterations": saved(self.iterations)}
+        for source, key in self._names.items():
+            for name in self.state_names:
+                if name in self._state[source]:
+                    state[f"{key}/{name}"] = saved(self._state[source][name])
+        for key, arrays in self._kept.items():
+            for name, array in arrays.items():
+                state[f"{key}/{name}"] = np.array(array)
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go back to what `get_state` returned.
+
+        State of variables that this optimizer has not met yet is kept until their first step. A
+        variable of which the state knows nothing begins anew, as it did in the run that saved.
+
+        Raises:
+            ValueError: a key is unknown or missing, or a shape or dtype is not the variable's;
+                nothing is changed then. If kept state has other names than the variables that are
+                met, their first step raises it.
+        """
+        kind = type(self).__name__
+        done, kept = self._read_state(state)
+        met = {key: self._state[source] for source, key in self._names.items()}
+        for key in met.keys() & kept.keys():
+            for name in met[key].keys() & kept[key].keys():
+                require_fit(kind, f"{key}/{name}", kept[key][name], met[key][name])
+        self._refuse_other_names(kept, set(met), set(met))
+        put(self.iterations, own(done, self.iterations._value))
+        for key, cells in met.items():
+            arrays = kept.get(key, {})
+            for name, cell in cells.items():
+                if name in arrays:
+                    put(cell, own(arrays.pop(name), cell._value))
+                else:
+                    put(cell, self._beginning(name, cell._value))
+        self._kept = {key: arrays for key, arrays in kept.items() if arrays}
+
+    def _read_state(self, state: Any) -> tuple[Any, dict[str, dict[str, Any]]]:
+        """Return the number of steps, and the arrays by variable and name."""
+        kind = type(self).__name__
+        require_state(kind, state)
+        done = np.asarray(state.get("iterations"))
+        if done.shape != () or done.dtype.kind not in "iu" or done < 0:
+            raise ValueError(
+                f"{kind}: 'iterations' of the state must be the number of steps done, got "
+                f"{state.get('iterations')!r}"
+            )
+        kept: dict[str, dict[str, Any]] = {}
+        for key, value in state.items():
+            if key != "iterations":
+                variable, _, name = key.rpartition("/")
+                if not variable or name not in self.state_names:
+                    raise ValueError(
+                        f"{kind}: {key!r} of the state is unknown; expected 'iterations' and, for "
+                        f"each variable, its name with {_listed(self.state_names)}. Is it of an "
+                        "optimizer with other settings?"
+                    )
+                kept.setdefault(variable, {})[name] = np.array(value)
+        for variable, arrays in kept.items():
+            for name in self.state_names:
+                if name not in arrays:
+                    raise ValueError(f"{kind}: {f'{variable}/{name}'!r} of the state is missing")
+        return done.astype(np.int64), kept
+
+    def _refuse_other_names(
+        self, kept: dict[str, dict[str, Any]], met: set[str], asking: set[str]
+    ) -> None:
+        """Refuse state of which some fits no variable that was met, if others ask for state."""
+        unknown, left = sorted(asking - kept.keys()), sorted(kept.keys() - met)
+        if unknown and left and self.state_names:
+            raise ValueError(
+                f"{type(self).__name__}: the state has nothing for the variables {unknown}, but "
+                f"for {left}, which were not met. The names must be those of the run that saved: "
+                "give layers and variables names, or call nn.reset_names() before they are made"
+            )
+
+    # -- checks -----------------------------------------------------------------------------------
+
+    def _checked(self, pairs: list[Any]) -> tuple[list[Array], list[Variable]]:
+        """Return raw gradients and their variables; refuse what does not fit together."""
+        gradients, variables, missing = [], [], []
+        for pair in pairs:
+            if (
+                not isinstance(pair, tuple | list)
+                or len(pair) != 2
+                or type(pair[1]) is not Variable
+            ):
+                raise TypeError(
+                    f"apply_gradients takes pairs of a gradient and a variable, as from "
+                    f"zip(gradients, variables), not {_told(pair)}"
+                )
+            gradient, variable = pair
+            if gradient is None:
+                missing.append(variable)
+            else:
+                gradients.append(_raw_gradient(gradient, variable))
+                variables.append(variable)
+        names = [variable.name for variable in missing]
+        if not variables:
+            raise ValueError(
+                f"No gradients provided for any variable. The gradients of {names} are all None"
+                f"{_reasons(missing)}"
+                if missing
+                else "No gradients provided for any variable: the list is empty"
+            )
+        if missing and tuple(names) not in self._warned:
+            self._warned.add(tuple(names))
+            warnings.warn(
+                f"Gradients do not exist for variables {names} when minimizing the loss. They "
+                f"are left alone{_reasons(missing)}",
+                stacklevel=4,
+            )
+        return gradients, variables
+
+    # -- how a rule is run ------------------------------------------------------------------------
+
+    def _take_step(self, pairs: list[Any]) -> None:
+        gradients, variables = self._checked(pairs)
+        done = self.iterations._value
+        at = int(done) if owner[type(done)] is NUMPY else done
+        rate = self._learning_rate
+        rate = _number(type(self).__name__, rate(at) if callable(rate) else rate)
+        cells = self._cells(variables)
+        for observer in observers:
+            observer.applied(variables)
+        for gradient, row in zip(self._clipped(gradients), cells):
+            self._run_rule(rate, at + 1, gradient, row)
+            row[0]._source.written += 1
+        self.iterations._value = done + 1
+
+    def _cells(self, variables: list[Variable]) -> list[list[Variable]]:
+        """Return each variable with its state, which is made if it is not there yet."""
+        names, state = self.state_names, self._state
+        try:
+            return [
+                [variable, *map(state[variable._source].__getitem__, names)]
+                for variable in variables
+            ]
+        except KeyError:
+            self._make_state(variables)
+            return self._cells(variables)
+
+    def _make_state(self, variables: list[Variable]) -> None:
+        """Make what is missing: from the state that was kept, which must fit, or anew."""
+        keys = dict(self._names)
+        taken = set(keys.values())
+        for variable in variables:
+            if variable._source not in keys:
+                keys[variable._source] = distinct(variable.name, taken)
+                taken.add(keys[variable._source])
+        named = {keys[variable._source]: variable for variable in variables}
+        for key in named.keys() & self._kept.keys():
+            for name, array in self._kept[key].items():
+                require_fit(type(self).__name__, f"{key}/{name}", array, named[key])
+        if self._kept:
+            self._refuse_other_names(self._kept, taken, taken - set(self._names.values()))
+        self._names = keys
+        for key, variable in named.items():
+            cells = self._state.setdefault(variable._source, {})
+            arrays = self._kept.pop(key, {})
+            for name in self.state_names:
+                if name not in cells:
+                    value = variable._value
+                    start = (
+                        own(arrays[name], value) if name in arrays else self._beginning(name, value)
+                    )
+                    cells[name] = Variable(start, False, f"{self.name}/{variable.name}/{name}")
+
+    def _beginning(self, name: str, value: Array) -> Array:
+        return owner[type(value)].full_like(value, self.initial(name))
+
+    def _clipped(self, gradients: list[Array]) -> list[Array]:
+        if self.clipnorm is not None:
+            return [scaled_to_norm(owner[type(g)], g, self.clipnorm) for g in gradients]
+        if self.clipvalue is not None:
+            limit = self.clipvalue
+            return [owner[type(g)].clip(g, -limit, limit) for g in gradients]
+        if self.global_clipnorm is not None:
+            xp = owner[common(*map(type, gradients))]
+            length = length_of_all(xp, gradients)
+            return scaled_to_global_norm(xp, gradients, self.global_clipnorm, length)
+        return gradients
+
+    def _decays(self, variable: Variable) -> bool:
+        if not self.weight_decay or variable._source in self._undecayed:
+            return False
+        names = self._undecayed_names
+        return names is None or not names.search(variable.name)
+
+    def _decayed(
+        self, part: Any, xp: Any, rate: Any, step: Any, g: Array, x: Array, *state: Array
+    ) -> tuple[Array, ...]:
+        """Run the rule on a value from which a part was taken away."""
+        return self.rule(xp, rate, step, g, x - part * x, *state)
+
+    def _run_rule(self, rate: Any, step: Any, g: Array, cells: list[Variable]) -> None:
+        rule = self.rule
+        if self._decays(cells[0]):
+            rule = functools.partial(self._decayed, rate * self.weight_decay)
+        xp = owner[common(type(g), *[type(cell._value) for cell in cells])]
+        if xp is NUMPY and g.nbytes > _PART:
+            _run_by_parts(rule, rate, step, g, cells)
+            return
+        results = rule(xp, rate, step, g, *[cell._value for cell in cells])
+        for cell, result in zip(cells, results, strict=True):
+            cell._value = result
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, learning_rate={self.learning_rate}>"
+
+
+def _run_by_parts(
+    rule: Callable[..., tuple[Array, ...]], rate: Any, step: Any, g: Array, cells: list[Variable]
+) -> None:
+    new = [cell._value if _is_private(cell) else np.empty(cell.shape, cell.dtype) for cell in cells]
+    flat = [g.reshape(-1), *(cell._value.reshape(-1) for cell in cells)]
+    targets = [array.reshape(-1) for array in new]
+    length = _PART // g.itemsize
+    for start in range(0, g.size, length):
+        part = slice(start, start + length)
+        results = rule(NUMPY, rate, step, *(array[part] for array in flat))
+        for target, result in zip(targets, results, strict=True):
+            target[part] = result
+    for cell, array in zip(cells, new, strict=True):
+        cell._value = array
+
+
+def _reasons(variables: list[Variable]) -> str:
+    """Say why the gradients of variables are missing, as far as the tape that was asked told."""
+    known = [variable._source.missing for variable in variables if variable._source.missing]
+    if not known:
+        return "; tape.why(loss, variables) says where each gradient ends"
+    return "\n".join([":", *known])
+
+
+def _told(pair: Any) -> str:
+    if isinstance(pair, tuple | list):
+        return f"({', '.join(type(item).__name__ for item in pair)})"
+    return type(pair).__name__
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(repr(f"/{name}") for name in names) or "nothing else"
+
+
+def _raw_gradient(gradient: Any, variable: Variable) -> Array:
+    """Return a gradient as a raw array of its variable's dtype."""
+    value, node = (gradient.value, gradient.node) if type(gradient) is Tensor else lift(gradient)
+    if not hasattr(value, "dtype"):
+        value = np.asarray(value)
+    x = variable._value
+    if value.shape != x.shape:
+        raise ValueError(
+            f"the gradient of variable {variable.name!r} has the shape {value.shape} and the "
+            f"variable {x.shape}; is it the gradient of another variable?"
+        )
+    past = note_escape(node, "stateful_write", f"apply_gradients({variable.name})", x.shape)
+    variable._source.past = past or variable._source.past
+    return value if value.dtype == x.dtype else value.astype(x.dtype)
+
+
+def _number(whose: str, rate: Any) -> Any:
+    """Return a number as Python's own, which leaves an array's dtype alone (a tracer stays)."""
+    if type(rate) is Tensor:
+        value = rate.value
+    elif type(rate) is Variable:
+        value = rate._value
+    else:
+        value = rate
+    try:
+        if owner[type(value)] is not NUMPY:
+            return value
+        found = float(value)
+    except TypeError as error:
+        raise TypeError(
+            f"{whose}: learning_rate must be a number or a function of the number of steps done, "
+            f"got {rate!r}"
+        ) from error
+    checks.not_negative(whose, learning_rate=found)
+    return found
+
+
+def _references(cell: Variable) -> int:
+    return sys.getrefcount(cell._value)
+
+
+_ALONE = _references(Variable(0.0))
+
+
+def _is_private(cell: Variable) -> bool:
+    """Tell whether nobody but a variable holds its array, so that it may be written over."""
+    return _references(cell) == _ALONE and cell._value.base is None and cell._value.flags.carray

@@ -1,0 +1,317 @@
+"""The optimizers' rules, each as its paper has it.
+
+Where papers and libraries differ, Keras' definition is taken: an `epsilon` is added to the root of
+the mean square in Adam (after its bias was moved into the rate), and under the root in RMSprop and
+Adagrad; a momentum collects steps that the learning rate has scaled already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Unpack
+
+from headgate.namespace import Array
+from headgate.optim import checks
+from headgate.optim.optimizer import Common, Optimizer
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum if asked for.
+
+    Args:
+        learning_rate: a number, or a function of the number of steps done so far.
+        momentum: how much of the last change is made again, from 0 to 1.
+        nesterov: whether to look ahead (Sutskever et al. 2013).
+        common: name, weight decay and clipping, as for `Optimizer`.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    >>> import headgate as hg
+    >>> from headgate import optim
+    >>> v = hg.Variable(1.0)
+    >>> with hg.GradientTape() as tape:
+    ...     loss = v * v
+    >>> optim.SGD(0.1).apply_gradients([(tape.gradient(loss, v), v)])
+    >>> v.numpy()
+    np.float64(0.8)
+    """
+
+    def __init__(
+        self,
+        learning_rate: float | Callable[[Any], Any] = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        **common: Unpack[Common],
+    ) -> None:
+        super().__init__(learning_rate, **common)
+        checks.from_0_to_1("SGD", momentum=momentum)
+        self.momentum = momentum
+        self.nesterov = nesterov
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """The velocity, if there is momentum."""
+        return ("momentum",) if self.momentum else ()
+
+    def rule(self, xp: Any, rate: Any, step: Any, g: Array, x: Array, *state: Array) -> Any:
+        """Move against the gradient."""
+        if not state:
+            return (x - rate * g,)
+        m = self.momentum * state[0] - rate * g
+        if self.nesterov:
+            return x + (self.momentum * m - rate * g), m
+        return x + m, m
+
+
+class RMSprop(Optimizer):
+    """Gradient descent, each element's step divided by the size its gradients lately had.
+
+    From Hinton's lecture 6e of 2012; centered as by Graves 2013 (arXiv:1308.0850).
+
+    Args:
+        learning_rate: a number, or a function of the number of steps done so far.
+        rho: how slowly the mean of squared gradients forgets, at least 0 and below 1.
+        momentum: how much of the last change is made again, from 0 to 1.
+        epsilon: added to the mean, under the root.
+        centered: whether to divide by the deviation of the gradients rather than by their size.
+        common: name, weight decay and clipping, as for `Optimizer`.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    >>> import headgate as hg
+    >>> from headgate import optim
+    >>> v = hg.Variable(1.0)
+    >>> optim.RMSprop(0.1).apply_gradients([(hg.asarray(5.0), v)])
+    >>> print(f"{v.numpy():.4f}")
+    0.6838
+    """
+
+    def __init__(
+        self,
+        learning_rate: float | Callable[[Any], Any] = 0.001,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float = 1e-7,
+        centered: bool = False,
+        **common: Unpack[Common],
+    ) -> None:
+        super().__init__(learning_rate, **common)
+        checks.below_1("RMSprop", rho=rho)
+        checks.from_0_to_1("RMSprop", momentum=momentum)
+        checks.not_negative("RMSprop", epsilon=epsilon)
+        self.rho = rho
+        self.momentum = momentum
+        self.epsilon = epsilon
+        self.centered = centered
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """The mean of squared gradients, their mean if centered, and the velocity with momentum."""
+        return (
+            "velocity",
+            *(("average_gradient",) if self.centered else ()),
+            *(("momentum",) if self.momentum else ()),
+        )
+
+    def rule(self, xp: Any, rate: Any, step: Any, g: Array, x: Array, *state: Array) -> Any:
+        """Divide by the root of the mean square."""
+        v, *others = state
+        new = [self.rho * v + (1 - self.rho) * (g * g)]
+        spread = new[0]
+        if self.centered:
+            new.append(self.rho * others[0] + (1 - self.rho) * g)
+            spread = spread - new[1] * new[1]
+        change = rate * g / xp.sqrt(spread + self.epsilon)
+        if self.momentum:
+            change = self.momentum * others[-1] + change
+            new.append(change)
+        return x - change, *new
+
+
+class Adagrad(Optimizer):
+    """Gradient descent, each element's step divided by the size of all its gradients so far.
+
+    From Duchi, Hazan & Singer 2011, "Adaptive subgradient methods".
+
+    Args:
+        learning_rate: a number, or a function of the number of steps done so far.
+        initial_accumulator_value: what the sum of squared gradients starts with.
+        epsilon: added to the sum, under the root.
+        common: name, weight decay and clipping, as for `Optimizer`.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    >>> import headgate as hg
+    >>> from headgate import optim
+    >>> v = hg.Variable(1.0)
+    >>> optim.Adagrad(0.1).apply_gradients([(hg.asarray(5.0), v)])
+    >>> print(f"{v.numpy():.4f}")
+    0.9002
+    """
+
+    state_names = ("accumulator",)
+
+    def __init__(
+        self,
+        learning_rate: float | Callable[[Any], Any] = 0.001,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+        **common: Unpack[Common],
+    ) -> None:
+        super().__init__(learning_rate, **common)
+        checks.not_negative(
+            "Adagrad", initial_accumulator_value=initial_accumulator_value, epsilon=epsilon
+        )
+        self.initial_accumulator_value = initial_accumulator_value
+        self.epsilon = epsilon
+
+    def initial(self, name: str) -> float:
+        """Return what the sum of squares starts with."""
+        return self.initial_accumulator_value
+
+    def rule(self, xp: Any, rate: Any, step: Any, g: Array, x: Array, *state: Array) -> Any:
+        """Divide by the root of the sum of squares."""
+        total = state[0] + g * g
+        return x - rate * g / xp.sqrt(total + self.epsilon), total
+
+
+class Adam(Optimizer):
+    """Adaptive moments (Kingma & Ba 2015, arXiv:1412.6980).
+
+    Args:
+        learning_rate: a number, or a function of the number of steps done so far.
+        beta_1: how slowly the mean of gradients forgets, at least 0 and below 1.
+        beta_2: how slowly the mean of squared gradients forgets, at least 0 and below 1.
+        epsilon: the paper's "epsilon hat", added after the root and outside of the bias correction.
+        amsgrad: whether to divide by the largest mean square so far (Reddi et al. 2018,
+            arXiv:1904.09237).
+        common: name, weight decay and clipping, as for `Optimizer`.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    >>> import headgate as hg
+    >>> from headgate import optim
+    >>> v = hg.Variable(1.0)
+    >>> optim.Adam(0.1).apply_gradients([(hg.asarray(5.0), v)])
+    >>> print(f"{v.numpy():.4f}")
+    0.9000
+    """
+
+    def __init__(
+        self,
+        learning_rate: float | Callable[[Any], Any] = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        **common: Unpack[Common],
+    ) -> None:
+        super().__init__(learning_rate, **common)
+        checks.below_1(type(self).__name__, beta_1=beta_1, beta_2=beta_2)
+        checks.not_negative(type(self).__name__, epsilon=epsilon)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.amsgrad = amsgrad
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """The mean of gradients, the mean square, and the largest of these for amsgrad."""
+        names = ("momentum", "velocity")
+        return (*names, "velocity_hat") if self.amsgrad else names
+
+    def rule(self, xp: Any, rate: Any, step: Any, g: Array, x: Array, *state: Array) -> Any:
+        """Divide the mean gradient by the root of the mean square."""
+        m, v = state[:2]
+        m = m + (1 - self.beta_1) * (g - m)
+        v = v + (1 - self.beta_2) * (g * g - v)
+        alpha = rate * (1 - self.beta_2**step) ** 0.5 / (1 - self.beta_1**step)
+        if self.amsgrad:
+            largest = xp.maximum(state[2], v)
+            return x - alpha * m / (xp.sqrt(largest) + self.epsilon), m, v, largest
+        return x - alpha * m / (xp.sqrt(v) + self.epsilon), m, v
+
+
+class AdamW(Adam):
+    """Adam whose weights decay beside the gradient (Loshchilov & Hutter 2019, arXiv:1711.05101).
+
+    Args:
+        learning_rate: a number, or a function of the number of steps done so far.
+        weight_decay: what part of a value is taken away each step, times the learning rate.
+        beta_1: how slowly the mean of gradients forgets, at least 0 and below 1.
+        beta_2: how slowly the mean of squared gradients forgets, at least 0 and below 1.
+        epsilon: as for `Adam`.
+        amsgrad: as for `Adam`.
+        common: name and clipping, as for `Optimizer`.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    >>> import headgate as hg
+    >>> from headgate import optim
+    >>> v = hg.Variable(1.0)
+    >>> optim.AdamW(0.1, weight_decay=0.5).apply_gradients([(hg.asarray(5.0), v)])
+    >>> print(f"{v.numpy():.4f}")
+    0.8500
+    """
+
+    def __init__(
+        self,
+        learning_rate: float | Callable[[Any], Any] = 0.001,
+        weight_decay: float = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        **common: Unpack[Common],
+    ) -> None:
+        checks.not_negative("AdamW", weight_decay=weight_decay)
+        super().__init__(
+            *(learning_rate, beta_1, beta_2, epsilon, amsgrad), weight_decay=weight_decay, **common
+        )
+
+
+class Lion(Optimizer):
+    """Steps of one size, along the sign of a momentum (Chen et al. 2023, arXiv:2302.06675).
+
+    Args:
+        learning_rate: a number, or a function of the number of steps done so far; a third to a
+            tenth of what Adam takes.
+        beta_1: how much the momentum counts beside the gradient, at least 0 and below 1.
+        beta_2: how slowly the momentum forgets, at least 0 and below 1.
+        common: name, weight decay and clipping, as for `Optimizer`.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    >>> import headgate as hg
+    >>> from headgate import optim
+    >>> v = hg.Variable(1.0)
+    >>> optim.Lion(0.1).apply_gradients([(hg.asarray(5.0), v)])
+    >>> print(f"{v.numpy():.4f}")
+    0.9000
+    """
+
+    state_names = ("momentum",)
+
+    def __init__(
+        self,
+        learning_rate: float | Callable[[Any], Any] = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.99,
+        **common: Unpack[Common],
+    ) -> None:
+        super().__init__(learning_rate, **common)
+        checks.below_1("Lion", beta_1=beta_1, beta_2=beta_2)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+
+    def rule(self, xp: Any, rate: Any, step: Any, g: Array, x: Array, *state: Array) -> Any:
+        """Move by the sign of the gradient and momentum together."""
+        (m,) = state
+        direction = xp.sign(self.beta_1 * m + (1 - self.beta_1) * g)
+        return x - rate * direction, self.beta_2 * m + (1 - self.beta_2) * g
