@@ -57,6 +57,7 @@ class Magnitudes:
         self.leaves: dict[Source, int] = {}  # the numbers of the sources' nodes
         self.below: dict[int, list[tuple[int, int]]] = {}  # parent -> (node, position) that gave
         self.died: dict[tuple[int, int], Zero] = {}
+        self._zeros: dict[int, frozenset[tuple[int, int]]] = {}  # found, by node
 
     def passed(self, node: Node, g: Any) -> None:
         """Note the whole cotangent of a node."""
@@ -84,16 +85,24 @@ class Magnitudes:
 
     def zeros(self, origin: int) -> list[Zero]:
         """Return the ops at which the gradient on its way to a node became zero, oldest first."""
-        found: dict[tuple[int, int], Zero] = {}
-        todo, seen = [origin], {origin}
+        known = self._zeros
+        todo = [origin]
         while todo:
-            for edge in self.below.get(todo.pop(), ()):
-                if edge in self.died:
-                    found[edge] = self.died[edge]
-                elif edge[0] not in seen:
-                    seen.add(edge[0])
-                    todo.append(edge[0])
-        return [found[edge] for edge in sorted(found)]
+            number = todo[-1]
+            if number in known:
+                todo.pop()
+                continue
+            edges = self.below.get(number, ())
+            waiting = [e[0] for e in edges if e not in self.died and e[0] not in known]
+            if waiting:
+                todo += waiting
+                continue
+            todo.pop()
+            died = frozenset(edge for edge in edges if edge in self.died)
+            above = {known[edge[0]] for edge in edges if edge not in self.died}
+            # Along a chain all share one set, or this would cost a copy per op.
+            known[number] = above.pop() if len(above) == 1 and not died else died.union(*above)
+        return [self.died[edge] for edge in sorted(known[origin])]
 
     def path(self, origin: int) -> list[Step]:
         """Return the ops over which a gradient came to a node, the target's first."""

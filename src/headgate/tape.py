@@ -44,7 +44,7 @@ from headgate.op import (
 )
 from headgate.tensor import Tensor, constant
 from headgate.variable import Variable
-from headgate.verdict import FlowReport, explain, updated
+from headgate.verdict import FlowReport, explain, updated, with_path
 from headgate.walk import USED, walk
 
 
@@ -611,6 +611,8 @@ class GradientTape:
             explain(self._recording, self._bits, self._watch_accessed, targets, source, measured)
             for source in flat
         ]
+        if measured is not None:
+            verdicts = [with_path(each, source, measured) for each, source in zip(verdicts, flat)]
         if model is not None or optimizer is not None:
             verdicts = [
                 updated(verdict, source, model, optimizer)

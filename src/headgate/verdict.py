@@ -344,13 +344,21 @@ def _measured(
     number = None if measured is None else measured.number(source)
     if measured is None or number is None:
         return Verdict(name, "connected", None, found, "", made)
-    size, path = measured.nodes[number][1], tuple(measured.path(number))
+    size = measured.nodes[number][1]
     zeros = measured.zeros(number) if size == 0 and source.size else []
     if not zeros:
-        return Verdict(name, "connected", None, found, "", made, size, path)
+        return Verdict(name, "connected", None, found, "", made, size)
     places = tuple(dict.fromkeys(place_of_zero(zero) for zero in zeros if zero.site is not None))
     detail = "the gradient is exactly zero: " + "; ".join(map(told_of_zero, zeros))
-    return Verdict(name, "zero", zeros[0].kind, places, detail, made, 0.0, path)
+    return Verdict(name, "zero", zeros[0].kind, places, detail, made, 0.0)
+
+
+def with_path(verdict: Verdict, source: Any, measured: Magnitudes) -> Verdict:
+    """Add to a verdict the ops over which the gradient came, with its norm at each."""
+    number = measured.number(source)
+    if verdict.norm is None or number is None:
+        return verdict
+    return replace(verdict, path=tuple(measured.path(number)))
 
 
 def place_of_zero(zero: Zero) -> Place:
