@@ -36,6 +36,7 @@ LAYERS = [
     "nn",
     "optim",
     "losses",
+    "metrics",
     "data",
     "checkpoint",
     "flow",
@@ -47,7 +48,7 @@ LAYERS = [
 ]
 
 # What pyproject.toml requires, by import name. All else is optional, and imported inside functions.
-REQUIRED = {"array_api_compat", "numpy", "optree", "rich", "typer"}
+REQUIRED = {"array_api_compat", "numpy", "optree", "rich", "safetensors", "typer"}
 EXAMPLES = {"gymnasium", "matplotlib", "sklearn"}
 
 SOURCE = Path(__file__).parents[1] / "src"

@@ -38,7 +38,25 @@ def huber(y, p, delta=1.0):
     return np.mean(np.where(size <= delta, size**2 / 2, delta * size - delta**2 / 2), -1)
 
 
+def hinged(y, p):
+    return np.maximum(1 - (2 * y - 1 if set(np.unique(y)) <= {0, 1} else y) * p, 0)
+
+
+def focal(y, p, alpha=None, gamma=2.0):
+    right = y * p + (1 - y) * (1 - p)
+    each = -((1 - right) ** gamma) * (y * np.log(p) + (1 - y) * np.log(1 - p))
+    return np.mean(each if alpha is None else each * np.where(y == 1, alpha, 1 - alpha), -1)
+
+
+def cosine(x, y, axis=-1):
+    return np.sum(x * y, axis) / np.linalg.norm(x, axis=axis) / np.linalg.norm(y, axis=axis)
+
+
 SMOOTH = ANSWERS * 0.8 + 0.1
+SIDES = 2 * ANSWERS - 1
+SHARES = CHANCES / CHANCES.sum(-1, keepdims=True)
+COUNTS = RANDOM.poisson(2.0, (4, 3)).astype(float)
+OF_ONE = np.log((1 + CHANCES) / (1 + SHARES))
 SMOOTH_CLASSES = ONE_HOT * 0.8 + 0.2 / 3
 
 CASES = [  # the loss, what it is called with, what it gives per sample
@@ -46,6 +64,36 @@ CASES = [  # the loss, what it is called with, what it gives per sample
     (losses.MeanAbsoluteError(), REAL, OTHER, np.mean(np.abs(REAL - OTHER), -1)),
     (losses.Huber(), REAL, OTHER, huber(REAL, OTHER)),
     (losses.Huber(0.3), REAL, OTHER, huber(REAL, OTHER, 0.3)),
+    (
+        losses.MeanAbsolutePercentageError(),
+        *(REAL, OTHER, 100 * np.mean(np.abs((REAL - OTHER) / REAL), -1)),
+    ),
+    (losses.MeanSquaredLogarithmicError(), CHANCES, SHARES, np.mean(OF_ONE**2, -1)),
+    (losses.LogCosh(), REAL, OTHER, np.mean(np.log(np.cosh(REAL - OTHER)), -1)),
+    (losses.CosineSimilarity(), REAL, OTHER, -cosine(REAL, OTHER)),
+    (losses.CosineSimilarity(axis=0), REAL, OTHER, -cosine(REAL, OTHER, 0)),
+    (losses.Hinge(), SIDES, OTHER, np.mean(hinged(SIDES, OTHER), -1)),
+    (losses.Hinge(), ANSWERS, OTHER, np.mean(hinged(SIDES, OTHER), -1)),
+    (losses.SquaredHinge(), ANSWERS, OTHER, np.mean(hinged(SIDES, OTHER) ** 2, -1)),
+    (
+        losses.CategoricalHinge(),
+        *(ONE_HOT, OTHER),
+        np.maximum(
+            np.max(OTHER * (1 - ONE_HOT), -1) - OTHER[np.arange(4), CLASSES] + 1,
+            0,
+        ),
+    ),
+    (losses.KLDivergence(), SHARES, CHANCES, np.sum(SHARES * np.log(SHARES / CHANCES), -1)),
+    (losses.Poisson(), COUNTS, CHANCES, np.mean(CHANCES - COUNTS * np.log(CHANCES + 1e-7), -1)),
+    (losses.BinaryFocalCrossentropy(), ANSWERS, CHANCES, focal(ANSWERS, CHANCES)),
+    (
+        losses.BinaryFocalCrossentropy(True, 0.3, 1.5, from_logits=True),
+        *(ANSWERS, OTHER, focal(ANSWERS, sigmoid(OTHER), 0.3, 1.5)),
+    ),
+    (
+        losses.BinaryFocalCrossentropy(gamma=0.0, label_smoothing=0.2),
+        *(ANSWERS, CHANCES, yes_no(SMOOTH, CHANCES)),
+    ),
     (losses.BinaryCrossentropy(), ANSWERS, CHANCES, yes_no(ANSWERS, CHANCES)),
     (losses.BinaryCrossentropy(), ANSWERS, ANSWERS, yes_no(ANSWERS, ANSWERS)),
     (losses.BinaryCrossentropy(True), ANSWERS, OTHER, yes_no(ANSWERS, sigmoid(OTHER))),
@@ -67,6 +115,14 @@ CASES = [  # the loss, what it is called with, what it gives per sample
         *(CLASSES, OTHER, of_classes(ONE_HOT, softmax(OTHER)) * (CLASSES != 2)),
     ),
 ]
+
+
+def averaged(loss, expected):
+    """Return the mean over the samples that count."""
+    ignored = getattr(loss, "ignore_class", None)
+    return expected.mean() if ignored is None else expected[np.not_equal(CLASSES, ignored)].mean()
+
+
 IDS = [f"{case[0].name}-{number}" for number, case in enumerate(CASES)]
 
 
@@ -75,11 +131,11 @@ def test_value(loss, y_true, y_pred, expected):
     np.testing.assert_allclose(loss.call(y_true, y_pred).numpy(), expected, rtol=1e-9)
     value = loss(y_true, y_pred)
     assert value.shape == ()
-    np.testing.assert_allclose(value.numpy(), expected.mean(), rtol=1e-9)
+    np.testing.assert_allclose(value.numpy(), averaged(loss, expected), rtol=1e-9)
     in_float32 = loss(y_true.astype("f4"), y_pred.astype("f4"))
     assert in_float32.dtype == "float32"
     # 1 - 1e-7 is not exact in float32
-    np.testing.assert_allclose(in_float32.numpy(), expected.mean(), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(in_float32.numpy(), averaged(loss, expected), rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +166,14 @@ def test_reductions_and_weights():
         ("sum", np.sum),
         ("none", np.asarray),
         (None, np.asarray),
+        ("mean_with_sample_weight", np.mean),
     ]:
+        if reduction == "mean_with_sample_weight":
+            np.testing.assert_allclose(value(reduction), np.mean(each))
+            np.testing.assert_allclose(value(reduction, weight), np.sum(each * weight) / 6)
+            np.testing.assert_allclose(value(reduction, 2.0), np.mean(each))
+            assert value(reduction, np.zeros(4)) == 0
+            continue
         np.testing.assert_allclose(value(reduction), reduced(each))
         np.testing.assert_allclose(value(reduction, weight), reduced(each * weight))
         column = value(reduction, weight[:, None])
@@ -168,6 +231,7 @@ def test_names_and_repr():
     ("loss", "activation", "y_true"),
     [
         (losses.BinaryCrossentropy, "sigmoid", ONE_HOT),
+        (losses.BinaryFocalCrossentropy, "sigmoid", ONE_HOT),
         (losses.CategoricalCrossentropy, "softmax", ONE_HOT),
         (losses.SparseCategoricalCrossentropy, "softmax", CLASSES),
     ],
@@ -186,3 +250,65 @@ def test_saturated_probabilities_of_a_layer_keep_their_gradient(loss, activation
     assert tape.gradient(from_elsewhere, logits).numpy()[1, 0] < 1e-6
     with pytest.warns(UserWarning, match="from_logits=True on the result of a sigmoid or softmax"):
         loss(from_logits=True)(y_true, nn.Activation(activation)(logits))
+
+
+def test_edges_have_finite_values_and_gradients():
+    zeros = np.zeros((2, 3))
+    for loss, y_true in [
+        (losses.CosineSimilarity(), zeros),
+        (losses.CosineSimilarity(), zeros + 1),
+        (losses.KLDivergence(), np.eye(2, 3)),
+        (losses.Poisson(), zeros + 1),
+        (losses.MeanAbsolutePercentageError(), zeros),
+        (losses.MeanSquaredLogarithmicError(), zeros),
+        (losses.LogCosh(), zeros + 1e4),
+        (losses.BinaryFocalCrossentropy(), zeros + 1),
+    ]:
+        x = hg.Variable(zeros)
+        with hg.GradientTape() as tape:
+            value = loss(y_true, x)
+        assert np.isfinite(value.numpy()), loss
+        assert np.all(np.isfinite(tape.gradient(value, x).numpy())), loss
+
+
+def test_smoothing_spreads_over_the_classes_of_the_axis():
+    found = losses.CategoricalCrossentropy(label_smoothing=0.2, axis=0)(ONE_HOT.T, CHANCES.T)
+    np.testing.assert_allclose(found.numpy(), of_classes(SMOOTH_CLASSES, CHANCES).mean())
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(("loss", "y_true", "y_pred", "expected"), CASES, ids=IDS)
+def test_keras_agrees(loss, y_true, y_pred, expected):
+    tf = pytest.importorskip("tensorflow")
+    options = {name: value for name, value in vars(loss).items() if name not in ("name", "dtype")}
+    theirs = getattr(tf.keras.losses, type(loss).__name__)(**options)
+    y_true, y_pred = y_true.astype("f4"), y_pred.astype("f4")
+    weight = np.float32([0.5, 1.0, 2.0, 3.0])[: len(np.atleast_1d(expected))]
+    for given in ((), (weight,)):
+        x, variable = hg.Variable(y_pred), tf.Variable(y_pred)
+        with hg.GradientTape() as tape, tf.GradientTape() as their_tape:
+            value, their_value = loss(y_true, x, *given), theirs(y_true, variable, *given)
+        np.testing.assert_allclose(value.numpy(), their_value.numpy(), rtol=1e-5, atol=1e-6)
+        found = tape.gradient(value, x).numpy()
+        expected_gradient = their_tape.gradient(their_value, variable).numpy()
+        if y_pred is not ANSWERS:
+            np.testing.assert_allclose(found, expected_gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_ignored_samples_do_not_count():
+    each = of_classes(ONE_HOT, CHANCES)
+    counted = CLASSES != 2
+    weight = np.array([1.0, 2.0, 3.0, 4.0])
+    for reduction, plain, weighted in [
+        ("none", each * counted, each * counted * weight),
+        ("sum", each[counted].sum(), (each * weight)[counted].sum()),
+        ("mean", each[counted].mean(), (each * weight)[counted].mean()),
+        (
+            "mean_with_sample_weight",
+            *(each[counted].mean(), (each * weight)[counted].sum() / weight[counted].sum()),
+        ),
+    ]:
+        loss = losses.SparseCategoricalCrossentropy(ignore_class=2, reduction=reduction)
+        np.testing.assert_allclose(loss(CLASSES, CHANCES).numpy(), plain)
+        np.testing.assert_allclose(loss(CLASSES[:, None], CHANCES, weight).numpy(), weighted)
+    assert loss([2, 2, 2, 2], CHANCES).numpy() == 0

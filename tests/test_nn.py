@@ -61,21 +61,24 @@ def test_variables_in_the_order_of_attributes_own_ones_first_each_once():
     model = Nested()
     model(data(3, 2))
     own = ["nested/added", "scale", "fixed"]
-    inner = [f"dense{n}/{what}" for n in ("", "_1", "_2") for what in ("kernel", "bias")]
+    paths = "nested/first", "nested/dense", "nested/dense_1"
+    inner = [f"{path}/{what}" for path in paths for what in ("kernel", "bias")]
     assert names(model.variables) == own + inner
     assert names(model.trainable_variables) == [n for n in own + inner if n != "fixed"]
     assert names(model.non_trainable_variables) == ["fixed"]
     assert names(model.weights) == names(model.variables)
     assert model.count_params() == 4 + 3 * (4 + 2)
-    assert [layer.name for layer in model.layers] == ["dense", "dense_1", "dense_2", "nested"]
+    assert [layer.name for layer in model.layers] == ["first", "dense", "dense_1", "nested"]
 
 
 def test_freezing_takes_variables_out_of_the_trainable_ones_but_not_off_the_tape():
     model = nn.Sequential([nn.Dense(2), nn.Dense(1)])
     model.build((None, 3))
     model.layers[0].trainable = False
-    assert names(model.trainable_variables) == ["dense_1/kernel", "dense_1/bias"]
-    assert names(model.non_trainable_variables) == ["dense/kernel", "dense/bias"]
+    last = ["sequential/dense_1/kernel", "sequential/dense_1/bias"]
+    assert names(model.trainable_variables) == last
+    first = ["sequential/dense/kernel", "sequential/dense/bias"]
+    assert names(model.non_trainable_variables) == first
     with hg.GradientTape() as tape:
         loss = hg.sum(model(data(4, 3)))
     assert tape.gradient(loss, model.layers[0].kernel) is not None
@@ -119,7 +122,7 @@ def test_a_layer_builds_at_its_first_call():
     layer = nn.Dense(2)
     assert not layer.built
     assert layer.variables == []
-    with pytest.raises(ValueError, match="dense is not built yet"):
+    with pytest.raises(ValueError, match="dense: it is not built yet"):
         layer.count_params()
     kernel = (layer(data(4, 3)), layer.kernel)[1]
     layer(data(5, 3))
@@ -379,13 +382,15 @@ def test_sequential_grows_and_shrinks():
 def test_summary_is_a_table(capsys):
     model = nn.Sequential([nn.Dense(3), nn.Dropout(0.5), nn.Dense(1)])
     model.summary()
-    assert "unbuilt" in capsys.readouterr().out
+    assert "not built" in capsys.readouterr().out
     model.build((None, 2))
     model.layers[0].trainable = False
     model.summary()
     out = capsys.readouterr().out
-    for text in ("sequential", "dense (Dense)", "(None, 3)", "9", "Total: 13", "Trainable: 4"):
-        assert text in out
+    rows = [line.replace("│", " ").split() for line in out.splitlines()]
+    assert out.startswith("Model sequential")
+    assert ["dense", "Dense", "(None,", "3)", "9", "0"] in rows
+    assert ["all", "13", "4"] in rows
 
 
 def test_a_model_of_symbols_with_two_inputs_two_outputs_and_a_shared_layer():
@@ -622,9 +627,11 @@ VARIANCE = {
     "ones": 0,
     "constant": 0,
 }
+VARIANCE |= {"normal": VARIANCE["random_normal"], "uniform": VARIANCE["random_uniform"]}
+MATRICES = {"orthogonal", "identity"}  # tested in tests/nn
 
 
-@pytest.mark.parametrize("name", INITIALIZERS)
+@pytest.mark.parametrize("name", sorted(INITIALIZERS.keys() - MATRICES))
 def test_initializers_by_name(name):
     drawn = get_initializer(name)(SHAPE).numpy()
     assert drawn.dtype == np.float32

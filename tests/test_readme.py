@@ -1,11 +1,14 @@
-"""The README's programs run, and the first one prints what the README says."""
+"""The programs of the README and the guides run; the first one prints what the README says."""
 
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
 
 
@@ -38,3 +41,10 @@ def test_other_programs(tmp_path):
     for program in programs:
         done = run(program, tmp_path)
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("guide", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.stem)
+def test_programs_of_a_guide_run_one_after_the_other(guide, tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
+    done = run("\n".join(blocks), tmp_path)
+    assert done.returncode == 0, done.stderr

@@ -223,7 +223,7 @@ from headgate.transforms import (
     value_and_grad,
     vjp,
 )
-from headgate import linalg, losses, nn, optim, random
+from headgate import checkpoint, data, linalg, losses, metrics, nn, optim, random
 from headgate.flow.watch.headgate import trace
 
 # isort: on
@@ -266,6 +266,7 @@ __all__ = [
     "broadcast_arrays",
     "broadcast_to",
     "ceil",
+    "checkpoint",
     "clip",
     "clip_gradient",
     "concat",
@@ -279,6 +280,7 @@ __all__ = [
     "cumulative_prod",
     "cumulative_sum",
     "custom_gradient",
+    "data",
     "diagonal",
     "divide",
     "divide_no_nan",
@@ -345,6 +347,7 @@ __all__ = [
     "maximum",
     "mean",
     "meshgrid",
+    "metrics",
     "min",
     "minimum",
     "mish",

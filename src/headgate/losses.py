@@ -2,7 +2,8 @@
 
 Each loss is a function of `y_true` and `y_pred` that gives one number per sample (the last axis is
 reduced), and a class of the same name in capitals that holds the options and reduces what is left:
-"sum_over_batch_size" (the mean), "sum" or "none". `y_true` is cast to the dtype of `y_pred`.
+"sum_over_batch_size" (the mean), "mean_with_sample_weight", "sum" or "none". `y_true` is cast to
+the dtype of `y_pred`.
 
 From probabilities, a cross entropy has no gradient where they are rounded to 0 or 1. If they come
 from a sigmoid or softmax of a layer, it is therefore computed from that one's argument instead.
@@ -10,7 +11,9 @@ from a sigmoid or softmax of a layer, it is therefore computed from that one's a
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from headgate.nn.activations import logits_of
@@ -20,15 +23,21 @@ from headgate.ops.elementwise import (
     abs,
     astype,
     clip,
+    divide_no_nan,
     log,
+    log1p,
+    maximum,
     minimum,
+    rsqrt,
+    sigmoid,
     sigmoid_cross_entropy,
+    softplus,
     square,
     where,
 )
 from headgate.ops.functional import softmax_cross_entropy, sparse_softmax_cross_entropy
-from headgate.ops.reduce import mean, sum
-from headgate.ops.shape import expand_dims, squeeze
+from headgate.ops.reduce import all, max, mean, sum
+from headgate.ops.shape import broadcast_to, expand_dims, squeeze
 from headgate.tensor import Tensor
 
 _EPSILON = 1e-7
@@ -37,13 +46,13 @@ _EPSILON = 1e-7
 # -- functions -------------------------------------------------------------------------------------
 
 
-def _pair(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
+def pair(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
     """Return both as tensors, of the dtype of y_pred; a last axis of 1 may be missing in one."""
-    y_pred = _floats(y_pred)
-    return _same_rank(_as_dtype(as_tensor(y_true), y_pred.dtype), y_pred)
+    y_pred = floats(y_pred)
+    return same_rank(_as_dtype(as_tensor(y_true), y_pred.dtype), y_pred)
 
 
-def _floats(y_pred: Any, dtype: Any = None) -> Tensor:
+def floats(y_pred: Any, dtype: Any = None) -> Tensor:
     """Return predictions as floats, of their own dtype if none is asked for."""
     y_pred = as_tensor(y_pred)
     if dtype is None:
@@ -55,9 +64,9 @@ def _as_dtype(x: Tensor, dtype: Any) -> Tensor:
     return x if x.dtype == dtype else astype(x, dtype)
 
 
-def _same_rank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def same_rank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     if x.ndim == y.ndim + 1 and x.shape[-1] == 1:
-        y, x = _same_rank(y, x)
+        y, x = same_rank(y, x)
     elif y.ndim == x.ndim + 1 and y.shape[-1] == 1:
         if x.ndim == 1:
             x = expand_dims(x, axis=-1)
@@ -95,7 +104,7 @@ def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
     >>> losses.mean_squared_error([[0.0, 1.0]], [[1.0, 1.0]]).numpy()
     array([0.5])
     """
-    y_true, y_pred = _pair(y_true, y_pred)
+    y_true, y_pred = pair(y_true, y_pred)
     return mean(square(y_pred - y_true), axis=-1)
 
 
@@ -106,7 +115,7 @@ def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
     >>> losses.mean_absolute_error([[0.0, 1.0]], [[1.0, 1.0]]).numpy()
     array([0.5])
     """
-    y_true, y_pred = _pair(y_true, y_pred)
+    y_true, y_pred = pair(y_true, y_pred)
     return mean(abs(y_pred - y_true), axis=-1)
 
 
@@ -117,10 +126,135 @@ def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
     >>> losses.huber([[0.0, 0.0]], [[1.0, 3.0]]).numpy()
     array([1.5])
     """
-    y_true, y_pred = _pair(y_true, y_pred)
+    y_true, y_pred = pair(y_true, y_pred)
     size = abs(y_pred - y_true)
     near = minimum(size, delta)  # near * (size - near / 2) is both branches in one
     return mean(near * (size - 0.5 * near), axis=-1)
+
+
+def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
+    """Return the mean over the last axis of absolute differences, in percent of y_true.
+
+    >>> from headgate import losses
+    >>> losses.mean_absolute_percentage_error([[2.0, 4.0]], [[1.0, 4.0]]).numpy()
+    array([25.])
+    """
+    y_true, y_pred = pair(y_true, y_pred)
+    return 100.0 * mean(abs((y_pred - y_true) / maximum(abs(y_true), _EPSILON)), axis=-1)
+
+
+def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
+    """Return the mean over the last axis of squared differences of `log(1 + y)`.
+
+    >>> from headgate import losses
+    >>> losses.mean_squared_logarithmic_error([[0.0, 1.0]], [[0.0, 3.0]]).numpy().round(4)
+    array([0.2402])
+    """
+    y_true, y_pred = (log1p(maximum(y, _EPSILON)) for y in pair(y_true, y_pred))
+    return mean(square(y_pred - y_true), axis=-1)
+
+
+def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
+    """Return the mean over the last axis of `log(cosh(difference))`: a smooth absolute difference.
+
+    >>> from headgate import losses
+    >>> losses.log_cosh([[0.0, 0.0]], [[0.0, 1.0]]).numpy().round(4)
+    array([0.2169])
+    """
+    y_true, y_pred = pair(y_true, y_pred)
+    difference = y_pred - y_true
+    return mean(difference + softplus(-2.0 * difference) - math.log(2.0), axis=-1)
+
+
+def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
+    """Return minus the cosines of the angles between vectors along an axis: -1 is the best.
+
+    A vector of zeros has the cosine 0 with all others.
+
+    >>> from headgate import losses
+    >>> losses.cosine_similarity([[0.0, 1.0], [0.0, 1.0]], [[0.0, 2.0], [3.0, 0.0]]).numpy()
+    array([-1., -0.])
+    """
+    y_true, y_pred = (_unit(y, axis) for y in pair(y_true, y_pred))
+    return -sum(y_true * y_pred, axis=axis)
+
+
+def _unit(x: Tensor, axis: int) -> Tensor:
+    return x * rsqrt(maximum(sum(square(x), axis=axis, keepdims=True), _EPSILON**2))
+
+
+def hinge(y_true: Any, y_pred: Any) -> Tensor:
+    """Return the mean over the last axis of what `y_true * y_pred` lacks to 1.
+
+    Args:
+        y_true: right answers, -1 or 1; if they are 0 and 1 only, 0 counts as -1.
+        y_pred: scores of the same shape.
+
+    >>> from headgate import losses
+    >>> losses.hinge([[-1.0, 1.0]], [[0.5, 2.0]]).numpy()
+    array([0.75])
+    """
+    return mean(_lack(y_true, y_pred), axis=-1)
+
+
+def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
+    """Return the mean over the last axis of the squares of what `y_true * y_pred` lacks to 1.
+
+    Arguments are those of `hinge`.
+
+    >>> from headgate import losses
+    >>> losses.squared_hinge([[-1.0, 1.0]], [[0.5, 2.0]]).numpy()
+    array([1.125])
+    """
+    return mean(square(_lack(y_true, y_pred)), axis=-1)
+
+
+def _lack(y_true: Any, y_pred: Any) -> Tensor:
+    y_true, y_pred = pair(y_true, y_pred)
+    is_binary = all((y_true == 0.0) | (y_true == 1.0))
+    return maximum(1.0 - where(is_binary, 2.0 * y_true - 1.0, y_true) * y_pred, 0.0)
+
+
+def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
+    """Return what the right class's score lacks to the highest other score plus 1.
+
+    Args:
+        y_true: one-hot classes along the last axis.
+        y_pred: scores of the same shape.
+
+    >>> from headgate import losses
+    >>> losses.categorical_hinge([[0.0, 1.0]], [[0.5, 1.0]]).numpy()
+    array([0.5])
+    """
+    y_true, y_pred = pair(y_true, y_pred)
+    right = sum(y_true * y_pred, axis=-1)
+    wrong = max((1.0 - y_true) * y_pred, axis=-1)
+    return maximum(wrong - right + 1.0, 0.0)
+
+
+def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
+    """Return the Kullback-Leibler divergences of probabilities along the last axis.
+
+    >>> from headgate import losses
+    >>> losses.kl_divergence([[0.0, 1.0]], [[0.5, 0.5]]).numpy().round(4)
+    array([0.6931])
+    """
+    y_true, y_pred = (clip(y, _EPSILON, 1.0) for y in pair(y_true, y_pred))
+    return sum(y_true * log(y_true / y_pred), axis=-1)
+
+
+def poisson(y_true: Any, y_pred: Any) -> Tensor:
+    """Return the mean over the last axis of `y_pred - y_true * log(y_pred)`.
+
+    That is how improbable the counts `y_true` are if `y_pred` are their mean values, up to a
+    constant.
+
+    >>> from headgate import losses
+    >>> losses.poisson([[2.0, 0.0]], [[1.0, 3.0]]).numpy().round(4)
+    array([2.])
+    """
+    y_true, y_pred = pair(y_true, y_pred)
+    return mean(y_pred - y_true * log(y_pred + _EPSILON), axis=-1)
 
 
 def binary_crossentropy(
@@ -144,17 +278,60 @@ def binary_crossentropy(
     array([0.69314718])
     """
     name = "binary_crossentropy"
-    y_pred, from_logits = _as_logits(name, _floats(y_pred), from_logits)
-    y_true, y_pred = _pair(y_true, y_pred)
+    y_pred, from_logits = _as_logits(name, floats(y_pred), from_logits)
+    each, _, _ = _yes_no(name, y_true, y_pred, from_logits, label_smoothing)
+    return mean(each, axis=axis)
+
+
+def binary_focal_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    apply_class_balancing: bool = False,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """Return binary cross entropies in which answers that are nearly right count little.
+
+    Each is multiplied by `(1 - probability of the right answer) ** gamma`.
+
+    Args:
+        y_true: the right answers, from 0 to 1.
+        y_pred: probabilities, or logits if `from_logits`; of the same shape.
+        apply_class_balancing: whether to weigh the answers 1 with `alpha` and 0 with `1 - alpha`.
+        alpha: of the class balancing.
+        gamma: how little; with 0 the result is that of `binary_crossentropy`.
+        from_logits: whether `y_pred` still lacks a sigmoid.
+        label_smoothing: how far to move the right answers towards 1/2.
+        axis: to take the mean over.
+
+    >>> from headgate import losses
+    >>> losses.binary_focal_crossentropy([[1.0, 0.0]], [[0.5, 0.5]]).numpy().round(4)
+    array([0.1733])
+    """
+    name = "binary_focal_crossentropy"
+    y_pred, from_logits = _as_logits(name, floats(y_pred), from_logits)
+    each, y_true, p = _yes_no(name, y_true, y_pred, from_logits, label_smoothing)
+    each = (1.0 - (y_true * p + (1.0 - y_true) * (1.0 - p))) ** gamma * each
+    if apply_class_balancing:
+        each = (y_true * alpha + (1.0 - y_true) * (1.0 - alpha)) * each
+    return mean(each, axis=axis)
+
+
+def _yes_no(
+    name: str, y_true: Any, y_pred: Tensor, from_logits: bool, label_smoothing: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the cross entropies of yes-no questions, smoothed answers and probabilities."""
+    y_true, y_pred = pair(y_true, y_pred)
     _check_shapes(name, y_true, y_pred)
     if label_smoothing:
         y_true = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing
     if from_logits:
-        each = sigmoid_cross_entropy(y_pred, y_true)
-    else:
-        y_pred = clip(y_pred, _EPSILON, 1.0 - _EPSILON)
-        each = -(y_true * log(y_pred) + (1.0 - y_true) * log(1.0 - y_pred))
-    return mean(each, axis=axis)
+        return sigmoid_cross_entropy(y_pred, y_true), y_true, sigmoid(y_pred)
+    p = clip(y_pred, _EPSILON, 1.0 - _EPSILON)
+    return -(y_true * log(p) + (1.0 - y_true) * log(1.0 - p)), y_true, p
 
 
 def categorical_crossentropy(
@@ -179,11 +356,11 @@ def categorical_crossentropy(
     array([0.69314718])
     """
     name = "categorical_crossentropy"
-    y_pred, from_logits = _as_logits(name, _floats(y_pred), from_logits)
-    y_true, y_pred = _pair(y_true, y_pred)
+    y_pred, from_logits = _as_logits(name, floats(y_pred), from_logits)
+    y_true, y_pred = pair(y_true, y_pred)
     _check_shapes(name, y_true, y_pred)
     if label_smoothing:
-        y_true = y_true * (1.0 - label_smoothing) + label_smoothing / y_true.shape[-1]
+        y_true = y_true * (1.0 - label_smoothing) + label_smoothing / y_true.shape[axis]
     if from_logits:
         return softmax_cross_entropy(y_pred, y_true, axis=axis)
     y_pred = y_pred / sum(y_pred, axis=axis, keepdims=True)
@@ -213,7 +390,7 @@ def sparse_categorical_crossentropy(
     array([0.69314718])
     """
     name = "sparse_categorical_crossentropy"
-    y_pred, from_logits = _as_logits(name, _floats(y_pred), from_logits)
+    y_pred, from_logits = _as_logits(name, floats(y_pred), from_logits)
     if axis not in (-1, y_pred.ndim - 1):
         raise ValueError(f"{name}: the classes must be on the last axis, not on axis {axis}")
     y_true = as_tensor(y_true)
@@ -239,7 +416,8 @@ class Loss:
     Args:
         name: "loss", "loss_1" and so on after the class if not given.
         reduction: what becomes of the losses of the samples: "sum_over_batch_size" (or "mean") for
-            their mean, "sum", or "none" (or None) for all of them.
+            their mean, "mean_with_sample_weight" for their sum by that of the weights, "sum", or
+            "none" (or None) for all of them.
         dtype: what y_true and y_pred are cast to; that of y_pred, if it is one of floats, if left
             out.
 
@@ -260,7 +438,10 @@ class Loss:
         reduction: str | None = "sum_over_batch_size",
         dtype: Any = None,
     ) -> None:
-        allowed = ("sum_over_batch_size", "mean", "sum", "none", None)
+        allowed = (
+            *("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none"),
+            None,
+        )
         if reduction not in allowed:
             raise ValueError(f"reduction must be one of {allowed}, not {reduction!r}")
         self.name = unique_name(type(self).__name__) if name is None else name
@@ -273,63 +454,174 @@ class Loss:
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         """Return the reduced loss; `sample_weight` multiplies the losses of the samples."""
-        y_true, y_pred = as_tensor(y_true), _floats(y_pred, self.dtype)
+        y_true, y_pred = as_tensor(y_true), floats(y_pred, self.dtype)
         if self._casts_labels:
             y_true = _as_dtype(y_true, y_pred.dtype)
         losses = self.call(y_true, y_pred)
         if sample_weight is not None:
-            losses, weight = _same_rank(losses, astype(sample_weight, losses.dtype))
+            losses, weight = same_rank(losses, astype(sample_weight, losses.dtype))
             losses = losses * weight
         if self.reduction in (None, "none"):
             return losses
         if self.reduction == "sum" or not losses.size:
             return sum(losses)
+        if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
+            return divide_no_nan(sum(losses), sum(broadcast_to(weight, losses.shape)))
         return mean(losses)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} reduction={self.reduction}>"
 
 
-class MeanSquaredError(Loss):
+class _Plain(Loss):
+    """Base of the losses that have no options but those of all: a function to reduce."""
+
+    _function: Callable[[Any, Any], Tensor]
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(self._function.__name__ if name is None else name, reduction, dtype)
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        """Return the losses of the samples."""
+        return type(self)._function(y_true, y_pred)
+
+
+class MeanSquaredError(_Plain):
     """The mean of squared differences.
 
     >>> from headgate import losses
-    >>> losses.MeanSquaredError()([[0.0, 1.0]], [[1.0, 1.0]]).numpy()
+    >>> losses.MeanSquaredError()([[0.0, 1.0]], [[1.0, 1.0]]).numpy().round(4)
     np.float64(0.5)
     """
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "mean_squared_error",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(name, reduction, dtype)
-
-    def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        """Return the losses of the samples."""
-        return mean_squared_error(y_true, y_pred)
+    _function = staticmethod(mean_squared_error)
 
 
-class MeanAbsoluteError(Loss):
+class MeanAbsoluteError(_Plain):
     """The mean of absolute differences.
 
     >>> from headgate import losses
-    >>> losses.MeanAbsoluteError()([[0.0, 1.0]], [[1.0, 1.0]]).numpy()
+    >>> losses.MeanAbsoluteError()([[0.0, 1.0]], [[1.0, 1.0]]).numpy().round(4)
     np.float64(0.5)
+    """
+
+    _function = staticmethod(mean_absolute_error)
+
+
+class MeanAbsolutePercentageError(_Plain):
+    """The mean of absolute differences, in percent of the right values.
+
+    >>> from headgate import losses
+    >>> losses.MeanAbsolutePercentageError()([[2.0, 4.0]], [[1.0, 4.0]]).numpy().round(4)
+    np.float64(25.0)
+    """
+
+    _function = staticmethod(mean_absolute_percentage_error)
+
+
+class MeanSquaredLogarithmicError(_Plain):
+    """The mean of squared differences of `log(1 + y)`.
+
+    >>> from headgate import losses
+    >>> losses.MeanSquaredLogarithmicError()([[0.0, 1.0]], [[0.0, 3.0]]).numpy().round(4)
+    np.float64(0.2402)
+    """
+
+    _function = staticmethod(mean_squared_logarithmic_error)
+
+
+class LogCosh(_Plain):
+    """The mean of `log(cosh(difference))`: a smooth absolute difference.
+
+    >>> from headgate import losses
+    >>> losses.LogCosh()([[0.0, 0.0]], [[0.0, 1.0]]).numpy().round(4)
+    np.float64(0.2169)
+    """
+
+    _function = staticmethod(log_cosh)
+
+
+class Hinge(_Plain):
+    """The mean of what scores lack to a margin of 1; see `hinge`.
+
+    >>> from headgate import losses
+    >>> losses.Hinge()([[-1.0, 1.0]], [[0.5, 2.0]]).numpy().round(4)
+    np.float64(0.75)
+    """
+
+    _function = staticmethod(hinge)
+
+
+class SquaredHinge(_Plain):
+    """The mean of squares of what scores lack to a margin of 1; see `hinge`.
+
+    >>> from headgate import losses
+    >>> losses.SquaredHinge()([[-1.0, 1.0]], [[0.5, 2.0]]).numpy().round(4)
+    np.float64(1.125)
+    """
+
+    _function = staticmethod(squared_hinge)
+
+
+class CategoricalHinge(_Plain):
+    """What the right class's score lacks to the highest other one plus 1.
+
+    >>> from headgate import losses
+    >>> losses.CategoricalHinge()([[0.0, 1.0]], [[0.5, 1.0]]).numpy().round(4)
+    np.float64(0.5)
+    """
+
+    _function = staticmethod(categorical_hinge)
+
+
+class KLDivergence(_Plain):
+    """The Kullback-Leibler divergence of probabilities along the last axis.
+
+    >>> from headgate import losses
+    >>> losses.KLDivergence()([[0.0, 1.0]], [[0.5, 0.5]]).numpy().round(4)
+    np.float64(0.6931)
+    """
+
+    _function = staticmethod(kl_divergence)
+
+
+class Poisson(_Plain):
+    """How improbable counts are, given their mean values; see `poisson`.
+
+    >>> from headgate import losses
+    >>> losses.Poisson()([[2.0, 0.0]], [[1.0, 3.0]]).numpy().round(4)
+    np.float64(2.0)
+    """
+
+    _function = staticmethod(poisson)
+
+
+class CosineSimilarity(Loss):
+    """Minus the cosine of the angle between vectors along an axis; see `cosine_similarity`.
+
+    >>> from headgate import losses
+    >>> losses.CosineSimilarity()([[0.0, 1.0]], [[0.0, 2.0]]).numpy()
+    np.float64(-1.0)
     """
 
     def __init__(
         self,
+        axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
-        name: str | None = "mean_absolute_error",
+        name: str | None = "cosine_similarity",
         dtype: Any = None,
     ) -> None:
         super().__init__(name, reduction, dtype)
+        self.axis = axis
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """Return the losses of the samples."""
-        return mean_absolute_error(y_true, y_pred)
+        return cosine_similarity(y_true, y_pred, self.axis)
 
 
 class Huber(Loss):
@@ -385,6 +677,50 @@ class BinaryCrossentropy(Loss):
         )
 
 
+class BinaryFocalCrossentropy(Loss):
+    """Binary cross entropy in which nearly right answers count little.
+
+    Arguments are those of `binary_focal_crossentropy`.
+
+    >>> from headgate import losses
+    >>> losses.BinaryFocalCrossentropy()([[1.0, 0.0]], [[0.5, 0.5]]).numpy().round(4)
+    np.float64(0.1733)
+    """
+
+    def __init__(
+        self,
+        apply_class_balancing: bool = False,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "binary_focal_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.apply_class_balancing = apply_class_balancing
+        self.alpha = alpha
+        self.gamma = gamma
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        """Return the losses of the samples."""
+        return binary_focal_crossentropy(
+            y_true,
+            y_pred,
+            self.apply_class_balancing,
+            self.alpha,
+            self.gamma,
+            self.from_logits,
+            self.label_smoothing,
+            self.axis,
+        )
+
+
 class CategoricalCrossentropy(Loss):
     """The cross entropy of probabilities of classes; see `categorical_crossentropy`.
 
@@ -417,6 +753,8 @@ class CategoricalCrossentropy(Loss):
 class SparseCategoricalCrossentropy(Loss):
     """The cross entropy of class numbers; see `sparse_categorical_crossentropy`.
 
+    The mean is one over the samples that are not of the class `ignore_class`.
+
     >>> from headgate import losses
     >>> loss = losses.SparseCategoricalCrossentropy(from_logits=True)
     >>> loss([0, 1], [[0.0, 0.0], [0.0, 0.0]]).numpy().round(4)
@@ -438,6 +776,21 @@ class SparseCategoricalCrossentropy(Loss):
         self.from_logits = from_logits
         self.ignore_class = ignore_class
         self.axis = axis
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
+        """Return the reduced loss; `sample_weight` multiplies the losses of the samples."""
+        if self.ignore_class is not None:
+            y_true, y_pred = as_tensor(y_true), floats(y_pred, self.dtype)
+            if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
+                y_true = squeeze(y_true, axis=-1)
+            counted = astype(y_true != self.ignore_class, y_pred.dtype)
+            if self.reduction in ("sum_over_batch_size", "mean"):
+                counted = counted * divide_no_nan(float(counted.size), sum(counted))
+            if sample_weight is not None:
+                counted, weight = same_rank(counted, astype(sample_weight, counted.dtype))
+                counted = counted * weight
+            sample_weight = counted
+        return super().__call__(y_true, y_pred, sample_weight)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """Return the losses of the samples."""

@@ -30,6 +30,23 @@ def l2_normalize(x, axis=None, epsilon=1e-12):
     return x / np.sqrt(np.maximum(np.sum(np.abs(x) ** 2, axis=axis, keepdims=True), epsilon))
 
 
+def standardize(x, axis=-1, epsilon=0.0):
+    mean, variance = (f(x, axis=axis, keepdims=True) for f in (np.mean, np.var))
+    return (x - mean) / np.sqrt(variance + x.dtype.type(epsilon)), mean, variance
+
+
+def lstm_gates(x):
+    sigmoid = 1 / (1 + np.exp(-x))
+    third = np.arange(x.shape[-1]) // (x.shape[-1] // 4) == 2
+    return np.where(third, np.tanh(x), sigmoid)
+
+
+def lstm_state(gates, memory):
+    write, keep, candidate, read = np.split(gates, 4, axis=-1)
+    memory = keep * memory + write * candidate
+    return read * np.tanh(memory), memory
+
+
 CASES = [
     OpCase(
         "logsumexp",
@@ -98,4 +115,30 @@ CASES = [
     OpCase("l2_normalize", [real(3, 4)], reference=l2_normalize, dtypes="fFc"),
     OpCase("l2_normalize", [real(3, 4)], {"axis": -1}, l2_normalize, "fFc"),
     OpCase("l2_normalize", [real(3, 4)], {"axis": (0, 1), "epsilon": 1e3}, l2_normalize),
+    OpCase(
+        "standardize",
+        [real(5, 3)],
+        reference=standardize,
+        dtypes="fF",
+        bad=[([real(2, 3)], {"axis": 2}, ValueError, "axis 2 is out of bounds")],
+    ),
+    *(
+        OpCase("standardize", [real(4, 3, 5)], {"axis": axis, "epsilon": 1e-3}, standardize, "fF")
+        for axis in (0, (0, 1), (0, 2), (1, -1), (0, 1, 2))
+    ),
+    OpCase(
+        "lstm_gates",
+        [real(5, 12)],
+        reference=lstm_gates,
+        dtypes="fF",
+        bad=[([real(5, 6)], {}, ValueError, "6 cannot be divided by four")],
+    ),
+    OpCase("lstm_gates", [real(0, 4)], reference=lstm_gates),
+    OpCase(
+        "lstm_state",
+        [real(5, 12), real(5, 3)],
+        reference=lstm_state,
+        dtypes="fF",
+        bad=[([real(5, 12), real(5, 4)], {}, ValueError, "four times as many")],
+    ),
 ]

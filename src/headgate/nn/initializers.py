@@ -185,12 +185,69 @@ def LecunNormal(seed: int | None = None) -> VarianceScaling:
     return VarianceScaling(1.0, "fan_in", "truncated_normal", seed)
 
 
+@dataclass(frozen=True)
+class Orthogonal:
+    """Initializer that draws a matrix with orthonormal rows or columns, whichever are shorter.
+
+    Of a shape with more than two axes, all but the last count as rows.
+
+    Args:
+        gain: a factor for all elements.
+        seed: with one, the values are the same each time.
+
+    Raises:
+        ValueError: a shape with fewer than two axes.
+
+    >>> from headgate import nn
+    >>> q = nn.Orthogonal(seed=0)((2, 2), "float64")
+    >>> abs((q @ q.T).numpy()).round(6).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+
+    gain: float = 1.0
+    seed: int | None = None
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
+        if len(shape) < 2:
+            raise ValueError(f"Orthogonal needs a shape of two axes or more, got {tuple(shape)}")
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        drawn = _generator(self.seed).standard_normal((max(rows, columns), min(rows, columns)))
+        q, r = np.linalg.qr(drawn)
+        q = q * np.sign(np.diagonal(r))  # otherwise some rotations would be likelier than others
+        return _made(self.gain * (q if rows >= columns else q.T).reshape(shape), dtype)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Initializer that makes an identity matrix; one that is not square is cut off or filled up.
+
+    Args:
+        gain: what stands on the diagonal.
+
+    Raises:
+        ValueError: a shape that is not one of a matrix.
+
+    >>> from headgate import nn
+    >>> nn.Identity()((2, 3)).numpy().tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    """
+
+    gain: float = 1.0
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
+        if len(shape) != 2:
+            raise ValueError(f"Identity needs the shape of a matrix, got {tuple(shape)}")
+        return _made(self.gain * np.eye(*shape), dtype)
+
+
 INITIALIZERS: dict[str, Callable[..., Any]] = {
     "zeros": Zeros,
     "ones": Ones,
     "constant": Constant,
     "random_normal": RandomNormal,
+    "normal": RandomNormal,
     "random_uniform": RandomUniform,
+    "uniform": RandomUniform,
     "truncated_normal": TruncatedNormal,
     "variance_scaling": VarianceScaling,
     "glorot_uniform": GlorotUniform,
@@ -199,6 +256,8 @@ INITIALIZERS: dict[str, Callable[..., Any]] = {
     "he_normal": HeNormal,
     "lecun_uniform": LecunUniform,
     "lecun_normal": LecunNormal,
+    "orthogonal": Orthogonal,
+    "identity": Identity,
 }
 
 

@@ -5,24 +5,32 @@ and dictionaries), in their order, a layer's own variables before those of the l
 a layer does what its `call` need not care about: arrays become tensors of the layer's dtype
 (integers stay, a layer that needs floats converts them), the first call builds the weights from the
 shape of the input, and `training` is handed down to all layers called inside.
+
+**Names** are paths: `encoder/dense_1/kernel` is the kernel of the second dense layer in the layer
+`encoder`. A layer that was given no name has the name of the attribute that it is in, or in a list
+one after its class, counted within the layer that holds it; so the names do not depend on what else
+a program has made. The layer that holds others names them before anything in it is built.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 import inspect
+import re
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import optree
 
-from headgate.graph import Site, caller
+from headgate.graph import Site, Source, caller
 from headgate.namespace import is_array
 from headgate.nn.initializers import get_initializer
-from headgate.nn.settings import default_dtype, unique_name
+from headgate.nn.settings import default_dtype, plain_name, unique_name
 from headgate.nn.symbols import note, symbols
 from headgate.op import as_tensor
 from headgate.ops.elementwise import astype
@@ -51,7 +59,7 @@ class Layer:
     """Base of all layers: variables and layers in attributes, and a `call` that uses them.
 
     Args:
-        name: "dense", "dense_1" and so on after the class if not given.
+        name: if not given, that of the attribute it is in, else "dense", "dense_1" and so on.
         trainable: whether `trainable_variables` has its variables; can be set later as well.
         dtype: of its weights, and what floats given to it are cast to; `floatx()` if not given.
         input_shape: shape of one sample; a `Sequential` that begins with this layer is built at
@@ -80,6 +88,7 @@ class Layer:
     built = False
     output_shape: Any = None
     _trainable = True
+    _mode: bool | None = None  # what `train` or `eval` has set
     _takes_training: tuple[int, Any] | None = None  # position and default of `training` in call
 
     def __init__(
@@ -92,11 +101,15 @@ class Layer:
         input_dim: int | None = None,
     ) -> None:
         self.name = unique_name(type(self).__name__) if name is None else name
+        self._name_given = name is not None
+        self._holder: weakref.ref[Layer] | None = None  # the layer that named it
+        self._names: Counter[str] = Counter()  # of the layers that this one has named
         self.dtype = default_dtype() if dtype is None else np.dtype(dtype)
         self._trainable = trainable
         self._sample_shape = (input_dim,) if input_dim is not None else input_shape
         self._weights: list[Variable] = []
         self._frozen_at: Site | None = None
+        self._frozen: dict[Source, Site] = {}  # single variables that `freeze` has frozen, where
         every_layer.add(self)
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -130,7 +143,7 @@ class Layer:
         trainable: bool = True,
         name: str | None = None,
     ) -> Variable:
-        """Make a variable of this layer, named `<layer>/<name>`.
+        """Make a variable of this layer, named `<path of the layer>/<name>`.
 
         Args:
             shape: () if left out.
@@ -144,7 +157,7 @@ class Layer:
         if name is None:
             name = f"weight_{len(self._weights)}" if self._weights else "weight"
         value = get_initializer(initializer)(shape, dtype)
-        made = Variable(value, trainable, f"{self.name}/{name}", dtype, shape)
+        made = Variable(value, trainable, f"{self.path}/{name}", dtype, shape)
         self._weights.append(made)
         return made
 
@@ -180,10 +193,14 @@ class Layer:
         seen.add(id(self))
         variables, layers = self._members()
         for variable in variables:
-            if not trainable_only or variable.trainable:
+            if not trainable_only or self._trains(variable):
                 found[id(variable)] = variable
         for layer in layers:
             layer._collect_into(found, seen, trainable_only)
+
+    def _trains(self, variable: Variable) -> bool:
+        """Tell whether a variable of this layer, which itself is trainable, is to be trained."""
+        return variable.trainable and variable._source not in self._frozen
 
     def _members(self) -> tuple[list[Variable], list[Layer]]:
         """Return the variables and layers that this one holds itself, in order."""
@@ -191,6 +208,210 @@ class Layer:
         layers: list[Layer] = []
         _sort_out(vars(self).values(), variables, layers)
         return variables, layers
+
+    # -- names ------------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> str:
+        """The names of the layers that lead to this one, from the outermost, joined by slashes."""
+        holder = None if self._holder is None else self._holder()
+        return self.name if holder is None else f"{holder.path}/{self.name}"
+
+    def _name_members(self) -> None:
+        """Name the layers that this one holds after their places, unless another one did."""
+        for attribute, value in vars(self).items():
+            if _roles[type(value)] == "layer":
+                self._take(value, attribute.strip("_"))
+            elif _roles[type(value)]:
+                layers: list[Layer] = []
+                _sort_out([value], [], layers)
+                for layer in layers:
+                    self._take(layer, plain_name(type(layer).__name__))
+
+    def _take(self, layer: Layer, wish: str) -> None:
+        """Name a layer after its place in this one, unless another one did."""
+        if layer._holder is not None or layer is self:
+            return
+        layer._holder = weakref.ref(self)
+        if not layer._name_given:
+            number = self._names[wish]
+            self._names[wish] += 1
+            layer.name = f"{wish}_{number}" if number else wish
+        layer._rename()
+
+    def _rename(self) -> None:
+        """Give the variables that are there already, here and in all layers inside, their paths."""
+        made_here = {id(variable) for variable in self._weights}
+        for name, variable in self._own_variables():
+            if id(variable) in made_here or _AUTOMATIC.fullmatch(variable.name):
+                variable.name = variable._source.name = f"{self.path}/{name}"
+        for layer in self._members()[1]:
+            if layer._holder is not None and layer._holder() is self:
+                layer._rename()
+        self._name_members()
+
+    def _own_variables(self) -> Iterator[tuple[str, Variable]]:
+        """Yield the variables that this layer holds itself, each with the last part of its name."""
+        seen: set[int] = set()
+        for attribute, value in vars(self).items():
+            variables: list[Variable] = []
+            _sort_out([value], variables, [])
+            for number, variable in enumerate(variables):
+                if id(variable) in seen:
+                    continue
+                seen.add(id(variable))
+                if attribute == "_weights":
+                    yield variable.name.rpartition("/")[2], variable
+                elif type(value) is Variable:
+                    yield attribute.strip("_"), variable
+                else:
+                    yield f"{attribute.strip('_')}_{number}", variable
+
+    def named_variables(self) -> dict[str, Variable]:
+        """Return all variables by their paths within this layer, in the order of `variables`.
+
+        >>> import headgate as hg
+        >>> from headgate import nn
+        >>> model = nn.Sequential([nn.Dense(4), nn.Dense(1)], name="model")
+        >>> model.build((None, 3))
+        >>> list(model.named_variables())
+        ['dense/kernel', 'dense/bias', 'dense_1/kernel', 'dense_1/bias']
+        """
+        return {path: variable for path, _, variable in self._paths()}
+
+    def _paths(self) -> list[tuple[str, Layer, Variable]]:
+        """Return the path, the holder and the variable for each variable, each variable once."""
+        self._name_members()
+        found: dict[str, tuple[str, Layer, Variable]] = {}
+        seen: set[int] = set()
+
+        def visit(layer: Layer, prefix: str) -> None:
+            if id(layer) in seen:
+                return
+            seen.add(id(layer))
+            for name, variable in layer._own_variables():
+                if id(variable) not in seen:
+                    seen.add(id(variable))
+                    path = _unlike(prefix + name, found)
+                    found[path] = path, layer, variable
+            taken: set[str] = set()
+            for inner in layer._members()[1]:
+                if id(inner) not in seen:
+                    inner_name = _unlike(inner.name or "", taken)
+                    taken.add(inner_name)
+                    visit(inner, f"{prefix}{inner_name}/")
+
+        visit(self, "")
+        return list(found.values())
+
+    # -- freezing ---------------------------------------------------------------------------------
+
+    def freeze(self, *patterns: str) -> None:
+        """Take variables out of `trainable_variables`.
+
+        Args:
+            patterns: of paths as `named_variables` has them; `*` matches anything, `?` a character.
+
+        Raises:
+            ValueError: a pattern that matches no path.
+
+        >>> from headgate import nn
+        >>> model = nn.Sequential([nn.Dense(4), nn.Dense(1)])
+        >>> model.build((None, 3))
+        >>> model.freeze("dense/*")
+        >>> [v.shape for v in model.trainable_variables]
+        [(4, 1), (1,)]
+        """
+        site = caller()
+        for layer, variable in self._matching(patterns):
+            layer._frozen[variable._source] = site
+
+    def unfreeze(self, *patterns: str) -> None:
+        """Put variables that `freeze` took out back; arguments and errors are those of `freeze`."""
+        for layer, variable in self._matching(patterns):
+            layer._frozen.pop(variable._source, None)
+
+    def _matching(self, patterns: Sequence[str]) -> list[tuple[Layer, Variable]]:
+        paths = self._paths()
+        found = []
+        for pattern in patterns:
+            matching = [
+                (layer, variable)
+                for path, layer, variable in paths
+                if fnmatch.fnmatchcase(path, pattern)
+            ]
+            if not matching:
+                known = ", ".join(path for path, _, _ in paths[:20]) or "none"
+                raise ValueError(
+                    f"{self.name} has no variable that matches {pattern!r}; "
+                    + (f"its variables are: {known}" if paths or self.built else _UNBUILT)
+                )
+            found += matching
+        return found
+
+    def _frozen_variables(self) -> Iterator[tuple[Variable, Site]]:
+        """Yield the frozen variables of this layer itself, each with the line that froze it."""
+        for variable in self._members()[0]:
+            site = self._frozen.get(variable._source, self._frozen_at)
+            if site is not None:
+                yield variable, site
+
+    # -- training mode ----------------------------------------------------------------------------
+
+    def train(self, mode: bool = True) -> Layer:
+        """Set the `training` of calls that do not say it themselves, here and in layers inside.
+
+        Returns:
+            The layer itself.
+
+        >>> import headgate as hg
+        >>> from headgate import nn
+        >>> layer = nn.Dropout(1.0).train()
+        >>> layer(hg.ones((2,))).tolist(), layer.eval()(hg.ones((2,))).tolist()
+        ([0.0, 0.0], [1.0, 1.0])
+        """
+        for layer in self._all_layers({}):
+            layer._mode = None
+        self._mode = bool(mode)
+        return self
+
+    def eval(self) -> Layer:
+        """Set `training` to False, as `train(False)` does; return the layer itself."""
+        return self.train(False)
+
+    # -- state ------------------------------------------------------------------------------------
+
+    def get_state(self) -> dict[str, Any]:
+        """Return copies of the values of all variables by path, as NumPy arrays."""
+        return {path: np.array(v._value) for path, v in self.named_variables().items()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Assign to all variables, by path.
+
+        Raises:
+            ValueError: a path that is missing or unknown, or a value of another shape or dtype.
+                Nothing is changed then.
+        """
+        mine = self.named_variables()
+        missing = [path for path in mine if path not in state]
+        unknown = [path for path in state if path not in mine]
+        if missing or unknown:
+            told = [f"missing are {_few(missing)}"] * bool(missing)
+            told += [f"not in {self.name} are {_few(unknown)}"] * bool(unknown)
+            told += [_UNBUILT] * (not self.built)
+            raise ValueError(f"the state does not fit {self.name}: {'; '.join(told)}")
+        values = {path: np.asarray(state[path]) for path in mine}
+        for path, variable in mine.items():
+            value = values[path]
+            if value.shape != variable.shape or value.dtype != variable.dtype:
+                raise ValueError(
+                    f"the state does not fit {self.name}: {path} is {variable.dtype} of shape "
+                    f"{variable.shape}, and was given {value.dtype} of shape {value.shape}"
+                )
+        for path, variable in mine.items():
+            variable.assign(values[path])
+
+    # -- as Keras has it --------------------------------------------------------------------------
 
     @property
     def trainable(self) -> bool:
@@ -226,7 +447,7 @@ class Layer:
         if len(weights) != len(variables):
             raise ValueError(
                 f"{self.name} has {len(variables)} weights and was given {len(weights)}"
-                + ("" if self.built else "; it is not built yet: call it, or build(input_shape)")
+                + ("" if self.built else f"; {_UNBUILT}")
             )
         for variable, value in zip(variables, weights, strict=True):
             variable.assign(value)
@@ -238,7 +459,7 @@ class Layer:
             ValueError: the layer has no variables yet.
         """
         if not self.built:
-            raise ValueError(f"{self.name} is not built yet: call it, or build(input_shape)")
+            raise ValueError(f"{self.name}: {_UNBUILT}")
         return sum(variable.size for variable in self.variables)
 
     # -- calling ----------------------------------------------------------------------------------
@@ -249,9 +470,12 @@ class Layer:
             if self.name is None:
                 raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__()")
             if symbols((args, options)):
-                return note(self, args, options)
+                return note(self, args, options, training=False)  # nothing is learnt from examples
             args = tuple(self._admit(argument) for argument in args)
         if not self.built:
+            if calls.stack and self._holder is None:
+                calls.stack[-1]._name_members()
+            self._rename()
             self._build(optree.tree_map(_shape_of, args[0]) if args else None)
         result = self._run(args, options)
         if self.output_shape is None:
@@ -264,7 +488,7 @@ class Layer:
     def _run(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Call `call` with the `training` that holds here, also for all layers inside."""
         training = options.pop("training", None)
-        outer = calls.training
+        outer = calls.training if self._mode is None else self._mode
         if self._takes_training is not None:
             position, default = self._takes_training
             if len(args) > position:
@@ -273,12 +497,13 @@ class Layer:
                 if training is None:
                     training = default if outer is None else outer
                 options["training"] = training
+        before = calls.training
         calls.stack.append(self)
         calls.training = outer if training is None else training
         try:
             return self.call(*args, **options)
         finally:
-            calls.training = outer
+            calls.training = before
             calls.stack.pop()
 
     def _admit(self, value: Any) -> Any:
@@ -307,10 +532,30 @@ class Layer:
 def _marking_built(build: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(build)
     def marking(self: Layer, input_shape: Any) -> None:
+        self._rename()
         build(self, input_shape)
         self.built = True
 
     return marking
+
+
+_AUTOMATIC = re.compile(r"variable_[0-9]+")
+_UNBUILT = "it is not built yet: call it, or build(input_shape)"
+
+
+def _unlike(name: str, taken: Iterable[str]) -> str:
+    """Return a name, with a number added if it is taken."""
+    number, found = 1, name
+    while found in taken:
+        found = f"{name}_{number}"
+        number += 1
+    return found
+
+
+def _few(names: Sequence[str]) -> str:
+    """Return the first of some names as text."""
+    more = len(names) - 5
+    return ", ".join(names[:5]) + (f" and {more} more" if more > 0 else "")
 
 
 class _Roles(dict[type, str]):

@@ -13,9 +13,11 @@ import numpy as np
 import optree
 
 from headgate.nn.layer import Layer
+from headgate.nn.settings import plain_name
 from headgate.nn.symbols import Call, Symbol, calls_between, noted, symbols
 from headgate.tape import unrecorded
 from headgate.tensor import Tensor, constant
+from headgate.variable import Variable
 
 
 class Model(Layer):
@@ -67,6 +69,7 @@ class Model(Layer):
         self._layers = [layer for layer in made if isinstance(layer, Layer)]
         self.output_shape = optree.tree_map(lambda symbol: symbol.shape, outputs)
         self.built = True
+        self._name_members()
 
     @property
     def layers(self) -> list[Layer]:
@@ -82,8 +85,9 @@ class Model(Layer):
         """
         if not self.built:
             self.built = True
+            self._rename()
             with unrecorded():
-                self(_zeros(input_shape, self.dtype))
+                self(_zeros(input_shape, self.dtype), training=False)
 
     def _build(self, input_shape: Any) -> None:
         """Let the call under way build the layers, after a subclass' own `build` if it has one."""
@@ -114,27 +118,39 @@ class Model(Layer):
                 values[id(symbol)] = value
         return optree.tree_map(value_of, self.outputs)
 
-    def summary(self) -> None:
-        """Print a table of the layers, the shapes of their results and their numbers of weights."""
+    def summary(self, expand_nested: bool = False) -> None:
+        """Print a table of the layers: result shapes, numbers of weights, how many are trained.
+
+        Args:
+            expand_nested: show the layers inside of layers, too.
+        """
         from rich.console import Console
         from rich.table import Table
 
-        table = Table(
-            "Layer (type)", "Output shape", title=f'Model: "{self.name}"', title_justify="left"
-        )
-        table.add_column("Weights", justify="right")
-        for layer in self.layers:
-            shape = "?" if layer.output_shape is None else str(layer.output_shape)
-            count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
-            table.add_row(f"{layer.name} ({type(layer).__name__})", shape, count)
-        console = Console()
-        console.print(table)
-        for what, variables in (
-            ("Total", self.variables),
-            ("Trainable", self.trainable_variables),
-            ("Not trainable", self.non_trainable_variables),
-        ):
-            console.print(f"{what}: {sum(variable.size for variable in variables):,}")
+        table = Table("Layer", "Type", "Output shape", title=f"Model {self.name}")
+        table.title_justify = "left"
+        for title in ("Weights", "Trained"):
+            table.add_column(title, justify="right")
+
+        def add(layers: Sequence[Layer], indent: str) -> None:
+            for layer in layers:
+                shape = "?" if layer.output_shape is None else str(layer.output_shape)
+                counts = [*map(_size, (layer.variables, layer.trainable_variables))]
+                if not layer.built:
+                    counts = ["not built", ""]
+                table.add_row(f"{indent}{layer.name}", type(layer).__name__, shape, *counts)
+                if expand_nested:
+                    add(layer._members()[1], indent + "  ")
+
+        add(self.layers, "")
+        table.add_section()
+        table.add_row("all", "", "", *map(_size, (self.variables, self.trainable_variables)))
+        Console().print(table)
+
+
+def _size(variables: Sequence[Variable]) -> str:
+    """Return the number of elements of some variables, as text."""
+    return f"{sum(variable.size for variable in variables):,}"
 
 
 def _zeros(shapes: Any, dtype: Any) -> Any:
@@ -188,9 +204,10 @@ class Sequential(Model):
                 self._examples.append(_zeros((None, *layer._sample_shape), dtype))
         if not isinstance(layer, InputLayer):
             self._stack.append(layer)
+            self._take(layer, plain_name(type(layer).__name__))
             if self._examples:
                 with unrecorded():
-                    self._examples.append(layer(self._examples[-1]))
+                    self._examples.append(layer(self._examples[-1], training=False))
                 self.built = True
                 self.output_shape = layer.output_shape
 

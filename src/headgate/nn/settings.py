@@ -33,9 +33,14 @@ def set_floatx(dtype: Any) -> None:
     _float_dtype = found
 
 
+def plain_name(kind: str) -> str:
+    """Return the name of a class as names of objects have it: "max_pooling2d"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", kind.lstrip("_")).lower()
+
+
 def unique_name(kind: str) -> str:
     """Return a name for another object of a class: "max_pooling2d", "max_pooling2d_1", ..."""
-    base = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", kind.lstrip("_")).lower()
+    base = plain_name(kind)
     number = _names[base]
     _names[base] += 1
     return f"{base}_{number}" if number else base

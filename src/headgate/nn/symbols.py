@@ -95,10 +95,19 @@ def symbols(tree: Any) -> list[Symbol]:
     return [leaf for leaf in optree.tree_leaves(tree) if type(leaf) is Symbol]
 
 
-def note(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    """Run a function on its symbols' examples; return the results as symbols."""
+def note(
+    function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], **instead: Any
+) -> Any:
+    """Run a function on its symbols' examples; return the results as symbols.
+
+    Args:
+        function: what is called.
+        args: of the call.
+        options: of the call.
+        instead: options of the run on examples that differ from those of the call.
+    """
     example_args, example_options = optree.tree_map(
-        lambda leaf: leaf.example if type(leaf) is Symbol else leaf, (args, options)
+        lambda leaf: leaf.example if type(leaf) is Symbol else leaf, (args, {**options, **instead})
     )
     with unrecorded():
         examples = function(*example_args, **example_options)

@@ -1,4 +1,4 @@
-"""Softmax and its relatives, cross entropies, normalization.
+"""Softmax and its relatives, cross entropies, normalization, the two halves of an LSTM's step.
 
 All of them subtract the largest element before they take exponentials, so that nothing overflows.
 An element of minus infinity (a masked one) has weight zero, in the result and in the gradient.
@@ -6,11 +6,19 @@ An element of minus infinity (a masked one) has weight zero, in the result and i
 A cross entropy takes logits, not probabilities, in one row: its gradient is then simply
 softmax - labels, where the logarithm of a softmax would divide by a probability that can be zero.
 The backward pass computes the softmax anew, so the tape need not keep an array of that size.
+
+An LSTM takes many small steps, and each row of the tape costs more than the arithmetic of a small
+one. So a step is two rows. The first makes its four gates in one go: sigmoid(x) is
+tanh(x / 2) / 2 + 1 / 2, so that with a scale s for each column (1 for the candidates, 1 / 2 for the
+rest) all of them are y = s tanh(s x) + 1 - s, and dy/dx = (1 - y) (y - 1 + 2 s).
 """
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +26,7 @@ from headgate.namespace import Array
 from headgate.op import as_tensor, op, public
 from headgate.ops.elementwise import conj, maximum, real, sqrt
 from headgate.ops.reduce import keep, plain, sum
-from headgate.ops.rules import Axis
+from headgate.ops.rules import Axis, normal_axes
 from headgate.tensor import Tensor
 
 # -- implementations ------------------------------------------------------------------------------
@@ -99,6 +107,81 @@ def _sparse_cross_entropy_numpy(xp: Any, logits: Array, labels: Array) -> Array:
     return np.log(np.add.reduce(np.exp(shifted), -1)) - chosen
 
 
+class Standardized(NamedTuple):
+    """Numbers of mean 0 and variance 1, and the mean and the variance that they had."""
+
+    values: Any
+    mean: Any
+    variance: Any
+
+
+def _level(xp: Any, x: Any, axis: Sequence[int]) -> Any:
+    """Return the mean over axes, which are kept.
+
+    NumPy's sum is slow over short rows, and over axes that are not the last. A product with ones is
+    not, wherever the axes can be seen as the rows or the columns of one matrix.
+    """
+    if type(x) is np.ndarray and x.dtype.char in "fd" and x.size:
+        axes, first = sorted(axis), x.ndim - len(axis)
+        shape = tuple(1 if k in axes else size for k, size in enumerate(x.shape))
+        count = math.prod(x.shape[k] for k in axes)
+        if axes[-1] == len(axes) - 1:
+            return (np.full(count, 1 / count, x.dtype) @ x.reshape(count, -1)).reshape(shape)
+        if axes[0] == first:
+            return (x.reshape(-1, count) @ np.full(count, 1 / count, x.dtype)).reshape(shape)
+    return xp.mean(x, axis=axis, keepdims=True)
+
+
+def _standardize(xp: Any, x: Array, axis: Axis = -1, epsilon: float = 0.0) -> Standardized:
+    x = xp.asarray(x)
+    axes = normal_axes(axis, x.ndim)
+    mean = _level(xp, x, axes)
+    values = x - mean
+    variance = _level(xp, values * values, axes)
+    values *= 1.0 / xp.sqrt(variance + epsilon)  # in place, as nobody else has it
+    return Standardized(values, mean, variance)
+
+
+@functools.cache
+def _gate_scales(columns: int, dtype: Any) -> Array:
+    """Return the scale s of each column: 1 in the third quarter, that of the candidates."""
+    scales = np.full(columns, 0.5, dtype)
+    scales[columns // 2 : columns // 4 * 3] = 1
+    scales.flags.writeable = False
+    return scales
+
+
+def _lstm_gates(xp: Any, x: Array) -> Array:
+    columns = x.shape[-1]
+    if columns % 4:
+        raise ValueError(f"the last axis holds four gates, and {columns} cannot be divided by four")
+    scales = _gate_scales(columns, x.dtype)
+    gates = xp.tanh(x * scales)
+    gates *= scales
+    gates += 1 - scales
+    return gates
+
+
+class LSTMState(NamedTuple):
+    """What an LSTM hands to its next step: the hidden state, which is the result, and memory."""
+
+    hidden: Any
+    memory: Any
+
+
+def _quarters(x: Any) -> list[Any]:
+    size = x.shape[-1] // 4
+    return [x[..., k * size : (k + 1) * size] for k in range(4)]
+
+
+def _lstm_state(xp: Any, gates: Array, memory: Array) -> LSTMState:
+    if gates.shape != (*memory.shape[:-1], 4 * memory.shape[-1]):
+        raise ValueError("the gates must be four times as many as the numbers in memory")
+    write, keep, candidate, read = _quarters(gates)
+    memory = keep * memory + write * candidate
+    return LSTMState(read * xp.tanh(memory), memory)
+
+
 # -- rules ----------------------------------------------------------------------------------------
 
 
@@ -122,6 +205,53 @@ def _sparse_cross_entropy_rule(g: Any, xp: Any, logits: Any, labels: Any) -> Any
     *batch, classes = logits.shape
     chosen = xp.reshape(labels, (*batch, 1)) == xp.arange(classes)
     return g[..., None] * (xp.softmax(logits, axis=-1) - chosen)
+
+
+def _standardize_rule(
+    g: Any, xp: Any, ans: Any, x_shape: tuple[int, ...], axis: Axis, epsilon: float
+) -> Any:
+    """Take out of the cotangent what would change mean and variance; add what these got.
+
+    Of an element x the mean changes by 1 / n, the variance by 2 (x - mean) / n.
+    """
+    g_values, g_mean, g_variance = g
+    values, _, variance = ans
+    axes = normal_axes(axis, len(x_shape))
+    share = 1 / math.prod(x_shape[k] for k in axes)
+    deviation = xp.sqrt(variance + epsilon)
+    offset = _level(xp, g_values, axes) - deviation * g_mean * share
+    slope = _level(xp, g_values * values, axes) - 2.0 * share * (deviation**2 * g_variance)
+    taken = values * slope
+    taken += offset
+    c = g_values - taken
+    c *= 1.0 / deviation
+    return c
+
+
+def _lstm_gates_rule(g: Any, ans: Any) -> Any:
+    slope = ans + (2 * _gate_scales(ans.shape[-1], ans.dtype) - 1)
+    slope *= 1 - ans
+    slope *= g
+    return slope
+
+
+def _to_memory(g: Any, xp: Any, read: Any, level: Any) -> Any:
+    """Return the whole cotangent of the new memory, of which `level` is the tanh."""
+    g_hidden, g_memory = g
+    return g_memory + g_hidden * read * (1 - level * level)
+
+
+def _lstm_state_gates(g: Any, xp: Any, gates: Any, memory: Any, ans: Any) -> Any:
+    write, _, candidate, read = _quarters(gates)
+    level = xp.tanh(ans[1])
+    g_memory = _to_memory(g, xp, read, level)
+    parts = [g_memory * candidate, g_memory * memory, g_memory * write, g[0] * level]
+    return xp.concat(parts, axis=-1)
+
+
+def _lstm_state_memory(g: Any, xp: Any, gates: Any, ans: Any) -> Any:
+    _, keep, _, read = _quarters(gates)
+    return _to_memory(g, xp, read, xp.tanh(ans[1])) * keep
 
 
 # -- the table ------------------------------------------------------------------------------------
@@ -190,6 +320,53 @@ sparse_softmax_cross_entropy = op(
     None,
     impl=_sparse_cross_entropy,
     impl_numpy=_sparse_cross_entropy_numpy,
+)
+
+
+standardize = op(
+    "standardize(x, *, axis=-1, epsilon=0.0)",
+    """Bring x to mean 0 and variance 1 along one axis or several; return mean and variance as well.
+
+    `epsilon` is added to the variance. The result is a named tuple of `values`, `mean` and
+    `variance`, the latter two with size 1 along the axes.
+
+    >>> from headgate.ops.functional import standardize
+    >>> standardize([1.0, 3.0]).values
+    Tensor([-1.,  1.], shape=(2,), dtype=float64)
+    """,
+    _standardize_rule,
+    impl=_standardize,
+    outputs=True,
+)
+
+
+lstm_gates = op(
+    "lstm_gates(x)",
+    """Apply the activations of an LSTM: tanh to the third quarter of the last axis, else sigmoid.
+
+    >>> from headgate.ops.functional import lstm_gates
+    >>> lstm_gates([0.0, 0.0, 0.0, 0.0])
+    Tensor([0.5, 0.5, 0. , 0.5], shape=(4,), dtype=float64)
+    """,
+    _lstm_gates_rule,
+    impl=_lstm_gates,
+)
+
+lstm_state = op(
+    "lstm_state(gates, memory)",
+    """Take a step of an LSTM: from its gates and memory to the hidden state and the new memory.
+
+    The gates are, by quarters of the last axis: how much to write, how much to keep, candidates to
+    be written, and how much to read.
+
+    >>> from headgate.ops.functional import lstm_state
+    >>> lstm_state([[1.0, 0.0, 0.0, 0.5]], [[3.0]]).memory
+    Tensor([[0.]], shape=(1, 1), dtype=float64)
+    """,
+    _lstm_state_gates,
+    _lstm_state_memory,
+    impl=_lstm_state,
+    outputs=True,
 )
 
 

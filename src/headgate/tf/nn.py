@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from headgate.namespace import TENSORS as _ops
+from headgate.nn.core import dropped as _dropped
 from headgate.ops import conv as _conv
+from headgate.random import get_generator as _get_generator
 from headgate.tf._adapt import static as _static
 from headgate.tf._adapt import tensor as _tensor
 from headgate.tf._adapt import unary as _unary
@@ -49,14 +51,9 @@ def dropout(
     x: Any, rate: float, noise_shape: Any = None, seed: Any = None, name: str | None = None
 ) -> Any:
     """Set a random part of the elements to zero and scale up the rest."""
-    import numpy as np
-
-    from headgate.random import generator
-
     x = _tensor(x)
     shape = x.shape if noise_shape is None else _static(noise_shape)
-    kept = (generator().random(shape) >= rate).astype(np.dtype(x.dtype))
-    return x * (kept / np.asarray(1.0 - rate, x.dtype))
+    return _dropped(x, rate, shape, _get_generator(seed))
 
 
 def embedding_lookup(params: Any, ids: Any, max_norm: Any = None, name: str | None = None) -> Any:

@@ -1,4 +1,9 @@
-"""`tf.random`: draws in TensorFlow's order of arguments, float32 by default."""
+"""`tf.random`: draws with TensorFlow's arguments, float32 by default.
+
+Without `seed=` a draw comes from the default generator of `headgate.random`. Operations with a
+seed share one generator per seed, which `set_seed` starts anew: they repeat whatever else is drawn.
+The numbers are Headgate's own, not those of TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +13,87 @@ import numpy as np
 
 from headgate import random as _random
 from headgate.namespace import TENSORS as _ops
-from headgate.random import set_seed, shuffle
+from headgate.random import set_seed
 from headgate.tf._adapt import static as _static
 from headgate.tf._adapt import tensor as _tensor
+
+
+class Generator(_random.Generator):
+    """A generator of its own, with a state; make it with `from_seed`.
+
+    >>> import headgate.tf as tf
+    >>> a, b = (tf.random.Generator.from_seed(1) for _ in range(2))
+    >>> bool(tf.reduce_all(a.normal([3]) == b.normal([3])))
+    True
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def from_seed(cls, seed: Any, alg: Any = None) -> Generator:
+        """Return a generator that starts from a seed."""
+        return cls(_static(seed))
+
+    @classmethod
+    def from_non_deterministic_state(cls, alg: Any = None) -> Generator:
+        """Return a generator that starts from the system's entropy."""
+        return cls()
+
+    def reset_from_seed(self, seed: Any) -> None:
+        """Start anew from a seed."""
+        self.set_seed(_static(seed))
+
+    def normal(
+        self,
+        shape: Any,
+        mean: Any = 0.0,
+        stddev: Any = 1.0,
+        dtype: Any = np.float32,
+        name: str | None = None,
+    ) -> Any:
+        """Draw from a normal distribution; gradient flows to `mean` and `stddev` tensors."""
+        return super().normal(_static(shape), mean, stddev, dtype)
+
+    def truncated_normal(
+        self,
+        shape: Any,
+        mean: Any = 0.0,
+        stddev: Any = 1.0,
+        dtype: Any = np.float32,
+        name: str | None = None,
+    ) -> Any:
+        """Draw from a normal distribution cut off at two standard deviations."""
+        return super().truncated_normal(_static(shape), mean, stddev, dtype)
+
+    def uniform(
+        self,
+        shape: Any,
+        minval: Any = 0,
+        maxval: Any = None,
+        dtype: Any = np.float32,
+        name: str | None = None,
+    ) -> Any:
+        """Draw from a uniform distribution over [minval, maxval); integers need a maxval."""
+        if maxval is None:
+            if np.dtype(dtype).kind in "iu":
+                raise ValueError(f"Must specify maxval for integer dtype {np.dtype(dtype)}")
+            maxval = 1
+        return super().uniform(_static(shape), minval, maxval, dtype)
+
+
+def get_global_generator() -> Generator:
+    """Return a generator with the state of the default one, which all draws without a seed use."""
+    return _with_state_of(_random.get_generator())
+
+
+def _with_state_of(generator: _random.Generator) -> Generator:
+    made = Generator.__new__(Generator)
+    made._state = generator.state
+    return made
+
+
+def _for(seed: Any) -> Generator:
+    return _with_state_of(_random.get_generator(_static(seed)))
 
 
 def normal(
@@ -21,16 +104,13 @@ def normal(
     seed: Any = None,
     name: str | None = None,
 ) -> Any:
-    """Draw from a normal distribution; gradient flows to `mean` and `stddev` tensors."""
-    drawn = _random.normal(_static(shape), dtype=dtype)
-    if (
-        isinstance(mean, int | float)
-        and mean == 0
-        and isinstance(stddev, int | float)
-        and stddev == 1
-    ):
-        return drawn
-    return drawn * stddev + mean
+    """Draw from a normal distribution; gradient flows to `mean` and `stddev` tensors.
+
+    >>> import headgate.tf as tf
+    >>> tf.random.normal([2, 3], stddev=0.1).shape
+    (2, 3)
+    """
+    return _for(seed).normal(shape, mean, stddev, dtype)
 
 
 def truncated_normal(
@@ -41,8 +121,13 @@ def truncated_normal(
     seed: Any = None,
     name: str | None = None,
 ) -> Any:
-    """Draw from a normal distribution cut off at two standard deviations."""
-    return _random.truncated_normal(_static(shape), dtype=dtype) * stddev + mean
+    """Draw from a normal distribution cut off at two standard deviations.
+
+    >>> import headgate.tf as tf
+    >>> bool(tf.reduce_all(tf.abs(tf.random.truncated_normal([100])) <= 2.0))
+    True
+    """
+    return _for(seed).truncated_normal(shape, mean, stddev, dtype)
 
 
 def uniform(
@@ -53,30 +138,148 @@ def uniform(
     seed: Any = None,
     name: str | None = None,
 ) -> Any:
-    """Draw from a uniform distribution over [minval, maxval); integers need a maxval."""
-    if maxval is None:
-        if np.issubdtype(dtype, np.integer):
-            raise ValueError(f"Must specify maxval for integer dtype {np.dtype(dtype)}")
-        maxval = 1
-    if np.issubdtype(dtype, np.integer):
-        return _random.uniform(_static(shape), int(minval), int(maxval), dtype=dtype)
-    drawn = _random.uniform(_static(shape), dtype=dtype)
-    plain = isinstance(minval, int | float) and isinstance(maxval, int | float)
-    return drawn if plain and (minval, maxval) == (0, 1) else drawn * (maxval - minval) + minval
+    """Draw from a uniform distribution over [minval, maxval); integers need a maxval.
+
+    >>> import headgate.tf as tf
+    >>> tf.random.uniform([3], maxval=5, dtype=tf.int32).dtype
+    dtype('int32')
+    """
+    return _for(seed).uniform(shape, minval, maxval, dtype)
 
 
 def categorical(
     logits: Any, num_samples: int, dtype: Any = np.int64, seed: Any = None, name: str | None = None
 ) -> Any:
-    """Draw class numbers with probabilities softmax(logits)."""
-    return _ops.astype(_ops.categorical(_tensor(logits), num_samples=num_samples), dtype)
+    """Draw class numbers with probabilities softmax(logits), `num_samples` for each row.
+
+    >>> import headgate.tf as tf
+    >>> tf.random.categorical([[0.0, 50.0]], 3).numpy()
+    array([[1, 1, 1]])
+    """
+    return _ops.astype(_for(seed).categorical(_tensor(logits), num_samples), dtype)
+
+
+def shuffle(value: Any, seed: Any = None, name: str | None = None) -> Any:
+    """Return a tensor with the entries of its first axis in random order.
+
+    >>> import headgate.tf as tf
+    >>> sorted(tf.random.shuffle([1, 2, 3]).numpy().tolist())
+    [1, 2, 3]
+    """
+    return _for(seed).shuffle(_tensor(value))
+
+
+def gamma(
+    shape: Any,
+    alpha: Any,
+    beta: Any = None,
+    dtype: Any = np.float32,
+    seed: Any = None,
+    name: str | None = None,
+) -> Any:
+    """Draw from gamma distributions; gradient flows to the rate `beta`, not to `alpha`.
+
+    The result has the shape `shape` + that of `alpha` and `beta` together.
+
+    >>> import headgate.tf as tf
+    >>> tf.random.gamma([10], [0.5, 1.5]).shape
+    (10, 2)
+    """
+    alpha = _floats(alpha, dtype)
+    if beta is None:
+        return _for(seed).gamma(alpha, _static(shape))
+    beta = _floats(beta, dtype)
+    return _for(seed).gamma(alpha + _ops.zeros_like(beta), _static(shape)) / beta
+
+
+def poisson(
+    shape: Any, lam: Any, dtype: Any = np.float32, seed: Any = None, name: str | None = None
+) -> Any:
+    """Draw counts from Poisson distributions with the mean values `lam`.
+
+    The result has the shape `shape` + that of `lam`.
+
+    >>> import headgate.tf as tf
+    >>> tf.random.poisson([10], [0.5, 1.5]).shape
+    (10, 2)
+    """
+    return _ops.astype(_for(seed).poisson(_tensor(lam), _static(shape)), dtype)
+
+
+def _floats(value: Any, dtype: Any) -> Any:
+    return _ops.astype(_tensor(value), dtype)
+
+
+def stateless_normal(
+    shape: Any,
+    seed: Any,
+    mean: Any = 0.0,
+    stddev: Any = 1.0,
+    dtype: Any = np.float32,
+    name: str | None = None,
+    alg: Any = None,
+) -> Any:
+    """Draw from a normal distribution: the same for the same shape and seed (two numbers).
+
+    >>> import headgate.tf as tf
+    >>> a, b = (tf.random.stateless_normal([3], seed=[1, 2]) for _ in range(2))
+    >>> bool(tf.reduce_all(a == b))
+    True
+    """
+    return Generator(_static(seed)).normal(shape, mean, stddev, dtype)
+
+
+def stateless_truncated_normal(
+    shape: Any,
+    seed: Any,
+    mean: Any = 0.0,
+    stddev: Any = 1.0,
+    dtype: Any = np.float32,
+    name: str | None = None,
+    alg: Any = None,
+) -> Any:
+    """Draw from a cut-off normal distribution: the same for the same shape and seed."""
+    return Generator(_static(seed)).truncated_normal(shape, mean, stddev, dtype)
+
+
+def stateless_uniform(
+    shape: Any,
+    seed: Any,
+    minval: Any = 0,
+    maxval: Any = None,
+    dtype: Any = np.float32,
+    name: str | None = None,
+    alg: Any = None,
+) -> Any:
+    """Draw from a uniform distribution: the same for the same shape and seed (two numbers).
+
+    >>> import headgate.tf as tf
+    >>> tf.random.stateless_uniform([2], seed=[1, 2], maxval=5, dtype=tf.int32).dtype
+    dtype('int32')
+    """
+    return Generator(_static(seed)).uniform(shape, minval, maxval, dtype)
+
+
+def stateless_categorical(
+    logits: Any, num_samples: int, seed: Any, dtype: Any = np.int64, name: str | None = None
+) -> Any:
+    """Draw class numbers: the same for the same logits and seed."""
+    return _ops.astype(Generator(_static(seed)).categorical(_tensor(logits), num_samples), dtype)
 
 
 __all__ = [
+    "Generator",
     "categorical",
+    "gamma",
+    "get_global_generator",
     "normal",
+    "poisson",
     "set_seed",
     "shuffle",
+    "stateless_categorical",
+    "stateless_normal",
+    "stateless_truncated_normal",
+    "stateless_uniform",
     "truncated_normal",
     "uniform",
 ]

@@ -267,10 +267,7 @@ class Watch:
                 if source not in asked:
                     self._note_stray(source, asked)
         for layer in list(every_layer):
-            site = layer._frozen_at
-            if site is None:
-                continue
-            for variable in layer._members()[0]:
+            for variable, site in layer._frozen_variables():
                 source = variable._source
                 if variable.trainable and not source.written and source in self._leaks:
                     self._frozen.setdefault(source, (variable.name, site, variable))
@@ -480,7 +477,7 @@ def _adapts(variable: Variable) -> bool:
     """
     holders = [layer for layer in list(every_layer) if any(v is variable for v in layer.variables)]
     return any(
-        layer._trainable and any(v.trainable for v in layer._members()[0]) for layer in holders
+        layer._trainable and any(map(layer._trains, layer._members()[0])) for layer in holders
     )
 
 

@@ -7,6 +7,7 @@ from headgate.tf.keras import (
     initializers,
     layers,
     losses,
+    metrics,
     models,
     optimizers,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "initializers",
     "layers",
     "losses",
+    "metrics",
     "models",
     "optimizers",
 ]
