@@ -15,7 +15,7 @@ PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n au
 CANDIDATES := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-peers lint format bench clean
+.PHONY: help demo test test-peers lint format bench results clean
 
 help:
 	@echo 'make demo        train the three programs of the article; results in ./headgate-demo'
@@ -24,6 +24,7 @@ help:
 	@echo 'make lint        ruff and mypy'
 	@echo 'make format      let ruff rewrite what it can'
 	@echo 'make bench       compare speed with autograd, JAX, PyTorch and TensorFlow'
+	@echo 'make results     train the nine programs in full, three seeds each; writes docs/results.md'
 	@echo 'make clean       remove .venv, build output and caches'
 
 demo: $(VENV)/.examples
@@ -47,8 +48,11 @@ format: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)
 
+results: $(VENV)/.examples
+	$(BIN)/python -m benchmarks results $(ARGS)
+
 clean:
-	rm -rf $(VENV) build dist headgate-demo .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist headgate-demo headgate-train .mypy_cache .pytest_cache .ruff_cache
 
 # The stamp's name is the list of extras.
 $(VENV)/.%: pyproject.toml | $(BIN)/python

@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks`, with `memory` or `flow` for other measurements."""
+"""The command line: `python -m benchmarks`; with the name of a command, other figures."""
 
 import json
 import sys
@@ -29,6 +29,14 @@ def chosen(option: str, given: str, known: Iterable[str]) -> list[str]:
     return names
 
 
+def installed(peers: list[str], console: Console) -> list[str]:
+    """Leave out the peers that are not here, and say so."""
+    for peer in peers:
+        if not PEERS[peer].installed():
+            console.print(f"[yellow]{peer} is left out[/]: no module {PEERS[peer].module!r} here")
+    return [peer for peer in peers if PEERS[peer].installed()]
+
+
 @app.callback(invoke_without_command=True)
 def steps(
     context: typer.Context,
@@ -48,11 +56,7 @@ def steps(
     console = Console(stderr=markdown)
     wanted = chosen("--peers", peers, PEERS)
     names = chosen("--workloads", workload_names, workloads.MAKERS)
-    for peer in wanted:
-        if not PEERS[peer].installed():
-            console.print(f"[yellow]{peer} is left out[/]: no module {PEERS[peer].module!r} here")
-    installed = [peer for peer in wanted if PEERS[peer].installed()]
-    comparison = compare(installed, names, rounds, seconds, threads, console)
+    comparison = compare(installed(wanted, console), names, rounds, seconds, threads, console)
     if markdown:
         print(report.markdown(comparison))
     else:
@@ -74,6 +78,59 @@ def memory() -> None:
 def flow() -> None:
     """Measure what explanations cost: masks and sites, traces, a long loop."""
     measure_flow(Console())
+
+
+@app.command()
+def results(
+    programs: Annotated[
+        str, typer.Option(help="Names as of `headgate train`; all by default.")
+    ] = "",
+    document: Annotated[Path, typer.Option(help="Where to write.")] = Path("docs/results.md"),
+) -> None:
+    """Train all programs in full, with and without their stops; exits with 1 if one falls short."""
+    from benchmarks.results import results as run_results
+    from headgate.examples.options import Name
+
+    reached = run_results(chosen("--programs", programs, list(Name)), document, Console())
+    sys.exit(not reached)
+
+
+@app.command()
+def training(
+    programs: Annotated[
+        str, typer.Option(help="Of gan, vae, dqn, actor-critic; all by default.")
+    ] = "",
+    peers: Annotated[
+        str, typer.Option(help="Of headgate, torch, tensorflow, tensorflow-function.")
+    ] = "",
+    rounds: Annotated[int, typer.Option(min=1, help="Turns per peer and program.")] = 5,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of a turn; 500.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write figures here.")] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a table in Markdown.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Show instead what each peer reaches in a full run.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the runs of --check.")] = 0,
+) -> None:
+    """Time whole training programs in Headgate, PyTorch and TensorFlow."""
+    from benchmarks import training
+
+    console = Console(stderr=markdown)
+    names = chosen("--programs", programs, training.NAMES)
+    wanted = installed(chosen("--peers", peers, training.TAKING_PART), console)
+    if check:
+        training.check(names, wanted, steps, seed, console)
+        return
+    comparison = training.compare(names, wanted, rounds, steps or training.STEPS, console)
+    if markdown:
+        print(training.markdown(comparison))
+    else:
+        console.print(training.table(comparison))
+        console.print(training.conditions(comparison), highlight=False)
+    if json_file is not None:
+        json_file.write_text(json.dumps(comparison.to_json(), indent=1) + "\n")
 
 
 if __name__ == "__main__":

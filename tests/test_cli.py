@@ -39,7 +39,7 @@ def test_demo_names_what_to_install(tmp_path, missing):
     command = [sys.executable, "-c", code, "demo", "--quick", "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"The demo needs {missing}, which is not installed.")
+    assert done.stderr.startswith(f"The examples need {missing}, which is not installed.")
     assert "pip install 'headgate[examples]'" in done.stderr
 
 

@@ -13,7 +13,16 @@ import pytest
 
 import headgate.tf as htf
 
-TABLES = ["activations", "backend", "initializers", "layers", "losses", "metrics", "models", "optimizers"]
+TABLES = [
+    "activations",
+    "backend",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "optimizers",
+]
 
 
 def data(*shape):

@@ -6,6 +6,8 @@ missing optional library matters only to the command that uses it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +15,7 @@ import typer
 from rich.console import Console
 
 import headgate
+from headgate.examples.options import Ablate, Name, NoStop, Out, Resume, Seed, Steps
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,6 +42,24 @@ def options(
     """Automatic differentiation that controls gradient flow and shows it."""
 
 
+@contextmanager
+def _examples_installed() -> Iterator[None]:
+    """Say what to install if an import of what the examples use fails."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", "headgate"):
+            raise
+        Console(stderr=True).print(
+            f"The examples need {missing}, which is not installed. "
+            "Install what they use: pip install 'headgate[examples]'",
+            markup=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(2) from None
+
+
 @app.command()
 def demo(
     out: Annotated[
@@ -54,19 +75,8 @@ def demo(
     Ends with exit code 1 if the corrected programs did not learn what they should.
     """
     errors = Console(stderr=True)
-    try:
+    with _examples_installed():
         from headgate.examples import demo as program
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing in ("", "headgate"):
-            raise
-        errors.print(
-            f"The demo needs {missing}, which is not installed. "
-            "Install what the examples use: pip install 'headgate[examples]'",
-            markup=False,
-            soft_wrap=True,
-        )
-        raise typer.Exit(2) from None
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -77,6 +87,39 @@ def demo(
         errors.print(sentence, style="bold red", markup=False, soft_wrap=True)
     if shortfalls:
         raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    name: Annotated[Name, typer.Argument(help="The program.", show_default=False)],
+    steps: Steps = None,
+    seed: Seed = None,
+    no_stop: NoStop = False,
+    out: Out = None,
+    resume: Resume = False,
+    ablate: Ablate = False,
+) -> None:
+    """Train one of nine programs that stop gradients, with or without its stop.
+
+    Metrics go to metrics.jsonl (and to TensorBoard if it is installed), figures
+    to figures.json, pictures to PNG files, checkpoints to checkpoints/, all in
+    one folder.
+
+    Exit status: 0; 1 if a full run with its stop misses a goal; 2 if it cannot
+    be run.
+
+    \b
+    Examples:
+      headgate train gan
+      headgate train simsiam --ablate --seed 1
+      headgate train dqn --out runs/dqn --resume
+    """
+    with _examples_installed():
+        from headgate.examples.train import Settings, execute, load
+
+        program = load(name)
+    settings = Settings(steps, seed, no_stop, out, resume, ablate)
+    raise typer.Exit(execute(program, settings, Console()))
 
 
 @app.command(context_settings={"allow_interspersed_args": False})
@@ -101,6 +144,7 @@ def why(
         typer.Option(
             metavar="PATTERN",
             help="Gradient must not reach parameters of such names (* and ? match anything). "
+            "PATTERN@FUNCTION or PATTERN@FILE:LINE speaks only of gradient calls there. "
             "May be repeated.",
         ),
     ] = None,

@@ -7,16 +7,15 @@ import platform
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import headgate
 from headgate.examples import article_actor_critic, article_gan, article_scalar, pictures
 from headgate.examples.findings import Findings
+from headgate.examples.progress import Stages
 
 LIBRARIES = ("numpy", "scikit-learn", "gymnasium", "matplotlib")
 PROGRAMS = {
@@ -24,43 +23,6 @@ PROGRAMS = {
     "gan": article_gan,
     "actor_critic": article_actor_critic,
 }
-
-
-class Stages:
-    """Shows how far each stage of a program is: a bar while it runs, one line when it is done.
-
-    Where the output is no terminal, only the lines appear.
-    """
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self.bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=16),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self.began: dict[str, float] = {}
-        self.tasks: dict[str, Any] = {}
-        self.seconds: dict[str, float] = {}
-        self.last = time.perf_counter()
-
-    def __call__(self, stage: str, done: float, total: float, note: str) -> None:
-        """Be told how far a stage is (see `headgate.examples.findings.Progress`)."""
-        if stage not in self.tasks:
-            self.tasks[stage] = self.bars.add_task(stage, total=total, note="")
-            self.began[stage] = self.last
-        self.bars.update(self.tasks[stage], completed=done, note=note)
-        if done >= total:
-            self.last = time.perf_counter()
-            self.seconds[stage] = self.last - self.began[stage]
-            self.bars.update(self.tasks[stage], visible=False)
-            self.console.print(
-                f"{stage:<24}{escape(note)}, {self.seconds[stage]:.1f} s", highlight=False
-            )
 
 
 def run(out: Path, seed: int, quick: bool, console: Console) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,4 +79,41 @@ def returns(path: Path, played: Sequence[int], as_written: float, goal: float, w
     axes.set_ylim(bottom=0)
     axes.legend(loc="upper left")
     figure.suptitle("The corrected actor-critic on CartPole-v1")
+    figure.savefig(path, dpi=110)
+
+
+def curves(
+    path: Path,
+    title: str,
+    arms: Mapping[str, Sequence[Mapping[str, float]]],
+    names: Sequence[str],
+) -> None:
+    """Draw metrics over steps, a panel for each, a line for each arm; labels are its keys."""
+    figure = Figure(figsize=(7.4, 1.2 + 2.1 * len(names)), layout="constrained")
+    panels: Any = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
+    for name, axes in zip(names, panels):
+        for colour, (label, history) in zip(("tab:blue", "tab:red"), arms.items()):
+            points = [(entry["step"], entry[name]) for entry in history if name in entry]
+            axes.plot(*zip(*points), color=colour, label=label, marker="." * (len(points) < 2))
+        axes.set_ylabel(name.replace("_", " "))
+        axes.grid(alpha=0.3)
+    if len(arms) > 1:
+        panels[0].legend()
+    panels[-1].set_xlabel("step")
+    figure.suptitle(textwrap.fill(title, 84), fontsize=11)
+    figure.savefig(path, dpi=110)
+
+
+def images(path: Path, rows: Any, labels: Sequence[str]) -> None:
+    """Draw 8x8 images of shape (rows, columns, 8, 8), values from 0 to 1, a label for each row."""
+    figure = Figure(figsize=(8.2, 0.72 * len(rows) + 0.2), layout="constrained")
+    for number, row in enumerate(rows):
+        axes = figure.add_subplot(len(rows), 1, number + 1)
+        framed = np.pad(row, ((0, 0), (1, 1), (1, 1)))
+        strip = framed.transpose(1, 0, 2).reshape(SIDE + 2, -1)
+        axes.imshow(strip, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        if number < len(labels):
+            axes.set_ylabel(labels[number], rotation="horizontal", ha="right", va="center")
     figure.savefig(path, dpi=110)

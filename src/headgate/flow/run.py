@@ -27,7 +27,6 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, Protocol, TextIO
@@ -35,6 +34,7 @@ from typing import Any, Protocol, TextIO
 from rich.console import Console
 from rich.text import Text
 
+from headgate.flow.patterns import covers_call, covers_name, function_of, line_of
 from headgate.flow.report import Finding, as_json, merged, render
 from headgate.flow.trace import Trace
 
@@ -76,7 +76,7 @@ class Question:
         module: whether to run a module, as `python -m` does.
         json: file for the report as JSON.
         html: file for the map.
-        no_flow: patterns of the names of parameters that gradient must not reach.
+        no_flow: patterns of parameters that gradient must not reach (`headgate.flow.patterns`).
         flow: patterns of the names of parameters that gradient must reach.
         step: only this pass of each gradient call, from 0.
     """
@@ -267,13 +267,22 @@ def _inside(folder: str) -> Iterator[None]:
 def _unanswered(question: Question, trace: Trace) -> str:
     """Say what an option asks about that the script never had or did; empty if nothing."""
     names = sorted({source.name for source in trace.sources})
-    complaints = [
-        f"{option} {pattern}: no parameter of the script has such a name"
-        + (f"; there are {', '.join(names)}." if names else ".")
-        for option, patterns in (("--no-flow", question.no_flow), ("--flow", question.flow))
-        for pattern in patterns
-        if not any(fnmatchcase(name, pattern) for name in names)
-    ]
+    calls = [trace.places[gradient.place] for gradient in trace.gradients]
+    complaints = []
+    for option, patterns in (("--no-flow", question.no_flow), ("--flow", question.flow)):
+        for pattern in patterns:
+            if not any(covers_name(name, pattern) for name in names):
+                known = f"; there are {', '.join(names)}." if names else "."
+                complaints.append(
+                    f"{option} {pattern}: no parameter of the script has such a name{known}"
+                )
+            elif not any(covers_call(call, pattern) for call in calls):
+                there = ", ".join(
+                    sorted({f"{function_of(call)} ({line_of(call)})" for call in calls})
+                )
+                complaints.append(
+                    f"{option} {pattern}: no gradient call is there; there are those in {there}."
+                )
     steps = {gradient.step for gradient in trace.gradients}
     if question.step is not None and question.step not in steps:
         last = f"the last one was {max(steps)}" if steps else "there was none at all"

@@ -13,15 +13,16 @@ ever learnt anything.
 
 from __future__ import annotations
 
-import fnmatch
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from headgate.flow.page import notebook, page
+from headgate.flow.patterns import names_it, names_it_at
 from headgate.flow.report import Finding, as_json, cure
 from headgate.flow.text import as_dot, as_mermaid, as_text
+from headgate.flow.trace import Place as TracePlace
 from headgate.flow.trace import Trace
 from headgate.flow.watch.log import Log
 from headgate.graph import Leaf, Node, Recording, Site, Source, caller, observers, state
@@ -124,7 +125,9 @@ class Watch:
         self._passes: dict[tuple[int, int], int] = {}
         self._codes: dict[int, Any] = {}  # keeps code objects, whose ids are keys, alive
         self._readers: dict[Source, tuple[Layer, ...]] = {}
-        self._leaks: dict[Source, Site | None] = {}  # where gradient enters the first op on it
+        # By source and gradient call: where gradient enters the first op on the source, and whether
+        # the call asked for it.
+        self._leaks: dict[Source, dict[Site, tuple[Site | None, bool]]] = {}
         self._strays: dict[Source, tuple[str, Place | None]] = {}
         self._frozen: dict[Source, tuple[str, Site, Variable]] = {}
         self._applied: dict[Source, Site] = {}  # where an optimizer was given it
@@ -186,7 +189,7 @@ class Watch:
             call = Call(site, step, [name_of(target) for target in targets])
             verdicts = []
             if close:
-                self._look_around(tape, targets, sources)
+                self._look_around(site, tape, targets, sources)
                 verdicts = [
                     explain(tape._recording, tape._bits, tape._watch_accessed, targets, source)
                     for source in sources
@@ -252,7 +255,7 @@ class Watch:
                     known.made = Place.at("created", source._source.made)
         return key
 
-    def _look_around(self, tape: Any, targets: list[Any], sources: list[Any]) -> None:
+    def _look_around(self, call: Site, tape: Any, targets: list[Any], sources: list[Any]) -> None:
         """Note what gradient reaches besides the sources, and which layers are frozen."""
         asked = {source._source for source in sources if type(source) is Variable}
         for target in targets:
@@ -260,10 +263,12 @@ class Watch:
             if node is None:
                 continue
             reached = [s for s in node.recording.sources_of(node.live) if s.made is not None]
-            if any(source not in self._leaks for source in reached):
-                self._leaks = _entrances(node) | self._leaks
+            leaks = [self._leaks.setdefault(source, {}) for source in reached]
+            if any(call not in known for known in leaks):
+                entrances = _entrances(node)
+                for source, known in zip(reached, leaks):
+                    known.setdefault(call, (entrances.get(source), source in asked))
             for source in reached:
-                self._leaks.setdefault(source, None)
                 if source not in asked:
                     self._note_stray(source, asked)
         for layer in list(every_layer):
@@ -329,7 +334,8 @@ class Watch:
         """Return what is wrong, the most important first.
 
         Args:
-            no_flow: patterns of parameters that gradient must not reach; none is missed there.
+            no_flow: patterns of parameters that gradient must not reach (`headgate.flow.patterns`);
+                none is missed there.
             flow: patterns of parameters that must get a gradient wherever they are asked for.
             step: look only at this pass of each gradient call, from 0.
         """
@@ -360,15 +366,21 @@ class Watch:
     def _all(
         self, no_flow: Sequence[str], flow: Sequence[str], step: int | None
     ) -> Iterator[Finding]:
-        for source, site in self._leaks.items():
-            if _matches(source.name, no_flow):
+        for source, leaks in self._leaks.items():
+            found = [
+                (asked, site)
+                for call, (site, asked) in leaks.items()
+                if names_it_at(source.name, _place(call), no_flow)
+            ]
+            if found:  # rather where nobody asked for it than where that was what the call is for
+                site = min(found, key=lambda leak: leak[0])[1]
                 place = None if site is None else Place.at("missing_stop", site)
                 yield _finding(source.name, "connected", "missing_stop", place)
         for key, known in self._known.items():
-            if _matches(known.name, no_flow):
+            if names_it(known.name, no_flow):
                 continue
             outcomes = known.bad
-            if step is not None or _matches(known.name, flow):
+            if step is not None or names_it(known.name, flow):
                 outcomes = [
                     call.outcomes[key]
                     for call in self.calls
@@ -385,14 +397,14 @@ class Watch:
                     break
         asked = {key for key in self._known if isinstance(key, Source)}
         for source, (name, place) in self._strays.items():
-            if source not in asked and not source.written and not _matches(name, no_flow):
+            if source not in asked and not source.written and not names_it(name, no_flow):
                 yield _finding(name, "connected", "not_registered", place)
         for source, (name, site, variable) in self._frozen.items():
             untouched = source not in asked and not source.written
-            if untouched and not _adapts(variable) and not _matches(name, no_flow):
+            if untouched and not _adapts(variable) and not names_it(name, no_flow):
                 yield _finding(name, "not asked for", "frozen", Place.at("frozen", site))
         for known in self._known.values():
-            if known.healthy and known.variable is not None and not _matches(known.name, no_flow):
+            if known.healthy and known.variable is not None and not names_it(known.name, no_flow):
                 site = self._passed_over(known)
                 if site is not None:
                     place = Place.at("optimizer_mask", site)
@@ -411,8 +423,8 @@ class Watch:
         return None
 
 
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+def _place(site: Site) -> TracePlace:
+    return TracePlace(site.file, site.line, site.code.co_qualname)
 
 
 def _of(known: Known, outcome: Outcome) -> Finding | None:
