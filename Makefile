@@ -48,7 +48,7 @@ format: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)
 
-results: $(VENV)/.examples
+results: $(VENV)/.examples,xla
 	$(BIN)/python -m benchmarks results $(ARGS)
 
 clean:

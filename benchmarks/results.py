@@ -10,7 +10,6 @@ import platform
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,13 +20,17 @@ from typing import Any
 
 from rich.console import Console
 
+import headgate
 from headgate.examples.options import Name
 from headgate.examples.train import goal, load, shown
 from headgate.examples.training import METRICS, Program, read_metrics
 
 SEEDS = (0, 1, 2)
 ARMS = ("with stop", "without")
-LIBRARIES = ("headgate", "numpy", "scikit-learn", "gymnasium")
+Found = dict[tuple[str, int], dict[str, Any]]
+"""What the runs of one program wrote, by arm and seed."""
+
+LIBRARIES = ("numpy", "scikit-learn", "gymnasium")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +43,22 @@ class Job:
     out: Path
 
     def __call__(self) -> dict[str, Any]:
-        """Run it to its end and return what it wrote."""
+        """Run it to its end, unless that was done before, and return what it wrote."""
+        written = self.out / "figures.json"
+        if not written.exists():
+            self._run()
+        return json.loads(written.read_text(encoding="utf-8"))
+
+    def _run(self) -> None:
         line = [sys.executable, "-m", "headgate.cli", "train", self.program.name]
+        if (self.out / "run.json").exists():
+            line += ["--resume"]
         line += ["--seed", str(self.seed), "--out", str(self.out)]
         line += ["--no-stop"] * (self.arm == "without")
         limits = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
         done = subprocess.run(line, capture_output=True, text=True, env={**os.environ, **limits})
         if done.returncode not in (0, 1):  # 1: a goal was missed, which the table shows
             raise RuntimeError(f"{' '.join(line)} failed:\n{done.stdout}{done.stderr}")
-        return json.loads((self.out / "figures.json").read_text(encoding="utf-8"))
 
 
 def jobs(programs: Sequence[Program], folder: Path) -> Iterator[Job]:
@@ -59,7 +69,7 @@ def jobs(programs: Sequence[Program], folder: Path) -> Iterator[Job]:
                 yield Job(program, arm, seed, folder / program.name / arm / str(seed))
 
 
-def table(program: Program, found: dict[tuple[str, int], dict[str, Any]]) -> list[str]:
+def table(program: Program, found: Found) -> list[str]:
     """Return a program's figures as a table in Markdown: mean over seeds, and each seed."""
     arms = [arm for arm in ARMS if (arm, SEEDS[0]) in found]
     lines = [
@@ -69,88 +79,125 @@ def table(program: Program, found: dict[tuple[str, int], dict[str, Any]]) -> lis
     for name in found[arms[0], SEEDS[0]]["figures"]:
         cells = []
         for arm in arms:
-            values = [found[arm, seed]["figures"][name] for seed in SEEDS]
-            each = ", ".join(map(shown, values))
-            cells.append(f"**{shown(statistics.fmean(values))}** ({each})")
+            each = ", ".join(shown(found[arm, seed]["figures"][name]) for seed in SEEDS)
+            cells.append(f"**{shown(mean_of(found, arm, name))}** ({each})")
         lines.append(f"| {name.replace('_', ' ')} | {' | '.join(cells)} | {goal(program, name)} |")
     cells = [shown(statistics.fmean(found[arm, seed]["seconds"] for seed in SEEDS)) for arm in arms]
     return [*lines, f"| seconds for {found[arms[0], 0]['steps']} steps | {' | '.join(cells)} | |"]
 
 
-def missed(program: Program, found: dict[tuple[str, int], dict[str, Any]]) -> list[str]:
+def mean_of(found: Found, arm: str, name: str) -> float:
+    """Return the mean of a figure over the seeds."""
+    return statistics.fmean(found[arm, seed]["figures"][name] for seed in SEEDS)
+
+
+def missed(program: Program, found: Found) -> list[str]:
     """Return the goals that the mean over the seeds misses."""
+    least = [n for n, value in program.least.items() if not mean_of(found, ARMS[0], n) >= value]
+    most = [n for n, value in program.most.items() if not mean_of(found, ARMS[0], n) <= value]
+    return least + most
 
-    def mean(name: str) -> float:
-        return statistics.fmean(found[ARMS[0], seed]["figures"][name] for seed in SEEDS)
 
-    least = [name for name, value in program.least.items() if not mean(name) >= value]
-    return least + [name for name, value in program.most.items() if not mean(name) <= value]
+def overview(programs: Sequence[Program], found: dict[str, Found]) -> list[str]:
+    """Return one row for each program: the first of the figures that have a goal, and its arms."""
+    lines = [
+        "| program | figure | goal | with stop | without | what is seen without |",
+        "|---|---|---|---:|---:|---|",
+    ]
+    for program in programs:
+        name = next(iter({**program.least, **program.most}))
+        means = [
+            shown(mean_of(found[program.name], arm, name)) if program.without_stop or not k else ""
+            for k, arm in enumerate(ARMS)
+        ]
+        row = [program.name, name.replace("_", " "), goal(program, name), *means]
+        lines.append(f"| {' | '.join([*row, program.without_stop or 'it has no stop'])} |")
+    return lines
+
+
+def section(program: Program, found: Found, picture: str) -> list[str]:
+    """Return what is told of one program."""
+    return [
+        f"## {program.name}",
+        "",
+        f"{program.title}.",
+        *([f"Without the stop: {program.without_stop}."] * bool(program.without_stop)),
+        "",
+        *table(program, found),
+        "",
+        *(beside_jax(program.steps) if program.name == Name.VAE else []),
+        f"![curves of {program.name}]({picture})",
+        "",
+    ]
+
+
+def beside_jax(steps: int) -> list[str]:
+    """Return what the VAE reaches when it is written in JAX."""
+    from benchmarks.jax_vae import elbo
+
+    reached = [elbo(seed, steps) for seed in SEEDS]
+    each = ", ".join(map(shown, reached))
+    version = metadata.version("jax")
+    return [
+        f"The same program in JAX {version} (`benchmarks/jax_vae.py`): elbo "
+        f"**{shown(statistics.fmean(reached))}** ({each}).",
+        "",
+    ]
 
 
 def conditions(seconds: float) -> str:
     """Say what the figures were measured on."""
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
+    versions = {"Python": platform.python_version(), "headgate": headgate.__version__}
+    versions |= {name: metadata.version(name) for name in LIBRARIES}
     return (
-        f"Measured on {time.strftime('%Y-%m-%d')} by `make results` in {seconds / 60:.0f} minutes: "
-        f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"{versions}. Seeds {', '.join(map(str, SEEDS))}; one thread per run, so a seed gives the "
-        "same figures again on the same machine, times excepted."
+        f"Measured on {time.strftime('%Y-%m-%d')} by `make results`, {seconds / 60:.0f} minutes of "
+        f"training in all: {platform.platform()}, {os.cpu_count()} cores, "
+        f"{', '.join(map(' '.join, versions.items()))}. "
+        f"Seeds {', '.join(map(str, SEEDS))}; one thread per run, so that a seed gives the same "
+        "figures again on the same machine, times excepted."
     )
 
 
-def results(programs: Sequence[str], document: Path, console: Console) -> bool:
-    """Run programs in full and write the document; return whether all goals were reached."""
+def results(programs: Sequence[str], folder: Path, document: Path, console: Console) -> bool:
+    """Run programs in full and write the document; return whether all goals were reached.
+
+    Runs that `folder` holds already are not repeated, and those that were ended are resumed.
+    """
     from headgate.examples import pictures
 
     chosen = [load(name) for name in programs or list(Name)]
-    pictures_folder = document.parent / document.stem
-    pictures_folder.mkdir(parents=True, exist_ok=True)
-    began = time.perf_counter()
+    shelf = document.parent / document.stem
+    shelf.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Found] = {}
     sections, shortfalls = [], []
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
-        waiting = {job: pool.submit(job) for job in jobs(chosen, Path(folder))}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        waiting = {job: pool.submit(job) for job in jobs(chosen, folder)}
         for program in chosen:
             mine = [job for job in waiting if job.program is program]
-            found = {(job.arm, job.seed): waiting[job].result() for job in mine}
+            found[program.name] = {(job.arm, job.seed): waiting[job].result() for job in mine}
             histories = {
                 job.arm: read_metrics(job.out / METRICS, program.steps)
                 for job in mine
                 if job.seed == SEEDS[0]
             }
-            picture = pictures_folder / f"{program.name}.png"
+            picture = shelf / f"{program.name}.png"
             pictures.curves(picture, program.title, histories, program.curves)
-            failed = missed(program, found)
+            failed = missed(program, found[program.name])
             shortfalls += [f"{program.name}: {name}" for name in failed]
-            console.print(
-                f"{program.name}: " + ("all goals reached" if not failed else f"missed {failed}")
-            )
-            sections.append(
-                "\n".join(
-                    [
-                        f"## {program.name}",
-                        "",
-                        f"{program.title}.",
-                        *(
-                            [f"Without the stop: {program.without_stop}."]
-                            if program.without_stop
-                            else []
-                        ),
-                        "",
-                        *table(program, found),
-                        "",
-                        f"![curves of {program.name}]({document.stem}/{picture.name})",
-                        "",
-                    ]
-                )
-            )
-    head = [
+            console.print(f"{program.name}: {f'missed {failed}' if failed else 'goals reached'}")
+            sections += section(program, found[program.name], f"{shelf.name}/{picture.name}")
+    seconds = sum(run["seconds"] for runs in found.values() for run in runs.values())
+    lines = [
         "# Nine programs, with and without their stops",
         "",
-        conditions(time.perf_counter() - began),
-        "Each figure is the mean over the seeds, in brackets the figure of each seed.",
+        conditions(seconds),
+        "Each figure is the mean over the seeds, in brackets that of each seed.",
         "The curves are those of the first seed.",
+        f"Missed: {', '.join(shortfalls)}." if shortfalls else "All goals were reached.",
         "",
-        *(["All goals were reached.", ""] if not shortfalls else [f"Missed: {shortfalls}.", ""]),
+        *overview(chosen, found),
+        "",
+        *sections,
     ]
-    document.write_text("\n".join([*head, *sections]), encoding="utf-8")
+    document.write_text("\n".join(lines), encoding="utf-8")
     return not shortfalls

@@ -177,7 +177,7 @@ def cure(kind: str, op: str = "") -> str:
 
     Args:
         kind: a key of `KINDS`.
-        op: the operation that cuts, if `kind` is "nondiff_op"; makes the advice closer.
+        op: the operation at which gradient ends, by which the advice may be closer.
 
     Raises:
         ValueError: if there is no such kind.
@@ -187,7 +187,7 @@ def cure(kind: str, op: str = "") -> str:
     'Keep the rounded value and pass the gradient on: hg.straight_through(rounded, x).'
     """
     own = _row(kind).cure
-    return OP_CURES.get(op, own) if kind == "nondiff_op" else own
+    return OP_CURES.get(op, own) if kind in ("nondiff_op", "zero_derivative") else own
 
 
 def each(findings: Iterable[Finding]) -> Iterator[Finding]:

@@ -441,8 +441,8 @@ def _of(known: Known, outcome: Outcome) -> Finding | None:
 def _finding(name: str, verdict: str, kind: str, place: Place | None) -> Finding:
     if place is None:
         return Finding(name, verdict, kind, "", 0, "", cure(kind))
-    advice = cure(kind, place.label) if kind == "nondiff_op" else cure(kind)
     label = place.label if kind in ("stop_gradient", "nondiff_op", "zero_derivative") else ""
+    advice = cure(kind, label)
     return Finding(name, verdict, kind, place.file, place.line, place.text, advice, label)
 
 
