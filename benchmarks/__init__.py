@@ -4,6 +4,9 @@
     python -m benchmarks --peers headgate,torch --workloads vae,lstm --rounds 9
     python -m benchmarks --json figures.json --markdown    the table of the README
     python -m benchmarks memory                            what Headgate keeps alive
+    python -m benchmarks flow                              what explanations cost
+    python -m benchmarks training                          whole training programs, per step
+    python -m benchmarks results                           what the nine programs reach
 
 How the figures are made comparable:
 

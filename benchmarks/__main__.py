@@ -85,13 +85,17 @@ def results(
     programs: Annotated[
         str, typer.Option(help="Names as of `headgate train`; all by default.")
     ] = "",
+    folder: Annotated[
+        Path, typer.Option(help="Where the runs are; finished ones are not repeated.")
+    ] = Path("headgate-train/results"),
     document: Annotated[Path, typer.Option(help="Where to write.")] = Path("docs/results.md"),
 ) -> None:
     """Train all programs in full, with and without their stops; exits with 1 if one falls short."""
     from benchmarks.results import results as run_results
     from headgate.examples.options import Name
 
-    reached = run_results(chosen("--programs", programs, list(Name)), document, Console())
+    names = chosen("--programs", programs, list(Name))
+    reached = run_results(names, folder, document, Console())
     sys.exit(not reached)
 
 

@@ -33,7 +33,7 @@ Found = dict[tuple[str, int], dict[str, Any]]
 LIBRARIES = ("numpy", "scikit-learn", "gymnasium")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Job:
     """One run of a program."""
 

@@ -91,6 +91,35 @@ def test_the_arm_without_stops_runs(name):
     assert result.figures.keys() == program.train(Run(STEPS)).figures.keys()
 
 
+LEAKS = {
+    "gan": ("generator/*@discriminator_gradients", "fake = run.stop(generator("),
+    "wgan-gp": ("generator/*@critic_gradients", "fake = run.stop(generator("),
+}
+"""What must not get gradient, and the line that lets it through without the stop."""
+
+
+@pytest.mark.parametrize("name", LEAKS)
+def test_why_names_the_line_of_the_leak_without_the_stop(name):
+    pattern, line = LEAKS[name]
+    with Watch() as watch:
+        load(name).train(Run(STEPS))
+    assert watch.findings(no_flow=[pattern]) == []
+    with Watch() as watch:
+        load(name).train(Run(STEPS, stops=False))
+    found = watch.findings(no_flow=[pattern])
+    assert {finding.kind for finding in found} == {"missing_stop"}
+    assert all(finding.text.startswith(line) for finding in found), found
+
+
+def test_why_names_the_sign_that_nothing_passes_without_the_stop():
+    with Watch() as watch:
+        load("ste").train(Run(STEPS, stops=False))
+    found = watch.findings()
+    assert {finding.kind for finding in found} == {"zero_derivative"}
+    assert all("hg.sign(x)" in finding.text for finding in found)
+    assert all("straight_through" in finding.cure for finding in found)
+
+
 def test_the_frame_is_the_same_for_all():
     for name in Name:
         program = load(name)
