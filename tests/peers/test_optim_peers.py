@@ -14,6 +14,7 @@ formulas are those of the papers is the matter of `tests/test_optim.py`.
 """
 
 import os
+import types
 
 import numpy as np
 import pytest
@@ -279,7 +280,7 @@ def test_schedules_as_keras(schedule, keras):
         ),
         (schedules.Constant(0.3), lambda: optax.constant_schedule(0.3)),
     ],
-    ids=repr,
+    ids=lambda x: None if isinstance(x, types.FunctionType) else repr(x),
 )
 def test_schedules_as_optax(schedule, theirs):
     expected = jax.vmap(theirs())(jnp.arange(100.0))
