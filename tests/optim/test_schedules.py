@@ -20,6 +20,11 @@ def restarts(step, first, length, t_mul, m_mul, alpha):
     return first * ((1 - alpha) * wave + alpha)
 
 
+def named(value):
+    """Return what a schedule is called in the list of tests."""
+    return None if isinstance(value, types.FunctionType) else repr(value)
+
+
 FORMULAS = [
     (schedules.Constant(0.3), lambda n: 0.3),
     (schedules.ExponentialDecay(0.1, 7, 0.8), lambda n: 0.1 * 0.8 ** (n / 7)),
