@@ -82,9 +82,7 @@ def greedy(model: ActorCritic) -> Callable[[Any], Any]:
 
 def columns(steps: list[Step]) -> dict[str, Any]:
     """Return what happened by name, of shape (steps, carts, ...)."""
-    return {
-        name: np.stack([getattr(step, name) for step in steps]) for name in Step.__slots__
-    }
+    return {name: np.stack([getattr(step, name) for step in steps]) for name in Step.__slots__}
 
 
 def traces(over: Any) -> Any:
@@ -97,7 +95,7 @@ def traces(over: Any) -> Any:
         (discount * trace)^(k - t), or 0 for what is earlier or of another episode; of shape
         (carts, t, k).
 
-    >>> traces(np.array([[False], [True], [False]]))[0].round(4).tolist()
+    >>> traces(np.array([[False], [True], [False]]))[0].astype(float).round(4).tolist()
     [[1.0, 0.9405, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
     steps, carts = over.shape
@@ -121,6 +119,11 @@ def judge(model: ActorCritic, seed: int, episodes: int = 100) -> dict[str, float
         "value_true": float(np.mean(true)),
         "value_error": float(np.sqrt(np.mean(np.square(predicted - true)))),
     }
+
+
+def mean_of(run: Run, name: str) -> float:
+    """Return the mean of a measure over the whole run."""
+    return float(np.mean([metrics[name] for metrics in run.history]))
 
 
 def train(run: Run) -> Result:
@@ -154,8 +157,13 @@ def train(run: Run) -> Result:
             run.log(policy_to_critic=pull, **judge(model, VALIDATION, episodes=20))
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables))
-    pulls = [metrics["policy_to_critic"] for metrics in run.history]
-    return Result({**judge(model, TEST), "policy_to_critic": float(np.mean(pulls))})
+    return Result(
+        {
+            **judge(model, TEST),
+            "return_on_the_way": mean_of(run, "return"),
+            "policy_to_critic": mean_of(run, "policy_to_critic"),
+        }
+    )
 
 
 PROGRAM = Program(
