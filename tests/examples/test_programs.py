@@ -94,6 +94,8 @@ def test_the_arm_without_stops_runs(name):
 LEAKS = {
     "gan": ("generator/*@discriminator_gradients", "fake = run.stop(generator("),
     "wgan-gp": ("generator/*@critic_gradients", "fake = run.stop(generator("),
+    "dqn": ("target/*", "lower = hg.minimum("),
+    "actor-critic": ("*/critic/*@pull_at_critic", "return self.actor(features), self.critic("),
 }
 """What must not get gradient, and the line that lets it through without the stop."""
 

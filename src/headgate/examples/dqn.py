@@ -5,22 +5,23 @@ in random order. What it should say comes from what it says of the next state (i
 
     target = reward + discount * Q(next state, best action there)
 
-The action is chosen by the online network and valued by a target network, which follows slowly:
-double Q-learning (van Hasselt et al. 2015, arXiv:1509.06461). Of the values that both networks give
-it the lower is taken, so that an error of one alone cannot raise itself: clipped double Q-learning
-(Fujimoto et al. 2018, arXiv:1802.09477). The layers are normalised (Gallici et al. 2024,
-arXiv:2407.04811), and the target network, whose weights are averages, is what is judged in the end.
+The action is chosen by the online network, as in double Q-learning (van Hasselt et al. 2015,
+arXiv:1509.06461). It is valued by that network and by a target network that follows slowly, and the
+lower of both values is taken, so that an error of one alone cannot raise itself (Fujimoto et al.
+2018, arXiv:1802.09477). The target network's weights are averages; it is what is judged.
 
-**The stop** is on the target. It says that the target is what is to be learnt: the value of this
-state moves towards it, and it stays where it is. **Without it** (`--no-stop`) the error is reduced
-from both ends, wherever the online network's value was the lower: that of the next state is moved
-as well, towards this one's. That is the residual gradient of Baird (1995), which is a true gradient
-of the squared error and learns slowly: what a fall teaches spreads to states from which no fall
-follows. The curve stays behind, and Q is far too low.
+**The stop** is on the target. The value of this state moves towards it, and it stays where it is.
+**Without it** (`--no-stop`) the error is reduced from both ends wherever the online network's value
+was the lower: the value of the next state moves as well, towards that of this one. That is, in
+part, the residual gradient of Baird (1995), a true gradient of the error, which learns slowly. Q
+does not diverge, nor is it too high. It is far too *low*, for what a fall teaches spreads to states
+from which no fall follows. The return rises later and less steadily; some runs get there in the
+end. "overestimate" is Q less what came of it, in the states that episodes start from: below 0 here.
 
-Rewards are those of Barto, Sutton & Anderson (1983): -1 for a fall, else 0. So Q is minus what a
-fall is worth, discounted by the time until then: from -1 to 0. A policy is judged by gymnasium's
-return, the number of steps, over 100 episodes that are played for this alone.
+Rewards are those of Barto, Sutton & Anderson (1983): -1 for a fall, else 0. So Q tells how soon the
+pole will fall: it goes from 0, never, to -1, now. A policy is judged by gymnasium's return, the
+number of steps, over 100 episodes that are played for this alone, always taking the best action.
+The last weights are judged; none are selected.
 """
 
 from __future__ import annotations
@@ -172,7 +173,7 @@ PROGRAM = Program(
     steps=8_000,
     curves=("return", "overestimate", "loss"),
     least={"return": 475.0},
-    without_stop="the values of next states are moved as well: slow, and Q is far too low",
+    without_stop="the target moves as well: learning is slow, and Q is far too low",
 )
 
 if __name__ == "__main__":
