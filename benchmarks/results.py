@@ -72,8 +72,9 @@ def jobs(programs: Sequence[Program], folder: Path) -> Iterator[Job]:
 def table(program: Program, found: Found) -> list[str]:
     """Return a program's figures as a table in Markdown: mean over seeds, and each seed."""
     arms = [arm for arm in ARMS if (arm, SEEDS[0]) in found]
+    heads = arms if program.without_stop else ["reached"]
     lines = [
-        f"| figure | {' | '.join(arms)} | goal |",
+        f"| figure | {' | '.join(heads)} | goal |",
         f"|---|{'---:|' * len(arms)}---|",
     ]
     for name in found[arms[0], SEEDS[0]]["figures"]:
@@ -81,7 +82,7 @@ def table(program: Program, found: Found) -> list[str]:
         for arm in arms:
             each = ", ".join(shown(found[arm, seed]["figures"][name]) for seed in SEEDS)
             cells.append(f"**{shown(mean_of(found, arm, name))}** ({each})")
-        lines.append(f"| {name.replace('_', ' ')} | {' | '.join(cells)} | {goal(program, name)} |")
+        lines.append(f"| {plain(name)} | {' | '.join(cells)} | {goal(program, name)} |")
     cells = [shown(statistics.fmean(found[arm, seed]["seconds"] for seed in SEEDS)) for arm in arms]
     return [*lines, f"| seconds for {found[arms[0], 0]['steps']} steps | {' | '.join(cells)} | |"]
 
@@ -99,20 +100,28 @@ def missed(program: Program, found: Found) -> list[str]:
 
 
 def overview(programs: Sequence[Program], found: dict[str, Found]) -> list[str]:
-    """Return one row for each program: the first of the figures that have a goal, and its arms."""
+    """Return one row for each program: the figures that have a goal, in both arms."""
     lines = [
-        "| program | figure | goal | with stop | without | what is seen without |",
-        "|---|---|---|---:|---:|---|",
+        "| program | goal | with stop | without | what is seen without |",
+        "|---|---|---|---|---|",
     ]
     for program in programs:
-        name = next(iter({**program.least, **program.most}))
-        means = [
-            shown(mean_of(found[program.name], arm, name)) if program.without_stop or not k else ""
-            for k, arm in enumerate(ARMS)
-        ]
-        row = [program.name, name.replace("_", " "), goal(program, name), *means]
-        lines.append(f"| {' | '.join([*row, program.without_stop or 'it has no stop'])} |")
+        names = [*program.least, *program.most]
+        cells = ["<br>".join(f"{plain(name)} {goal(program, name)}" for name in names)]
+        for arm in ARMS:
+            if arm == ARMS[0] or program.without_stop:
+                means = [(name, mean_of(found[program.name], arm, name)) for name in names]
+                cells.append("<br>".join(f"{plain(name)} {shown(mean)}" for name, mean in means))
+            else:
+                cells.append("")
+        cells.append(program.without_stop or "it has no stop")
+        lines.append(f"| {' | '.join([program.name, *cells])} |")
     return lines
+
+
+def plain(name: str) -> str:
+    """Return the name of a figure as words."""
+    return name.replace("_", " ")
 
 
 def section(program: Program, found: Found, picture: str) -> list[str]:
