@@ -92,9 +92,10 @@ def curves(
     figure = Figure(figsize=(7.4, 1.2 + 2.1 * len(names)), layout="constrained")
     panels: Any = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
     for name, axes in zip(names, panels):
-        for colour, (label, history) in zip(("tab:blue", "tab:red"), arms.items()):
+        looks = ({"color": "tab:blue"}, {"color": "tab:red", "linestyle": "--"})
+        for look, (label, history) in zip(looks, arms.items()):
             points = [(entry["step"], entry[name]) for entry in history if name in entry]
-            axes.plot(*zip(*points), color=colour, label=label, marker="." * (len(points) < 2))
+            axes.plot(*zip(*points), label=label, marker="." * (len(points) < 2), **look)
         axes.set_ylabel(name.replace("_", " "))
         axes.grid(alpha=0.3)
     if len(arms) > 1:
