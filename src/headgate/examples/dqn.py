@@ -17,6 +17,8 @@ part, the residual gradient of Baird (1995), a true gradient of the error, which
 does not diverge, nor is it too high. It is far too *low*, for what a fall teaches spreads to states
 from which no fall follows. The return rises later and less steadily; some runs get there in the
 end. "overestimate" is Q less what came of it, in the states that episodes start from: below 0 here.
+Other forms answer otherwise: where a step earns 1 and there is no target network, the residual
+gradient learnt this game, in which chance plays no part, and Q with the stop diverged.
 
 Rewards are those of Barto, Sutton & Anderson (1983): -1 for a fall, else 0. So Q tells how soon the
 pole will fall: it goes from 0, never, to -1, now. A policy is judged by gymnasium's return, the
