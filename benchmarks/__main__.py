@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -86,8 +87,9 @@ def results(
         str, typer.Option(help="Names as of `headgate train`; all by default.")
     ] = "",
     folder: Annotated[
-        Path, typer.Option(help="Where the runs are; finished ones are not repeated.")
-    ] = Path("headgate-train/results"),
+        Path | None,
+        typer.Option(help="Keep the runs there; those that it holds already are not repeated."),
+    ] = None,
     document: Annotated[Path, typer.Option(help="Where to write.")] = Path("docs/results.md"),
 ) -> None:
     """Train all programs in full, with and without their stops; exits with 1 if one falls short."""
@@ -95,7 +97,8 @@ def results(
     from headgate.examples.options import Name
 
     names = chosen("--programs", programs, list(Name))
-    reached = run_results(names, folder, document, Console())
+    with tempfile.TemporaryDirectory() as scratch:  # else runs of older programs would count
+        reached = run_results(names, folder or Path(scratch), document, Console())
     sys.exit(not reached)
 
 

@@ -62,7 +62,7 @@ class Job:
 
 
 def jobs(programs: Sequence[Program], folder: Path) -> Iterator[Job]:
-    """Yield all runs, the longest programs' first."""
+    """Yield all runs, program by program."""
     for program in programs:
         for seed in SEEDS:
             for arm in ARMS if program.without_stop else ARMS[:1]:
