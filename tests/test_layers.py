@@ -18,6 +18,7 @@ import pytest
 LAYERS = [
     "namespace",
     "graph",
+    "scope",
     "tensor",
     "op",
     "ops",
@@ -32,6 +33,9 @@ LAYERS = [
     "transforms",
     "linalg",
     "random",
+    "xla",
+    "signature",
+    "leaks",
     "function",
     "nn",
     "optim",

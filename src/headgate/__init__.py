@@ -210,7 +210,7 @@ from headgate.gates import (
 from headgate.variable import Variable
 import headgate.operators  # noqa: F401
 from headgate.tape import GradientTape
-from headgate.graph import MissingGradientWarning
+from headgate.graph import MissingGradientWarning, TracingError
 from headgate.verdict import FlowReport, Verdict
 from headgate.custom import custom_gradient, grad_pass_through, recompute_grad
 from headgate.transforms import (
@@ -223,6 +223,7 @@ from headgate.transforms import (
     value_and_grad,
     vjp,
 )
+from headgate.function import RecompileWarning, function
 from headgate import checkpoint, data, linalg, losses, metrics, nn, optim, random
 from headgate.flow.watch.headgate import trace
 
@@ -235,7 +236,9 @@ __all__ = [
     "ForwardAccumulator",
     "GradientTape",
     "MissingGradientWarning",
+    "RecompileWarning",
     "Tensor",
+    "TracingError",
     "Variable",
     "Verdict",
     "abs",
@@ -301,6 +304,7 @@ __all__ = [
     "floor_divide",
     "full",
     "full_like",
+    "function",
     "gather",
     "gather_nd",
     "gelu",

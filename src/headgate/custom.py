@@ -154,15 +154,17 @@ def _as_list(returned: Any) -> list[Any]:
     return [returned]
 
 
-def record_custom(name: str, result: Any, inputs: list[Any], call: CustomRule) -> Any:
+def record_custom(
+    name: str, result: Any, inputs: list[Any], call: CustomRule, cuts: int = 0
+) -> Any:
     """Return the tensors of `result` anew, as outputs of one node with the rule `call`.
 
-    `call` is given one cotangent per output.
+    `call` is given one cotangent per output. `cuts` are those that lie in what was computed.
     """
     flat, structure = _flatten(result)
     values = [as_tensor(item).value for item in flat]
     recording = state.recording
-    live = cuts = 0
+    live = 0
     lifted = []
     for item in inputs:
         array: Any

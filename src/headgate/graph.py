@@ -201,6 +201,10 @@ class MissingGradientWarning(UserWarning):
     """
 
 
+class TracingError(TypeError):
+    """Something was asked of a tensor that is not known while a function is traced."""
+
+
 class Cut:
     """A place where gradient stops although the value goes on (kinds: see `headgate.tape`)."""
 
@@ -351,7 +355,7 @@ class Recording:
             return node.live & ~self.paused, cuts
         if self.walking:
             return 0, 0
-        cuts = self._translate_cuts(node.recording, node.cuts)
+        cuts = self.translated(node.recording, node.cuts)
         if node.live & ~forgiven:
             severed = self._translate_sources(node.recording, node.live & ~forgiven)
             cuts |= self.cut("outside_tape", severed, cuts)
@@ -363,7 +367,8 @@ class Recording:
             here |= self.untaped_bit(source)
         return here
 
-    def _translate_cuts(self, other: Recording, mask: int) -> int:
+    def translated(self, other: Recording, mask: int) -> int:
+        """Return the mask here for cuts of another recording."""
         here: dict[int, int] = {}  # number there -> bit here
         for number in other.reached(mask):
             cut = other.cuts[number]

@@ -35,6 +35,7 @@ from headgate.ops.elementwise import (
 from headgate.ops.index import scatter_add
 from headgate.ops.reduce import any, argmax, argsort, cumulative_sum, max, mean, searchsorted, sum
 from headgate.ops.shape import broadcast_to, expand_dims, flip, reshape, squeeze
+from headgate.scope import suspended
 from headgate.tensor import Tensor, constant, note_escape
 from headgate.variable import Variable
 
@@ -88,9 +89,12 @@ class Metric:
         name = f"variable_{len(self._variables)}" if name is None else name
         if name in self._variables:
             raise ValueError(f"metric {self.name!r} has a variable {name!r} already")
-        value = get_initializer(initializer)(tuple(shape), self.dtype if dtype is None else dtype)
-        variable = Variable(value, trainable=False, name=f"{self.name}/{name}")
-        self._variables[name] = (variable, variable._value)
+        with suspended():
+            value = get_initializer(initializer)(
+                tuple(shape), self.dtype if dtype is None else dtype
+            )
+            variable = Variable(value, trainable=False, name=f"{self.name}/{name}")
+            self._variables[name] = (variable, variable._value)
         return variable
 
     add_weight = add_variable

@@ -31,15 +31,25 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
-from headgate.graph import Node, Recording, ghost, refusal, sequence, state, where
+from headgate.graph import (
+    Node,
+    Recording,
+    TracingError,
+    ghost,
+    refusal,
+    sequence,
+    state,
+    where,
+)
 from headgate.namespace import NUMPY, TENSORS, Array, common, implementations, owner
-from headgate.tensor import Tensor, came_back, constant, raw, tensor_of
+from headgate.tensor import Tensor, came_back, constant, is_traced, raw, tensor_of
 
 Rule = Callable[..., Any]
 Lifted = tuple[Array, Node | None]
@@ -681,9 +691,38 @@ _RAISED: tuple[type[Exception], ...] = (
 
 def _fail(op: Op, error: Exception, arrays: dict[str, Any], statics: dict[str, Any]) -> NoReturn:
     """Raise an error again with what the user needs to find it: the op, its arguments, the line."""
-    if getattr(error, "headgate_explained", False) or "Tracer" in type(error).__name__:
+    if getattr(error, "headgate_explained", False):
         raise error
+    if "Tracer" in type(error).__name__ or "Concretization" in type(error).__name__:
+        raise _fail_of_trace(op, error, arrays, statics) from error
     fail_with(op, error, arrays, statics)
+
+
+def _fail_of_trace(
+    op: Op, error: Exception, arrays: dict[str, Any], statics: dict[str, Any]
+) -> Exception:
+    """Return an error about a stand-in: one that leaked, or one where values are needed."""
+    if "Unexpected" in type(error).__name__:
+        made = re.search(r"created on line (\S+:\d+)", str(error))
+        leaked = [
+            f"{name} ({describe(value)})" for name, (_, value) in arrays.items() if is_traced(value)
+        ]
+        return refusal(
+            TracingError,
+            f"{op.name}: {', '.join(leaked) or 'an argument'} is a traced tensor that leaked out "
+            "of the function it was made in"
+            + (f", at {made[1]}" if made else "")
+            + ": it has no values. What a compiled function puts into a list, an attribute or a "
+            "global name, it puts there once, when it is traced; return it from the function "
+            "instead",
+        )
+    return refusal(
+        TracingError,
+        f"{op.name} needs the values of an array that is traced, and they are not known while a "
+        f"function is being traced\n  given {_given(arrays, statics)}\nIf these are sizes, indices "
+        "of a shape or numbers of steps, name the argument that they come from in "
+        "headgate.function(..., static_argnames=...)",
+    )
 
 
 def _has_name(given: Any) -> bool:
@@ -694,12 +733,16 @@ def fail_with(
     op: Op, error: Exception, arrays: dict[str, Any], statics: dict[str, Any]
 ) -> NoReturn:
     """Raise an error about a call of an op, naming arguments and the user's line."""
+    kind = next((base for base in _RAISED if isinstance(error, base)), ValueError)
+    raise refusal(kind, f"{op.name}: {error}\n  given {_given(arrays, statics)}") from error
+
+
+def _given(arrays: dict[str, Any], statics: dict[str, Any]) -> str:
+    """Say what an op was called with."""
     given = [
         f"{name}: {describe(value)}" + (f" (variable {given.name!r})" if _has_name(given) else "")
         for name, (given, value) in arrays.items()
         if value is not None
     ]
     given += [f"{name}={value!r}"[:80] for name, value in statics.items() if value is not None]
-    kind = next((base for base in _RAISED if isinstance(error, base)), ValueError)
-    text = f"{op.name}: {error}\n  given {'; '.join(given) or 'nothing'}"
-    raise refusal(kind, text) from error
+    return "; ".join(given) or "nothing"

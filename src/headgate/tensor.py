@@ -11,13 +11,26 @@ there is a constant, so such an **escape** of a watched value is noted as a cut 
 
 from __future__ import annotations
 
+import operator
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from headgate.graph import BACK, MAYBE_BACK, Node, Recording, ghost, refusal, state, where
+from headgate.graph import (
+    BACK,
+    MAYBE_BACK,
+    Node,
+    Recording,
+    TracingError,
+    ghost,
+    refusal,
+    state,
+    where,
+)
 from headgate.namespace import Array, is_array, owner
+from headgate.scope import stage
 
 
 class Tensor:
@@ -66,15 +79,15 @@ class Tensor:
         >>> hg.sum(hg.asarray([1.0, 2.0])).numpy()
         np.float64(3.0)
         """
-        return self._escape("numpy()", np.array(self.value)[()])
+        return self._escape("numpy()", self._known("numpy()", np.array)[()])
 
     def item(self) -> Any:
         """Return the only element as a Python number; gradient does not follow it."""
-        return self._escape("item()", self.value.item())
+        return self._escape("item()", self._known("item()", lambda value: value.item()))
 
     def tolist(self) -> Any:
         """Return the elements as nested Python lists; gradient does not follow them."""
-        return self._escape("tolist()", self.value.tolist())
+        return self._escape("tolist()", self._known("tolist()", lambda value: value.tolist()))
 
     def ref(self) -> Reference:
         """Return a hashable stand-in that compares by identity, for sets and dictionary keys."""
@@ -86,16 +99,25 @@ class Tensor:
             note_escape(self.node, "host_round_trip", how, self.value.shape, left)
         return left
 
+    def _known(self, how: str, convert: Callable[[Array], Any]) -> Any:
+        """Convert the array for the host; refuse if its values are not known yet."""
+        try:
+            return convert(self.value)
+        except Exception as error:
+            if not is_traced(self.value):
+                raise
+            raise refused_trace(how, self.value) from error
+
     def __float__(self) -> float:
-        return self._escape("float()", float(self.value))  # type: ignore[no-any-return]
+        return self._escape("float()", self._known("float()", float))  # type: ignore[no-any-return]
 
     def __int__(self) -> int:
         self._escape("int()")
-        return int(self.value)
+        return self._known("int()", int)  # type: ignore[no-any-return]
 
     def __complex__(self) -> complex:
         self._escape("complex()")
-        return complex(self.value)
+        return self._known("complex()", complex)  # type: ignore[no-any-return]
 
     def __bool__(self) -> bool:
         self._escape("bool()")
@@ -105,20 +127,10 @@ class Tensor:
                 f"the truth value of a tensor of shape {self.shape} is ambiguous; "
                 "use headgate.any(x) or headgate.all(x), or headgate.where(condition, a, b)",
             )
-        try:
-            return bool(self.value)
-        except Exception as error:
-            if is_array(self.value) and "Tracer" in type(error).__name__:
-                raise refusal(
-                    TypeError,
-                    f"Python branching (`if`, `while`, `and`, `or`) on a traced tensor of shape "
-                    f"{self.shape}, dtype {self.dtype}: its value is not known while a function is "
-                    "being traced; choose with headgate.where(condition, a, b) instead",
-                ) from error
-            raise
+        return self._known(BRANCHING, bool)  # type: ignore[no-any-return]
 
     def __index__(self) -> int:
-        return self.value.__index__()  # type: ignore[no-any-return]
+        return self._known("use as a whole number", operator.index)  # type: ignore[no-any-return]
 
     def __len__(self) -> int:
         if not self.value.ndim:
@@ -126,21 +138,25 @@ class Tensor:
         return self.value.shape[0]  # type: ignore[no-any-return]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        array = np.array(self.value, dtype=dtype, copy=True if copy else None)
+        array = self._known(
+            "conversion to a NumPy array",
+            lambda value: np.array(value, dtype=dtype, copy=True if copy else None),
+        )
         if array is self.value:
             array = array.view()
             array.flags.writeable = False
         return self._escape("numpy.asarray()", array)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
-        body = np.array2string(np.asarray(self.value), separator=", ", prefix="Tensor(")
+        body = shown(self.value, "Tensor(")
         return f"Tensor({body}, shape={self.shape}, dtype={self.dtype})"
 
     def __format__(self, spec: str) -> str:
         if not spec:
             return str(self)
         self._escape("format()")
-        return format(self.value.item() if self.value.ndim == 0 else self.value, spec)
+        item = self._known("format()", lambda value: value.item() if value.ndim == 0 else value)
+        return format(item, spec)
 
     def __hash__(self) -> int:
         raise TypeError("Tensor is unhashable. Instead, use tensor.ref() as the key.")
@@ -155,6 +171,44 @@ class Tensor:
     def __reduce__(self) -> tuple[Any, ...]:
         self._escape("pickle")
         return returned, (np.asarray(self.value),)
+
+
+def is_traced(value: Array) -> bool:
+    """Tell whether a raw array is a stand-in whose values are not known yet."""
+    return "Tracer" in type(value).__name__
+
+
+def shown(value: Array, prefix: str) -> str:
+    """Return the elements of a raw array as text, if they are known."""
+    if is_traced(value):
+        return "<traced>"
+    return np.array2string(np.asarray(value), separator=", ", prefix=prefix)
+
+
+BRANCHING = "Python branching (`if`, `while`, `and`, `or`)"
+
+_CURES = {
+    BRANCHING: "choose with headgate.where(condition, a, b) or headgate.cond(condition, f, g), "
+    "repeat with headgate.while_loop or headgate.scan",
+    "use as a whole number": "sizes and numbers of steps must be known then: name the argument "
+    "that they come from in headgate.function(..., static_argnames=...)",
+}
+_RETURN = "return the tensor from the function and convert it outside"
+
+
+def refused_trace(how: str, value: Array) -> Exception:
+    """Return the error about something that needs the values of a traced array."""
+    cure = _CURES.get(how, _RETURN)
+    if stage.scope is None:
+        cure += (
+            ". If it comes out of a function that headgate.function compiled, it has leaked, "
+            "through a list, an attribute or a global name: return it from there"
+        )
+    return refusal(
+        TracingError,
+        f"{how} of a traced tensor of shape {value.shape}, dtype {value.dtype}: its values are "
+        f"not known while a function is being traced; {cure}",
+    )
 
 
 class Reference:

@@ -5,21 +5,43 @@ leaf in the current recording. A later `assign` puts another array into the cell
 earlier keeps the value at its reading. An active tape watches each trainable variable that is read;
 a read that no tape watches is a cut at the user's line (`outside_tape`, `frozen` or `not_watched`),
 which is how a gradient that is missing later can be explained.
+
+Whoever needs the cell's array takes `_value`, and whoever changes it sets that. While a function is
+traced this is a stand-in (`headgate.scope`). Between calls of compiled functions a cell may hold
+its value in two places: `_array` is the array of the library that the program computes with, and
+`_resident` the one that compiled functions pass on to each other. Either may be missing; `_array`
+is then fetched when somebody asks for it.
 """
 
 from __future__ import annotations
 
 import itertools
+import threading
 from typing import Any
 
 import numpy as np
 
-from headgate.graph import Leaf, Node, Recording, Source, caller, ghost, observers, refusal, state
+from headgate.graph import (
+    Leaf,
+    Node,
+    Recording,
+    Source,
+    TracingError,
+    caller,
+    ghost,
+    observers,
+    refusal,
+    state,
+)
 from headgate.namespace import TENSORS, Array
-from headgate.op import describe, holds_tensor, lift, lifters
-from headgate.tensor import Reference, Tensor, constant, note_escape, raw
+from headgate.op import PASS, describe, holds_tensor, lift, lifters, pass_through
+from headgate.scope import open_scopes, stage, suspended
+from headgate.tensor import Reference, Tensor, constant, is_traced, note_escape, raw, shown
 
 _unnamed = itertools.count()
+
+in_transit = threading.RLock()
+"""Held while a compiled function has the arrays of variables: they are nowhere else then."""
 
 
 class Variable:
@@ -43,7 +65,7 @@ class Variable:
     np.float64(6.0)
     """
 
-    __slots__ = ("__weakref__", "_leaf", "_source", "_trainable", "_value", "name")
+    __slots__ = ("__weakref__", "_array", "_leaf", "_resident", "_source", "_trainable", "name")
 
     def __init__(
         self,
@@ -54,20 +76,66 @@ class Variable:
         shape: tuple[int, ...] | None = None,
     ) -> None:
         if callable(initial_value):
-            initial_value = initial_value()
+            with suspended():
+                initial_value = initial_value()
         array, node = lift(initial_value)
         value = _own(raw(array, dtype, "initial_value"))
+        if stage.scope is not None and is_traced(value):
+            raise refusal(
+                TracingError,
+                f"a variable made while a function is traced cannot start from a traced value "
+                f"(shape {value.shape}, dtype {value.dtype}): it outlives the call. Make it before "
+                "the function is called, or give hg.Variable a function that makes the first "
+                "value from values known now",
+            )
         if shape is not None and tuple(shape) != value.shape:
             raise refusal(
                 ValueError, f"the initial value has the shape {value.shape}, not {tuple(shape)}"
             )
         self.name = name if name is not None else f"variable_{next(_unnamed)}"
         self._trainable = bool(trainable)
-        self._value = value
+        self._array = value
+        self._resident: Array | None = None
         self._source = Source(self.name)
         self._source.made = caller()
         self._source.past = note_escape(node, "rewrap", f"Variable({self.name})", value.shape)
         self._leaf: Leaf | None = None
+
+    # -- the cell ---------------------------------------------------------------------------------
+
+    @property
+    def _value(self) -> Array:
+        if open_scopes:
+            scope = stage.scope
+            if scope is not None:
+                return scope.get(self)
+        array = self._array
+        return self._fetched() if array is None else array
+
+    @_value.setter
+    def _value(self, array: Array) -> None:
+        if open_scopes:
+            scope = stage.scope
+            if scope is not None:
+                scope.set(self, array)
+                return
+        self._array = array
+        self._resident = None
+
+    def _fetched(self) -> Array:
+        """Return the array that a compiled function left, as the program's own."""
+        with in_transit:
+            if self._array is None:
+                self._array = np.array(self._resident)
+            return self._array
+
+    @property
+    def _form(self) -> Array:
+        """An array of the cell's shape and dtype, wherever it is: not a reading."""
+        found = self._array
+        if found is None:
+            found = self._resident
+        return self._fetched() if found is None else found
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -79,27 +147,27 @@ class Variable:
     @property
     def shape(self) -> tuple[int, ...]:
         """Sizes of all axes."""
-        return self._value.shape  # type: ignore[no-any-return]
+        return self._form.shape  # type: ignore[no-any-return]
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the elements."""
-        return self._value.dtype  # type: ignore[no-any-return]
+        return self._form.dtype  # type: ignore[no-any-return]
 
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return self._value.ndim  # type: ignore[no-any-return]
+        return self._form.ndim  # type: ignore[no-any-return]
 
     @property
     def size(self) -> int:
         """Number of elements."""
-        return self._value.size  # type: ignore[no-any-return]
+        return self._form.size  # type: ignore[no-any-return]
 
     @property
     def device(self) -> Any:
         """Where the array lives."""
-        return self._value.device
+        return self._form.device
 
     def read_value(self) -> Tensor:
         """Return the value as a tensor; gradient flows through it to the variable."""
@@ -151,9 +219,9 @@ class Variable:
         else:
             what = f"the value assigned to variable {self.name!r}"
             array, node = raw(lift(value)[0] if holds_tensor(value) else value, what=what), None
-            if array.dtype is not self._value.dtype:
+            if array.dtype is not self._form.dtype:
                 array = self._cast(array)
-        old = self._value
+        old = self._form if how == "assign" else self._value
         if array.shape != old.shape:
             raise refusal(
                 ValueError,
@@ -233,7 +301,7 @@ class Variable:
         return bool(self.read_value())
 
     def __index__(self) -> int:
-        return self._value.__index__()  # type: ignore[no-any-return]
+        return self.read_value().__index__()  # type: ignore[no-any-return]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return self.read_value().__array__(dtype, copy)
@@ -258,7 +326,7 @@ class Variable:
         return Variable, (np.asarray(self._value), self._trainable, self.name)
 
     def __repr__(self) -> str:
-        body = np.array2string(np.asarray(self._value), separator=", ", prefix="Variable(")
+        body = shown(self._value, "Variable(")
         frozen = "" if self._trainable else ", trainable=False"
         return (
             f"Variable({body}, name={self.name!r}, shape={self.shape}, dtype={self.dtype}{frozen})"
@@ -272,14 +340,28 @@ def _own(array: Array) -> Array:
 
 def read(variable: Variable) -> tuple[Array, Node | None]:
     """Return a variable's array and its node in the current recording; active tapes watch it."""
+    return variable._value, node_of(variable)
+
+
+def node_of(variable: Variable) -> Node | None:
+    """Return the node that a variable read now has; active tapes watch it."""
     leaf = variable._leaf
     recording = state.recording
     if leaf is not None and leaf.epoch is recording.epoch:
-        return variable._value, leaf
-    return variable._value, _follow(variable, recording)
+        return leaf
+    return _follow(variable, recording)
 
 
 lifters[Variable] = read
+
+
+def bind(variable: Variable, node: Node) -> None:
+    """Let a variable that is read in the current recording be what a node stands for."""
+    recording = state.recording
+    leaf = recording.leaf(variable._source)
+    leaf.live, leaf.cuts = recording.admit(node)
+    leaf.op = PASS
+    leaf.edges = ((node, pass_through, (), None, None),)
 
 
 def _follow(variable: Variable, recording: Recording) -> Node | None:

@@ -34,6 +34,7 @@ from headgate.nn.settings import default_dtype, plain_name, unique_name
 from headgate.nn.symbols import note, symbols
 from headgate.op import as_tensor
 from headgate.ops.elementwise import astype
+from headgate.scope import suspended
 from headgate.tensor import Tensor
 from headgate.variable import Variable
 
@@ -156,7 +157,8 @@ class Layer:
         dtype = self.dtype if dtype is None else dtype
         if name is None:
             name = f"weight_{len(self._weights)}" if self._weights else "weight"
-        value = get_initializer(initializer)(shape, dtype)
+        with suspended():  # a weight is made once, also while a function is traced
+            value = get_initializer(initializer)(shape, dtype)
         made = Variable(value, trainable, f"{self.path}/{name}", dtype, shape)
         self._weights.append(made)
         return made

@@ -31,6 +31,7 @@ from headgate.optim import checks
 from headgate.optim.clip import length_of_all, scaled_to_global_norm, scaled_to_norm
 from headgate.optim.state import distinct, own, put, require_fit, require_state, saved
 from headgate.tape import GradientTape
+from headgate.scope import suspended
 from headgate.tensor import Tensor, note_escape
 from headgate.variable import Variable
 
@@ -433,7 +434,8 @@ class Optimizer:
                 for variable in variables
             ]
         except KeyError:
-            self._make_state(variables)
+            with suspended():  # state is made once, also while a function is traced
+                self._make_state(variables)
             return self._cells(variables)
 
     def _make_state(self, variables: list[Variable]) -> None:

@@ -1,0 +1,82 @@
+"""Scope: what variables hold for a thread while it traces a function.
+
+A traced function runs once on stand-ins for arrays, and what it does to them becomes a program.
+Its variables must be stand-ins as well, and what it assigns to them must not reach the cells: that
+is for the program to do, each time that it runs. So while a thread is in a scope, all that it reads
+from a cell comes from the scope and all that it writes into a cell stays there. Other threads see
+the cells themselves. The scope knows afterwards which variables were met and which were written,
+whoever did it: an `assign`, an optimizer, a metric, a random draw.
+
+Scopes nest (a branch of a condition, the body of a loop): `stand_in` says what a variable holds
+that is met for the first time, which for an inner scope is what it holds in the outer one.
+
+Nothing here knows of an executor.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+open_scopes: list[Scope] = []
+"""The scopes that some thread is in: as long as there is none, cells need not ask for theirs."""
+
+
+class _Stage(threading.local):
+    """The scope that a thread is in."""
+
+    scope: Scope | None = None
+
+
+stage = _Stage()
+
+
+class Scope:
+    """Variables by their sources: `met` are those read or written, `written` some of these."""
+
+    __slots__ = ("met", "stand_in", "values", "written")
+
+    def __init__(self, stand_in: Callable[[Any], Any]) -> None:
+        self.stand_in = stand_in
+        self.values: dict[Any, Any] = {}
+        self.met: dict[Any, Any] = {}
+        self.written: dict[Any, Any] = {}
+
+    def get(self, variable: Any) -> Any:
+        """Return what a variable holds here."""
+        source = variable._source
+        if source not in self.values:
+            self.values[source] = self.stand_in(variable)
+            self.met[source] = variable
+        return self.values[source]
+
+    def set(self, variable: Any, value: Any) -> None:
+        """Let a variable hold another value here."""
+        source = variable._source
+        if source not in self.values:
+            self.values[source] = self.stand_in(variable)
+        self.values[source] = value
+        self.met[source] = self.written[source] = variable
+
+    @contextmanager
+    def entered(self) -> Iterator[Scope]:
+        """Let this thread see the scope for a block."""
+        before, stage.scope = stage.scope, self
+        open_scopes.append(self)
+        try:
+            yield self
+        finally:
+            open_scopes.remove(self)
+            stage.scope = before
+
+
+@contextmanager
+def suspended() -> Iterator[None]:
+    """Let this thread see the cells themselves for a block: what is made there is to last."""
+    before, stage.scope = stage.scope, None
+    try:
+        yield
+    finally:
+        stage.scope = before
