@@ -32,6 +32,7 @@ LAYERS = [
     "custom",
     "transforms",
     "linalg",
+    "xla_random",
     "random",
     "xla",
     "signature",

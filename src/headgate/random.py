@@ -8,7 +8,8 @@ have nothing in common however large they are, and `split` makes new generators 
 
 The state lives in a variable, which makes it one more array to save, and one more for an executor
 to pass through a compiled step: all that happens to it is that 1 is added. It is written past
-`assign`, for no tape and no report has anything to say about it.
+`assign`, for no tape and no report has anything to say about it. A generator whose state is one of
+JAX's arrays, as in a compiled function, draws with JAX (`headgate.xla_random`).
 
 The functions of this module use the default generator, which `set_seed` starts anew; without that
 it starts from the system's entropy. Threads may share a generator: each draw gets its own number.
@@ -28,9 +29,11 @@ from typing import Any
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
-from headgate.op import op
+from headgate import xla_random
+from headgate.namespace import common, owner
+from headgate.op import as_tensor, op
 from headgate.ops.shape import sizes
-from headgate.tensor import Tensor, constant
+from headgate.tensor import Tensor, constant, is_traced, refused_trace
 from headgate.variable import Variable
 
 _WORDS = 6
@@ -134,16 +137,26 @@ class Generator:
     def _take(self) -> tuple[tuple[int, int], int]:
         """Return the key and the number of a draw, and count it."""
         with _lock:
-            words = np.array(self._state._value)
+            words = self._state._value
+            if is_traced(words):
+                raise refused_trace("the key of a NumPy generator: conversion", words)
+            words = np.array(words)
             wide = words.view(np.uint64)
             first, second, number = wide.tolist()
             wide[2] += np.uint64(1)
             self._state._value = words
         return (first, second), number
 
-    def _source(self) -> np.random.Generator:
-        """Return a NumPy generator for one draw; the next draw in this thread uses it again."""
-        return _engine.placed(*self._take())
+    def _source(self) -> Any:
+        """Return a NumPy generator for one draw; the next draw in this thread uses it again.
+
+        On JAX it is something that draws as that does.
+        """
+        words = self._state._value
+        if type(words) is np.ndarray:
+            return _engine.placed(*self._take())
+        self._state._value = xla_random.counted(words)
+        return xla_random.Draws(words)
 
     def stream(self) -> np.random.Generator:
         """Return a new NumPy generator, on a stream of its own.
@@ -183,8 +196,11 @@ class Generator:
         self, shape: Any = (), mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = np.float64
     ) -> Tensor:
         """Draw from a cut-off normal distribution; see `headgate.random.truncated_normal`."""
-        drawn_dtype = _drawn_dtype("truncated_normal", dtype)
-        drawn = standard_truncated_normal(self._source(), sizes(shape), drawn_dtype)
+        source, drawn_dtype = self._source(), _drawn_dtype("truncated_normal", dtype)
+        if type(source) is np.random.Generator:
+            drawn = standard_truncated_normal(source, sizes(shape), drawn_dtype)
+        else:
+            drawn = source.truncated_normal(sizes(shape), drawn_dtype)
         return _scaled(drawn, stddev, mean, dtype)
 
     def uniform(
@@ -200,19 +216,21 @@ class Generator:
         _check_range("uniform", low, high, high < low)
         if drawn.dtype == kind and _is_number(low, 0) and _is_number(high, 1):
             return constant(drawn)
-        found = np.asarray(drawn * (high - low) + low, kind)
+        found = _cast(drawn * (high - low) + low, kind)
         below = np.nextafter(np.asarray(high, kind), np.asarray(low, kind))
-        return constant(np.minimum(found, below))  # the sum may have been rounded up to `high`
+        # The sum may have been rounded up to `high`.
+        return constant(owner[type(found)].minimum(found, below))
 
     def integers(
         self, shape: Any = (), low: Any = 0, high: Any = 2, dtype: Any = np.int64
     ) -> Tensor:
         """Draw whole numbers; see `headgate.random.integers`."""
         if not (isinstance(low, int) and isinstance(high, int)):
-            low, high = np.asarray(low), np.asarray(high)
-        _check_range("integers", low, high, high <= low)
+            low, high = as_tensor(low).value, as_tensor(high).value
+        if not (is_traced(low) or is_traced(high)):
+            _check_range("integers", low, high, high <= low)
         drawn = self._source().integers(low, high, sizes(shape), dtype=np.dtype(dtype))
-        return constant(np.asarray(drawn))
+        return constant(_as_array(drawn))
 
     def permutation(self, count: int) -> Tensor:
         """Return the numbers from 0 to count - 1 in random order."""
@@ -249,10 +267,20 @@ _PLAIN = (int, float, np.ndarray, np.generic)
 def _scaled(drawn: Any, scale: Any, shift: Any, dtype: Any) -> Tensor:
     """Return `drawn * scale + shift`; gradient flows to those of the two that are tensors."""
     if not (isinstance(scale, _PLAIN) and isinstance(shift, _PLAIN)):
-        return constant(np.asarray(drawn, dtype=dtype)) * scale + shift
+        return constant(_cast(drawn, dtype)) * scale + shift
     if not (_is_number(scale, 1) and _is_number(shift, 0)):
         drawn = drawn * scale + shift
-    return constant(np.asarray(drawn, dtype=dtype))
+    return constant(_cast(drawn, dtype))
+
+
+def _as_array(drawn: Any) -> Any:
+    """Return a draw as an array: a single one is a NumPy scalar, or Python's number."""
+    return drawn if hasattr(drawn, "ndim") and drawn.ndim else owner[type(drawn)].asarray(drawn)
+
+
+def _cast(drawn: Any, dtype: Any) -> Any:
+    array = _as_array(drawn)
+    return array if array.dtype == dtype else array.astype(dtype)
 
 
 def _is_number(value: Any, number: int) -> bool:
@@ -476,7 +504,7 @@ def permutation(count: int) -> Tensor:
 # -- draws that depend on arrays: ops, so that gradient which ends here is explained ---------------
 
 
-def _source_of(generator: Generator | None) -> np.random.Generator:
+def _source_of(generator: Generator | None) -> Any:
     return (_default if generator is None else generator)._source()
 
 
@@ -502,13 +530,15 @@ categorical = op(
 
 
 def _draw_bernoulli(xp: Any, p: Any, *, shape: Any, generator: Any) -> Any:
-    p = np.asarray(p)
-    if not np.all((p >= 0) & (p <= 1)):
-        raise ValueError(
-            f"bernoulli: probabilities must be from 0 to 1, got up to {p.min()} and {p.max()}"
-        )
-    drawn = _source_of(generator).random((*sizes(shape), *p.shape)) < p
-    return xp.asarray(drawn.astype(p.dtype))
+    p = xp.asarray(p)
+    if not is_traced(p):
+        known = np.asarray(p)
+        if not np.all((known >= 0) & (known <= 1)):
+            raise ValueError(
+                f"bernoulli: probabilities must be from 0 to 1, got up to {known.min()} and "
+                f"{known.max()}"
+            )
+    return _cast(_source_of(generator).random((*sizes(shape), *p.shape), np.float64) < p, p.dtype)
 
 
 bernoulli = op(
@@ -526,10 +556,16 @@ bernoulli = op(
 )
 
 
+def _for(source: Any, parameter: Any) -> Any:
+    """Return a parameter as an array of the library that draws."""
+    return np.asarray(parameter) if type(source) is np.random.Generator else parameter
+
+
 def _draw_gamma(xp: Any, alpha: Any, *, shape: Any, generator: Any) -> Any:
-    alpha = np.asarray(alpha)
-    drawn = _source_of(generator).standard_gamma(alpha, (*sizes(shape), *alpha.shape))
-    return xp.asarray(np.asarray(drawn, alpha.dtype))
+    alpha = xp.asarray(alpha)
+    source = _source_of(generator)
+    drawn = source.standard_gamma(_for(source, alpha), (*sizes(shape), *alpha.shape))
+    return _cast(drawn, alpha.dtype)
 
 
 gamma = op(
@@ -547,9 +583,10 @@ gamma = op(
 
 
 def _draw_poisson(xp: Any, rate: Any, *, shape: Any, generator: Any) -> Any:
-    rate = np.asarray(rate)
-    drawn = _source_of(generator).poisson(rate, (*sizes(shape), *rate.shape))
-    return xp.asarray(np.asarray(drawn, rate.dtype))
+    rate = xp.asarray(rate)
+    source = _source_of(generator)
+    drawn = source.poisson(_for(source, rate), (*sizes(shape), *rate.shape))
+    return _cast(drawn, rate.dtype)
 
 
 poisson = op(
@@ -567,7 +604,8 @@ poisson = op(
 
 
 def _shuffle(xp: Any, x: Any, *, generator: Any) -> Any:
-    return x[_source_of(generator).permutation(x.shape[0])]
+    order = _source_of(generator).permutation(x.shape[0])
+    return owner[common(type(order), type(x))].take(x, order, axis=0)
 
 
 shuffle = op(

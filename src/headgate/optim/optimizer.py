@@ -30,8 +30,8 @@ from headgate.op import lift
 from headgate.optim import checks
 from headgate.optim.clip import length_of_all, scaled_to_global_norm, scaled_to_norm
 from headgate.optim.state import distinct, own, put, require_fit, require_state, saved
-from headgate.tape import GradientTape
 from headgate.scope import suspended
+from headgate.tape import GradientTape
 from headgate.tensor import Tensor, note_escape
 from headgate.variable import Variable
 
