@@ -34,7 +34,7 @@ import numpy as np
 
 from headgate import xla
 from headgate.custom import record_custom
-from headgate.graph import Recording, TracingError, refusal, sequence, state
+from headgate.graph import Recording, TracingError, observers, refusal, sequence, state
 from headgate.leaks import no_leaks
 from headgate.namespace import Array
 from headgate.op import as_tensor, is_inexact
@@ -68,24 +68,6 @@ def _alone() -> int:
 
 _ALONE = _alone()
 """What `_holders` counts for an array that only its variable holds."""
-
-
-def _given_away(variable: Variable) -> tuple[Array, bool]:
-    """Take the array out of a variable, so that nobody sees it go; return also if that is its home.
-
-    The array is the executor's own and nobody else holds it.
-    """
-    array, held = variable._resident, variable._array
-    home = held is not None and xla.is_native(type(held))
-    if home:
-        array = held
-        variable._array = None
-    elif array is None:
-        return xla.native(held), False
-    variable._resident = held = None
-    if getrefcount(array) > _ALONE - 1:
-        array = xla.native(array)
-    return array, home
 
 
 def _lent(variable: Variable) -> Array:
@@ -133,12 +115,16 @@ class _Variant:
         if call is None:
             call = self.call = self.program.compile()
         with in_transit:
-            used = []
+            used, at_home = [], []
             for variable in self.written:
                 array = variable._resident
-                if array is None or variable._array is array or getrefcount(array) > _ALONE:
-                    array, home = _given_away(variable)
-                    native = native or home
+                if array is None:
+                    array = _lent(variable)
+                if variable._array is array:
+                    at_home.append(variable)
+                    variable._array = None  # so that other threads wait for the new one
+                if getrefcount(array) > _ALONE:
+                    array = xla.native(array)
                 used.append(array)
             kept = []
             for variable in self.read:
@@ -159,13 +145,15 @@ class _Variant:
                 else:
                     new, results = call(used, kept)
             except BaseException:
-                new = used  # the cells hold again what they held
+                for variable in at_home:
+                    variable._array = variable._resident
                 raise
-            finally:
-                for variable, array in zip(self.written, new):
-                    variable._resident = array
-                    variable._array = array if native else None
-        if native:
+            for variable, array in zip(self.written, new):
+                variable._resident = array
+                variable._array = None
+            for variable in at_home:
+                variable._array = variable._resident
+        if native or at_home:
             return [constant(array) for array in results]
         return [constant(xla.host(array)) for array in results]
 
@@ -259,7 +247,7 @@ class Function:
         self.__name__ = getattr(function, "__name__", type(function).__name__)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if stage.scope is not None or not self._jit:
+        if stage.scope is not None or not self._jit or observers:  # who looks on sees all ops
             return self._function(*args, **kwargs)
         given = self._parameters.given(args, kwargs)
         if given.traced:  # what this does becomes a part of somebody else's program
@@ -276,7 +264,7 @@ class Function:
         """Return the function of one instance: compiled for that alone, and gone with it."""
         if instance is None:
             return self
-        bound = Function(types.MethodType(self._function, instance), *self._settings)
+        bound = type(self)(types.MethodType(self._function, instance), *self._settings)
         if hasattr(instance, "__dict__"):
             instance.__dict__[self.__name__] = bound
         return bound

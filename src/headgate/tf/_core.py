@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import warnings
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
@@ -11,7 +12,9 @@ import numpy as np
 
 import headgate.custom as _custom
 from headgate import variable as _variable
+from headgate.function import Function as _CompiledFunction
 from headgate.gates import stop_gradient as _stop_gradient
+from headgate.graph import TracingError as _TracingError
 from headgate.namespace import TENSORS as ops
 from headgate.ops import index as _index
 from headgate.optim import clip as _clip
@@ -119,13 +122,53 @@ def custom_gradient(f: Any = None) -> Any:
     return _custom.custom_gradient(f)
 
 
+class _Function(_CompiledFunction):
+    """A compiled function that is run as plain Python if it cannot be compiled."""
+
+    def __init__(self, function: Callable[..., Any], must: _bool = False) -> None:
+        super().__init__(function)
+        self._settings = (must,)
+        self._must = must
+        self.python_function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().__call__(*args, **kwargs)
+        except (_TracingError, ImportError) as error:
+            if self._must or not self._jit:
+                raise
+            self._jit = False
+            if isinstance(error, _TracingError):
+                warnings.warn(
+                    f"{self.__name__} runs as plain Python, not compiled: {error}", stacklevel=2
+                )
+            return self._function(*args, **kwargs)
+
+
 def function(
-    func: Callable[..., Any] | None = None, input_signature: Any = None, **options: Any
+    func: Callable[..., Any] | None = None,
+    input_signature: Any = None,
+    autograph: _bool = True,
+    jit_compile: _bool | None = None,
+    reduce_retracing: _bool = False,
+    **experimental: Any,
 ) -> Any:
-    """Return the function itself: a program runs eagerly, with the same results."""
+    """Compile a function; see `headgate.function`.
+
+    Python control flow is not rewritten: a function that branches on a tensor runs as plain Python,
+    with a warning (with `jit_compile=True` it is an error), and so does every function if JAX is
+    not installed. The other options are taken for TensorFlow's programs, and without effect.
+
+    >>> import headgate.tf as tf
+    >>> @tf.function
+    ... def double(x):
+    ...     return 2.0 * x
+    >>> double(tf.constant([1.0, 2.0])).numpy()
+    array([2., 4.], dtype=float32)
+    """
     if func is None:
-        return lambda found: function(found, input_signature, **options)
-    return func
+        return lambda found: function(found, jit_compile=jit_compile)
+    return _Function(func, jit_compile is True)
 
 
 def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
