@@ -18,6 +18,7 @@ import pytest
 LAYERS = [
     "namespace",
     "graph",
+    "bundle",
     "scope",
     "tensor",
     "op",
@@ -38,6 +39,9 @@ LAYERS = [
     "signature",
     "leaks",
     "function",
+    "xla_control",
+    "control",
+    "interop",
     "nn",
     "optim",
     "losses",

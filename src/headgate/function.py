@@ -13,8 +13,8 @@ metrics, random generators.
 
 The array of a variable that is written is *donated*: the program writes its results there. If
 somebody else holds it, the program is given a copy. Between calls the arrays stay with the
-executor, and the program's own library gets them when it asks (`headgate.variable`). So a program
-on NumPy stays one, and results are NumPy's unless an argument or a variable is the executor's own.
+executor, and the user's program gets them when it asks (`headgate.bundle`). So a program on NumPy
+stays one, and results are NumPy's unless an argument or a variable is the executor's own.
 
 Called under a tape, a compiled function is one node. Its rule is another compiled function, which
 runs the same Python under a tape of its own, and is itself differentiated in this way.
@@ -26,23 +26,21 @@ import functools
 import threading
 import types
 import warnings
-from collections.abc import Callable, Sequence
-from sys import getrefcount
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
 from headgate import xla
+from headgate.bundle import Bundle, in_transit
 from headgate.custom import record_custom
-from headgate.graph import Recording, TracingError, observers, refusal, sequence, state
+from headgate.graph import Recording, TracingError, ghost, observers, refusal, sequence, state
 from headgate.leaks import no_leaks
 from headgate.namespace import Array
 from headgate.op import as_tensor, is_inexact
-from headgate.scope import Scope, stage
-from headgate.signature import Form, Frame, Given, Parameters
+from headgate.scope import Scope, open_scopes, stage
+from headgate.signature import Form, Frame, Given, Parameters, Quick
 from headgate.tape import GradientTape
 from headgate.tensor import Tensor, constant, tensor_of
-from headgate.variable import Variable, bind, in_transit, node_of
+from headgate.variable import Variable, bind, node_of
 
 _ATTEMPTS = 5  # at most so many times is a function traced to find its variables
 _MANY = 5  # so many times may a function be compiled again before it is called a mistake
@@ -52,32 +50,6 @@ class RecompileWarning(UserWarning):
     """A function is compiled again and again; says which argument changes."""
 
 
-# -- variables on their way to a program and back --------------------------------------------------
-
-
-def _holders(variable: Variable) -> int:
-    array = variable._resident
-    return getrefcount(array)
-
-
-def _alone() -> int:
-    probe = Variable(0.0)
-    probe._resident = np.zeros(3)
-    return _holders(probe)
-
-
-_ALONE = _alone()
-"""What `_holders` counts for an array that only its variable holds."""
-
-
-def _lent(variable: Variable) -> Array:
-    """Return a variable's array as the executor's own, which is kept for later calls."""
-    if variable._resident is None:
-        held = variable._array
-        variable._resident = held if xla.is_native(type(held)) else xla.native(held)
-    return variable._resident
-
-
 # -- one signature ---------------------------------------------------------------------------------
 
 
@@ -85,6 +57,7 @@ class _Variant:
     """A function traced for one signature: its program, its variables, the form of its result."""
 
     __slots__ = (
+        "bundle",
         "call",
         "described",
         "donated",
@@ -92,14 +65,21 @@ class _Variant:
         "frame",
         "program",
         "pulls",
+        "quick",
         "read",
         "wide",
-        "written",
     )
 
-    def __init__(self, trace: _Trace, program: Any, described: dict[str, str], wide: bool) -> None:
+    def __init__(
+        self,
+        trace: _Trace,
+        program: Any,
+        bundle: Bundle,
+        described: dict[str, str],
+        wide: bool,
+    ) -> None:
         self.program = program
-        self.written = trace.written
+        self.bundle = bundle
         self.read = trace.read
         self.donated = trace.donated
         self.frame = trace.frame
@@ -107,6 +87,7 @@ class _Variant:
         self.described = described
         self.wide = wide
         self.call: Callable[..., Any] | None = None
+        self.quick = Quick(())
         self.pulls: dict[tuple[bool, ...], _Pull] = {}
 
     def run(self, leaves: list[Any], native: bool) -> list[Tensor]:
@@ -115,47 +96,36 @@ class _Variant:
         if call is None:
             call = self.call = self.program.compile()
         with in_transit:
-            used, at_home = [], []
-            for variable in self.written:
-                array = variable._resident
-                if array is None:
-                    array = _lent(variable)
-                if variable._array is array:
-                    at_home.append(variable)
-                    variable._array = None  # so that other threads wait for the new one
-                if getrefcount(array) > _ALONE:
-                    array = xla.native(array)
-                used.append(array)
+            bundle = self.bundle
+            if bundle.shared or not bundle.intact:
+                bundle.gather(xla)
+            used = bundle.arrays
+            native = native or bundle.native
             kept = []
             for variable in self.read:
-                array = variable._resident
-                if array is None:
-                    array = _lent(variable)
-                if variable._array is array:
-                    native = True
-                kept.append(array)
+                holder, index = variable._place or lent(variable)
+                native = native or holder.native
+                kept.append(holder.arrays[index])
             if self.donated:
-                used += [leaves[k] for k in self.donated]
+                used = used + [leaves[k] for k in self.donated]
                 leaves = [leaf for k, leaf in enumerate(leaves) if k not in self.donated]
             kept += leaves
-            try:
-                if self.wide:
-                    with xla.wide():
-                        new, results = call(used, kept)
-                else:
+            if self.wide:
+                with xla.wide():
                     new, results = call(used, kept)
-            except BaseException:
-                for variable in at_home:
-                    variable._array = variable._resident
-                raise
-            for variable, array in zip(self.written, new):
-                variable._resident = array
-                variable._array = None
-            for variable in at_home:
-                variable._array = variable._resident
-        if native or at_home:
+            else:
+                new, results = call(used, kept)
+            bundle.renew(new)
+        if native:
             return [constant(array) for array in results]
         return [constant(xla.host(array)) for array in results]
+
+
+def lent(variable: Variable) -> tuple[Bundle, int]:
+    """Put a variable that is only read into a bundle of its own."""
+    bundle = Bundle([variable])
+    bundle.lend(xla)
+    return bundle, 0
 
 
 class _Trace:
@@ -217,7 +187,7 @@ def _new_value(scope: Scope, variable: Variable) -> Array:
     return value
 
 
-def _same(one: list[Variable], other: list[Variable]) -> bool:
+def _same(one: Sequence[Variable], other: Sequence[Variable]) -> bool:
     return [v._source for v in one] == [v._source for v in other]
 
 
@@ -242,11 +212,23 @@ class Function:
         self._donated = self._parameters.known("donate", names)
         self._donates = donate is not False
         self._variants: dict[Any, _Variant] = {}
+        self._last: _Variant | None = None
         self._tracing = threading.RLock()
         functools.update_wrapper(self, function, updated=())
         self.__name__ = getattr(function, "__name__", type(function).__name__)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        # Most calls are like the one before, and are recognized at once.
+        last = self._last
+        if last is not None and not (kwargs or open_scopes or observers):
+            leaves = last.quick.leaves(args)
+            if leaves is not None:
+                recording = state.recording
+                if not (recording.tapes or recording.suspended or recording.read_log is not None):
+                    return last.form.filled(last.run(leaves, last.quick.native))
+        return self._called(args, kwargs)
+
+    def _called(self, args: Any, kwargs: Any) -> Any:
         if stage.scope is not None or not self._jit or observers:  # who looks on sees all ops
             return self._function(*args, **kwargs)
         given = self._parameters.given(args, kwargs)
@@ -258,6 +240,9 @@ class Function:
         recording = state.recording
         if recording.in_use or recording.read_log is not None:
             return self._recorded(variant, given)
+        if not kwargs and not self._parameters.static:
+            variant.quick = Quick(args)
+            self._last = variant if variant.quick.forms is not None else None
         return variant.form.filled(variant.run(given.leaves, given.native))
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
@@ -309,15 +294,25 @@ class Function:
                 self._warn_of_many(described)
             frame = self._parameters.frame(args, kwargs)
             trace, program = self._traced(frame, given.leaves, donated)
-            variant = _Variant(trace, program, described, any(map(_is_wide, given.leaves)))
+            variant = _Variant(
+                *(trace, program, self._bundle(trace.written)),
+                *(described, any(map(_is_wide, given.leaves))),
+            )
             self._variants[given.key] = variant
             return variant
+
+    def _bundle(self, written: list[Variable]) -> Bundle:
+        """Return a bundle of these variables, that of another signature if there is one."""
+        for variant in self._variants.values():
+            if _same(variant.bundle.variables, written):
+                return variant.bundle
+        return Bundle(written)
 
     def _traced(self, frame: Frame, leaves: list[Any], donated: list[int]) -> tuple[_Trace, Any]:
         used_leaves = [leaves[k] for k in donated]
         kept_leaves = [leaf for k, leaf in enumerate(leaves) if k not in donated]
         last = next(reversed(self._variants.values()), None)
-        written, read = (last.written, last.read) if last else ([], [])
+        written, read = (last.bundle.variables, last.read) if last else ([], [])
         for _ in range(_ATTEMPTS):
             start = sequence()
             trace = _Trace(self._function, frame, written, read, donated)
@@ -350,13 +345,15 @@ class Function:
             now = described.get(name, "absent")
             if past[-1] != now:
                 changing.append(f"{name}: {past[-1]}, now {now}")
-        warnings.warn(
+        site = caller()
+        warnings.warn_explicit(
             f"{self.__name__} is compiled again, having been so for {len(self._variants)} "
             f"signatures. What changes: {'; '.join(changing) or 'the structure of its arguments'}. "
             "Compiling takes long. Pad arrays to a few shapes; pass a number that changes as it is "
             "or as an array, and not as a static argument",
             RecompileWarning,
-            stacklevel=4,
+            site.file,
+            site.line,
         )
 
     # -- under a tape -----------------------------------------------------------------------------
@@ -364,18 +361,23 @@ class Function:
     def _recorded(self, variant: _Variant, given: Given) -> Any:
         """Run a program as one node of the tapes that record."""
         recording = state.recording
-        variables = [*variant.written, *variant.read]
+        variables = [*variant.bundle.variables, *variant.read]
         nodes = [node_of(variable) for variable in variables]  # which lets the tapes watch them
         with in_transit:
-            values = [tensor_of(_lent(v), node) for v, node in zip(variables, nodes)]
+            places = [variable._place or lent(variable) for variable in variables]
+            arrays = [holder.handed_out(index) for holder, index in places]
+        values = [tensor_of(array, node) for array, node in zip(arrays, nodes)]
         inputs = [*values, *map(as_tensor, given.tensors)]
-        live = tuple(
-            is_inexact(x) and x.node is not None and bool(recording.admit(x.node)[0])
-            for x in inputs
-        )
+        masks = [(0, 0) if x.node is None else recording.admit(x.node) for x in inputs]
+        live = tuple(is_inexact(x) and bool(mask) for x, (mask, _) in zip(inputs, masks))
         results = variant.run(given.leaves, given.native)
         if not any(live):
-            return variant.form.filled(results)
+            node = ghost(recording, _union(masks))
+            return variant.form.filled([tensor_of(result.value, node) for result in results])
+        # Cuts before arguments that no gradient can reach; variables have theirs in the function.
+        lost = _union(
+            mask for mask, reached in [*zip(masks, live)][len(variables) :] if not reached
+        )
         pull = variant.pulls.get(live)
         if pull is None:
             pull = variant.pulls[live] = _Pull(self._function, variant, live)
@@ -386,15 +388,27 @@ class Function:
             return list(pull.function(given, cotangents))
 
         sources = [x for x, reached in zip(inputs, pull.reached) if reached]
-        cuts = recording.translated(*pull.cuts)
-        return variant.form.filled(record_custom(self.__name__, results, sources, gradients, cuts))
+        ways = [
+            (reaching, lost | recording.translated(pull.recording, cuts))
+            for reaching, cuts in pull.ways
+        ]
+        return variant.form.filled(record_custom(self.__name__, results, sources, gradients, ways))
+
+
+def _union(masks: Iterable[tuple[int, int]]) -> int:
+    """Return the cuts of several nodes."""
+    found = 0
+    for _, cuts in masks:
+        found |= cuts
+    return found
 
 
 class _Pull:
     """From the cotangents of a function's results to the gradients of its inputs.
 
-    `live` says which inputs (variables, then arguments) gradients are wanted of; `reached`, known
-    when it was traced, which of them get one. `cuts` are those that lie in the function.
+    `live` says which inputs (variables, then arguments) gradients are wanted of. What is known when
+    it was traced: `reached`, which of them get one; `ways`, for each result, which of these reach
+    it, and the cuts in between, in a recording.
     """
 
     def __init__(
@@ -402,10 +416,11 @@ class _Pull:
     ) -> None:
         self.body = function
         self.frame = variant.frame
-        self.variables = [*variant.written, *variant.read]
+        self.variables = [*variant.bundle.variables, *variant.read]
         self.live = live
         self.reached: list[bool] = []
-        self.cuts: tuple[Recording, int] = Recording(), 0
+        self.ways: list[tuple[list[bool], int]] = []
+        self.recording = Recording()
         self.function = Function(self._gradients)
 
     def prepare(self, inputs: list[Tensor], results: list[Tensor]) -> None:
@@ -430,17 +445,16 @@ class _Pull:
             args, kwargs = self.frame.filled(leaves)
             results = Form.of_tensors(self.body(*args, **kwargs))
         targets = [(t, c) for t, c in zip(results, cotangents) if is_inexact(t)]
-        self.cuts = (
-            tape._recording,
-            functools.reduce(  # type: ignore[assignment]
-                lambda mask, pair: mask | (pair[0].node.cuts if pair[0].node else 0), targets, 0
-            ),
-        )
+        bits = list(map(tape._bits_of, wanted))
+        masks = [(node.live, node.cuts) if node else (0, 0) for node in map(tape._node, results)]
         with scope.entered():
             found = tape._gradient([t for t, _ in targets], wanted, [c for _, c in targets])
         given = iter(found)
         gradients = [next(given) if live else None for live in self.live]
         self.reached = [gradient is not None for gradient in gradients]
+        reached = [bit for bit, gradient in zip(bits, found) if gradient is not None]
+        self.ways = [([bool(live & bit) for bit in reached], cuts) for live, cuts in masks]
+        self.recording = tape._recording
         return [gradient for gradient in gradients if gradient is not None]
 
 

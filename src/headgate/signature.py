@@ -134,6 +134,38 @@ class Given:
         self.tensors = tensors
 
 
+class Quick:
+    """Recognizes a call whose arguments are tensors and arrays like those of an earlier one.
+
+    `forms` has type, shape and dtype of each array, and is `None` if there are other arguments.
+    """
+
+    __slots__ = ("forms", "native")
+
+    def __init__(self, args: Sequence[Any]) -> None:
+        self.forms: Any = []
+        self.native = False
+        for leaf in args:
+            value = leaf.value if type(leaf) is Tensor else leaf
+            if _sorts[type(value)] != ARRAY:
+                self.forms = None
+                return
+            self.forms.append((type(value), value.shape, value.dtype))
+            self.native = self.native or type(value) is not np.ndarray
+
+    def leaves(self, args: Sequence[Any]) -> list[Any] | None:
+        """Return the arrays of a call if they are like those."""
+        if len(args) != len(self.forms):
+            return None
+        leaves = []
+        for leaf, (kind, shape, dtype) in zip(args, self.forms):
+            value = leaf.value if type(leaf) is Tensor else leaf
+            if type(value) is not kind or value.shape != shape or value.dtype is not dtype:
+                return None
+            leaves.append(value)
+        return leaves
+
+
 def taken(leaf: Any) -> bool:
     """Tell whether a leaf of the arguments is one that a program takes."""
     return _sorts[type(leaf.value if type(leaf) is Tensor else leaf)] <= NUMBER

@@ -7,20 +7,18 @@ a read that no tape watches is a cut at the user's line (`outside_tape`, `frozen
 which is how a gradient that is missing later can be explained.
 
 Whoever needs the cell's array takes `_value`, and whoever changes it sets that. While a function is
-traced this is a stand-in (`headgate.scope`). Between calls of compiled functions a cell may hold
-its value in two places: `_array` is the array of the library that the program computes with, and
-`_resident` the one that compiled functions pass on to each other. Either may be missing; `_array`
-is then fetched when somebody asks for it.
+traced this is a stand-in (`headgate.scope`). A variable that a compiled function uses has its array
+in a `headgate.bundle` instead of in `_array`, at `_place`.
 """
 
 from __future__ import annotations
 
 import itertools
-import threading
 from typing import Any
 
 import numpy as np
 
+from headgate.bundle import Bundle, in_transit
 from headgate.graph import (
     Leaf,
     Node,
@@ -39,9 +37,6 @@ from headgate.scope import open_scopes, stage, suspended
 from headgate.tensor import Reference, Tensor, constant, is_traced, note_escape, raw, shown
 
 _unnamed = itertools.count()
-
-in_transit = threading.RLock()
-"""Held while a compiled function has the arrays of variables: they are nowhere else then."""
 
 
 class Variable:
@@ -65,7 +60,7 @@ class Variable:
     np.float64(6.0)
     """
 
-    __slots__ = ("__weakref__", "_array", "_leaf", "_resident", "_source", "_trainable", "name")
+    __slots__ = ("__weakref__", "_array", "_leaf", "_place", "_source", "_trainable", "name")
 
     def __init__(
         self,
@@ -95,7 +90,7 @@ class Variable:
         self.name = name if name is not None else f"variable_{next(_unnamed)}"
         self._trainable = bool(trainable)
         self._array = value
-        self._resident: Array | None = None
+        self._place: tuple[Bundle, int] | None = None
         self._source = Source(self.name)
         self._source.made = caller()
         self._source.past = note_escape(node, "rewrap", f"Variable({self.name})", value.shape)
@@ -109,8 +104,7 @@ class Variable:
             scope = stage.scope
             if scope is not None:
                 return scope.get(self)
-        array = self._array
-        return self._fetched() if array is None else array
+        return self._array if self._place is None else self._read()
 
     @_value.setter
     def _value(self, array: Array) -> None:
@@ -119,23 +113,30 @@ class Variable:
             if scope is not None:
                 scope.set(self, array)
                 return
-        self._array = array
-        self._resident = None
+        if self._place is None:
+            self._array = array
+        else:
+            self._leave(array)
 
-    def _fetched(self) -> Array:
-        """Return the array that a compiled function left, as the program's own."""
+    def _read(self) -> Array:
+        """Return the array from the bundle that the variable is in."""
         with in_transit:
-            if self._array is None:
-                self._array = np.array(self._resident)
-            return self._array
+            place = self._place
+            return self._array if place is None else place[0].read(place[1])
+
+    def _leave(self, array: Array) -> None:
+        """Take the variable out of its bundle, with another array."""
+        with in_transit:
+            if self._place is not None:
+                self._place[0].intact = False
+            self._array = array
+            self._place = None
 
     @property
     def _form(self) -> Array:
         """An array of the cell's shape and dtype, wherever it is: not a reading."""
-        found = self._array
-        if found is None:
-            found = self._resident
-        return self._fetched() if found is None else found
+        place = self._place
+        return self._array if place is None else place[0].arrays[place[1]]
 
     # -- reading ----------------------------------------------------------------------------------
 
