@@ -32,7 +32,16 @@ from typing import Any
 from headgate import xla
 from headgate.bundle import Bundle, in_transit
 from headgate.custom import record_custom
-from headgate.graph import Recording, TracingError, ghost, observers, refusal, sequence, state
+from headgate.graph import (
+    Recording,
+    TracingError,
+    caller,
+    ghost,
+    observers,
+    refusal,
+    sequence,
+    state,
+)
 from headgate.leaks import no_leaks
 from headgate.namespace import Array
 from headgate.op import as_tensor, is_inexact
