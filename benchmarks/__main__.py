@@ -10,11 +10,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from benchmarks import plot as plots
 from benchmarks import report, workloads
 from benchmarks.compare import compare
 from benchmarks.flow import flow as measure_flow
 from benchmarks.memory import memory as measure_memory
-from benchmarks.peers import PEERS
+from benchmarks.peers import GROUPS, PEERS
 
 app = typer.Typer(add_completion=False, help="Time Headgate and its peers at equal work.")
 
@@ -30,18 +31,28 @@ def chosen(option: str, given: str, known: Iterable[str]) -> list[str]:
     return names
 
 
+def chosen_peers(given: str) -> list[str]:
+    """Split the option, with the names of groups replaced by those of their peers."""
+    names = chosen("--peers", given, [*PEERS, *GROUPS]) if given else list(PEERS)
+    return list(dict.fromkeys(peer for name in names for peer in GROUPS.get(name, [name])))
+
+
 def installed(peers: list[str], console: Console) -> list[str]:
     """Leave out the peers that are not here, and say so."""
     for peer in peers:
-        if not PEERS[peer].installed():
-            console.print(f"[yellow]{peer} is left out[/]: no module {PEERS[peer].module!r} here")
-    return [peer for peer in peers if PEERS[peer].installed()]
+        if missing := PEERS[peer].missing():
+            console.print(
+                f"[yellow]{peer} is left out[/]: not installed here: {', '.join(missing)}"
+            )
+    return [peer for peer in peers if not PEERS[peer].missing()]
 
 
 @app.callback(invoke_without_command=True)
 def steps(
     context: typer.Context,
-    peers: Annotated[str, typer.Option(help=f"Of {', '.join(PEERS)}.")] = "",
+    peers: Annotated[
+        str, typer.Option(help=f"Of {', '.join(PEERS)}; or {' or '.join(GROUPS)}.")
+    ] = "",
     workload_names: Annotated[
         str, typer.Option("--workloads", help=f"Of {', '.join(workloads.MAKERS)}.")
     ] = "",
@@ -49,22 +60,35 @@ def steps(
     seconds: Annotated[float, typer.Option(help="Length of a turn.")] = 0.3,
     threads: Annotated[int, typer.Option(min=1, help="Threads and cores per peer.")] = 2,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write figures here.")] = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the README's table.")] = False,
+    plot_file: Annotated[
+        Path | None, typer.Option("--plot", help=f"Draw figures here: {', '.join(plots.FORMATS)}.")
+    ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the README's tables.")
+    ] = False,
 ) -> None:
     """Time one training step in every installed peer; exits with 1 if one could not take part."""
     if context.invoked_subcommand is not None:
         return
     console = Console(stderr=markdown)
-    wanted = chosen("--peers", peers, PEERS)
+    wanted = installed(chosen_peers(peers), console)
     names = chosen("--workloads", workload_names, workloads.MAKERS)
-    comparison = compare(installed(wanted, console), names, rounds, seconds, threads, console)
+    if plot_file is not None:
+        try:
+            plots.check(plot_file, wanted)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--plot") from None
+    comparison = compare(wanted, names, rounds, seconds, threads, console)
+    if json_file is not None:
+        json_file.write_text(json.dumps(comparison.to_json(), indent=1) + "\n")
     if markdown:
         print(report.markdown(comparison))
     else:
-        console.print(report.table(comparison))
+        for grid in report.grids(comparison):
+            console.print(grid.terminal(), "")
         console.print(report.conditions(comparison), highlight=False)
-    if json_file is not None:
-        json_file.write_text(json.dumps(comparison.to_json(), indent=1) + "\n")
+    if plot_file is not None:
+        plots.plot(comparison, plot_file)
     sys.exit(not comparison.complete)
 
 
@@ -79,6 +103,26 @@ def memory() -> None:
 def flow() -> None:
     """Measure what explanations cost: masks and sites, traces, a long loop."""
     measure_flow(Console())
+
+
+@app.command()
+def dispatch(
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each function.")] = 51,
+) -> None:
+    """Measure what a call of hg.function costs above one of bare jax.jit."""
+    from benchmarks.dispatch import dispatch as measure_dispatch
+
+    measure_dispatch(rounds, Console())
+
+
+@app.command()
+def gradient_cost(
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each function.")] = 15,
+) -> None:
+    """Compare value and gradient with the value alone; exits with 1 if it costs too much."""
+    from benchmarks.gradient_cost import gradient_cost as measure_gradient_cost
+
+    sys.exit(not measure_gradient_cost(rounds, Console()))
 
 
 @app.command()

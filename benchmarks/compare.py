@@ -3,6 +3,7 @@
 import os
 import platform
 import statistics
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,11 +24,22 @@ NOT_LOADED = "does not load"
 
 @dataclass(slots=True)
 class Row:
-    """One workload's figures: each peer's seconds per round, or why there are none."""
+    """One workload's figures, by peer.
+
+    Args:
+        name: The workload's.
+        title: The workload's.
+        rounds: Median seconds of a step, a figure per round.
+        first_step: Seconds of the very first step, in which a compiler compiles.
+        memory: Bytes that the program needs; see `peak`.
+        refused: Why the peer has no figures.
+    """
 
     name: str
     title: str
     rounds: dict[str, list[float]] = field(default_factory=dict)
+    first_step: dict[str, float] = field(default_factory=dict)
+    memory: dict[str, int] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
 
     def median(self, peer: str) -> float | None:
@@ -69,12 +81,15 @@ def compare(
     """Run the named workloads on the named peers."""
     described = machine()
     limit_environment(threads)
+    # TorchInductor keeps what it compiled, so it is given a folder without any.
+    scratch = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = scratch.name
     workers = {peer: Worker(peer, threads) for peer in peers}
     try:
-        versions = {}
+        versions: dict[str, str] = {}
         with console.status("loading the libraries"):
             for peer in peers:
-                versions[PEERS[peer].module] = load(peer, workers, console)
+                versions |= load(peer, workers, console)
         columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
         # Drawn between workloads only: a refresh thread would take time from the turns.
         with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
@@ -87,18 +102,19 @@ def compare(
     finally:
         for worker in workers.values():
             worker.close()
+        scratch.cleanup()
     settings = {"rounds": rounds, "seconds": seconds, "threads": threads}
     return Comparison(described, versions, settings, rows)
 
 
-def load(peer: str, workers: dict[str, Worker], console: Console) -> str:
-    """Return the version of the peer's library; a peer that does not load loses its worker."""
+def load(peer: str, workers: dict[str, Worker], console: Console) -> dict[str, str]:
+    """Return the versions of the peer's libraries; a peer that does not load loses its worker."""
     try:
-        return str(workers[peer].ask("load"))
+        return dict(workers[peer].ask("load"))
     except WorkerError as error:
         console.print(f"[red]{peer} does not load[/]: {error}", highlight=False)
         workers.pop(peer).close()
-        return NOT_LOADED
+        return {PEERS[peer].module: NOT_LOADED}
 
 
 def measure(
@@ -110,9 +126,10 @@ def measure(
     taking_part = [peer for peer in workers if PEERS[peer].takes_part_in(name)]
     # Headgate is what is on trial, so it is never the one that the others are held against.
     reference = None
-    for peer in sorted(taking_part, key=lambda peer: peer == "headgate"):
+    for peer in sorted(taking_part, key=lambda peer: PEERS[peer].module == "headgate"):
         try:
             found = workers[peer].ask("prepare", workload)
+            row.first_step[peer] = found.seconds
             if reference is None:
                 reference = found
             elif difference := disagreement(workload, reference, found):
@@ -129,9 +146,15 @@ def measure(
             row.rounds.setdefault(peer, []).append(duration)
         except WorkerError as error:
             row.refused[peer] = str(error)
-            row.rounds.pop(peer, None)
+    for peer in row.refused:
+        row.rounds.pop(peer, None)
+        row.first_step.pop(peer, None)
+    for peer in row.rounds:
+        if (needed := workers[peer].ask("memory")) is not None:
+            row.memory[peer] = needed
     for peer, reason in row.refused.items():
-        console.print(f"[red]{name}: {peer} is not timed[/]: {reason}", highlight=False)
+        first_line = reason.partition("\n")[0]
+        console.print(f"[red]{name}: {peer} is not timed[/]: {first_line}", highlight=False)
     return row
 
 

@@ -1,7 +1,12 @@
 """The peers: how each library loads, limits its threads, and turns a workload into a program.
 
-A peer's library is imported only in that peer's worker process. Two libraries have two columns:
-TensorFlow eager and under `tf.function`, JAX op by op and under `jax.jit`.
+A peer's library is imported only in that peer's worker process. A library has one column for each
+way of running a program: op by op, and under each of its compilers. Eager and compiled peers of a
+library are given the same text; Headgate and TensorFlow share one.
+
+Every step waits for its results. TensorFlow and PyTorch return when those are there, for on a CPU
+neither runs ahead of the caller; JAX does, so its peers and Headgate's compiled one block. What a
+compiler keeps in the process is forgotten before each workload, so that the first step compiles.
 """
 
 import importlib
@@ -35,34 +40,60 @@ class Peer:
     module: str
     prepare: Callable[[Workload], Program]
     limit_threads: Callable[[int], None] = lambda threads: None
+    forget: Callable[[], None] = lambda: None
     only: tuple[str, ...] = ()
+    compiled: bool = False
+    needs: tuple[str, ...] = ()
 
-    def installed(self) -> bool:
-        """Tell whether the peer can be imported, without importing it."""
-        return importlib.util.find_spec(self.module) is not None
+    def missing(self) -> list[str]:
+        """Return the modules that are not here, without importing any."""
+        modules = (self.module, *self.needs)
+        return [name for name in modules if importlib.util.find_spec(name) is None]
 
     def version(self) -> str:
         """Return the version of the library, which this imports."""
-        module = importlib.import_module(self.module)
-        return str(getattr(module, "__version__", None) or metadata.version(self.module))
+        return version_of(self.module)
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of all libraries at work, which this imports."""
+        return {name: version_of(name) for name in (self.module, *self.needs)}
 
     def takes_part_in(self, workload: str) -> bool:
         """Tell whether the peer has a program for the workload."""
         return not self.only or workload in self.only
 
 
-def tape_program(module: str, workload: Workload, compiled: bool = False) -> Program:
-    """Run the shared text with `tensorflow` or `headgate.tf`."""
+def version_of(module: str) -> str:
+    """Import a module and return its version."""
+    found = importlib.import_module(module)
+    return str(getattr(found, "__version__", None) or metadata.version(module))
+
+
+def tape_program(
+    module: str,
+    workload: Workload,
+    function: dict[str, Any] | None = None,
+    place: Callable[[np.ndarray], Any] = np.asarray,
+) -> Program:
+    """Run the shared text with `tensorflow` or `headgate.tf`.
+
+    Args:
+        module: The module that the text calls `tf`.
+        workload: What to run.
+        function: Options of `tf.function`; None runs the text op by op.
+        place: Puts an array where the peer wants its data.
+    """
     from benchmarks import programs
 
     tf = importlib.import_module(module)
     variables = {
-        name: [tf.Variable(array) for array in group] for name, group in workload.weights.items()
+        name: [tf.Variable(place(array)) for array in group]
+        for name, group in workload.weights.items()
     }
     step = getattr(programs, workload.name)(tf, variables)
-    if compiled:
-        step = tf.function(step)
-    batch = [tf.constant(array) for array in workload.batch]
+    if function is not None:
+        step = tf.function(step, **function)
+    batch = [tf.constant(place(array)) for array in workload.batch]
     return Program(
         step=lambda: step(*batch),
         weights=lambda: {
@@ -71,12 +102,27 @@ def tape_program(module: str, workload: Workload, compiled: bool = False) -> Pro
     )
 
 
-def torch_program(workload: Workload) -> Program:
-    """Run the PyTorch counterpart, eager."""
+def function_program(workload: Workload) -> Program:
+    """Run the shared text through XLA, with weights and batch where XLA keeps its arrays."""
+    import jax
+
+    program = tape_program("headgate.tf", workload, {"jit_compile": True}, jax.numpy.array)
+    return Program(
+        step=lambda: jax.block_until_ready([result.value for result in program.step()]),
+        weights=program.weights,
+    )
+
+
+def torch_program(workload: Workload, compiled: bool = False) -> Program:
+    """Run the PyTorch counterpart, eager or through TorchInductor and a C++ compiler."""
+    import torch
+
     from benchmarks import torch_programs
 
     weights, batch = torch_programs.to_torch(workload)
     step = getattr(torch_programs, workload.name)(weights)
+    if compiled:
+        step = torch.compile(step)
     return Program(
         step=lambda: step(*batch), weights=lambda: torch_programs.from_torch(workload, weights)
     )
@@ -110,6 +156,20 @@ def autograd_program(workload: Workload) -> Program:
     return Program(step=lambda: step(*workload.batch), weights=lambda: weights)
 
 
+def forget_jax() -> None:
+    """Drop what JAX has traced and compiled."""
+    import jax
+
+    jax.clear_caches()
+
+
+def forget_torch() -> None:
+    """Drop what torch.compile has traced and compiled."""
+    import torch
+
+    torch.compiler.reset()
+
+
 def limit_torch(threads: int) -> None:
     """Give PyTorch the number of threads."""
     import torch
@@ -126,7 +186,44 @@ def limit_tensorflow(threads: int) -> None:
 
 
 PEERS = {
-    "headgate": Peer("Headgate", "headgate", lambda work: tape_program("headgate.tf", work)),
+    "headgate-function": Peer(
+        "Headgate function",
+        "headgate",
+        function_program,
+        forget=forget_jax,
+        compiled=True,
+        needs=("jax",),
+    ),
+    "jax-jit": Peer(
+        "JAX jit",
+        "jax",
+        lambda work: jax_program(work, compiled=True),
+        forget=forget_jax,
+        compiled=True,
+    ),
+    "tensorflow-function": Peer(
+        "tf.function",
+        "tensorflow",
+        lambda work: tape_program("tensorflow", work, {}),
+        limit_tensorflow,
+        compiled=True,
+    ),
+    "tensorflow-xla": Peer(
+        "tf.function XLA",
+        "tensorflow",
+        lambda work: tape_program("tensorflow", work, {"jit_compile": True}),
+        limit_tensorflow,
+        compiled=True,
+    ),
+    "torch-compile": Peer(
+        "torch.compile",
+        "torch",
+        lambda work: torch_program(work, compiled=True),
+        limit_torch,
+        forget_torch,
+        compiled=True,
+    ),
+    "headgate": Peer("Headgate eager", "headgate", lambda work: tape_program("headgate.tf", work)),
     "torch": Peer("PyTorch eager", "torch", torch_program, limit_torch),
     "tensorflow": Peer(
         "TensorFlow eager",
@@ -134,20 +231,25 @@ PEERS = {
         lambda work: tape_program("tensorflow", work),
         limit_tensorflow,
     ),
-    "tensorflow-function": Peer(
-        "TensorFlow tf.function",
-        "tensorflow",
-        lambda work: tape_program("tensorflow", work, compiled=True),
-        limit_tensorflow,
-    ),
     "autograd": Peer("autograd", "autograd", autograd_program, only=("chain",)),
-    "jax": Peer("JAX op by op", "jax", jax_program, only=("chain",)),
-    "jax-jit": Peer("JAX jit", "jax", lambda work: jax_program(work, compiled=True)),
+    "jax": Peer("JAX op by op", "jax", jax_program, forget=forget_jax, only=("chain",)),
 }
+
+GROUPS = {
+    "compiled": [name for name, peer in PEERS.items() if peer.compiled],
+    "eager": [name for name, peer in PEERS.items() if not peer.compiled],
+}
+"""Names for several peers at once."""
 
 
 def limit_environment(threads: int) -> None:
-    """Set the thread count and quiet logs for processes started from here on."""
+    """Limit cores and threads, and quiet logs, of this process and those started from here on.
+
+    Thread pools follow three things: PyTorch's and TensorFlow's the peer's own `limit_threads`,
+    NumPy's these variables, XLA's in JAX the cores. A compiler that stores its work on disk is
+    told in `compare` to begin with nothing.
+    """
+    limit_cores(threads)
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ["JAX_PLATFORMS"] = "cpu"
@@ -155,6 +257,6 @@ def limit_environment(threads: int) -> None:
 
 
 def limit_cores(threads: int) -> None:
-    """Keep this process on as many cores as threads; XLA's pool follows from that."""
+    """Keep this process, and threads and processes that it starts, on as many cores as threads."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
