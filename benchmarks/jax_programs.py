@@ -9,8 +9,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax, nn
 
-from benchmarks.programs import LEARNING_RATE
-from benchmarks.workloads import CHAIN_LENGTH
+from benchmarks.programs import ADAM_BETAS, ADAM_EPSILON, LEARNING_RATE, NORM_EPSILON
+from benchmarks.workloads import (
+    CHAIN_LENGTH,
+    HEADS,
+    WISHART_DEGREES,
+    WISHART_SCALE,
+    mixture_constant,
+)
 
 Weights = dict[str, list[jax.Array]]
 Result = tuple[Weights, tuple[jax.Array, ...]]
@@ -149,3 +155,143 @@ def lstm(weights: Weights, sequence: jax.Array, target: jax.Array) -> Result:
 
     loss, gradients = jax.value_and_grad(objective)(weights)
     return descend(weights, gradients), (loss,)
+
+
+def layer_norm(x: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
+    """Give each row mean 0 and variance 1, then scale and shift it."""
+    centred = x - x.mean(axis=-1, keepdims=True)
+    variance = jnp.square(centred).mean(axis=-1, keepdims=True)
+    return centred * lax.rsqrt(variance + NORM_EPSILON) * scale + shift
+
+
+def attention(x: jax.Array, shape: tuple[int, int], variables: list[jax.Array]) -> jax.Array:
+    """Let each row attend to the rows of its sequence; `shape` is sequences and length."""
+    kernel, bias, out_kernel, out_bias = variables
+    heads = (x @ kernel + bias).reshape(*shape, 3, HEADS, -1)
+    query, key, value = heads.transpose(2, 0, 3, 1, 4)
+    chances = nn.softmax(query * query.shape[-1] ** -0.5 @ key.mT)
+    return (chances @ value).transpose(0, 2, 1, 3).reshape(x.shape) @ out_kernel + out_bias
+
+
+def encoder_layer(x: jax.Array, shape: tuple[int, int], variables: list[jax.Array]) -> jax.Array:
+    """Add attention and then a feed-forward network to x, each on normalised rows."""
+    x = x + attention(layer_norm(x, *variables[:2]), shape, variables[2:6])
+    kernel, bias, out_kernel, out_bias = variables[8:]
+    inner = nn.gelu(layer_norm(x, *variables[6:8]) @ kernel + bias, approximate=True)
+    return x + inner @ out_kernel + out_bias
+
+
+def transformer(weights: Weights, tokens: jax.Array, labels: jax.Array) -> Result:
+    """Classify each token; tokens are the rows of one matrix, which XLA multiplies quickest."""
+    sequences, length, width = tokens.shape
+
+    def objective(weights: Weights) -> jax.Array:
+        x = tokens.reshape(-1, width)
+        for layer in (weights["first"], weights["second"]):
+            x = encoder_layer(x, (sequences, length), layer)
+        scale, shift, kernel, bias = weights["head"]
+        logits = layer_norm(x, scale, shift) @ kernel + bias
+        return class_cross_entropy(logits, labels.ravel()).mean()
+
+    loss, gradients = jax.value_and_grad(objective)(weights)
+    return descend(weights, gradients), (loss,)
+
+
+def mlp_adam(weights: Weights, x: jax.Array, labels: jax.Array) -> Result:
+    """Classify with dense layers and take a step of Adam."""
+
+    def objective(network: list[jax.Array]) -> jax.Array:
+        return class_cross_entropy(mlp(x, network), labels).mean()
+
+    loss, gradients = jax.value_and_grad(objective)(weights["network"])
+    beta_1, beta_2 = ADAM_BETAS
+    count = weights["count"][0] + 1
+
+    def moved(beta: float) -> Any:
+        return lambda moment, value: beta * moment + (1 - beta) * value
+
+    def updated(variable: jax.Array, mean: jax.Array, square: jax.Array) -> jax.Array:
+        mean = mean / (1 - beta_1**count)
+        square = square / (1 - beta_2**count)
+        return variable - LEARNING_RATE * mean / (jnp.sqrt(square) + ADAM_EPSILON)
+
+    means = jax.tree.map(moved(beta_1), weights["means"], gradients)
+    squares = jax.tree.map(moved(beta_2), weights["squares"], jax.tree.map(jnp.square, gradients))
+    network = jax.tree.map(updated, weights["network"], means, squares)
+    return {"network": network, "means": means, "squares": squares, "count": [count]}, (loss,)
+
+
+def gmm(weights: Weights, points: jax.Array, places: jax.Array) -> Result:
+    """Differentiate the log likelihood of a mixture with its Wishart prior, per point."""
+
+    def objective(mixture: list[jax.Array]) -> jax.Array:
+        alphas, means, factors = mixture
+        count, size = points.shape
+        diagonal, below = jnp.exp(factors[:, :size]), factors[:, size:]
+        log_determinants = factors[:, :size].sum(axis=1)
+        entries = jnp.concatenate([diagonal, below, jnp.zeros_like(diagonal[:, :1])], axis=1)
+        whitened = jnp.einsum("kij,knj->kni", entries[:, places], points - means[:, None])
+        exponents = (alphas + log_determinants)[:, None] - 0.5 * jnp.square(whitened).sum(axis=2)
+        log_likelihood = nn.logsumexp(exponents, axis=0).sum() - count * nn.logsumexp(alphas)
+        prior = (
+            0.5 * WISHART_SCALE**2 * (jnp.square(diagonal).sum() + jnp.square(below).sum())
+            - WISHART_DEGREES * log_determinants.sum()
+        )
+        return (log_likelihood + prior + mixture_constant(count, len(alphas), size)) / count
+
+    value, gradients = jax.value_and_grad(objective)(weights["mixture"])
+    return weights, (value, *gradients)
+
+
+def project(camera: jax.Array, point: jax.Array) -> jax.Array:
+    """Return where a camera sees a point: Rodrigues' rotation, perspective, distortion."""
+    rotation, centre, focal, principal, radial = jnp.split(camera, [3, 6, 7, 9])
+    from_centre = point - centre
+    angle = jnp.linalg.norm(rotation)
+    axis = rotation / angle
+    turned = (
+        from_centre * jnp.cos(angle)
+        + jnp.cross(axis, from_centre) * jnp.sin(angle)
+        + axis * (axis @ from_centre) * (1 - jnp.cos(angle))
+    )
+    plane = turned[:2] / turned[2]
+    squared = plane @ plane
+    return plane * (1 + radial[0] * squared + radial[1] * squared**2) * focal + principal
+
+
+def ba(weights: Weights, seen_by: jax.Array, seen: jax.Array, features: jax.Array) -> Result:
+    """Differentiate the sum of squared residuals of a scene, in place of their sparse Jacobian."""
+
+    def objective(scene: list[jax.Array]) -> jax.Array:
+        cameras, points, importance = scene
+        projected = jax.vmap(project)(cameras[seen_by], points[seen])
+        residuals = importance[:, None] * (projected - features)
+        return jnp.square(residuals).sum() + jnp.square(1 - jnp.square(importance)).sum()
+
+    loss, gradients = jax.value_and_grad(objective)(weights["scene"])
+    return weights, (loss, *gradients)
+
+
+def adbench_lstm(weights: Weights, sequence: jax.Array, state: jax.Array) -> Result:
+    """Differentiate the loss of predicting each next row with ADBench's LSTM, scanned."""
+
+    def objective(weights: Weights) -> jax.Array:
+        main, (scale_in, scale_out, shift_out) = weights["main"], weights["extra"]
+
+        def advance(state: jax.Array, x: jax.Array) -> Any:
+            rows = []
+            for weight, bias, hidden, memory in zip(main[::2], main[1::2], state[::2], state[1::2]):
+                gates = jnp.stack([x, hidden, x, hidden]) * weight + bias
+                keep, write, read = nn.sigmoid(gates[:3])
+                memory = keep * memory + write * jnp.tanh(gates[3])
+                x = read * jnp.tanh(memory)
+                rows += [x, memory]
+            return jnp.stack(rows), x
+
+        _, tops = lax.scan(advance, state, sequence[:-1] * scale_in)
+        predicted = tops * scale_out + shift_out
+        log_sums = jnp.log(2 + jnp.exp(predicted).sum(axis=1, keepdims=True))
+        return -(sequence[1:] * (predicted - log_sums)).mean()
+
+    loss, gradients = jax.value_and_grad(objective)(weights)
+    return weights, (loss, *gradients["main"], *gradients["extra"])

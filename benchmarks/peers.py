@@ -231,8 +231,8 @@ PEERS = {
         lambda work: tape_program("tensorflow", work),
         limit_tensorflow,
     ),
-    "autograd": Peer("autograd", "autograd", autograd_program, only=("chain",)),
-    "jax": Peer("JAX op by op", "jax", jax_program, forget=forget_jax, only=("chain",)),
+    "autograd": Peer("autograd", "autograd", autograd_program, only=("chain", "gmm")),
+    "jax": Peer("JAX op by op", "jax", jax_program, forget=forget_jax, only=("chain", "gmm")),
 }
 
 GROUPS = {

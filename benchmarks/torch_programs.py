@@ -1,7 +1,8 @@
 """The same training steps in PyTorch eager, written the way that is fastest there.
 
-Bias and product are one `addmm`, only the wanted gradients are computed, and the update is
-in place. Convolutions run in PyTorch's own layout; `to_torch` and `from_torch` translate.
+Bias and product are one `addmm`; normalisation, attention and Adam are PyTorch's fused ones. Only
+the wanted gradients are computed, and the update is in place. Convolutions run in PyTorch's own
+layout; `to_torch` and `from_torch` translate.
 """
 
 from typing import Any
@@ -9,9 +10,24 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn import functional
+from torch.optim.adam import adam
 
-from benchmarks.programs import LEARNING_RATE, Step, Variables
-from benchmarks.workloads import CHAIN_LENGTH, Workload
+from benchmarks.programs import (
+    ADAM_BETAS,
+    ADAM_EPSILON,
+    LEARNING_RATE,
+    NORM_EPSILON,
+    Step,
+    Variables,
+)
+from benchmarks.workloads import (
+    CHAIN_LENGTH,
+    HEADS,
+    WISHART_DEGREES,
+    WISHART_SCALE,
+    Workload,
+    mixture_constant,
+)
 
 
 def to_torch(workload: Workload) -> tuple[Variables, list[torch.Tensor]]:
@@ -30,7 +46,7 @@ def to_torch(workload: Workload) -> tuple[Variables, list[torch.Tensor]]:
             array = array.transpose(3, 2, 0, 1)
         elif channels_first and array.ndim == 2:
             array = array.reshape(7, 7, 32, 10).transpose(2, 0, 1, 3).reshape(-1, 10)
-        return torch.tensor(np.ascontiguousarray(array), requires_grad=True)
+        return torch.tensor(np.asarray(array, order="C"), requires_grad=True)
 
     weights = {name: [weight(array) for array in group] for name, group in workload.weights.items()}
     return weights, [tensor(array) for array in workload.batch]
@@ -179,5 +195,152 @@ def lstm(variables: Variables) -> Step:
         loss = (hidden - target).square().mean()
         descend(loss, variables["cell"])
         return (loss,)
+
+    return step
+
+
+def layer_norm(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    """Give each row mean 0 and variance 1, then scale and shift it."""
+    return functional.layer_norm(x, scale.shape, scale, shift, NORM_EPSILON)
+
+
+def attention(x: torch.Tensor, shape: tuple[int, int], variables: list[Any]) -> torch.Tensor:
+    """Let each row attend to the rows of its sequence; `shape` is sequences and length."""
+    kernel, bias, out_kernel, out_bias = variables
+    heads = torch.addmm(bias, x, kernel).view(*shape, 3, HEADS, -1)
+    query, key, value = heads.permute(2, 0, 3, 1, 4).unbind()
+    attended = functional.scaled_dot_product_attention(query, key, value)
+    return torch.addmm(out_bias, attended.transpose(1, 2).reshape(x.shape), out_kernel)
+
+
+def encoder_layer(x: torch.Tensor, shape: tuple[int, int], variables: list[Any]) -> torch.Tensor:
+    """Add attention and then a feed-forward network to x, each on normalised rows."""
+    x = x + attention(layer_norm(x, *variables[:2]), shape, variables[2:6])
+    kernel, bias, out_kernel, out_bias = variables[8:]
+    inner = torch.addmm(bias, layer_norm(x, *variables[6:8]), kernel)
+    return x + torch.addmm(out_bias, functional.gelu(inner, approximate="tanh"), out_kernel)
+
+
+def transformer(variables: Variables) -> Step:
+    """Classify each token; tokens are the rows of one matrix outside of the attention."""
+    first, second, head = variables["first"], variables["second"], variables["head"]
+
+    def step(tokens: torch.Tensor, labels: torch.Tensor) -> tuple[Any, ...]:
+        sequences, length, _ = tokens.shape
+        x = tokens.flatten(0, 1)
+        for layer in (first, second):
+            x = encoder_layer(x, (sequences, length), layer)
+        logits = mlp(layer_norm(x, *head[:2]), head[2:])
+        loss = functional.cross_entropy(logits, labels.flatten())
+        descend(loss, first + second + head)
+        return (loss,)
+
+    return step
+
+
+def mlp_adam(variables: Variables) -> Step:
+    """Classify with dense layers and take a step of PyTorch's own Adam, fused."""
+    network, means, squares = variables["network"], variables["means"], variables["squares"]
+    (count,) = variables["count"]
+    # PyTorch's Adam counts the steps of each tensor by itself.
+    counts = [count, *(count.detach().clone() for _ in network[1:])]
+    beta1, beta2 = ADAM_BETAS
+    settings = {"amsgrad": False, "weight_decay": 0.0, "maximize": False}
+
+    def step(x: torch.Tensor, labels: torch.Tensor) -> tuple[Any, ...]:
+        loss = functional.cross_entropy(mlp(x, network), labels)
+        gradients = list(torch.autograd.grad(loss, network))
+        with torch.no_grad():
+            adam(
+                *(network, gradients, means, squares, [], counts),
+                **settings,
+                fused=True,
+                beta1=beta1,
+                beta2=beta2,
+                lr=LEARNING_RATE,
+                eps=ADAM_EPSILON,
+            )
+        return (loss,)
+
+    return step
+
+
+def gmm(variables: Variables) -> Step:
+    """Differentiate the log likelihood of a mixture with its Wishart prior, per point."""
+    alphas, means, factors = variables["mixture"]
+
+    def step(points: torch.Tensor, places: torch.Tensor) -> tuple[Any, ...]:
+        count, size = points.shape
+        diagonal, below = factors[:, :size].exp(), factors[:, size:]
+        log_determinants = factors[:, :size].sum(1)
+        entries = torch.cat([diagonal, below, torch.zeros_like(diagonal[:, :1])], 1)
+        centred = points - means[:, None]
+        whitened = torch.bmm(centred, entries[:, places].mT)
+        exponents = (alphas + log_determinants)[:, None] - 0.5 * whitened.square().sum(2)
+        log_likelihood = exponents.logsumexp(0).sum() - count * alphas.logsumexp(0)
+        prior = (
+            0.5 * WISHART_SCALE**2 * (diagonal.square().sum() + below.square().sum())
+            - WISHART_DEGREES * log_determinants.sum()
+        )
+        constant = mixture_constant(count, len(alphas), size)
+        objective = (log_likelihood + prior + constant) / count
+        return objective, *torch.autograd.grad(objective, [alphas, means, factors])
+
+    return step
+
+
+def project(cameras: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """Return where each camera sees its point: Rodrigues' rotation, perspective, distortion."""
+    rotation, centre, focal, principal, radial = cameras.split([3, 3, 1, 2, 2], 1)
+    from_centre = points - centre
+    angle = torch.linalg.vector_norm(rotation, dim=1, keepdim=True)
+    axis = rotation / angle
+    cosine = angle.cos()
+    along = torch.linalg.vecdot(axis, from_centre)[:, None]
+    turned = (
+        from_centre * cosine
+        + torch.linalg.cross(axis, from_centre) * angle.sin()
+        + axis * along * (1 - cosine)
+    )
+    plane = turned[:, :2] / turned[:, 2:]
+    squared = plane.square().sum(1, keepdim=True)
+    distortion = 1 + radial[:, :1] * squared + radial[:, 1:] * squared.square()
+    return plane * distortion * focal + principal
+
+
+def ba(variables: Variables) -> Step:
+    """Differentiate the sum of squared residuals of a scene, in place of their sparse Jacobian."""
+    cameras, points, weights = variables["scene"]
+
+    def step(seen_by: torch.Tensor, seen: torch.Tensor, features: torch.Tensor) -> tuple[Any, ...]:
+        projected = project(cameras[seen_by], points[seen])
+        residuals = weights[:, None] * (projected - features)
+        loss = residuals.square().sum() + (1 - weights.square()).square().sum()
+        return loss, *torch.autograd.grad(loss, [cameras, points, weights])
+
+    return step
+
+
+def adbench_lstm(variables: Variables) -> Step:
+    """Differentiate the loss of predicting each next row with ADBench's LSTM."""
+    main, extra = variables["main"], variables["extra"]
+    scale_in, scale_out, shift_out = extra
+    layers = list(zip(main[::2], main[1::2], strict=True))
+
+    def step(sequence: torch.Tensor, state: torch.Tensor) -> tuple[Any, ...]:
+        hidden, memory = list(state[::2].unbind()), list(state[1::2].unbind())
+        tops = []
+        for x in (sequence[:-1] * scale_in).unbind():
+            for index, (weight, bias) in enumerate(layers):
+                last = hidden[index]
+                gates = torch.addcmul(bias, torch.stack((x, last, x, last)), weight)
+                keep, write, read = gates[:3].sigmoid().unbind()
+                memory[index] = keep * memory[index] + write * gates[3].tanh()
+                x = hidden[index] = read * memory[index].tanh()
+            tops.append(x)
+        predicted = torch.addcmul(shift_out, torch.stack(tops), scale_out)
+        log_sums = (2 + predicted.exp().sum(1, keepdim=True)).log()
+        loss = -(sequence[1:] * (predicted - log_sums)).mean()
+        return loss, *torch.autograd.grad(loss, main + extra)
 
     return step

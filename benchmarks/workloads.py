@@ -3,8 +3,13 @@
 Weights are lists of arrays under a group name, in the order in which the programs read them.
 Layouts are TensorFlow's: dense kernels (in, out), convolution kernels (height, width, in, out),
 images (batch, height, width, channels).
+
+Three objectives come from ADBench (Srajer, Kukelova and Fitzgibbon 2018, "A benchmark of selected
+algorithmic differentiation tools on some problems in computer vision and machine learning"):
+`gmm`, `ba` and `adbench_lstm`. Their steps are a value and its gradient; nothing is updated.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,6 +18,9 @@ import numpy as np
 
 SEED = 20250130
 CHAIN_LENGTH = 100
+HEADS = 4
+WISHART_SCALE = 1.0  # gamma and m of the prior, as in the files that ADBench supplies
+WISHART_DEGREES = 0
 
 Weights = dict[str, list[np.ndarray]]
 
@@ -108,8 +116,120 @@ def lstm(random: np.random.Generator) -> Workload:
     return Workload("lstm", "LSTM, 40 steps, hidden 128, batch 32", {"cell": cell}, batch)
 
 
+def transformer(random: np.random.Generator) -> Workload:
+    """Two encoder layers of width 128, 4 heads, feed-forward 512; 16 sequences of 64 tokens."""
+    batch_size, length, width, inner, classes = 16, 64, 128, 512, 32
+
+    def norm() -> list[np.ndarray]:
+        return [np.ones(width, np.float32), np.zeros(width, np.float32)]
+
+    weights = {
+        name: [
+            *(norm() + dense_stack(random, width, 3 * width) + dense_stack(random, width, width)),
+            *(norm() + dense_stack(random, width, inner, width)),
+        ]
+        for name in ("first", "second")
+    }
+    weights["head"] = norm() + dense_stack(random, width, classes)
+    labels = random.integers(0, classes, (batch_size, length)).astype(np.int32)
+    batch = (normal(random, batch_size, length, width), labels)
+    return Workload("transformer", "transformer, 2 layers, 64×128, batch 16", weights, batch)
+
+
+def mlp_adam(random: np.random.Generator) -> Workload:
+    """784-800-400-120-10, which is 997,730 parameters, with Adam's moments, batch 128."""
+    network = dense_stack(random, 784, 800, 400, 120, 10)
+    weights = {
+        "network": network,
+        "means": [np.zeros_like(array) for array in network],
+        "squares": [np.zeros_like(array) for array in network],
+        "count": [np.array(0, np.float32)],
+    }
+    labels = random.integers(0, 10, 128).astype(np.int32)
+    batch = (random.random((128, 784), dtype=np.float32), labels)
+    return Workload("mlp_adam", "MLP with Adam, 1.0 M parameters, batch 128", weights, batch)
+
+
+def gmm(random: np.random.Generator) -> Workload:
+    """25 Gaussians in 10 dimensions and 1000 points.
+
+    A Gaussian has the logarithms of the diagonal of its inverse covariance's Cholesky factor, and
+    then what is below the diagonal, column by column. The batch says for each entry of the factor
+    where it is found in that row, with a zero behind it.
+    """
+    points, components, size = 1000, 25, 10
+    below = size * (size - 1) // 2
+    factors = 0.3 * normal(random, components, size + below)
+    places = np.full((size, size), size + below, np.int32)
+    places.T[np.triu_indices(size, 1)] = size + np.arange(below)
+    np.fill_diagonal(places, np.arange(size))
+    mixture = [normal(random, components), normal(random, components, size), factors]
+    batch = (normal(random, points, size), places)
+    return Workload("gmm", "ADBench GMM, d 10, K 25, N 1000", {"mixture": mixture}, batch)
+
+
+def mixture_constant(points: int, components: int, size: int) -> float:
+    """Return what the log likelihood of a mixture and its Wishart prior add to the variable part.
+
+    It is the same at every step, and TensorFlow and Headgate share no multivariate gamma function.
+    """
+    degrees = size + WISHART_DEGREES + 1
+    log_gamma = 0.25 * size * (size - 1) * math.log(math.pi) + sum(
+        math.lgamma(0.5 * (degrees - index)) for index in range(size)
+    )
+    normaliser = degrees * size * math.log(WISHART_SCALE / math.sqrt(2)) - log_gamma
+    return -0.5 * points * size * math.log(2 * math.pi) - components * normaliser
+
+
+def ba(random: np.random.Generator) -> Workload:
+    """49 cameras, 7776 points, 31843 observations: ADBench's smallest scene, drawn at random.
+
+    A camera is a rotation vector, a centre, a focal length, a principal point and two radial
+    distortions, 11 numbers. ADBench asks for the sparse Jacobian of the residuals. What is timed
+    here, in every peer alike, is the gradient of the sum of their squares.
+    """
+    cameras, points, observations = 49, 7776, 31843
+    rotations = 0.1 * normal(random, cameras, 3)
+    centres = 0.1 * normal(random, cameras, 3) - np.array([0, 0, 5], np.float32)
+    focal = 1 + 0.1 * normal(random, cameras, 1)
+    rest = 0.01 * normal(random, cameras, 4)
+    places = 0.5 * normal(random, points, 3)
+    seen_by = random.integers(0, cameras, observations).astype(np.int32)
+    seen = random.integers(0, points, observations).astype(np.int32)
+    from_centre = places[seen] - centres[seen_by]
+    features = from_centre[:, :2] / from_centre[:, 2:] + 0.01 * normal(random, observations, 2)
+    scene = [
+        np.concatenate([rotations, centres, focal, rest], axis=1),
+        places,
+        random.uniform(0.5, 1, observations).astype(np.float32),
+    ]
+    title = "ADBench BA, 49 cameras, 31843 observations"
+    return Workload("ba", title, {"scene": scene}, (seen_by, seen, features))
+
+
+def adbench_lstm(random: np.random.Generator) -> Workload:
+    """A diagonal LSTM of two layers and width 14 over 32 steps of bits.
+
+    A layer has a weight and a bias with a row for each of its gates: forget, input, output, change.
+    The extra parameters scale the input, scale the output and shift the output. The state is a
+    hidden and a memory row for each layer.
+    """
+    layers, length, width = 2, 32, 14
+    weights = {
+        "main": [normal(random, 4, width) for _ in range(2 * layers)],
+        "extra": [normal(random, width) for _ in range(3)],
+    }
+    bits = random.integers(0, 2, (length, width)).astype(np.float32)
+    batch = (bits, normal(random, 2 * layers, width))
+    return Workload("adbench_lstm", "ADBench LSTM, 2 layers, 14×32", weights, batch)
+
+
 MAKERS: dict[str, Callable[[np.random.Generator], Workload]] = {
-    maker.__name__: maker for maker in (chain, scalar, gan, actor_critic, vae, conv_net, lstm)
+    maker.__name__: maker
+    for maker in (
+        *(chain, scalar, gan, actor_critic, vae, conv_net, lstm, transformer, mlp_adam),
+        *(gmm, ba, adbench_lstm),
+    )
 }
 
 
