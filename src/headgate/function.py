@@ -23,10 +23,12 @@ runs the same Python under a tape of its own, and is itself differentiated in th
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 import types
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from headgate import xla
@@ -119,15 +121,19 @@ class _Variant:
                 used = used + [leaves[k] for k in self.donated]
                 leaves = [leaf for k, leaf in enumerate(leaves) if k not in self.donated]
             kept += leaves
-            if self.wide:
-                with xla.wide():
+            with xla.wide() if self.wide else _narrow:
+                try:
                     new, results = call(used, kept)
-            else:
-                new, results = call(used, kept)
+                except ValueError as error:
+                    call = self.call = self.program.moved(error, used, kept)
+                    new, results = call(used, kept)
             bundle.renew(new)
         if native:
             return [constant(array) for array in results]
         return [constant(xla.host(array)) for array in results]
+
+
+_narrow = nullcontext()
 
 
 def lent(variable: Variable) -> tuple[Bundle, int]:
@@ -223,6 +229,7 @@ class Function:
         self._variants: dict[Any, _Variant] = {}
         self._last: _Variant | None = None
         self._tracing = threading.RLock()
+        self._origin: Function | None = None  # of a method: the function in the class
         functools.update_wrapper(self, function, updated=())
         self.__name__ = getattr(function, "__name__", type(function).__name__)
 
@@ -258,10 +265,29 @@ class Function:
         """Return the function of one instance: compiled for that alone, and gone with it."""
         if instance is None:
             return self
-        bound = type(self)(types.MethodType(self._function, instance), *self._settings)
-        if hasattr(instance, "__dict__"):
-            instance.__dict__[self.__name__] = bound
+        kept = getattr(instance, "__dict__", {})
+        name = self._name_in(type(instance))
+        bound = kept.get(name)
+        if bound is None:
+            bound = type(self)(types.MethodType(self._function, instance), *self._settings)
+            bound._origin = self
+            kept[name] = bound
         return bound
+
+    def _name_in(self, kind: type) -> str:
+        """Return where an instance keeps its function: another place if `super()` leads here."""
+        for base in kind.__mro__:
+            for name, value in vars(base).items():
+                if value is self:
+                    overridden = inspect.getattr_static(kind, name) is not self
+                    return f"{base.__qualname__}.{name}" if overridden else name
+        return self.__name__
+
+    def __reduce__(self) -> Any:
+        """Copy a method with its instance, which compiles anew; a function is its name."""
+        if self._origin is not None:
+            return self._origin.__get__, (self._function.__self__,)  # type: ignore[attr-defined]
+        return self.__qualname__
 
     def __repr__(self) -> str:
         return f"<headgate.function {self.__name__}, {len(self._variants)} signatures>"

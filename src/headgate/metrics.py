@@ -35,6 +35,7 @@ from headgate.ops.elementwise import (
 from headgate.ops.index import scatter_add
 from headgate.ops.reduce import any, argmax, argsort, cumulative_sum, max, mean, searchsorted, sum
 from headgate.ops.shape import broadcast_to, expand_dims, flip, reshape, squeeze
+from headgate.optim.state import own
 from headgate.scope import suspended
 from headgate.tensor import Tensor, constant, note_escape
 from headgate.variable import Variable
@@ -134,7 +135,7 @@ class Metric:
     def reset_state(self) -> None:
         """Forget all batches."""
         for variable, first in self._variables.values():
-            variable._value = first
+            variable._value = own(first, variable._value)
             variable._source.past = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -360,7 +360,13 @@ def set_seed(seed: int) -> None:
     global _seed
     _seed = operator.index(seed)
     _default.set_seed(seed)
-    _operations.clear()
+    _restart_operations()
+
+
+def _restart_operations() -> None:
+    """Start the generators of single operations anew; compiled functions may hold them."""
+    for seed, made in _operations.items():
+        made.set_seed((_seed, seed))
 
 
 def get_state() -> dict[str, Any]:
@@ -372,8 +378,9 @@ def get_state() -> dict[str, Any]:
     >>> bool(draw == hg.random.normal())
     True
     """
-    operations = {str(seed): np.array(made._state._value) for seed, made in _operations.items()}
-    return {"seed": _seed, **_default.get_state(), "operations": operations}
+    words = {str(seed): np.array(made._state._value) for seed, made in _operations.items()}
+    used = {seed: array for seed, array in words.items() if array[4:].any()}
+    return {"seed": _seed, **_default.get_state(), "operations": used}
 
 
 def set_state(state: dict[str, Any]) -> None:
@@ -396,7 +403,7 @@ def set_state(state: dict[str, Any]) -> None:
     words = [_checked(f"operations/{seed}", array) for seed, array in given.items()]
     _seed = first
     _default._state._value = default
-    _operations.clear()
+    _restart_operations()
     for seed, array in zip(seeds, words):
         get_generator(seed)._state._value = array
 

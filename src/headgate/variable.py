@@ -230,6 +230,8 @@ class Variable:
                 f"The variable shape {old.shape}, and the assigned value shape {array.shape} are "
                 "incompatible; values do not broadcast",
             )
+        if array.dtype != old.dtype and getattr(array, "weak_type", False):
+            array = self._cast(array)  # a Python number, as it comes into a compiled function
         if array.dtype != old.dtype:
             raise refusal(
                 ValueError,

@@ -46,10 +46,12 @@ class Program:
     It takes two lists of arrays, of which the first is used up, and returns what the function did.
     """
 
-    __slots__ = ("_call", "_lowered", "_traced")
+    __slots__ = ("_call", "_jitted", "_lowered", "_traced")
 
-    def __init__(self, traced: Any) -> None:
-        self._traced = traced
+    def __init__(self, jitted: Any, used: Sequence[Any], kept: Sequence[Any]) -> None:
+        self._jitted = jitted
+        with wide():
+            self._traced = jitted.trace(used, kept)
         self._lowered: Any = None
         self._call: Any = None
 
@@ -69,6 +71,14 @@ class Program:
         call: Callable[..., Any] = self._call
         return call
 
+    def moved(self, error: Exception, used: Sequence[Any], kept: Sequence[Any]) -> Any:
+        """Compile for arrays that are on another device now, if that is what an error is about."""
+        if "sharding" not in str(error) and "device" not in str(error):
+            raise error
+        with wide():  # the function is not traced again: JAX keeps what it traced
+            self._call = self._jitted.lower(used, kept).compile()
+        return self._call
+
     def text(self) -> str:
         """Return the program as text, in StableHLO."""
         text: str = self.lower().as_text()
@@ -86,8 +96,7 @@ def trace(function: Flat, used: Sequence[Any], kept: Sequence[Any], donate: bool
 
     If `donate`, the memory of what is `used` is the program's to write its results to.
     """
-    with wide():
-        return Program(_jax().jit(function, donate_argnums=(0,) * donate).trace(used, kept))
+    return Program(_jax().jit(function, donate_argnums=(0,) * donate), used, kept)
 
 
 def stand_in(array: Array) -> Array:
