@@ -86,11 +86,16 @@ def tape_program(
     from benchmarks import programs
 
     tf = importlib.import_module(module)
+    text = programs
+    if module == "headgate.tf" and function is not None:
+        from benchmarks import headgate_programs
+
+        text = headgate_programs if hasattr(headgate_programs, workload.name) else programs
     variables = {
         name: [tf.Variable(place(array)) for array in group]
         for name, group in workload.weights.items()
     }
-    step = getattr(programs, workload.name)(tf, variables)
+    step = getattr(text, workload.name)(tf, variables)
     if function is not None:
         step = tf.function(step, **function)
     batch = [tf.constant(place(array)) for array in workload.batch]

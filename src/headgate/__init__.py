@@ -224,6 +224,8 @@ from headgate.transforms import (
     vjp,
 )
 from headgate.function import RecompileWarning, function
+from headgate.control import cond, scan, while_loop
+from headgate.interop import from_jax, to_backend, to_jax
 from headgate import checkpoint, data, linalg, losses, metrics, nn, optim, random
 from headgate.flow.watch.headgate import trace
 
@@ -273,6 +275,7 @@ __all__ = [
     "clip",
     "clip_gradient",
     "concat",
+    "cond",
     "conj",
     "conv",
     "conv_transpose",
@@ -302,6 +305,7 @@ __all__ = [
     "flip",
     "floor",
     "floor_divide",
+    "from_jax",
     "full",
     "full_like",
     "function",
@@ -387,6 +391,7 @@ __all__ = [
     "route",
     "rsqrt",
     "scale_gradient",
+    "scan",
     "scatter_add",
     "scatter_nd",
     "scatter_update",
@@ -422,6 +427,8 @@ __all__ = [
     "tanh",
     "tensordot",
     "tile",
+    "to_backend",
+    "to_jax",
     "top_k",
     "trace",
     "tril",
@@ -437,6 +444,7 @@ __all__ = [
     "vecdot",
     "vjp",
     "where",
+    "while_loop",
     "zeros",
     "zeros_like",
 ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -154,31 +154,36 @@ def _as_list(returned: Any) -> list[Any]:
     return [returned]
 
 
+Ways = Sequence[tuple[Sequence[bool], int]]
+"""For each output, which of the inputs reach it, and the cuts that lie in between."""
+
+
 def record_custom(
-    name: str, result: Any, inputs: list[Any], call: CustomRule, cuts: int = 0
+    name: str, result: Any, inputs: list[Any], call: CustomRule, ways: Ways | None = None
 ) -> Any:
     """Return the tensors of `result` anew, as outputs of one node with the rule `call`.
 
-    `call` is given one cotangent per output. `cuts` are those that lie in what was computed.
+    `call` is given one cotangent per output. Without `ways`, all inputs reach each output.
     """
     flat, structure = _flatten(result)
     values = [as_tensor(item).value for item in flat]
+    if ways is None:
+        ways = [((True,) * len(inputs), 0)] * len(values)
     recording = state.recording
-    live = 0
     lifted = []
+    masks = []
     for item in inputs:
         array: Any
         array, node = (None, None) if isinstance(item, str | bytes) else lift(item)
-        its_live = 0
-        if node is not None:
-            its_live, its_cuts = recording.admit(node)
-            live |= its_live
-            cuts |= its_cuts
-        lifted.append((array, node if its_live else None))
+        live, cuts = (0, 0) if node is None else recording.admit(node)
+        masks.append((live, cuts))
+        lifted.append((array, node if live else None))
+    reached = [_joined(masks, reaching, between) for reaching, between in ways]
+    live, cuts = _joined(reached, (True,) * len(reached), 0)
     if not live:
-        plain = ghost(recording, cuts)
-        return optree.tree_unflatten(structure, [tensor_of(value, plain) for value in values])
-    rule = _OncePerWalk(call, values, caller())
+        plain = [ghost(recording, its_cuts) for _, its_cuts in reached]
+        return optree.tree_unflatten(structure, list(map(tensor_of, values, plain)))
+    rule = _OncePerWalk(call, values, ways, caller())
     edges = tuple(
         None
         if node is None
@@ -193,24 +198,41 @@ def record_custom(
     )
     many = new_node(Op(name, True, "custom_gradient"), edges, live, cuts, recording)
     many.op.plans = [()] * len(edges)
-    outputs = [
-        tensor_of(value, pick_node(many, number) if is_inexact(value) else ghost(recording, cuts))
-        for number, value in enumerate(values)
-    ]
+    outputs = []
+    for number, (value, (its_live, its_cuts)) in enumerate(zip(values, reached)):
+        if its_live and is_inexact(value):
+            picked = pick_node(many, number)
+            picked.live, picked.cuts = its_live, its_cuts
+            outputs.append(tensor_of(value, picked))
+        else:
+            outputs.append(tensor_of(value, ghost(recording, its_cuts)))
     if recording.log is not None:
         recording.log.op(many.op, [node for _, node in lifted], edges, *outputs)
     return optree.tree_unflatten(structure, outputs)
 
 
+def _joined(masks: Sequence[tuple[int, int]], among: Sequence[bool], cuts: int) -> tuple[int, int]:
+    """Return the live bits of those that are meant, and their cuts with some more."""
+    live = 0
+    for (its_live, its_cuts), meant in zip(masks, among, strict=True):
+        if meant:
+            live |= its_live
+            cuts |= its_cuts
+    return live, cuts
+
+
 class _OncePerWalk:
     """Calls the rule when the first input asks; the cotangents keep the answer for the others."""
 
-    def __init__(self, call: CustomRule, values: list[Any], site: Site) -> None:
+    def __init__(self, call: CustomRule, values: list[Any], ways: Ways, site: Site) -> None:
         self.call = call
+        self.ways = ways
         self.site = site
         self.shapes = [(value.shape, value.dtype) for value in values]
 
     def __call__(self, number: int, name: str, array: Any, node: Node, g: Parts) -> Any:
+        if not any(self.ways[output][0][number] for output in g.parts):
+            return None
         recorded = any(type(part) is Tensor for part in g.parts.values())
         if g.answer is None:
             cotangents = [

@@ -693,9 +693,30 @@ def _fail(op: Op, error: Exception, arrays: dict[str, Any], statics: dict[str, A
     """Raise an error again with what the user needs to find it: the op, its arguments, the line."""
     if getattr(error, "headgate_explained", False):
         raise error
-    if "Tracer" in type(error).__name__ or "Concretization" in type(error).__name__:
+    if _is_about_values(error) or any(map(_stands_in, statics.values())):
         raise _fail_of_trace(op, error, arrays, statics) from error
     fail_with(op, error, arrays, statics)
+
+
+def _is_about_values(error: Exception) -> bool:
+    """Tell whether JAX refused to make values out of a stand-in for an array."""
+    return any(word in type(error).__name__ for word in ("Tracer", "Concret"))
+
+
+def _stands_in(static: Any) -> bool:
+    """Tell whether a static argument is a tensor whose values nobody knows."""
+    return type(static) is Tensor and is_traced(static.value)
+
+
+_MASKED = (
+    "A mask takes as many elements as its values say, and shapes must be known then: keep all of "
+    "them and put zeros in place of the others, with headgate.where(mask, x, 0.0)"
+)
+_SIZED = (
+    "If these are sizes, indices of a shape or numbers of steps, name the argument that they come "
+    "from in headgate.function(..., static_argnames=...); otherwise compute this outside of the "
+    "function and pass the result in"
+)
 
 
 def _fail_of_trace(
@@ -719,9 +740,8 @@ def _fail_of_trace(
     return refusal(
         TracingError,
         f"{op.name} needs the values of an array that is traced, and they are not known while a "
-        f"function is being traced\n  given {_given(arrays, statics)}\nIf these are sizes, indices "
-        "of a shape or numbers of steps, name the argument that they come from in "
-        "headgate.function(..., static_argnames=...)",
+        f"function is being traced\n  given {_given(arrays, statics)}\n"
+        + (_MASKED if "Boolean" in type(error).__name__ else _SIZED),
     )
 
 

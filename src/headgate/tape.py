@@ -498,6 +498,11 @@ class GradientTape:
         node = value.node  # type: ignore[union-attr]
         return node if node is not None and node.recording is recording else None
 
+    def _bits_of(self, source: Tensor | Variable) -> int:
+        """Return the bits that lead to a source here."""
+        node = self._node(source)
+        return 0 if node is None else _bit_of(node, self._bits)
+
     def _differentiate(
         self,
         targets: list[Any],

@@ -187,13 +187,17 @@ def shown(value: Array, prefix: str) -> str:
 
 BRANCHING = "Python branching (`if`, `while`, `and`, `or`)"
 
+_RETURN = "return the tensor from the function and convert it outside"
+_SIZES = (
+    "sizes and numbers of steps must be known then: name the argument that they come from in "
+    "headgate.function(..., static_argnames=...)"
+)
 _CURES = {
     BRANCHING: "choose with headgate.where(condition, a, b) or headgate.cond(condition, f, g), "
     "repeat with headgate.while_loop or headgate.scan",
-    "use as a whole number": "sizes and numbers of steps must be known then: name the argument "
-    "that they come from in headgate.function(..., static_argnames=...)",
+    "use as a whole number": _SIZES,
+    **dict.fromkeys(("int()", "item()", "tolist()"), f"{_RETURN}; {_SIZES}"),
 }
-_RETURN = "return the tensor from the function and convert it outside"
 
 
 def refused_trace(how: str, value: Array) -> Exception:

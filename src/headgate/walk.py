@@ -54,12 +54,14 @@ def walk(
     lifted: bool,
     free: bool,
     meter: Meter | None = None,
+    beyond: bool = True,
 ) -> dict[int, Any]:
     """Carry cotangents from the seeds down to the origins; return them by the origin's number.
 
     `lifted` says that cotangents are tensors and the rules are to be recorded. `free` drops the
     edges of each node passed, unless another tape needs them: one that owns a bit of `kept`. A
-    `meter` is told of each node's cotangent and of what each of its arguments gets.
+    `meter` is told of each node's cotangent and of what each of its arguments gets. `beyond` says
+    whether an origin that was computed hands its cotangent on to other origins.
     """
     lowest = min(origins)
     found: dict[int, Any] = {}
@@ -79,6 +81,8 @@ def walk(
             g = g.value()
         if number in origins:
             found[number] = g
+            if not beyond:
+                continue
         if meter is not None:
             meter.passed(node, g)
         edges = node.edges

@@ -209,6 +209,84 @@ def test_pooling_passes_what_flows_and_cuts_nothing(rng):
     assert "connected" in str(verdict)
 
 
+# -- the forms that are written for XLA on a CPU --------------------------------------------------
+
+FORMS = [  # channels, filters, kernel, groups: one for each form, and XLA's own
+    (1, 4, 3, 1),  # one channel: a sum of shifted copies
+    (1, 40, 2, 1),
+    (6, 4, 3, 1),  # few channels and filters: more filters
+    (3, 33, 4, 1),  # few channels: the gradient for the kernel is one product
+    (12, 32, 3, 1),  # a product for each tap
+    (12, 4, 1, 1),
+    (12, 4, 4, 1),  # XLA's own
+    (4, 4, 3, 4),  # a filter sees one channel
+    (4, 12, 2, 4),
+    (6, 9, 3, 3),
+]
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+@pytest.mark.parametrize(("channels", "filters", "size", "groups"), FORMS)
+@pytest.mark.parametrize(
+    ("stride", "dilation", "padding"), [(1, 1, "SAME"), ((2, 3), (2, 1), [(0, 3), (2, 1)])]
+)
+def test_forms_on_jax_agree_with_numpy(
+    rng, layout, channels, filters, size, groups, stride, dilation, padding
+):
+    jax = pytest.importorskip("jax")
+    shape = (2, 9, 8, channels) if layout == "NHWC" else (2, channels, 9, 8)
+    x, w = rng.standard_normal(shape), rng.standard_normal((size, 2, channels // groups, filters))
+    options = {"stride": stride, "dilation": dilation, "padding": padding}
+    ours = lambda x, w: hg.conv(x, w, groups=groups, layout=layout, **options)
+
+    @jax.jit
+    def on_jax(x, w, g):
+        y = ours(x, w).value
+        return y, *(raw_gradient(k, ours, x, w, g) for k in (0, 1))
+
+    expected = ours(x, w).value
+    g = rng.standard_normal(expected.shape)
+    with jax.enable_x64(True):
+        y, by_x, by_w = on_jax(x, w, g)
+    np.testing.assert_allclose(y, expected, atol=1e-12)
+    np.testing.assert_allclose(by_x, raw_gradient(0, ours, x, w, g), atol=1e-12)
+    np.testing.assert_allclose(by_w, raw_gradient(1, ours, x, w, g), atol=1e-11)
+
+
+def raw_gradient(k, function, x, w, g):
+    arguments = [hg.asarray(x), hg.asarray(w)]
+    with hg.GradientTape() as tape:
+        tape.watch(arguments[k])
+        y = function(*arguments)
+    return tape.gradient(y, arguments[k], output_gradients=g).value
+
+
+@pytest.mark.parametrize("x", [[np.nan, 1.0, 2.0], [np.inf, 2.0, 1.0]])
+def test_one_channel_on_jax_keeps_what_is_not_finite(x):
+    jnp = pytest.importorskip("jax.numpy")
+    x = np.reshape(x, (1, 3, 1)).astype(np.float32)
+    w = np.array([1.0, 2.0], np.float32).reshape(2, 1, 1)
+    found = hg.conv(jnp.asarray(x), w, padding="SAME").value
+    np.testing.assert_array_equal(found, hg.conv(x, w, padding="SAME").value)
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID", [(1, 0), (0, 1)]])
+@pytest.mark.parametrize(("size", "stride"), [(2, 2), (3, 3), (3, 2), (2, 3)])
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_pooling_on_jax_agrees_with_numpy(rng, padding, size, stride, dtype):
+    """Small integers, so that most windows have ties."""
+    jnp = pytest.importorskip("jax.numpy")
+    x = rng.integers(0, 3, (2, 7, 8, 3)).astype(dtype)
+    for pool in (hg.max_pool, hg.avg_pool)[: 1 if dtype is np.int32 else 2]:
+        ours = lambda x, pool=pool: pool(x, size, stride=stride, padding=padding)
+        expected = ours(x).value
+        np.testing.assert_allclose(ours(jnp.asarray(x)).value, expected, rtol=1e-6)
+        if dtype is np.float32:
+            g = rng.standard_normal(expected.shape).astype(dtype)
+            found = gradient(ours, jnp.asarray(x), jnp.asarray(g))
+            np.testing.assert_allclose(found, gradient(ours, x, g), atol=1e-6)
+
+
 # -- other libraries ------------------------------------------------------------------------------
 
 

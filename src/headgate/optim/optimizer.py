@@ -32,7 +32,7 @@ from headgate.optim.clip import length_of_all, scaled_to_global_norm, scaled_to_
 from headgate.optim.state import distinct, own, put, require_fit, require_state, saved
 from headgate.scope import suspended
 from headgate.tape import GradientTape
-from headgate.tensor import Tensor, note_escape
+from headgate.tensor import Tensor, constant, note_escape
 from headgate.variable import Variable
 
 _PART = 1 << 17
@@ -416,7 +416,10 @@ class Optimizer:
         done = self.iterations._value
         at = int(done) if owner[type(done)] is NUMPY else done
         rate = self._learning_rate
-        rate = _number(type(self).__name__, rate(at) if callable(rate) else rate)
+        if callable(rate):
+            # As a tensor, so that a user's own function is told what it cannot do while traced.
+            rate = rate(at if type(at) is int else constant(at))
+        rate = _number(type(self).__name__, rate)
         cells = self._cells(variables)
         for observer in observers:
             observer.applied(variables)

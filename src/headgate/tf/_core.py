@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+import headgate.control as _control
 import headgate.custom as _custom
 from headgate import variable as _variable
 from headgate.function import Function as _CompiledFunction
@@ -555,19 +556,35 @@ def is_tensor(x: Any) -> _bool:
 def cond(
     pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any], name: str | None = None
 ) -> Any:
-    """Call one of two functions."""
-    return true_fn() if _bool(tensor(pred)) else false_fn()
+    """Call one of two functions; see `headgate.cond`."""
+    return _control.cond(tensor(pred), true_fn, false_fn)
 
 
 def while_loop(
-    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, **ignored: Any
+    cond: Callable[..., Any],
+    body: Callable[..., Any],
+    loop_vars: Any,
+    shape_invariants: Any = None,
+    parallel_iterations: int = 10,
+    back_prop: _bool = True,
+    swap_memory: _bool = False,
+    maximum_iterations: int | None = None,
+    name: str | None = None,
 ) -> Any:
-    """Repeat a function while a condition holds."""
-    values = tuple(loop_vars)
-    while _bool(tensor(cond(*values))):
+    """Repeat a function of several variables while a condition holds; see `headgate.while_loop`.
+
+    >>> import headgate.tf as tf
+    >>> i, total = tf.while_loop(lambda i, t: i < 4, lambda i, t: (i + 1, t + i), (0, 0))
+    >>> int(i), int(total)
+    (4, 6)
+    """
+
+    def step(values: Any) -> Any:
         result = body(*values)
-        values = tuple(result) if isinstance(result, list | tuple) else (result,)
-    return values
+        return tuple(result) if isinstance(result, list | tuple) else (result,)
+
+    first = tuple(loop_vars)
+    return _control.while_loop(lambda values: cond(*values), step, first, maximum_iterations)
 
 
 def group(*inputs: Any, name: str | None = None) -> None:
