@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from needs import lacks_jax
+
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_ENABLE_X64", "1")  # Headgate's default float is NumPy's
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -25,6 +27,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark, library in missing.items():
             if item.get_closest_marker(mark):
                 item.add_marker(pytest.mark.skip(reason=f"{library} is not installed"))
+        test = getattr(item, "dtest", None)  # that of a doctest
+        if test is not None and lacks_jax("".join(example.source for example in test.examples)):
+            item.add_marker(pytest.mark.skip(reason="jax is not installed"))
 
 
 @pytest.fixture(autouse=True)

@@ -43,9 +43,7 @@ def adbench_lstm(tf: Any, variables: Variables) -> Step:
     def advance(carry: list[tuple[Any, Any]], x: Any) -> tuple[list[tuple[Any, Any]], Any]:
         new = []
         for (hidden, memory), (weight, bias) in zip(carry, layers, strict=True):
-            keep, write, read, change = tf.unstack(
-                tf.stack([x, hidden, x, hidden]) * weight + bias
-            )
+            keep, write, read, change = tf.unstack(tf.stack([x, hidden, x, hidden]) * weight + bias)
             memory = tf.sigmoid(keep) * memory + tf.sigmoid(write) * tf.tanh(change)
             x = tf.sigmoid(read) * tf.tanh(memory)
             new.append((x, memory))

@@ -9,6 +9,7 @@ import pytest
 
 import headgate as hg
 from headgate.namespace import TENSORS
+from needs import lacks_jax
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -46,6 +47,8 @@ def with_examples():
 
 @pytest.mark.parametrize("test", list(with_examples()))
 def test_example(test):
+    if lacks_jax("".join(example.source for example in test.examples)):
+        pytest.skip("jax is not installed")
     said = []
     results = doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=said.append)
     assert not results.failed, "".join(said)

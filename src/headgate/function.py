@@ -182,7 +182,9 @@ class _Trace:
         finally:
             state.recording = outside
         results, self.form.arrays = self.form.arrays, []
-        return [_new_value(self.scope, variable) for variable in self.found[0]], results
+        new = [_new_value(self.scope, variable) for variable in self.found[0]]
+        self.scope.values.clear()  # stand-ins must not outlive the trace
+        return new, results
 
     @property
     def found(self) -> tuple[list[Variable], list[Variable]]:

@@ -304,7 +304,7 @@ class Variable:
         return bool(self.read_value())
 
     def __index__(self) -> int:
-        return self.read_value().__index__()  # type: ignore[no-any-return]
+        return self.read_value().__index__()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return self.read_value().__array__(dtype, copy)

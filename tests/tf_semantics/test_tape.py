@@ -191,9 +191,9 @@ def test_a_read_under_stop_recording_does_not_mark(tf):
 
 
 @pytest.mark.parametrize("read_under_the_stop", [False, True])
+@pytest.mark.peers
 def test_variable_used_inside_a_function(tf, read_under_the_stop):
-    """variable used inside tf.function: watched even if the output is fully stopped; gradient None.
-    """
+    """variable used in tf.function: watched even if the output is fully stopped; gradient None."""
     v = tf.Variable(3.0)
 
     @tf.function
