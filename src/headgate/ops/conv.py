@@ -375,7 +375,7 @@ _SMALL = 9
 def _on_cpu() -> bool:
     import jax
 
-    return jax.default_backend() == "cpu"
+    return bool(jax.default_backend() == "cpu")
 
 
 def _kept(x: Array) -> Array:
