@@ -138,6 +138,8 @@ class Quick:
     """Recognizes a call whose arguments are tensors and arrays like those of an earlier one.
 
     `forms` has type, shape and dtype of each array, and is `None` if there are other arguments.
+    Before those, for an array of the executor, the very object that says its form: arrays of one
+    origin share it, and that is quick to see.
     """
 
     __slots__ = ("forms", "native")
@@ -150,7 +152,9 @@ class Quick:
             if _sorts[type(value)] != ARRAY:
                 self.forms = None
                 return
-            self.forms.append((type(value), value.shape, value.dtype))
+            self.forms.append(
+                (type(value), getattr(value, "aval", value), value.shape, value.dtype)
+            )
             self.native = self.native or type(value) is not np.ndarray
 
     def leaves(self, args: Sequence[Any]) -> list[Any] | None:
@@ -158,9 +162,13 @@ class Quick:
         if len(args) != len(self.forms):
             return None
         leaves = []
-        for leaf, (kind, shape, dtype) in zip(args, self.forms):
+        for leaf, (kind, form, shape, dtype) in zip(args, self.forms):
             value = leaf.value if type(leaf) is Tensor else leaf
-            if type(value) is not kind or value.shape != shape or value.dtype is not dtype:
+            if type(value) is not kind:
+                return None
+            if (kind is np.ndarray or value.aval is not form) and (
+                value.shape != shape or value.dtype is not dtype
+            ):
                 return None
             leaves.append(value)
         return leaves

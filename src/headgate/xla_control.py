@@ -181,6 +181,10 @@ def repeat(
     return [number, *last]
 
 
+_CHEAP = {"add", "convert_element_type", "mul", "neg", "reshape", "select_n", "slice", "sub"}
+"""What takes less time than to write its result to memory and to read it back."""
+
+
 class Scan:
     """A loop over steps, and the loop back for its gradient.
 
@@ -206,12 +210,37 @@ class Scan:
         self.pulled = [*self.gradients, *self.summed, *self.factors]
         fixed = {*self.origins, *program.constants} - steps - self.late
         back = program.used(self.pulled, fixed | self.early)
-        self.saved = list(dict.fromkeys(var for var in [*back, *factors] if var in self.early))
+        self.saved = self._fewest(
+            list(dict.fromkeys(var for var in [*back, *factors] if var in self.early)), factors
+        )
         wanted = [*program.outputs, *self.saved, *self.pulled]
         self.fixed = program.used(wanted, fixed, effects=True)
         self.length, self.reverse = 0, False
         self.known: dict[Any, Array] = {}
         self.stacks: dict[Any, Array] = {}
+
+    def _fewest(self, saved: list[Any], needed: Sequence[Any]) -> list[Any]:
+        """Leave out what the loop back can compute from the rest by a few cheap operations.
+
+        To stack an array takes longer than to multiply it again.
+        """
+        kept = set(saved)
+        for var in reversed(saved):
+            if var in needed:
+                continue
+            kept.remove(var)
+            if not self._follows(var, kept):
+                kept.add(var)
+        return [var for var in saved if var in kept]
+
+    def _follows(self, var: Any, kept: set[Any]) -> bool:
+        """Tell whether a variable comes from those that are kept by cheap operations alone."""
+        if var in kept or var not in self.early:
+            return True
+        each = self.origins.get(var)
+        if each is None or each.primitive.name not in _CHEAP:
+            return False
+        return all(self._follows(given, kept) for given in _variables(each.invars))
 
     # -- forward ----------------------------------------------------------------------------------
 
