@@ -100,14 +100,18 @@ def _predicate(value: Any, name: str) -> Any:
 
 
 def _held(variable: Variable) -> Array:
-    """Return what a variable holds, in a trace that has no scope."""
+    """Return what a variable holds, whatever the scope of this thread says."""
     with suspended():
         return variable._value
 
 
+def _held_by_executor(variable: Variable) -> Array:
+    return executor.array(_held(variable))
+
+
 def _inner(known: dict[Any, Array] | None = None) -> Scope:
     """Return a scope inside that of this thread, in which variables hold what is known of them."""
-    outer = _held if stage.scope is None else stage.scope.get
+    outer = _held_by_executor if stage.scope is None else stage.scope.get
     scope = Scope(outer)
     scope.values.update(known or {})
     return scope

@@ -239,11 +239,12 @@ class Function:
         # Most calls are like the one before, and are recognized at once.
         last = self._last
         if last is not None and not (kwargs or open_scopes or observers):
-            leaves = last.quick.leaves(args)
+            quick = last.quick
+            leaves = quick.leaves(args)
             if leaves is not None:
                 recording = state.recording
                 if not (recording.tapes or recording.suspended or recording.read_log is not None):
-                    return last.form.filled(last.run(leaves, last.quick.native))
+                    return last.form.filled(last.run(leaves, quick.native))
         return self._called(args, kwargs)
 
     def _called(self, args: Any, kwargs: Any) -> Any:
@@ -299,7 +300,7 @@ class Function:
         """What the function was traced for: its arguments in words, one entry per signature."""
         return [dict(variant.described) for variant in self._variants.values()]
 
-    def trace(self, *args: Any, **kwargs: Any) -> _Variant:
+    def _variant(self, args: Any, kwargs: Any) -> _Variant:
         """Trace the function for these arguments, if that was not done before; nothing is run."""
         given = self._parameters.given(args, kwargs)
         return self._variants.get(given.key) or self._new_variant(given, args, kwargs)
@@ -312,7 +313,7 @@ class Function:
         >>> "stablehlo.multiply" in double.lower_text(hg.asarray([1.0]))
         True
         """
-        text: str = self.trace(*args, **kwargs).program.text()
+        text: str = self._variant(args, kwargs).program.text()
         return text
 
     # -- tracing ----------------------------------------------------------------------------------
@@ -464,7 +465,7 @@ class _Pull:
         """Trace it now, for results of this form."""
         if not self.reached:
             given = [constant(x.value) for x in inputs]
-            self.function.trace(given, [constant(result.value) for result in results])
+            self.function._variant((given, [constant(result.value) for result in results]), {})
 
     def _gradients(self, inputs: list[Any], cotangents: list[Tensor]) -> list[Tensor]:
         outer, count = stage.scope, len(self.variables)

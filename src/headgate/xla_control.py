@@ -49,6 +49,13 @@ def cast(value: Array, dtype: Any) -> Array:
     return jax.lax.convert_element_type(jax.numpy.asarray(value), dtype)
 
 
+def array(value: Array) -> Array:
+    """Return an array as one of JAX's."""
+    import jax
+
+    return jax.numpy.asarray(value)
+
+
 def zeros(form: Form) -> Array:
     """Return an array of zeros that takes no room in the program."""
     import jax

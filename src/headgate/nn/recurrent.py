@@ -2,16 +2,17 @@
 
 What the inputs contribute does not depend on the state, so it is computed for all steps in one
 product of matrices; a step then multiplies only the state. An LSTM with its usual activations takes
-its step in two rows of the tape (see `headgate.ops.functional`).
+its step in two rows of the tape (see `headgate.ops.functional`). In a compiled function the steps
+are one loop (`headgate.control`), which is compiled as fast for a thousand steps as for one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from headgate.control import scan
 from headgate.nn.activations import get_activation
 from headgate.nn.core import dropped, seeded
 from headgate.nn.initializers import get_initializer
@@ -21,8 +22,8 @@ from headgate.op import as_tensor
 from headgate.ops.elementwise import astype, where
 from headgate.ops.functional import lstm_gates, lstm_state
 from headgate.ops.linalg import matmul
-from headgate.ops.shape import permute_dims, reshape, split, stack
-from headgate.tensor import Tensor, constant
+from headgate.ops.shape import expand_dims, flip, moveaxis, permute_dims, reshape, split, stack
+from headgate.tensor import Tensor, constant, is_traced
 from headgate.variable import Variable
 
 State = list[Any]
@@ -114,24 +115,42 @@ class _Recurrent(Layer):
         if training and self.dropout:
             x = dropped(x, self.dropout, (x.shape[0], 1, size), self._generator)
         state = self._first_state(initial_state, x.shape[0])
-        steps = self._contributions(x)
-        keeps = None if mask is None else self._masks(mask, x.shape[:2])
-        if self.go_backwards:
-            steps = steps[::-1]
-            keeps = keeps and keeps[::-1]
+        products = self._contributions(x)
+        keeps = None if mask is None else self._mask(mask, x.shape[:2])
         result = constant(np.zeros((x.shape[0], self.units), x.dtype))
-        results = []
-        for number, inputs in enumerate(steps):
-            new = self._step(inputs, state)
-            if keeps is None:
-                result, state = new[0], new
-            else:
-                keep = keeps[number]
-                result = where(keep, new[0], result)
-                state = [where(keep, *pair) for pair in zip(new, state)]
-            results.append(result)
-        answer = stack(results, axis=1) if self.return_sequences else result
+        along = self._loop if is_traced(products.value) else self._steps
+        (answer, state), results = along(x.shape[1], (result, state), products, keeps)
+        if self.return_sequences:
+            answer = results
         return (answer, *state) if self.return_state else answer
+
+    def _advance(self, carry: tuple[Any, State], given: tuple[Any, Any]) -> tuple[Any, Any]:
+        """Take one step; return result and state twice over: to carry on, and to keep."""
+        (result, state), (inputs, keep) = carry, given
+        new = self._step(inputs, state)
+        if keep is None:
+            return (new[0], new), new[0]
+        result = where(keep, new[0], result)
+        return (result, [where(keep, *pair) for pair in zip(new, state)]), result
+
+    def _steps(self, count: int, carry: Any, products: Tensor, keeps: Any) -> tuple[Any, Any]:
+        """Take one step after the other."""
+        inputs = split(products, count, axis=0)
+        masks = [None if keeps is None else keeps[number] for number in range(count)]
+        results = []
+        order = reversed(range(count)) if self.go_backwards else range(count)
+        for number in order:
+            carry, result = self._advance(carry, (inputs[number], masks[number]))
+            results.append(result)
+        return carry, stack(results, axis=1) if self.return_sequences else None
+
+    def _loop(self, count: int, carry: Any, products: Tensor, keeps: Any) -> tuple[Any, Any]:
+        """Take all steps in one loop of a compiled program."""
+        inputs = reshape(products, (count, -1, products.shape[-1]))
+        carry, results = scan(self._advance, carry, (inputs, keeps), reverse=self.go_backwards)
+        if self.go_backwards:
+            results = flip(results, axis=0)
+        return carry, moveaxis(results, 0, 1)
 
     def _first_state(self, given: Any, batch: int) -> State:
         """Return the state before the first step: zeros if none was given."""
@@ -146,8 +165,8 @@ class _Recurrent(Layer):
             )
         return [x if x.dtype == self.dtype else astype(x, self.dtype) for x in state]
 
-    def _masks(self, mask: Any, shape: Shape) -> list[Any]:
-        """Return for each step which samples take it."""
+    def _mask(self, mask: Any, shape: Shape) -> Tensor:
+        """Return for each step which samples take it, (steps, batch, 1)."""
         found = as_tensor(mask)
         if found.shape != shape:
             raise ValueError(
@@ -155,16 +174,16 @@ class _Recurrent(Layer):
                 f"{found.shape}"
             )
         taken = found if found.dtype.kind == "b" else found != 0
-        return [taken[:, number, None] for number in range(shape[1])]
+        return expand_dims(permute_dims(taken, (1, 0)), axis=-1)
 
-    def _contributions(self, x: Tensor) -> Sequence[Any]:
-        """Return x @ kernel + bias for each step, computed for all of them at once."""
+    def _contributions(self, x: Tensor) -> Tensor:
+        """Return x @ kernel + bias for all samples of all steps, one step after the other."""
         batch, steps, size = x.shape
         rows = reshape(permute_dims(x, (1, 0, 2)), (steps * batch, size))
         products = matmul(rows, self.kernel)
         if self.bias is not None:
             products = products + self._input_bias()
-        return split(products, steps, axis=0)
+        return products
 
 
 class SimpleRNN(_Recurrent):
