@@ -1618,3 +1618,19 @@ def test_cuts_where_nothing_is_live(decorate):
     with hg.GradientTape(persistent=True) as tape:
         y = f(hg.stop_gradient(v))
     assert [tape.why(y, source).kind for source in (v, frozen)] == ["stop_gradient", "frozen"]
+
+
+# -- what no tape saw ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("calls", [1, 3])
+def test_what_was_computed_before_the_tape_is_said_to_be_outside(calls):
+    w = hg.Variable(np.ones(3), name="w")
+    encode = hg.function(lambda x: w * x)
+    for _ in range(calls):
+        code = encode(X)
+    with hg.GradientTape() as tape:
+        loss = hg.sum(code * 2.0)
+    verdict = tape.why(loss, w)
+    assert verdict.kind == "outside_tape"
+    assert "encode(X)" in verdict.cuts[0].text

@@ -35,6 +35,7 @@ from headgate import xla
 from headgate.bundle import Bundle, in_transit
 from headgate.custom import record_custom
 from headgate.graph import (
+    Node,
     Recording,
     TracingError,
     caller,
@@ -74,10 +75,12 @@ class _Variant:
         "donated",
         "form",
         "frame",
+        "history",
         "program",
         "pulls",
         "quick",
         "read",
+        "seen_in",
         "wide",
     )
 
@@ -99,10 +102,20 @@ class _Variant:
         self.wide = wide
         self.call: Callable[..., Any] | None = None
         self.quick = Quick(())
+        self.history: Node | None = None
+        self.seen_in: Recording | None = None  # the recording that this history is for
         self.pulls: dict[tuple[bool, ...], _Pull] = {}
 
-    def run(self, leaves: list[Any], native: bool) -> list[Tensor]:
-        """Run the program on the variables and these arrays; return its results."""
+    def past(self, recording: Recording) -> Node | None:
+        """Return what tells, of results that no tape saw being made, which variables went in."""
+        read = [v for v in (*self.bundle.variables, *self.read) if v.trainable]
+        nodes = [node for node in map(node_of, read) if node is not None]
+        self.history = ghost(recording, _union(map(recording.admit, nodes)))
+        self.seen_in = state.recording
+        return self.history
+
+    def run(self, leaves: list[Any], native: bool, node: Node | None = None) -> list[Tensor]:
+        """Run the program on the variables and these arrays; return its results with a node."""
         call = self.call
         if call is None:
             call = self.call = self.program.compile()
@@ -129,8 +142,8 @@ class _Variant:
                     new, results = call(used, kept)
             bundle.renew(new)
         if native:
-            return [constant(array) for array in results]
-        return [constant(xla.host(array)) for array in results]
+            return [tensor_of(array, node) for array in results]
+        return [tensor_of(xla.host(array), node) for array in results]
 
 
 _narrow = nullcontext()
@@ -244,7 +257,8 @@ class Function:
             if leaves is not None:
                 recording = state.recording
                 if not (recording.tapes or recording.suspended or recording.read_log is not None):
-                    return last.form.filled(last.run(leaves, quick.native))
+                    node = last.history if last.seen_in is recording else last.past(recording)
+                    return last.form.filled(last.run(leaves, quick.native, node))
         return self._called(args, kwargs)
 
     def _called(self, args: Any, kwargs: Any) -> Any:
@@ -262,7 +276,8 @@ class Function:
         if not kwargs and not self._parameters.static:
             variant.quick = Quick(args)
             self._last = variant if variant.quick.forms is not None else None
-        return variant.form.filled(variant.run(given.leaves, given.native))
+        node = variant.past(recording)
+        return variant.form.filled(variant.run(given.leaves, given.native, node))
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Return the function of one instance: compiled for that alone, and gone with it."""
