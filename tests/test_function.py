@@ -1634,3 +1634,28 @@ def test_what_was_computed_before_the_tape_is_said_to_be_outside(calls):
     verdict = tape.why(loss, w)
     assert verdict.kind == "outside_tape"
     assert "encode(X)" in verdict.cuts[0].text
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda x: x,
+        lambda x: (x,),
+        lambda x: ([x],),
+        lambda x: ((x,), x),
+        lambda x: (x, None),
+        lambda x: (x, 1.5),
+        lambda x: [x, x],
+        lambda x: (),
+        lambda x: {"a": (x,)},
+    ],
+)
+def test_results_come_back_in_their_form(form):
+    import optree
+
+    fast = hg.function(lambda x: form(x * 2.0))
+    for _ in range(2):
+        found = fast(X)
+        assert optree.tree_structure(found) == optree.tree_structure(form(hg.asarray(X)))
+        for leaf in optree.tree_leaves(found):
+            close(leaf, 1.5 if isinstance(leaf, float) else X * 2.0)

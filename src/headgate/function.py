@@ -28,7 +28,6 @@ import threading
 import types
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 from headgate import xla
@@ -134,19 +133,20 @@ class _Variant:
                 used = used + [leaves[k] for k in self.donated]
                 leaves = [leaf for k, leaf in enumerate(leaves) if k not in self.donated]
             kept += leaves
-            with xla.wide() if self.wide else _narrow:
-                try:
+            try:
+                if self.wide:
+                    with xla.wide():
+                        new, results = call(used, kept)
+                else:
                     new, results = call(used, kept)
-                except ValueError as error:
-                    call = self.call = self.program.moved(error, used, kept)
-                    new, results = call(used, kept)
+            except ValueError as error:
+                self.call = self.program.moved(error, used, kept)
+                with xla.wide():
+                    new, results = self.call(used, kept)
             bundle.renew(new)
         if native:
             return [tensor_of(array, node) for array in results]
         return [tensor_of(xla.host(array), node) for array in results]
-
-
-_narrow = nullcontext()
 
 
 def lent(variable: Variable) -> tuple[Bundle, int]:

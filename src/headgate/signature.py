@@ -294,10 +294,9 @@ class Form:
     known when the function is traced is kept as it is.
     """
 
-    __slots__ = ("arrays", "kinds", "single", "structure")
+    __slots__ = ("arrays", "flat", "kinds", "single", "structure")
 
     def __init__(self, result: Any) -> None:
-        self.single = type(result) is Tensor and xla.is_native(type(result.value))
         flat, self.structure = optree.tree_flatten(result)
         self.arrays: list[Array] = []
         self.kinds: list[Any] = []
@@ -309,11 +308,18 @@ class Form:
                 self.kinds.append(Tensor if ours else None)
             else:
                 self.kinds.append((constant(value) if ours else leaf,))
+        tensors = all(kind is Tensor for kind in self.kinds)
+        # Most results are one tensor, or some in a row.
+        self.single = type(result) is Tensor and tensors
+        row = type(result) is tuple and all(type(each) is Tensor for each in result)
+        self.flat = row and tensors
 
     def filled(self, tensors: Sequence[Tensor]) -> Any:
         """Return the result with these in place of the arrays."""
         if self.single:
             return tensors[0]
+        if self.flat:
+            return tuple(tensors)
         given = iter(tensors)
         flat = []
         for kind in self.kinds:

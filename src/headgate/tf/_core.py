@@ -132,9 +132,9 @@ class _Function(_CompiledFunction):
         self._must = must
         self.python_function = function
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def _called(self, args: Any, kwargs: Any) -> Any:
         try:
-            return super().__call__(*args, **kwargs)
+            return super()._called(args, kwargs)
         except (_TracingError, ImportError) as error:
             if self._must or not self._jit:
                 raise
