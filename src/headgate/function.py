@@ -49,7 +49,7 @@ from headgate.namespace import Array
 from headgate.op import as_tensor, is_inexact
 from headgate.scope import Scope, open_scopes, stage
 from headgate.signature import Form, Frame, Given, Parameters, Quick
-from headgate.tape import GradientTape
+from headgate.tape import GradientTape, apart
 from headgate.tensor import Tensor, constant, tensor_of
 from headgate.variable import Variable, bind, node_of
 
@@ -100,7 +100,7 @@ class _Variant:
         self.described = described
         self.wide = wide
         self.call: Callable[..., Any] | None = None
-        self.quick = Quick(())
+        self.quick: Quick | None = None
         self.history: Node | None = None
         self.seen_in: Recording | None = None  # the recording that this history is for
         self.pulls: dict[tuple[bool, ...], _Pull] = {}
@@ -188,12 +188,8 @@ class _Trace:
         for k, array in zip(self.donated, used[written:]):
             leaves.insert(k, array)
         args, kwargs = self.frame.filled([constant(leaf) for leaf in leaves])
-        outside, state.recording = state.recording, Recording()
-        try:
-            with self.scope.entered():
-                self.form = Form(self.function(*args, **kwargs))
-        finally:
-            state.recording = outside
+        with apart(), self.scope.entered():
+            self.form = Form(self.function(*args, **kwargs))
         results, self.form.arrays = self.form.arrays, []
         new = [_new_value(self.scope, variable) for variable in self.found[0]]
         self.scope.values.clear()  # stand-ins must not outlive the trace
@@ -252,7 +248,7 @@ class Function:
         # Most calls are like the one before, and are recognized at once.
         last = self._last
         if last is not None and not (kwargs or open_scopes or observers):
-            quick = last.quick
+            quick: Any = last.quick
             leaves = quick.leaves(args)
             if leaves is not None:
                 recording = state.recording
@@ -274,7 +270,8 @@ class Function:
         if recording.in_use or recording.read_log is not None:
             return self._recorded(variant, given)
         if not kwargs and not self._parameters.static:
-            variant.quick = Quick(args)
+            if variant.quick is None or variant.quick.native is not given.native:
+                variant.quick = Quick(args)
             self._last = variant if variant.quick.forms is not None else None
         node = variant.past(recording)
         return variant.form.filled(variant.run(given.leaves, given.native, node))

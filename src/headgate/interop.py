@@ -21,7 +21,6 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -30,12 +29,12 @@ import optree
 from headgate import xla
 from headgate.bundle import in_transit
 from headgate.custom import record_custom
-from headgate.graph import Recording, TracingError, refusal, state
+from headgate.graph import TracingError, refusal, state
 from headgate.namespace import NUMPY, TENSORS, Array, is_array, owner
 from headgate.op import as_tensor, describe, is_inexact, lift
 from headgate.scope import Scope, stage, suspended
 from headgate.signature import key_of
-from headgate.tape import GradientTape
+from headgate.tape import GradientTape, apart
 from headgate.tensor import Tensor, constant, is_traced, tensor_of
 from headgate.variable import Variable, bind
 
@@ -433,16 +432,6 @@ def _under_jax(
     return found
 
 
-@contextmanager
-def _alone() -> Any:
-    """Run a block in a recording of its own: tapes outside do not see what JAX traces."""
-    before, state.recording = state.recording, Recording()
-    try:
-        yield
-    finally:
-        state.recording = before
-
-
 def _with_our_gradient(run: Callable[[list[Tensor]], Any], cells: list[Variable]) -> Any:
     """Return a function of JAX arrays that runs this one, with a backward pass by our tapes.
 
@@ -452,7 +441,7 @@ def _with_our_gradient(run: Callable[[list[Tensor]], Any], cells: list[Variable]
 
     @jax.custom_vjp  # type: ignore[untyped-decorator]
     def function(*arrays: Any) -> Any:
-        with _alone(), _Listed(cells, arrays).entered():
+        with apart(), _Listed(cells, arrays).entered():
             results = run([constant(array) for array in arrays])
         return jax.tree.map(lambda tensor: jax.numpy.asarray(tensor.value), results)
 

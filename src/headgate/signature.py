@@ -21,7 +21,7 @@ import optree
 from headgate import xla
 from headgate.namespace import Array
 from headgate.op import describe
-from headgate.tensor import Tensor, constant
+from headgate.tensor import Tensor, constant, is_traced_kind
 from headgate.variable import Variable
 
 ARRAY, SCALAR, NUMBER, STATIC, TRACED, CELL, NESTED = range(7)
@@ -36,7 +36,7 @@ class _Sorts(dict[type, int]):
         elif issubclass(kind, np.ndarray):
             found = ARRAY
         elif xla.is_native(kind):
-            found = TRACED if xla.is_traced_kind(kind) else ARRAY
+            found = TRACED if is_traced_kind(kind) else ARRAY
         elif optree.is_structseq_class(kind) or optree.is_namedtuple_class(kind):
             found = NESTED
         else:

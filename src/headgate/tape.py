@@ -676,15 +676,21 @@ def _serial(source: Source) -> int:
 
 
 @contextmanager
-def unrecorded() -> Iterator[None]:
-    """Run a block in which no tape of this thread records or watches anything."""
-    before = state.recording
-    state.recording = Recording()
-    state.recording.walking = True  # what comes in from outside is a plain constant
+def apart() -> Iterator[Recording]:
+    """Run a block in a recording of its own: the tapes of this thread do not see it."""
+    before, state.recording = state.recording, Recording()
     try:
-        yield
+        yield state.recording
     finally:
         state.recording = before
+
+
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """Run a block in which no tape of this thread records or watches anything."""
+    with apart() as recording:
+        recording.walking = True  # what comes in from outside is a plain constant
+        yield
 
 
 def _seed(target: Any, cotangent: Tensor | None, lifted: bool) -> Any:

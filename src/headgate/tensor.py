@@ -175,7 +175,12 @@ class Tensor:
 
 def is_traced(value: Array) -> bool:
     """Tell whether a raw array is a stand-in whose values are not known yet."""
-    return "Tracer" in type(value).__name__
+    return is_traced_kind(type(value))
+
+
+def is_traced_kind(kind: type) -> bool:
+    """Tell whether a type is that of stand-ins for arrays."""
+    return "Tracer" in kind.__name__
 
 
 def shown(value: Array, prefix: str) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from headgate.namespace import Array
+from headgate.tensor import is_traced_kind
 
 
 def _jax() -> Any:
@@ -105,12 +106,6 @@ def stand_in(array: Array) -> Array:
     return jax.lax.full(array.shape, 0, array.dtype)
 
 
-def eagerly() -> AbstractContextManager[Any]:
-    """Compute at once in a block, also while a function is traced."""
-    context: AbstractContextManager[Any] = _jax().ensure_compile_time_eval()
-    return context
-
-
 def native(array: Array) -> Array:
     """Return a copy of an array as this executor keeps it."""
     jax = _jax()
@@ -124,11 +119,6 @@ def is_native(kind: type) -> bool:
     if kind.__module__.partition(".")[0] not in ("jax", "jaxlib"):
         return False
     return is_traced_kind(kind) or issubclass(kind, _jax().Array)
-
-
-def is_traced_kind(kind: type) -> bool:
-    """Tell whether a type is that of stand-ins for arrays."""
-    return "Tracer" in kind.__name__
 
 
 def host(array: Array) -> Array:
