@@ -1,8 +1,8 @@
 """What explanations cost: masks and sites on every op, a trace, a million iterations, a large page.
 
 The build without masks and sites is the same library, with the lines that keep them taken out of
-the functions that `headgate.op` writes. It runs in a process of its own, in turn with the whole
-one, several rounds of each, and medians are compared.
+the functions that `headgate.core.op` writes. It runs in a process of its own, in turn with the
+whole one, several rounds of each, and medians are compared.
 """
 
 import json
@@ -20,7 +20,7 @@ ROUNDS = 9
 
 def _strip() -> None:
     """Take masks and sites out of the functions that are about to be written."""
-    from headgate.op import _Row
+    from headgate.core.op import _Row
 
     whole = _Row._lines
 

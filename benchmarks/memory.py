@@ -145,7 +145,7 @@ def resident() -> float:
 def kept_losses(steps: int = 10_000) -> list[Finding]:
     """Count the nodes alive when every loss of a training was appended to a list."""
     import headgate as hg
-    from headgate.graph import Node
+    from headgate.record.graph import Node
 
     def nodes() -> int:
         return sum(isinstance(thing, Node) for thing in gc.get_objects())

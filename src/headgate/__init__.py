@@ -9,8 +9,59 @@ print(tape.gradient(loss, w))   # None
 print(tape.why(loss, w))        # where gradient stops, and what stopped it
 """
 
-# isort: off
-from headgate.tensor import Tensor
+from headgate import checkpoint, data, linalg, losses, metrics, nn, optim, random
+from headgate.compile.control import cond, scan, while_loop
+from headgate.compile.function import RecompileWarning, function
+from headgate.compile.xla.interop import from_jax, to_backend, to_jax
+from headgate.core.custom import custom_gradient, grad_pass_through, recompute_grad
+from headgate.core.gates import (
+    clip_gradient,
+    reverse_gradient,
+    route,
+    scale_gradient,
+    stop_gradient,
+    straight_through,
+)
+from headgate.core.tape import GradientTape
+from headgate.core.tensor import Tensor
+from headgate.core.transforms import (
+    ForwardAccumulator,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    value_and_grad,
+    vjp,
+)
+from headgate.core.variable import Variable
+from headgate.core.verdict import FlowReport, Verdict
+from headgate.flow.watch.headgate import trace
+from headgate.ops import operators as _operators  # noqa: F401  it attaches them to tensors
+from headgate.ops.conv import (
+    avg_pool,
+    conv,
+    conv_transpose,
+    max_pool,
+)
+from headgate.ops.creation import (
+    arange,
+    asarray,
+    empty,
+    empty_like,
+    eye,
+    full,
+    full_like,
+    linspace,
+    meshgrid,
+    one_hot,
+    ones,
+    ones_like,
+    tril,
+    triu,
+    zeros,
+    zeros_like,
+)
 from headgate.ops.elementwise import (
     abs,
     acos,
@@ -59,9 +110,9 @@ from headgate.ops.elementwise import (
     less,
     less_equal,
     log,
-    log10,
     log1p,
     log2,
+    log10,
     log_sigmoid,
     logaddexp,
     logical_and,
@@ -102,6 +153,35 @@ from headgate.ops.elementwise import (
     tanh,
     trunc,
     where,
+)
+from headgate.ops.functional import (
+    l2_normalize,
+    log_softmax,
+    logsumexp,
+    softmax,
+    softmax_cross_entropy,
+    sparse_softmax_cross_entropy,
+)
+from headgate.ops.index import (
+    boolean_mask,
+    embedding,
+    gather,
+    gather_nd,
+    getitem,
+    scatter_add,
+    scatter_nd,
+    scatter_update,
+    take,
+    take_along_axis,
+)
+from headgate.ops.linalg import (
+    diagonal,
+    einsum,
+    matmul,
+    norm,
+    outer,
+    tensordot,
+    vecdot,
 )
 from headgate.ops.reduce import (
     all,
@@ -146,90 +226,7 @@ from headgate.ops.shape import (
     tile,
     unstack,
 )
-from headgate.ops.index import (
-    boolean_mask,
-    embedding,
-    gather,
-    gather_nd,
-    getitem,
-    scatter_add,
-    scatter_nd,
-    scatter_update,
-    take,
-    take_along_axis,
-)
-from headgate.ops.creation import (
-    arange,
-    asarray,
-    empty,
-    empty_like,
-    eye,
-    full,
-    full_like,
-    linspace,
-    meshgrid,
-    one_hot,
-    ones,
-    ones_like,
-    tril,
-    triu,
-    zeros,
-    zeros_like,
-)
-from headgate.ops.functional import (
-    l2_normalize,
-    log_softmax,
-    logsumexp,
-    softmax,
-    softmax_cross_entropy,
-    sparse_softmax_cross_entropy,
-)
-from headgate.ops.linalg import (
-    diagonal,
-    einsum,
-    matmul,
-    norm,
-    outer,
-    tensordot,
-    vecdot,
-)
-from headgate.ops.conv import (
-    avg_pool,
-    conv,
-    conv_transpose,
-    max_pool,
-)
-from headgate.gates import (
-    clip_gradient,
-    reverse_gradient,
-    route,
-    scale_gradient,
-    stop_gradient,
-    straight_through,
-)
-from headgate.variable import Variable
-import headgate.operators  # noqa: F401
-from headgate.tape import GradientTape
-from headgate.graph import MissingGradientWarning, TracingError
-from headgate.verdict import FlowReport, Verdict
-from headgate.custom import custom_gradient, grad_pass_through, recompute_grad
-from headgate.transforms import (
-    ForwardAccumulator,
-    grad,
-    hessian,
-    hvp,
-    jacobian,
-    jvp,
-    value_and_grad,
-    vjp,
-)
-from headgate.function import RecompileWarning, function
-from headgate.control import cond, scan, while_loop
-from headgate.interop import from_jax, to_backend, to_jax
-from headgate import checkpoint, data, linalg, losses, metrics, nn, optim, random
-from headgate.flow.watch.headgate import trace
-
-# isort: on
+from headgate.record.graph import MissingGradientWarning, TracingError
 
 __version__ = "0.1.0"
 

@@ -37,8 +37,8 @@ import optree
 import safetensors
 import safetensors.numpy
 
-from headgate.namespace import is_array, owner
-from headgate.variable import Variable
+from headgate.core.namespace import is_array, owner
+from headgate.core.variable import Variable
 
 try:
     import fcntl

@@ -15,8 +15,8 @@ import numpy as np
 import optree
 
 from headgate import random
-from headgate.namespace import is_array
-from headgate.tensor import Tensor
+from headgate.core.namespace import is_array
+from headgate.core.tensor import Tensor
 
 
 class Batches:

@@ -16,9 +16,10 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from headgate.core.op import as_tensor
+from headgate.core.tensor import Tensor
+from headgate.naming import floatx, unique_name
 from headgate.nn.activations import logits_of
-from headgate.nn.settings import floatx, unique_name
-from headgate.op import as_tensor
 from headgate.ops.elementwise import (
     abs,
     astype,
@@ -38,7 +39,6 @@ from headgate.ops.elementwise import (
 from headgate.ops.functional import softmax_cross_entropy, sparse_softmax_cross_entropy
 from headgate.ops.reduce import all, max, mean, sum
 from headgate.ops.shape import broadcast_to, expand_dims, squeeze
-from headgate.tensor import Tensor
 
 _EPSILON = 1e-7
 """Probabilities are kept this far from 0 and 1."""

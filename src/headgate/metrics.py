@@ -16,10 +16,13 @@ from typing import Any
 import numpy as np
 
 from headgate import losses
+from headgate.core.op import as_tensor
+from headgate.core.scope import suspended
+from headgate.core.tensor import Tensor, constant, note_escape
+from headgate.core.variable import Variable
 from headgate.losses import floats, pair, same_rank
+from headgate.naming import floatx, unique_name
 from headgate.nn.initializers import get_initializer
-from headgate.nn.settings import floatx, unique_name
-from headgate.op import as_tensor
 from headgate.ops.creation import arange, zeros
 from headgate.ops.elementwise import (
     astype,
@@ -35,10 +38,7 @@ from headgate.ops.elementwise import (
 from headgate.ops.index import scatter_add
 from headgate.ops.reduce import any, argmax, argsort, cumulative_sum, max, mean, searchsorted, sum
 from headgate.ops.shape import broadcast_to, expand_dims, flip, reshape, squeeze
-from headgate.optim.state import own
-from headgate.scope import suspended
-from headgate.tensor import Tensor, constant, note_escape
-from headgate.variable import Variable
+from headgate.state import own
 
 
 class Metric:

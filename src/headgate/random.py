@@ -9,7 +9,7 @@ have nothing in common however large they are, and `split` makes new generators 
 The state lives in a variable, which makes it one more array to save, and one more for an executor
 to pass through a compiled step: all that happens to it is that 1 is added. It is written past
 `assign`, for no tape and no report has anything to say about it. A generator whose state is one of
-JAX's arrays, as in a compiled function, draws with JAX (`headgate.xla_random`).
+JAX's arrays, as in a compiled function, draws with JAX (`headgate.compile.xla.random`).
 
 The functions of this module use the default generator, which `set_seed` starts anew; without that
 it starts from the system's entropy. Threads may share a generator: each draw gets its own number.
@@ -29,12 +29,12 @@ from typing import Any
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
-from headgate import xla_random
-from headgate.namespace import common, owner
-from headgate.op import as_tensor, op
+from headgate.compile.xla import random as xla_random
+from headgate.core.namespace import common, owner
+from headgate.core.op import as_tensor, op
+from headgate.core.tensor import Tensor, constant, is_traced, refused_trace
+from headgate.core.variable import Variable
 from headgate.ops.shape import sizes
-from headgate.tensor import Tensor, constant, is_traced, refused_trace
-from headgate.variable import Variable
 
 _WORDS = 6
 _lock = threading.Lock()  # held while a state is read and written, never during a draw

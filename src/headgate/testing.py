@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.op import as_tensor
+from headgate.core.tensor import Tensor, constant
 from headgate.flow.expect import assert_flow, assert_no_flow, flow_matrix
-from headgate.op import as_tensor
-from headgate.tensor import Tensor, constant
 
 __all__ = [
     "OpCase",
@@ -120,7 +120,7 @@ def _check_one(
     reverse = _inner(_numbers(gradient(*map(constant, points))), directions)
     _agree(order, "finite differences say", expected, "reverse mode says", reverse, tolerance)
     if forward:
-        from headgate.transforms import jvp
+        from headgate.core.transforms import jvp
 
         _, tangents = jvp(f, points, directions)
         found = _inner(cotangents, _numbers(tangents))
@@ -132,7 +132,7 @@ def _gradient_of(
     f: Callable[..., list[Tensor]], cotangents: list[Any]
 ) -> Callable[..., list[Tensor]]:
     """Return the function "gradient of <cotangents, f>", with zeros for `None`."""
-    from headgate.tape import GradientTape
+    from headgate.core.tape import GradientTape
 
     def gradient(*points: Any) -> list[Tensor]:
         tensors = [as_tensor(point) for point in points]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import headgate as hg
-from headgate.graph import state
+from headgate.record.graph import state
 
 THREADS = 4
 

@@ -12,7 +12,7 @@ import pytest
 
 import headgate as hg
 from core.support import kinds_and_lines, line_of, without_collector
-from headgate.graph import BACK, MAYBE_BACK, state
+from headgate.record.graph import BACK, MAYBE_BACK, state
 
 
 def nested(inner_persistent=False):

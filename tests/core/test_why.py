@@ -9,7 +9,7 @@ import pytest
 
 import headgate as hg
 from core.support import kinds_and_lines, line_of, without_collector
-from headgate.graph import state
+from headgate.record.graph import state
 
 
 def explained(tape, y, w, *places):

@@ -9,7 +9,7 @@ import headgate as hg
 from core.support import line_of
 from headgate import nn, optim
 from headgate.flow.watch.headgate import KEPT, Watch
-from headgate.graph import observers, state
+from headgate.record.graph import observers, state
 
 
 @pytest.fixture(autouse=True)

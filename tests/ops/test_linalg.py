@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import headgate as hg
-from headgate.namespace import NUMPY
+from headgate.core.namespace import NUMPY
 from headgate.ops import linalg
 from headgate.testing import OpCase, check_gradient, real, spd
 

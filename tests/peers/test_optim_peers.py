@@ -10,7 +10,7 @@ Which of the two a case is compared with:
   (as Reddi et al. 2018 do): Keras only.
 
 The gradients depend on where the variables are, and each library goes its own way. That the
-formulas are those of the papers is the matter of `tests/test_optim.py`.
+formulas are those of the papers is the matter of `tests/train/test_optim.py`.
 """
 
 import os

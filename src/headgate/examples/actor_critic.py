@@ -39,7 +39,8 @@ import headgate as hg
 from headgate import nn, optim
 from headgate.examples.cartpole import ACTIONS, OBSERVATIONS, TEST, VALIDATION, Carts, Step, play
 from headgate.examples.findings import norm
-from headgate.examples.training import Program, Result, Run, main
+from headgate.examples.train import main
+from headgate.examples.training import Program, Result, Run
 
 CARTS = 16
 HORIZON = 32

@@ -36,7 +36,8 @@ import numpy as np
 import headgate as hg
 from headgate import losses, nn, optim
 from headgate.examples.cartpole import ACTIONS, OBSERVATIONS, TEST, VALIDATION, Carts, Step, play
-from headgate.examples.training import Program, Result, Run, main
+from headgate.examples.train import main
+from headgate.examples.training import Program, Result, Run
 
 CARTS = 4
 BATCH = 128

@@ -28,7 +28,8 @@ from typing import Any
 
 import headgate as hg
 from headgate import nn, optim
-from headgate.examples.training import Program, Result, Run, main
+from headgate.examples.train import main
+from headgate.examples.training import Program, Result, Run
 
 TASKS = 25
 SHOTS = 10

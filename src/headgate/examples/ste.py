@@ -30,7 +30,8 @@ import headgate as hg
 from headgate import losses, nn, optim
 from headgate.data import Batches
 from headgate.examples import digits
-from headgate.examples.training import Program, Result, Run, main
+from headgate.examples.train import main
+from headgate.examples.training import Program, Result, Run
 
 HIDDEN = 256
 BATCH = 64

@@ -57,8 +57,8 @@ def load(name: str) -> Program:
     return module.PROGRAM  # type: ignore[no-any-return]
 
 
-def command(program: Program) -> None:
-    """Read a command line and run a program."""
+def main(program: Program) -> None:
+    """Run a program as a command, with the options of `headgate train`."""
 
     def run(
         steps: Steps = None,

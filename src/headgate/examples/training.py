@@ -242,10 +242,3 @@ class Events:
         ]
         step = int(metrics["step"])
         self._add(wall_time=time.time(), step=step, summary=self.summary(value=values))
-
-
-def main(program: Program) -> None:
-    """Run a program as a command, with the options of `headgate train`."""
-    from headgate.examples.train import command
-
-    command(program)

@@ -37,7 +37,8 @@ import headgate as hg
 from headgate import nn, optim
 from headgate.data import Batches
 from headgate.examples import digits
-from headgate.examples.training import Program, Result, Run, main
+from headgate.examples.train import main
+from headgate.examples.training import Program, Result, Run
 
 CODES = 64
 DEPTH = 16

@@ -29,7 +29,8 @@ from headgate import nn, optim
 from headgate.data import Batches
 from headgate.examples import digits
 from headgate.examples.findings import norm
-from headgate.examples.training import Program, Result, Run, main
+from headgate.examples.train import main
+from headgate.examples.training import Program, Result, Run
 
 LATENT = 16
 UNITS = 128

@@ -1,10 +1,10 @@
 """Expectations: tests that gradient arrives where it must, and nowhere else.
 
 No tape is asked for. A target's node knows its recording, and so all sources that any tape of it
-watched; the masks then say what is connected and what cut the rest (`headgate.verdict`). While the
-graph is there, the walk is run as well, without freeing anything: it gives norms, finds gradients
-that are connected and exactly zero, and the graph shows on which lines a source is used. When
-`gradient` has freed the graph, connection and cuts are all that is left to check.
+watched; the masks then say what is connected and what cut the rest (`headgate.core.verdict`). While
+the graph is there, the walk is run as well, without freeing anything: it gives norms, finds
+gradients that are connected and exactly zero, and the graph shows on which lines a source is used.
+When `gradient` has freed the graph, connection and cuts are all that is left to check.
 
 `flow_matrix` asks the same of several losses and several groups of parameters at once.
 """
@@ -23,15 +23,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import optree
 
-from headgate.graph import Leaf, Node, Recording, Site, refusal, shown_path, state
-from headgate.namespace import owner
+from headgate.core.namespace import owner
+from headgate.core.op import describe
+from headgate.core.tape import unrecorded
+from headgate.core.tensor import Tensor
+from headgate.core.variable import Variable
+from headgate.core.verdict import Place, Verdict, explain, name_of
+from headgate.core.walk import walk
 from headgate.nn.layer import Layer
-from headgate.op import describe
-from headgate.tape import unrecorded
-from headgate.tensor import Tensor
-from headgate.variable import Variable
-from headgate.verdict import Place, Verdict, explain, name_of
-from headgate.walk import walk
+from headgate.record.graph import Leaf, Node, Recording, Site, refusal, shown_path, state
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -1,5 +1,6 @@
 """Neural networks: layers and models with Keras' names, arguments and defaults."""
 
+from headgate.naming import floatx, reset_names, set_floatx
 from headgate.nn.attention import MultiHeadAttention
 from headgate.nn.convolution import (
     Conv1D,
@@ -58,7 +59,6 @@ from headgate.nn.pooling import (
     MaxPooling2D,
 )
 from headgate.nn.recurrent import GRU, LSTM, SimpleRNN
-from headgate.nn.settings import floatx, reset_names, set_floatx
 
 __all__ = [
     "Layer",

@@ -7,10 +7,10 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from headgate.nn.settings import find
-from headgate.op import as_tensor
+from headgate.core.op import as_tensor
+from headgate.core.tensor import Tensor, constant
+from headgate.naming import find
 from headgate.ops import elementwise, functional
-from headgate.tensor import Tensor, constant
 
 _logits: dict[int, tuple[weakref.ref[Tensor], Tensor]] = {}
 

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.op import as_tensor
+from headgate.core.tensor import Tensor, constant
+from headgate.core.variable import Variable
 from headgate.nn.core import dropped, seeded
 from headgate.nn.initializers import get_initializer
 from headgate.nn.layer import Layer, Shape
 from headgate.nn.options import check_axes, positive, probability
-from headgate.op import as_tensor
 from headgate.ops.elementwise import logical_and, where
 from headgate.ops.functional import softmax
 from headgate.ops.linalg import matmul
 from headgate.ops.shape import permute_dims, reshape
-from headgate.tensor import Tensor, constant
-from headgate.variable import Variable
 
 
 class _Projection(Layer):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from headgate.core.variable import Variable
 from headgate.nn.activations import get_activation
 from headgate.nn.initializers import get_initializer
 from headgate.nn.layer import Layer, Shape
 from headgate.nn.options import check_axes, layout_of, one_of, per_axis, positive
 from headgate.ops.conv import conv, conv_transpose
 from headgate.ops.shape import pad, repeat, reshape
-from headgate.variable import Variable
 
 
 class _Convolution(Layer):

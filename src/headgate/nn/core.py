@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from headgate import random
+from headgate.core.tensor import constant
+from headgate.core.variable import Variable
 from headgate.nn.activations import get_activation, relu, softmax
 from headgate.nn.initializers import get_initializer
 from headgate.nn.layer import Layer, Shape
@@ -18,8 +20,6 @@ from headgate.ops.elementwise import add, astype, leaky_relu, multiply, subtract
 from headgate.ops.index import embedding
 from headgate.ops.linalg import matmul
 from headgate.ops.shape import concat, reshape
-from headgate.tensor import constant
-from headgate.variable import Variable
 
 
 class Dense(Layer):

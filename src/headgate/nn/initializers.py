@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from headgate import random
-from headgate.nn.settings import default_dtype, find
-from headgate.tensor import Tensor, constant
+from headgate.core.tensor import Tensor, constant
+from headgate.naming import default_dtype, find
 
 
 def _generator(seed: int | None) -> np.random.Generator:

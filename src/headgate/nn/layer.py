@@ -27,16 +27,16 @@ from typing import Any
 import numpy as np
 import optree
 
-from headgate.graph import Site, Source, caller
-from headgate.namespace import is_array
+from headgate.core.namespace import is_array
+from headgate.core.op import as_tensor
+from headgate.core.scope import suspended
+from headgate.core.tensor import Tensor
+from headgate.core.variable import Variable
+from headgate.naming import default_dtype, plain_name, unique_name
 from headgate.nn.initializers import get_initializer
-from headgate.nn.settings import default_dtype, plain_name, unique_name
 from headgate.nn.symbols import note, symbols
-from headgate.op import as_tensor
 from headgate.ops.elementwise import astype
-from headgate.scope import suspended
-from headgate.tensor import Tensor
-from headgate.variable import Variable
+from headgate.record.graph import Site, Source, caller
 
 Shape = tuple[int, ...]
 

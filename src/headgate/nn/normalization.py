@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.tensor import Tensor, constant
+from headgate.core.variable import Variable
 from headgate.nn.initializers import get_initializer
 from headgate.nn.layer import Layer, Shape
 from headgate.ops.elementwise import astype, sqrt
 from headgate.ops.functional import standardize
 from headgate.ops.shape import reshape
-from headgate.tensor import Tensor, constant
-from headgate.variable import Variable
 
 
 class _Normalization(Layer):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from headgate.core.op import as_tensor
+from headgate.core.tensor import Tensor
 from headgate.nn.layer import Layer
 from headgate.nn.options import check_axes, layout_of, one_of
-from headgate.op import as_tensor
 from headgate.ops.conv import avg_pool, max_pool
 from headgate.ops.elementwise import astype, where
 from headgate.ops.reduce import max, mean, sum
 from headgate.ops.shape import expand_dims
-from headgate.tensor import Tensor
 
 
 class _Pooling(Layer):

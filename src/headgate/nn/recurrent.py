@@ -3,7 +3,8 @@
 What the inputs contribute does not depend on the state, so it is computed for all steps in one
 product of matrices; a step then multiplies only the state. An LSTM with its usual activations takes
 its step in two rows of the tape (see `headgate.ops.functional`). In a compiled function the steps
-are one loop (`headgate.control`), which is compiled as fast for a thousand steps as for one.
+are one loop (`headgate.compile.control`), which is compiled as fast for a thousand steps as for
+one.
 """
 
 from __future__ import annotations
@@ -12,19 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from headgate.control import scan
+from headgate.compile.control import scan
+from headgate.core.op import as_tensor
+from headgate.core.tensor import Tensor, constant, is_traced
+from headgate.core.variable import Variable
 from headgate.nn.activations import get_activation
 from headgate.nn.core import dropped, seeded
 from headgate.nn.initializers import get_initializer
 from headgate.nn.layer import Layer, Shape
 from headgate.nn.options import check_axes, positive, probability
-from headgate.op import as_tensor
 from headgate.ops.elementwise import astype, where
 from headgate.ops.functional import lstm_gates, lstm_state
 from headgate.ops.linalg import matmul
 from headgate.ops.shape import expand_dims, flip, moveaxis, permute_dims, reshape, split, stack
-from headgate.tensor import Tensor, constant, is_traced
-from headgate.variable import Variable
 
 State = list[Any]
 """What a step hands to the next one; its first entry is the result of the step."""

@@ -14,8 +14,8 @@ from typing import Any
 
 import optree
 
-from headgate.tape import unrecorded
-from headgate.tensor import Tensor
+from headgate.core.tape import unrecorded
+from headgate.core.tensor import Tensor
 
 
 class Symbol:

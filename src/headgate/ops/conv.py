@@ -42,11 +42,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from headgate.graph import caller
-from headgate.namespace import Array
-from headgate.op import as_tensor, op, public
+from headgate.core.namespace import Array
+from headgate.core.op import as_tensor, op, public
+from headgate.core.tensor import Tensor
 from headgate.ops.rules import conj
-from headgate.tensor import Tensor
+from headgate.record.graph import caller
 
 Shape = tuple[int, ...]
 Pair = tuple[int, int]

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from headgate.namespace import TENSORS, Array, owner
-from headgate.op import as_tensor, lift, op, public
+from headgate.core.namespace import TENSORS, Array, owner
+from headgate.core.op import as_tensor, lift, op, public
+from headgate.core.tensor import Tensor, constant, raw, tensor_of
 from headgate.ops.shape import broadcast_to, reshape, sizes
-from headgate.tensor import Tensor, constant, raw, tensor_of
 
 
 @public

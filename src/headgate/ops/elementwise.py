@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from headgate.namespace import Array
-from headgate.op import op, pass_through, public, shape_of
+from headgate.core.namespace import Array
+from headgate.core.op import op, pass_through, public, shape_of
 from headgate.ops.rules import conj as conjugate
 from headgate.ops.rules import is_complex
 

@@ -22,12 +22,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from headgate.namespace import Array
-from headgate.op import as_tensor, op, public
+from headgate.core.namespace import Array
+from headgate.core.op import as_tensor, op, public
+from headgate.core.tensor import Tensor
 from headgate.ops.elementwise import conj, maximum, real, sqrt
 from headgate.ops.reduce import keep, plain, sum
 from headgate.ops.rules import Axis, normal_axes
-from headgate.tensor import Tensor
 
 # -- implementations ------------------------------------------------------------------------------
 

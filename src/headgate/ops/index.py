@@ -29,11 +29,11 @@ from typing import Any
 
 import numpy as np
 
-from headgate.namespace import NUMPY, Array, owner
-from headgate.op import as_tensor, op, public
+from headgate.core.namespace import NUMPY, Array, owner
+from headgate.core.op import as_tensor, op, public
+from headgate.core.tensor import Tensor, constant
 from headgate.ops.rules import normal_axes
 from headgate.ops.shape import Shape, sizes
-from headgate.tensor import Tensor, constant
 
 _PLAIN = {int, slice, NoneType, EllipsisType}
 """Parts of a key that pick by position and name no place twice."""

@@ -35,8 +35,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from headgate.namespace import NUMPY, Array
-from headgate.op import Product, as_tensor, op, public
+from headgate.core.namespace import NUMPY, Array
+from headgate.core.op import Product, as_tensor, op, public
+from headgate.core.tensor import Tensor
 from headgate.ops.creation import eye
 from headgate.ops.elementwise import abs as magnitude
 from headgate.ops.reduce import keep
@@ -45,7 +46,6 @@ from headgate.ops.reduce import min as smallest
 from headgate.ops.reduce import sum as total
 from headgate.ops.rules import conj, normal_axes
 from headgate.ops.shape import broadcast_to, expand_dims, permute_dims, reshape
-from headgate.tensor import Tensor
 
 # -- helpers of the rules -------------------------------------------------------------------------
 

@@ -25,8 +25,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from headgate.namespace import Array
-from headgate.op import op
+from headgate.core.namespace import Array
+from headgate.core.op import op
 from headgate.ops.rules import Axis, conj, normal_axes
 
 # -- helpers of the rules -------------------------------------------------------------------------

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from headgate.namespace import Array
-from headgate.op import as_tensor, op, public
+from headgate.core.namespace import Array
+from headgate.core.op import as_tensor, op, public
+from headgate.core.tensor import Tensor
 from headgate.ops.rules import normal_axes
-from headgate.tensor import Tensor
 
 Shape = tuple[int, ...]
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from headgate.namespace import Array
+from headgate.core.namespace import Array
+from headgate.core.variable import Variable
 from headgate.optim import checks
-from headgate.optim.state import distinct, own, put, require_fit, require_state, saved
-from headgate.variable import Variable
+from headgate.state import distinct, own, put, require_fit, require_state, saved
 
 
 def hard_update(target: Any, source: Any) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from headgate.namespace import TENSORS, Array
-from headgate.op import as_tensor
+from headgate.core.namespace import TENSORS, Array
+from headgate.core.op import as_tensor
+from headgate.core.tensor import Tensor
 from headgate.optim import checks
-from headgate.tensor import Tensor
 
 # -- the formulas ----------------------------------------------------------------------------------
 

@@ -23,17 +23,17 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from headgate.graph import Source, observers
-from headgate.namespace import NUMPY, Array, common, owner
-from headgate.nn.settings import unique_name
-from headgate.op import lift
+from headgate.core.namespace import NUMPY, Array, common, owner
+from headgate.core.op import lift
+from headgate.core.scope import suspended
+from headgate.core.tape import GradientTape
+from headgate.core.tensor import Tensor, constant, note_escape
+from headgate.core.variable import Variable
+from headgate.naming import unique_name
 from headgate.optim import checks
 from headgate.optim.clip import length_of_all, scaled_to_global_norm, scaled_to_norm
-from headgate.optim.state import distinct, own, put, require_fit, require_state, saved
-from headgate.scope import suspended
-from headgate.tape import GradientTape
-from headgate.tensor import Tensor, constant, note_escape
-from headgate.variable import Variable
+from headgate.record.graph import Source, observers
+from headgate.state import distinct, own, put, require_fit, require_state, saved
 
 _PART = 1 << 17
 """So many bytes of an array go through a rule at once (measured)."""

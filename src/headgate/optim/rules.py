@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Unpack
 
-from headgate.namespace import Array
+from headgate.core.namespace import Array
 from headgate.optim import checks
 from headgate.optim.optimizer import Common, Optimizer
 

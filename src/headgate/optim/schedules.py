@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headgate.namespace import NUMPY, Array, owner
+from headgate.core.namespace import NUMPY, Array, owner
+from headgate.core.tensor import Tensor
+from headgate.core.variable import Variable
 from headgate.optim import checks
-from headgate.tensor import Tensor
-from headgate.variable import Variable
 
 
 class Schedule:

@@ -4,10 +4,10 @@ A table of names. The functions are Headgate's own, with TensorFlow's argument n
 dtypes (`headgate.tf._adapt`); where behaviour differs on purpose, docs/tf_deviations.md says so.
 """
 
-from headgate.custom import grad_pass_through, recompute_grad
+from headgate.core.custom import grad_pass_through, recompute_grad
+from headgate.core.tape import GradientTape
+from headgate.core.tensor import Tensor
 from headgate.random import set_seed as set_random_seed
-from headgate.tape import GradientTape
-from headgate.tensor import Tensor
 from headgate.tf import autodiff, keras, linalg, math, nn, random
 from headgate.tf._adapt import IndexedSlices, convert_to_tensor
 from headgate.tf._core import (

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from headgate.graph import state
-from headgate.namespace import TENSORS
-from headgate.tensor import Tensor, came_back, constant, raw, tensor_of
-from headgate.variable import Variable as _Variable
+from headgate.core.namespace import TENSORS
+from headgate.core.tensor import Tensor, came_back, constant, raw, tensor_of
+from headgate.core.variable import Variable as _Variable
+from headgate.record.graph import state
 
 
 def default_dtype(array: Any) -> Any:

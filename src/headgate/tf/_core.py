@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-import headgate.control as _control
-import headgate.custom as _custom
-from headgate import variable as _variable
-from headgate.function import Function as _CompiledFunction
-from headgate.gates import stop_gradient as _stop_gradient
-from headgate.graph import TracingError as _TracingError
-from headgate.namespace import TENSORS as ops
+import headgate.compile.control as _control
+import headgate.core.custom as _custom
+from headgate.compile.function import Function as _CompiledFunction
+from headgate.core import variable as _variable
+from headgate.core.gates import stop_gradient as _stop_gradient
+from headgate.core.namespace import TENSORS as ops
+from headgate.core.tensor import Tensor, raw
+from headgate.core.tensor import constant as _constant
 from headgate.ops import index as _index
 from headgate.optim import clip as _clip
-from headgate.tensor import Tensor, raw
-from headgate.tensor import constant as _constant
+from headgate.record.graph import TracingError as _TracingError
 from headgate.tf._adapt import IndexedSlices, convert_to_tensor, matched, static, tensor
 
 float16, float32, float64 = np.dtype("float16"), np.dtype("float32"), np.dtype("float64")

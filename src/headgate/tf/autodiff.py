@@ -1,6 +1,6 @@
 """`tf.autodiff`."""
 
-from headgate.tape import GradientTape
-from headgate.transforms import ForwardAccumulator
+from headgate.core.tape import GradientTape
+from headgate.core.transforms import ForwardAccumulator
 
 __all__ = ["ForwardAccumulator", "GradientTape"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headgate.namespace import TENSORS as _ops
+from headgate.core.namespace import TENSORS as _ops
 from headgate.tf._adapt import binary as _binary
 from headgate.tf._adapt import unary as _unary
 from headgate.tf._core import einsum, eye, matmul, norm, tensordot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headgate.namespace import TENSORS as _ops
+from headgate.core.namespace import TENSORS as _ops
 from headgate.tf._adapt import binary as _binary
 from headgate.tf._adapt import reduction as _reduction
 from headgate.tf._adapt import static as _static

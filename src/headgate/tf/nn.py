@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headgate.namespace import TENSORS as _ops
+from headgate.core.namespace import TENSORS as _ops
 from headgate.nn.core import dropped as _dropped
 from headgate.ops import conv as _conv
 from headgate.random import get_generator as _get_generator

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from headgate import random as _random
-from headgate.namespace import TENSORS as _ops
+from headgate.core.namespace import TENSORS as _ops
 from headgate.random import set_seed
 from headgate.tf._adapt import static as _static
 from headgate.tf._adapt import tensor as _tensor

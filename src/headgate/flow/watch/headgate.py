@@ -18,6 +18,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from headgate.core.magnitude import Magnitudes, leaf_of, norm
+from headgate.core.tensor import Tensor
+from headgate.core.variable import Variable
+from headgate.core.verdict import Place, Verdict, explain, name_of
 from headgate.flow.page import notebook, page
 from headgate.flow.patterns import names_it, names_it_at
 from headgate.flow.report import Finding, as_json, cure
@@ -25,12 +29,8 @@ from headgate.flow.text import as_dot, as_mermaid, as_text
 from headgate.flow.trace import Place as TracePlace
 from headgate.flow.trace import Trace
 from headgate.flow.watch.log import Log
-from headgate.graph import Leaf, Node, Recording, Site, Source, caller, observers, state
-from headgate.magnitude import Magnitudes, leaf_of, norm
 from headgate.nn.layer import Layer, calls, every_layer
-from headgate.tensor import Tensor
-from headgate.variable import Variable
-from headgate.verdict import Place, Verdict, explain, name_of
+from headgate.record.graph import Leaf, Node, Recording, Site, Source, caller, observers, state
 
 MEASURED = 20
 """So many passes of one line are looked at closely; later ones only while a gradient is missing."""

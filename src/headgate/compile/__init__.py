@@ -1,0 +1,1 @@
+"""The same program, compiled: functions, their signatures, control flow."""

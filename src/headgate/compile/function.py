@@ -1,0 +1,566 @@
+"""hg.function: the same program, compiled.
+
+A compiled function runs its Python once for each signature (`headgate.compile.signature`), on
+stand-ins for arrays, and what it does becomes a program of an executor
+(`headgate.compile.xla.program`). That program is what runs from then on.
+
+Programs have no variables, so those that the function reads or writes are *lifted*: their arrays
+are passed in, and new ones passed out and put back into the cells. Which they are is found while
+the function is traced (`headgate.core.scope`): it is traced until the variables that were passed in
+are those that it met, which takes two times for the first signature and mostly one for others.
+State of every sort is found in this way, for it lives in variables: that of optimizers, moving
+statistics, metrics, random generators.
+
+The array of a variable that is written is *donated*: the program writes its results there. If
+somebody else holds it, the program is given a copy. Between calls the arrays stay with the
+executor, and the user's program gets them when it asks (`headgate.core.bundle`). So a program on
+NumPy stays one, and results are NumPy's unless an argument or a variable is the executor's own.
+
+Called under a tape, a compiled function is one node. Its rule is another compiled function, which
+runs the same Python under a tape of its own, and is itself differentiated in this way.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+import types
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from headgate.compile.leaks import no_leaks
+from headgate.compile.signature import Form, Frame, Given, Parameters, Quick
+from headgate.compile.xla import program as xla
+from headgate.core.bundle import Bundle, in_transit
+from headgate.core.custom import record_custom
+from headgate.core.namespace import Array
+from headgate.core.op import as_tensor, is_inexact
+from headgate.core.scope import Scope, open_scopes, stage
+from headgate.core.tape import GradientTape, apart
+from headgate.core.tensor import Tensor, constant, tensor_of
+from headgate.core.variable import Variable, bind, node_of
+from headgate.record.graph import (
+    Node,
+    Recording,
+    TracingError,
+    caller,
+    ghost,
+    observers,
+    refusal,
+    sequence,
+    state,
+)
+
+_ATTEMPTS = 5  # at most so many times is a function traced to find its variables
+_MANY = 5  # so many times may a function be compiled again before it is called a mistake
+
+
+class RecompileWarning(UserWarning):
+    """A function is compiled again and again; says which argument changes."""
+
+
+# -- one signature ---------------------------------------------------------------------------------
+
+
+class _Variant:
+    """A function traced for one signature: its program, its variables, the form of its result."""
+
+    __slots__ = (
+        "bundle",
+        "call",
+        "described",
+        "donated",
+        "form",
+        "frame",
+        "history",
+        "program",
+        "pulls",
+        "quick",
+        "read",
+        "seen_in",
+        "wide",
+    )
+
+    def __init__(
+        self,
+        trace: _Trace,
+        program: Any,
+        bundle: Bundle,
+        described: dict[str, str],
+        wide: bool,
+    ) -> None:
+        self.program = program
+        self.bundle = bundle
+        self.read = trace.read
+        self.donated = trace.donated
+        self.frame = trace.frame
+        self.form: Form = trace.form
+        self.described = described
+        self.wide = wide
+        self.call: Callable[..., Any] | None = None
+        self.quick: Quick | None = None
+        self.history: Node | None = None
+        self.seen_in: Recording | None = None  # the recording that this history is for
+        self.pulls: dict[tuple[bool, ...], _Pull] = {}
+
+    def past(self, recording: Recording) -> Node | None:
+        """Return what tells, of results that no tape saw being made, which variables went in."""
+        read = [v for v in (*self.bundle.variables, *self.read) if v.trainable]
+        nodes = [node for node in map(node_of, read) if node is not None]
+        self.history = ghost(recording, _union(map(recording.admit, nodes)))
+        self.seen_in = state.recording
+        return self.history
+
+    def run(self, leaves: list[Any], native: bool, node: Node | None = None) -> list[Tensor]:
+        """Run the program on the variables and these arrays; return its results with a node."""
+        call = self.call
+        if call is None:
+            call = self.call = self.program.compile()
+        with in_transit:
+            bundle = self.bundle
+            if bundle.shared or not bundle.intact:
+                bundle.gather(xla)
+            used = bundle.arrays
+            native = native or bundle.native
+            kept = []
+            for variable in self.read:
+                holder, index = variable._place or lent(variable)
+                native = native or holder.native
+                kept.append(holder.arrays[index])
+            if self.donated:
+                used = used + [leaves[k] for k in self.donated]
+                leaves = [leaf for k, leaf in enumerate(leaves) if k not in self.donated]
+            kept += leaves
+            try:
+                if self.wide:
+                    with xla.wide():
+                        new, results = call(used, kept)
+                else:
+                    new, results = call(used, kept)
+            except ValueError as error:
+                self.call = self.program.moved(error, used, kept)
+                with xla.wide():
+                    new, results = self.call(used, kept)
+            bundle.renew(new)
+        if native:
+            return [tensor_of(array, node) for array in results]
+        return [tensor_of(xla.host(array), node) for array in results]
+
+
+def lent(variable: Variable) -> tuple[Bundle, int]:
+    """Put a variable that is only read into a bundle of its own."""
+    bundle = Bundle([variable])
+    bundle.lend(xla)
+    return bundle, 0
+
+
+class _Trace:
+    """What an executor runs on stand-ins: the function with its variables as arguments."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        frame: Frame,
+        written: list[Variable],
+        read: list[Variable],
+        donated: Sequence[int],
+    ) -> None:
+        self.function = function
+        self.frame = frame
+        self.written = written
+        self.read = read
+        self.donated = donated
+        self.scope = Scope(self._stand_in)
+        self.given: dict[Any, Array] = {}
+        self.form: Any = None
+
+    def _stand_in(self, variable: Variable) -> Array:
+        given = self.given.get(variable._source)
+        return xla.stand_in(variable._form) if given is None else given
+
+    def __call__(self, used: Sequence[Any], kept: Sequence[Any]) -> Any:
+        written, read = len(self.written), len(self.read)
+        lifted = [*zip(self.written, used), *zip(self.read, kept)]
+        self.given = {variable._source: array for variable, array in lifted}
+        leaves = list(kept[read:])
+        for k, array in zip(self.donated, used[written:]):
+            leaves.insert(k, array)
+        args, kwargs = self.frame.filled([constant(leaf) for leaf in leaves])
+        with apart(), self.scope.entered():
+            self.form = Form(self.function(*args, **kwargs))
+        results, self.form.arrays = self.form.arrays, []
+        new = [_new_value(self.scope, variable) for variable in self.found[0]]
+        self.scope.values.clear()  # stand-ins must not outlive the trace
+        return new, results
+
+    @property
+    def found(self) -> tuple[list[Variable], list[Variable]]:
+        """The variables that were written, and those that were read only."""
+        written = self.scope.written
+        return list(written.values()), [v for s, v in self.scope.met.items() if s not in written]
+
+
+def _new_value(scope: Scope, variable: Variable) -> Array:
+    value = xla.fitted(scope.values[variable._source], variable._form)
+    if value.shape != variable.shape:
+        raise refusal(
+            ValueError,
+            f"variable {variable.name!r} has the shape {variable.shape} and was given a value of "
+            f"the shape {value.shape}",
+        )
+    return value
+
+
+def _same(one: Sequence[Variable], other: Sequence[Variable]) -> bool:
+    return [v._source for v in one] == [v._source for v in other]
+
+
+# -- the function ----------------------------------------------------------------------------------
+
+
+class Function:
+    """A compiled function; made by `headgate.function`."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        donate: bool | Sequence[str] = True,
+        static_argnames: Sequence[str] = (),
+        jit: bool = True,
+    ) -> None:
+        self._function = function
+        self._settings = donate, static_argnames, jit
+        self._jit = jit
+        self._parameters = Parameters(function, static_argnames)
+        names = () if isinstance(donate, bool) else donate
+        self._donated = self._parameters.known("donate", names)
+        self._donates = donate is not False
+        self._variants: dict[Any, _Variant] = {}
+        self._last: _Variant | None = None
+        self._tracing = threading.RLock()
+        self._origin: Function | None = None  # of a method: the function in the class
+        functools.update_wrapper(self, function, updated=())
+        self.__name__ = getattr(function, "__name__", type(function).__name__)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        # Most calls are like the one before, and are recognized at once.
+        last = self._last
+        if last is not None and not (kwargs or open_scopes or observers):
+            quick: Any = last.quick
+            leaves = quick.leaves(args)
+            if leaves is not None:
+                recording = state.recording
+                if not (recording.tapes or recording.suspended or recording.read_log is not None):
+                    node = last.history if last.seen_in is recording else last.past(recording)
+                    return last.form.filled(last.run(leaves, quick.native, node))
+        return self._called(args, kwargs)
+
+    def _called(self, args: Any, kwargs: Any) -> Any:
+        if stage.scope is not None or not self._jit or observers:  # who looks on sees all ops
+            return self._function(*args, **kwargs)
+        given = self._parameters.given(args, kwargs)
+        if given.traced:  # what this does becomes a part of somebody else's program
+            return self._function(*args, **kwargs)
+        variant = self._variants.get(given.key)
+        if variant is None:
+            variant = self._new_variant(given, args, kwargs)
+        recording = state.recording
+        if recording.in_use or recording.read_log is not None:
+            return self._recorded(variant, given)
+        if not kwargs and not self._parameters.static:
+            if variant.quick is None or variant.quick.native is not given.native:
+                variant.quick = Quick(args)
+            self._last = variant if variant.quick.forms is not None else None
+        node = variant.past(recording)
+        return variant.form.filled(variant.run(given.leaves, given.native, node))
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Return the function of one instance: compiled for that alone, and gone with it."""
+        if instance is None:
+            return self
+        kept = getattr(instance, "__dict__", {})
+        name = self._name_in(type(instance))
+        bound = kept.get(name)
+        if bound is None:
+            bound = type(self)(types.MethodType(self._function, instance), *self._settings)
+            bound._origin = self
+            kept[name] = bound
+        return bound
+
+    def _name_in(self, kind: type) -> str:
+        """Return where an instance keeps its function: another place if `super()` leads here."""
+        for base in kind.__mro__:
+            for name, value in vars(base).items():
+                if value is self:
+                    overridden = inspect.getattr_static(kind, name) is not self
+                    return f"{base.__qualname__}.{name}" if overridden else name
+        return self.__name__
+
+    def __reduce__(self) -> Any:
+        """Copy a method with its instance, which compiles anew; a function is its name."""
+        if self._origin is not None:
+            return self._origin.__get__, (self._function.__self__,)  # type: ignore[attr-defined]
+        return self.__qualname__
+
+    def __repr__(self) -> str:
+        return f"<headgate.function {self.__name__}, {len(self._variants)} signatures>"
+
+    @property
+    def signatures(self) -> list[dict[str, str]]:
+        """What the function was traced for: its arguments in words, one entry per signature."""
+        return [dict(variant.described) for variant in self._variants.values()]
+
+    def _variant(self, args: Any, kwargs: Any) -> _Variant:
+        """Trace the function for these arguments, if that was not done before; nothing is run."""
+        given = self._parameters.given(args, kwargs)
+        return self._variants.get(given.key) or self._new_variant(given, args, kwargs)
+
+    def lower_text(self, *args: Any, **kwargs: Any) -> str:
+        """Return the program for these arguments as text (StableHLO); nothing is run.
+
+        >>> import headgate as hg
+        >>> double = hg.function(lambda x: x * 2.0)
+        >>> "stablehlo.multiply" in double.lower_text(hg.asarray([1.0]))
+        True
+        """
+        text: str = self._variant(args, kwargs).program.text()
+        return text
+
+    # -- tracing ----------------------------------------------------------------------------------
+
+    def _new_variant(self, given: Given, args: Any, kwargs: Any) -> _Variant:
+        """Trace the function for a signature that is new."""
+        with self._tracing:
+            known = self._variants.get(given.key)
+            if known is not None:  # another thread was quicker
+                return known
+            leaves = self._parameters.described(args, kwargs)
+            described = {name: text for name, text, _ in leaves}
+            names = [name for name, _, taken in leaves if taken]
+            donated = [k for k, name in enumerate(names) if name.split("[")[0] in self._donated]
+            if len(self._variants) > _MANY:
+                self._warn_of_many(described)
+            frame = self._parameters.frame(args, kwargs)
+            trace, program = self._traced(frame, given.leaves, donated)
+            variant = _Variant(
+                *(trace, program, self._bundle(trace.written)),
+                *(described, any(map(_is_wide, given.leaves))),
+            )
+            self._variants[given.key] = variant
+            return variant
+
+    def _bundle(self, written: list[Variable]) -> Bundle:
+        """Return a bundle of these variables, that of another signature if there is one."""
+        for variant in self._variants.values():
+            if _same(variant.bundle.variables, written):
+                return variant.bundle
+        return Bundle(written)
+
+    def _traced(self, frame: Frame, leaves: list[Any], donated: list[int]) -> tuple[_Trace, Any]:
+        used_leaves = [leaves[k] for k in donated]
+        kept_leaves = [leaf for k, leaf in enumerate(leaves) if k not in donated]
+        last = next(reversed(self._variants.values()), None)
+        written, read = (last.bundle.variables, last.read) if last else ([], [])
+        for _ in range(_ATTEMPTS):
+            start = sequence()
+            trace = _Trace(self._function, frame, written, read, donated)
+            with no_leaks(self._function):
+                program = xla.trace(
+                    trace,
+                    [*(variable._form for variable in written), *used_leaves],
+                    [*(variable._form for variable in read), *kept_leaves],
+                    self._donates,
+                )
+            found = trace.found
+            if _same(found[0], written) and _same(found[1], read):
+                return trace, program
+            written, read = found
+        made = [v for v in (*written, *read) if v._source.serial > start]
+        names = ", ".join(f"{v.name!r} (made at {v._source.made})" for v in made)
+        raise refusal(
+            TracingError,
+            f"{self.__name__} meets other variables each time that it is traced"
+            + (f": {names}" if made else "")
+            + ". Make variables once: before the function is called, or behind an `if` that is "
+            "true the first time only",
+        )
+
+    def _warn_of_many(self, described: dict[str, str]) -> None:
+        """Say which arguments change so often that the function is compiled again and again."""
+        changing = []
+        for name in dict.fromkeys([*described, *self.signatures[-1]]):
+            past = [signature.get(name, "absent") for signature in self.signatures]
+            now = described.get(name, "absent")
+            if past[-1] != now:
+                changing.append(f"{name}: {past[-1]}, now {now}")
+        site = caller()
+        warnings.warn_explicit(
+            f"{self.__name__} is compiled again, having been so for {len(self._variants)} "
+            f"signatures. What changes: {'; '.join(changing) or 'the structure of its arguments'}. "
+            "Compiling takes long. Pad arrays to a few shapes; pass a number that changes as it is "
+            "or as an array, and not as a static argument",
+            RecompileWarning,
+            site.file,
+            site.line,
+        )
+
+    # -- under a tape -----------------------------------------------------------------------------
+
+    def _recorded(self, variant: _Variant, given: Given) -> Any:
+        """Run a program as one node of the tapes that record."""
+        recording = state.recording
+        variables = [*variant.bundle.variables, *variant.read]
+        nodes = [node_of(variable) for variable in variables]  # which lets the tapes watch them
+        with in_transit:
+            places = [variable._place or lent(variable) for variable in variables]
+            arrays = [holder.handed_out(index) for holder, index in places]
+        values = [tensor_of(array, node) for array, node in zip(arrays, nodes)]
+        inputs = [*values, *map(as_tensor, given.tensors)]
+        masks = [(0, 0) if x.node is None else recording.admit(x.node) for x in inputs]
+        live = tuple(is_inexact(x) and bool(mask) for x, (mask, _) in zip(inputs, masks))
+        results = variant.run(given.leaves, given.native)
+        if not any(live):
+            node = ghost(recording, _union(masks))
+            return variant.form.filled([tensor_of(result.value, node) for result in results])
+        # Cuts before arguments that no gradient can reach; variables have theirs in the function.
+        lost = _union(
+            mask for mask, reached in [*zip(masks, live)][len(variables) :] if not reached
+        )
+        pull = variant.pulls.get(live)
+        if pull is None:
+            pull = variant.pulls[live] = _Pull(self._function, variant, live)
+        pull.prepare(inputs, results)
+
+        def gradients(cotangents: list[Tensor], recorded: bool) -> list[Any]:
+            given = inputs if recorded else [constant(x.value) for x in inputs]
+            return list(pull.function(given, cotangents))
+
+        sources = [x for x, reached in zip(inputs, pull.reached) if reached]
+        ways = [
+            (reaching, lost | recording.translated(pull.recording, cuts))
+            for reaching, cuts in pull.ways
+        ]
+        return variant.form.filled(record_custom(self.__name__, results, sources, gradients, ways))
+
+
+def _union(masks: Iterable[tuple[int, int]]) -> int:
+    """Return the cuts of several nodes."""
+    found = 0
+    for _, cuts in masks:
+        found |= cuts
+    return found
+
+
+class _Pull:
+    """From the cotangents of a function's results to the gradients of its inputs.
+
+    `live` says which inputs (variables, then arguments) gradients are wanted of. What is known when
+    it was traced: `reached`, which of them get one; `ways`, for each result, which of these reach
+    it, and the cuts in between, in a recording.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], variant: _Variant, live: tuple[bool, ...]
+    ) -> None:
+        self.body = function
+        self.frame = variant.frame
+        self.variables = [*variant.bundle.variables, *variant.read]
+        self.live = live
+        self.reached: list[bool] = []
+        self.ways: list[tuple[list[bool], int]] = []
+        self.recording = Recording()
+        self.function = Function(self._gradients)
+
+    def prepare(self, inputs: list[Tensor], results: list[Tensor]) -> None:
+        """Trace it now, for results of this form."""
+        if not self.reached:
+            given = [constant(x.value) for x in inputs]
+            self.function._variant((given, [constant(result.value) for result in results]), {})
+
+    def _gradients(self, inputs: list[Any], cotangents: list[Tensor]) -> list[Tensor]:
+        outer, count = stage.scope, len(self.variables)
+        held = {v._source: x.value for v, x in zip(self.variables, inputs)}
+        scope = Scope(
+            lambda v: held[v._source] if v._source in held else outer.get(v)  # type: ignore[union-attr]
+        )
+        leaves = [tensor_of(x.value, x.node) for x in map(as_tensor, inputs[count:])]
+        wanted = [x for x, live in zip([*self.variables, *leaves], self.live) if live]
+        with scope.entered(), GradientTape(watch_accessed_variables=False) as tape:
+            for variable, x in zip(self.variables, inputs):
+                if x.node is not None:  # somebody differentiates this gradient
+                    bind(variable, x.node)
+            tape.watch(wanted)
+            args, kwargs = self.frame.filled(leaves)
+            results = Form.of_tensors(self.body(*args, **kwargs))
+        targets = [(t, c) for t, c in zip(results, cotangents) if is_inexact(t)]
+        bits = list(map(tape._bits_of, wanted))
+        masks = [(node.live, node.cuts) if node else (0, 0) for node in map(tape._node, results)]
+        with scope.entered():
+            found = tape._gradient([t for t, _ in targets], wanted, [c for _, c in targets])
+        given = iter(found)
+        gradients = [next(given) if live else None for live in self.live]
+        self.reached = [gradient is not None for gradient in gradients]
+        reached = [bit for bit, gradient in zip(bits, found) if gradient is not None]
+        self.ways = [([bool(live & bit) for bit in reached], cuts) for live, cuts in masks]
+        self.recording = tape._recording
+        return [gradient for gradient in gradients if gradient is not None]
+
+
+def _is_wide(leaf: Any) -> bool:
+    """Tell whether an argument is of 64 bits, or a number."""
+    return not hasattr(leaf, "dtype") or leaf.dtype.itemsize >= 8
+
+
+def function(
+    f: Callable[..., Any] | None = None,
+    *,
+    donate: bool | Sequence[str] = True,
+    static_argnames: str | Sequence[str] = (),
+    jit: bool = True,
+) -> Any:
+    """Compile a function of tensors; use it as a decorator or call it.
+
+    Args:
+        f: a function of tensors, arrays and numbers, in any structure of lists, tuples and
+            dictionaries; it may read and assign variables, take optimizer steps, update metrics,
+            draw random numbers and use tapes. Its Python runs once for each signature; what is
+            neither array nor number (a boolean, a text, an object) is a part of the signature.
+        donate: whether the program may write over the old arrays of variables that it writes.
+            Names of parameters: over these arguments as well, which their giver loses.
+        static_argnames: parameters whose value is a part of the signature; needed for numbers that
+            decide on shapes or on numbers of steps.
+        jit: `False` runs the Python each time, to debug it.
+
+    Returns:
+        A function with the same arguments and result. Its results are NumPy's unless an argument or
+        a variable is a JAX array. `lower_text(*args)` shows the program, `signatures` what it was
+        compiled for.
+
+    Raises:
+        TracingError: the function needs to know a value while it is traced; says where, and what to
+            do instead.
+        ImportError: JAX is not installed.
+
+    Warns:
+        RecompileWarning: it is compiled for a seventh signature or a later one.
+
+    >>> import headgate as hg
+    >>> w = hg.Variable([1.0, 2.0])
+    >>> @hg.function
+    ... def step(x):
+    ...     with hg.GradientTape() as tape:
+    ...         loss = hg.sum((w * x - 1.0) ** 2)
+    ...     w.assign_sub(0.1 * tape.gradient(loss, w))
+    ...     return loss
+    >>> x = hg.asarray([1.0, 1.0])
+    >>> losses = [float(step(x)) for _ in range(3)]
+    >>> [round(loss, 3) for loss in losses], w.numpy()
+    ([1.0, 0.64, 0.41], array([1.   , 1.512]))
+    """
+    if f is None:
+        return functools.partial(function, donate=donate, static_argnames=static_argnames, jit=jit)
+    if not callable(f):
+        raise TypeError(f"function compiles a function, not {type(f).__name__}")
+    return Function(f, donate, static_argnames, jit)

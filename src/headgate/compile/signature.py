@@ -1,0 +1,344 @@
+"""The arguments and results of a compiled function, taken apart and put together.
+
+A program takes arrays and numbers in flat lists. `Given` takes the arguments of one call apart: the
+arrays and numbers, and a key for all else, which is the function's *signature*: the structure of
+the arguments, the shape and dtype of each array, the type of each number, and the value of
+everything that is neither (texts, booleans, objects; what was named static). A `Frame` keeps what
+the arrays were taken out of, and puts others in; a `Form` does so for results.
+
+Numbers stay Python's own, so that they are as weakly typed in a program as they are elsewhere.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import optree
+
+from headgate.compile.xla import program as xla
+from headgate.core.namespace import Array
+from headgate.core.op import describe
+from headgate.core.tensor import Tensor, constant, is_traced_kind
+from headgate.core.variable import Variable
+
+ARRAY, SCALAR, NUMBER, STATIC, TRACED, CELL, NESTED = range(7)
+
+
+class _Sorts(dict[type, int]):
+    """Type of an argument -> what it is to a program."""
+
+    def __missing__(self, kind: type) -> int:
+        if issubclass(kind, np.generic):
+            found = SCALAR
+        elif issubclass(kind, np.ndarray):
+            found = ARRAY
+        elif xla.is_native(kind):
+            found = TRACED if is_traced_kind(kind) else ARRAY
+        elif optree.is_structseq_class(kind) or optree.is_namedtuple_class(kind):
+            found = NESTED
+        else:
+            found = STATIC if optree.register_pytree_node.get(kind) is None else NESTED
+        self[kind] = found
+        return found
+
+
+_sorts = _Sorts(
+    {
+        bool: STATIC,
+        float: NUMBER,
+        int: NUMBER,
+        complex: NUMBER,
+        np.float64: NUMBER,  # Python's own to us: see `headgate.core.op.lifters`
+        np.complex128: NUMBER,
+        Variable: CELL,
+    }
+)
+
+
+class Nested(Exception):
+    """An argument has arguments in it."""
+
+
+class _Same:
+    """The key of an object without a hash: the object itself."""
+
+    __slots__ = ("given",)
+
+    def __init__(self, given: Any) -> None:
+        self.given = given
+
+    def __hash__(self) -> int:
+        return id(self.given)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.given is self.given
+
+
+def key_of(value: Any) -> Any:
+    """Return what stands in a signature for something that is no array."""
+    if type(value) is Variable:
+        return value._source
+    try:
+        hash(value)
+    except TypeError:
+        return _Same(value)
+    return type(value), value
+
+
+class Given:
+    """The arguments of one call.
+
+    `leaves` are what a program takes, `tensors` the same as they were given; `native` says that one
+    of them is the executor's own array, `traced` that one is a stand-in of somebody else's trace.
+    """
+
+    __slots__ = ("key", "leaves", "native", "tensors", "traced")
+
+    def __init__(self, flat: Iterable[Any], structure: Any) -> None:
+        key: list[Any] = [structure]
+        leaves: list[Any] = []
+        tensors: list[Any] = []
+        self.native = self.traced = False
+        for leaf in flat:
+            value, kind = leaf, type(leaf)
+            if kind is Tensor:
+                value = leaf.value
+                kind = type(value)
+            sort = _sorts[kind]
+            if sort <= SCALAR:
+                if sort == SCALAR:
+                    value = np.asarray(value)
+                elif kind is not np.ndarray:
+                    self.native = True
+                key.append(value.shape)
+                key.append(value.dtype)
+                leaves.append(value)
+                tensors.append(leaf)
+            elif sort == NUMBER:
+                if kind is np.float64 or kind is np.complex128:
+                    value = value.item()
+                key.append(type(value))
+                leaves.append(value)
+                tensors.append(leaf)
+            elif sort == NESTED:
+                raise Nested
+            elif sort == TRACED:
+                self.traced = True
+            else:
+                key.append(key_of(value))
+        self.key = tuple(key)
+        self.leaves = leaves
+        self.tensors = tensors
+
+
+class Quick:
+    """Recognizes a call whose arguments are tensors and arrays like those of an earlier one.
+
+    `forms` has type, shape and dtype of each array, and is `None` if there are other arguments.
+    Before those, for an array of the executor, the very object that says its form: arrays of one
+    origin share it, and that is quick to see.
+    """
+
+    __slots__ = ("forms", "native")
+
+    def __init__(self, args: Sequence[Any]) -> None:
+        self.forms: Any = []
+        self.native = False
+        for leaf in args:
+            value = leaf.value if type(leaf) is Tensor else leaf
+            if _sorts[type(value)] != ARRAY:
+                self.forms = None
+                return
+            self.forms.append(
+                (type(value), getattr(value, "aval", value), value.shape, value.dtype)
+            )
+            self.native = self.native or type(value) is not np.ndarray
+
+    def leaves(self, args: Sequence[Any]) -> list[Any] | None:
+        """Return the arrays of a call if they are like those."""
+        if len(args) != len(self.forms):
+            return None
+        leaves = []
+        for leaf, (kind, form, shape, dtype) in zip(args, self.forms):
+            value = leaf.value if type(leaf) is Tensor else leaf
+            if type(value) is not kind:
+                return None
+            if (kind is np.ndarray or value.aval is not form) and (
+                value.shape != shape or value.dtype is not dtype
+            ):
+                return None
+            leaves.append(value)
+        return leaves
+
+
+def taken(leaf: Any) -> bool:
+    """Tell whether a leaf of the arguments is one that a program takes."""
+    return _sorts[type(leaf.value if type(leaf) is Tensor else leaf)] <= NUMBER
+
+
+class Parameters:
+    """A function's parameters: their names, and which of them are static."""
+
+    def __init__(self, function: Callable[..., Any], static: Sequence[str]) -> None:
+        try:
+            self.all = dict(inspect.signature(function).parameters)
+        except (TypeError, ValueError):  # a builtin
+            self.all = {}
+        self.function = function
+        self.positional = [
+            name
+            for name, p in self.all.items()
+            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+        self.static = self.known("static_argnames", static)
+
+    def known(self, option: str, names: Sequence[str]) -> tuple[str, ...]:
+        """Return names of parameters; refuse others."""
+        names = (names,) if isinstance(names, str) else tuple(names)
+        anything = any(p.kind is p.VAR_KEYWORD for p in self.all.values())
+        for name in names:
+            if name not in self.all and not anything:
+                raise ValueError(
+                    f"{option}: {getattr(self.function, '__name__', self.function)} has no "
+                    f"parameter {name!r}; it has {', '.join(self.all) or 'none'}"
+                )
+        return names
+
+    def given(self, args: Any, kwargs: Any) -> Given:
+        """Take the arguments of a call apart."""
+        if not kwargs and not self.static:
+            try:
+                return Given(args, len(args))
+            except Nested:
+                pass
+        args, kwargs, fixed = self._sifted(args, kwargs)
+        flat, structure = optree.tree_flatten((args, kwargs))
+        return Given(flat, (structure, tuple((name, key_of(v)) for name, v in fixed.items())))
+
+    def _sifted(self, args: Any, kwargs: Any) -> tuple[Any, Any, dict[Any, Any]]:
+        """Return the arguments with `None` for static ones, and these by position or name."""
+        if not self.static:
+            return args, kwargs, {}
+        names = self.positional[: len(args)]
+        fixed: dict[Any, Any] = {k: args[k] for k, name in enumerate(names) if name in self.static}
+        fixed |= {name: value for name, value in kwargs.items() if name in self.static}
+        return (
+            tuple(None if k in fixed else arg for k, arg in enumerate(args)),
+            {name: None if name in fixed else value for name, value in kwargs.items()},
+            fixed,
+        )
+
+    def frame(self, args: Any, kwargs: Any) -> Frame:
+        """Return what is left of arguments without their arrays and numbers."""
+        args, kwargs, fixed = self._sifted(args, kwargs)
+        flat, structure = optree.tree_flatten((args, kwargs))
+        return Frame([_HOLE if taken(leaf) else leaf for leaf in flat], structure, fixed)
+
+    def described(self, args: Any, kwargs: Any) -> list[tuple[str, str, bool]]:
+        """Return each leaf's name, what it is in words, and whether a program takes it."""
+        found = []
+        named = [
+            (self.positional[k] if k < len(self.positional) else f"argument {k}", arg)
+            for k, arg in enumerate(args)
+        ]
+        for name, arg in [*named, *sorted(kwargs.items())]:
+            if name in self.static:
+                found.append((name, f"{arg!r} (static)"[:80], False))
+                continue
+            paths, leaves, _ = optree.tree_flatten_with_path(arg)
+            for path, leaf in zip(paths, leaves):
+                place = name + "".join(f"[{step!r}]" for step in path)
+                found.append((place, _in_words(leaf), taken(leaf)))
+        return found
+
+
+def _in_words(leaf: Any) -> str:
+    if not taken(leaf):
+        return f"{leaf!r} (static)"[:80]
+    if isinstance(leaf, int | float | complex):
+        return f"a {type(leaf).__name__}"
+    return describe(leaf.value if type(leaf) is Tensor else leaf)
+
+
+_HOLE = object()
+
+
+class Frame:
+    """Arguments with holes in place of arrays and numbers."""
+
+    __slots__ = ("fixed", "flat", "structure")
+
+    def __init__(self, flat: list[Any], structure: Any, fixed: dict[Any, Any]) -> None:
+        self.flat = flat
+        self.structure = structure
+        self.fixed = fixed
+
+    def filled(self, leaves: Sequence[Any]) -> tuple[Any, Any]:
+        """Return the arguments with these in the holes."""
+        given = iter(leaves)
+        flat = [next(given) if leaf is _HOLE else leaf for leaf in self.flat]
+        args, kwargs = optree.tree_unflatten(self.structure, flat)
+        return (
+            tuple(self.fixed.get(k, arg) for k, arg in enumerate(args)),
+            {name: self.fixed.get(name, value) for name, value in kwargs.items()},
+        )
+
+
+class Form:
+    """What a function returned, without the arrays: `arrays` are those, in the order of `kinds`.
+
+    A kind is `Tensor`, or `None` for an array of the executor's library that stands alone; what is
+    known when the function is traced is kept as it is.
+    """
+
+    __slots__ = ("arrays", "flat", "kinds", "single", "structure")
+
+    def __init__(self, result: Any) -> None:
+        flat, self.structure = optree.tree_flatten(result)
+        self.arrays: list[Array] = []
+        self.kinds: list[Any] = []
+        for leaf in flat:
+            ours = type(leaf) is Tensor or type(leaf) is Variable
+            value = leaf._value if type(leaf) is Variable else leaf.value if ours else leaf
+            if xla.is_native(type(value)):
+                self.arrays.append(value)
+                self.kinds.append(Tensor if ours else None)
+            else:
+                self.kinds.append((constant(value) if ours else leaf,))
+        tensors = all(kind is Tensor for kind in self.kinds)
+        # Most results are one tensor, or some in a row.
+        self.single = type(result) is Tensor and tensors
+        row = type(result) is tuple and all(type(each) is Tensor for each in result)
+        self.flat = row and tensors
+
+    def filled(self, tensors: Sequence[Tensor]) -> Any:
+        """Return the result with these in place of the arrays."""
+        if self.single:
+            return tensors[0]
+        if self.flat:
+            return tuple(tensors)
+        given = iter(tensors)
+        flat = []
+        for kind in self.kinds:
+            if type(kind) is tuple:
+                flat.append(kind[0])
+            else:
+                tensor = next(given)
+                flat.append(tensor if kind is Tensor else tensor.value)
+        return optree.tree_unflatten(self.structure, flat)
+
+    @staticmethod
+    def of_tensors(result: Any) -> list[Tensor]:
+        """Return the tensors of a result whose arrays a program returns, in the same order."""
+        found = []
+        for leaf in optree.tree_leaves(result):
+            if type(leaf) is Variable:
+                leaf = leaf.read_value()
+            if type(leaf) is not Tensor and xla.is_native(type(leaf)):
+                leaf = constant(leaf)
+            if type(leaf) is Tensor and xla.is_native(type(leaf.value)):
+                found.append(leaf)
+        return found

@@ -1,0 +1,132 @@
+"""The executor that compiles: what a traced function does becomes one XLA program, by JAX.
+
+An executor is what `headgate.function` needs to know of the library that runs its programs. It
+gives stand-ins for arrays (JAX's tracers), makes a program of what a function does to them, and
+holds arrays between calls in its own form. All work on variables, signatures and results is done
+by the caller, for any executor.
+
+Programs are traced with 64-bit types enabled, whatever JAX's setting is: a program must not lose
+half of its digits by being compiled. They are compiled ahead of time, so that the setting does not
+matter when they are called with JAX's own arrays.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from headgate.core.namespace import Array
+from headgate.core.tensor import is_traced_kind
+
+
+def _jax() -> Any:
+    """Return JAX, which is imported for the first time here."""
+    try:
+        import jax
+    except ImportError as error:
+        raise ImportError(
+            "headgate.function compiles with JAX, which is not installed: "
+            "pip install 'headgate[xla]'. Without it, functions run as plain Python under "
+            "headgate.function(..., jit=False)"
+        ) from error
+    return jax
+
+
+Flat = Callable[[Sequence[Any], Sequence[Any]], Any]
+"""A function of two lists of arrays and numbers; it may use the memory of the first ones again."""
+
+
+class Program:
+    """A traced function; compiled when it is called for the first time.
+
+    It takes two lists of arrays, of which the first is used up, and returns what the function did.
+    """
+
+    __slots__ = ("_call", "_jitted", "_lowered", "_traced")
+
+    def __init__(self, jitted: Any, used: Sequence[Any], kept: Sequence[Any]) -> None:
+        self._jitted = jitted
+        with wide():
+            self._traced = jitted.trace(used, kept)
+        self._lowered: Any = None
+        self._call: Any = None
+
+    def lower(self) -> Any:
+        """Return the program in XLA's language, before it is optimized."""
+        if self._lowered is None:
+            with wide(), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Some donated buffers were not usable")
+                self._lowered = self._traced.lower()
+            self._traced = None
+        return self._lowered
+
+    def compile(self) -> Callable[..., Any]:
+        """Return the function that runs the compiled program."""
+        if self._call is None:
+            self._call = self.lower().compile()
+        call: Callable[..., Any] = self._call
+        return call
+
+    def moved(self, error: Exception, used: Sequence[Any], kept: Sequence[Any]) -> Any:
+        """Compile for arrays that are on another device now, if that is what an error is about."""
+        if "sharding" not in str(error) and "device" not in str(error):
+            raise error
+        with wide():  # the function is not traced again: JAX keeps what it traced
+            self._call = self._jitted.lower(used, kept).compile()
+        return self._call
+
+    def text(self) -> str:
+        """Return the program as text, in StableHLO."""
+        text: str = self.lower().as_text()
+        return text
+
+
+def wide() -> AbstractContextManager[Any]:
+    """Let JAX use 64-bit types for a block."""
+    jax = _jax()
+    return nullcontext() if jax.config.jax_enable_x64 else jax.enable_x64(True)
+
+
+def trace(function: Flat, used: Sequence[Any], kept: Sequence[Any], donate: bool) -> Program:
+    """Run a function on stand-ins for arrays and numbers like these.
+
+    If `donate`, the memory of what is `used` is the program's to write its results to.
+    """
+    return Program(_jax().jit(function, donate_argnums=(0,) * donate), used, kept)
+
+
+def stand_in(array: Array) -> Array:
+    """Return a stand-in for an array while a function is traced."""
+    jax = _jax()
+    return jax.lax.full(array.shape, 0, array.dtype)
+
+
+def native(array: Array) -> Array:
+    """Return a copy of an array as this executor keeps it."""
+    jax = _jax()
+    with wide():
+        return jax.numpy.array(array, copy=True)
+
+
+@functools.cache
+def is_native(kind: type) -> bool:
+    """Tell whether a type is that of this executor's arrays, or of its stand-ins for arrays."""
+    if kind.__module__.partition(".")[0] not in ("jax", "jaxlib"):
+        return False
+    return is_traced_kind(kind) or issubclass(kind, _jax().Array)
+
+
+def host(array: Array) -> Array:
+    """Return an array as NumPy's, not to be written to."""
+    return np.asarray(array)[()]
+
+
+def fitted(value: Array, like: Array) -> Array:
+    """Return a traced value as an array of the dtype of another one."""
+    array = _jax().numpy.asarray(value)
+    return array if array.dtype == like.dtype else array.astype(like.dtype)

@@ -1,0 +1,1 @@
+"""Tensors, rows of ops, variables, the tape and the walk."""

@@ -1,0 +1,204 @@
+"""Magnitudes: how large the gradient is along its path, and where it becomes exactly zero.
+
+A `Magnitudes` looks on during a backward walk. It keeps the norm of the cotangent of each node, and
+each edge over which something came in that was not zero and only zeros went out. For a source whose
+gradient is zero, the edges of that sort above it are where the gradient died: a relu of which no
+element is positive, a clip out of range, a product with a mask of zeros. How many elements an op
+lets through is found by its own rule, from a cotangent of ones.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from headgate.core.op import Op, Parts, Product
+from headgate.core.tensor import Tensor
+from headgate.record.graph import Leaf, Node, Site, Source
+
+_SELECTIONS = {"where", "index", "take", "take_along_axis", "route"}
+"""Ops that let gradient through for some elements only, chosen by an argument or an index."""
+
+_LINEAR = {"multiply", "matmul", "vecdot", "tensordot", "outer", "convolution"}
+"""Ops whose gradient by one argument is a product with another one."""
+
+
+class Step(NamedTuple):
+    """One op on the way of a gradient, from the target back to the source."""
+
+    op: str
+    site: Site | None
+    norm: float
+
+
+class Zero(NamedTuple):
+    """An op at which a gradient becomes exactly zero: `alive` elements of `size` let it through.
+
+    `kind` is "zero_derivative", "mask" or "custom_gradient". `factor` is, for a product, the node
+    of the zeros that the gradient was multiplied with, if a tape follows them.
+    """
+
+    op: str
+    site: Site | None
+    kind: str
+    alive: int
+    size: int
+    factor: Node | None
+    seq: int
+
+
+class Magnitudes:
+    """The norms of one backward walk; made by the walk, asked by reports."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[int, tuple[Node, float]] = {}
+        self.leaves: dict[Source, int] = {}  # the numbers of the sources' nodes
+        self.below: dict[int, list[tuple[int, int]]] = {}  # parent -> (node, position) that gave
+        self.died: dict[tuple[int, int], Zero] = {}
+        self._zeros: dict[int, frozenset[tuple[int, int]]] = {}  # found, by node
+
+    def passed(self, node: Node, g: Any) -> None:
+        """Note the whole cotangent of a node."""
+        self.nodes[node.seq] = node, norm(g)
+        if type(node) is Leaf:
+            self.leaves[node.source] = node.seq
+
+    def gave(self, node: Node, position: int, g: Any, c: Any) -> None:
+        """Note what a node gave to one of its arguments."""
+        assert node.edges is not None
+        parent = node.edges[position][0]
+        if parent.seq in self.below:
+            self.below[parent.seq].append((node.seq, position))
+        else:
+            self.below[parent.seq] = [(node.seq, position)]
+        if is_zero(c) and not is_zero(g):
+            self.died[node.seq, position] = _autopsy(node, position, g, c)
+
+    def number(self, source: Any) -> int | None:
+        """Return the number of the node of a variable or tensor, if the walk came to it."""
+        if type(source) is Tensor:
+            node = source.node
+            return None if node is None or node.seq not in self.nodes else node.seq
+        return self.leaves.get(source._source)
+
+    def zeros(self, origin: int) -> list[Zero]:
+        """Return the ops at which the gradient on its way to a node became zero, oldest first."""
+        known = self._zeros
+        todo = [origin]
+        while todo:
+            number = todo[-1]
+            if number in known:
+                todo.pop()
+                continue
+            edges = self.below.get(number, ())
+            waiting = [e[0] for e in edges if e not in self.died and e[0] not in known]
+            if waiting:
+                todo += waiting
+                continue
+            todo.pop()
+            died = frozenset(edge for edge in edges if edge in self.died)
+            above = {known[edge[0]] for edge in edges if edge not in self.died}
+            # Along a chain all share one set, or this would cost a copy per op.
+            known[number] = above.pop() if len(above) == 1 and not died else died.union(*above)
+        return [self.died[edge] for edge in sorted(known[origin])]
+
+    def path(self, origin: int) -> list[Step]:
+        """Return the ops over which a gradient came to a node, the target's first."""
+        todo, seen = [origin], {origin}
+        while todo:
+            for number, _ in self.below.get(todo.pop(), ()):
+                if number not in seen:
+                    seen.add(number)
+                    todo.append(number)
+        steps = []
+        for number in sorted(seen - {origin}, reverse=True):
+            node, size = self.nodes[number]
+            if node.op is not None and node.site is not None:
+                steps.append(Step(node.op.name, Site(*node.site), size))
+        return steps
+
+
+def norm(g: Any) -> float:
+    """Return the Euclidean norm of a cotangent."""
+    if type(g) is Parts:
+        return math.hypot(*map(norm, g.parts.values()))
+    array = g if type(g) is np.ndarray or isinstance(g, np.generic) else _array(g)
+    if array.ndim == 0:
+        return abs(array.item())  # type: ignore[no-any-return]
+    flat = array.reshape(-1)
+    if flat.dtype.kind not in "fc" or flat.dtype.itemsize < 4:
+        flat = flat.astype(np.float64)
+    found = math.sqrt(np.vdot(flat, flat).real)
+    if 1e-18 < found < 1e18:  # else the squares may have left the range of the dtype
+        return found
+    largest = float(np.max(np.abs(flat), initial=0.0))
+    if not 0 < largest < math.inf:
+        return largest
+    flat = flat / largest
+    return largest * math.sqrt(np.vdot(flat, flat).real)
+
+
+def is_zero(g: Any) -> bool:
+    """Tell whether a cotangent has elements, and all of them are exactly zero."""
+    if type(g) is Parts:
+        return all(map(is_zero, g.parts.values()))
+    array = g if type(g) is np.ndarray or isinstance(g, np.generic) else _array(g)
+    if array.ndim == 0:
+        return not array
+    return array.size > 0 and not array.item(0) and not array.any()
+
+
+def _array(g: Any) -> Any:
+    if type(g) is Product:
+        g = g.value()
+    value = getattr(g, "value", g)  # of a tensor, while the walk is recorded
+    return np.asarray(value)
+
+
+def _autopsy(node: Node, position: int, g: Any, c: Any) -> Zero:
+    """Find out how an op turned a gradient into zeros."""
+    op: Op = node.op
+    assert node.edges is not None
+    _, rule, args, _, _ = node.edges[position]
+    kind, factor = "zero_derivative", None
+    alive = 0
+    if op.cut_kind == "custom_gradient":
+        kind = "custom_gradient"
+    elif type(g) is not Parts:
+        array = _array(g)
+        try:
+            open_rule = _array(rule(np.ones(array.shape, array.dtype), *args))
+            alive = int(np.count_nonzero(open_rule))
+        except Exception:  # a rule that needs the cotangent it was made for
+            alive = 0
+        if op.name in _SELECTIONS or array.size == 0:
+            kind = "mask"
+        elif op.name in _LINEAR:
+            kind, factor = _zero_factor(node, op.plans[position], args)
+    site = None if node.site is None else Site(*node.site)
+    return Zero(op.name, site, kind, alive, int(np.size(_array(c))), factor, node.seq)
+
+
+def _zero_factor(node: Node, plan: Any, args: tuple[Any, ...]) -> tuple[str, Node | None]:
+    """Return what it means that a factor of a product is all zeros, and the node it came from."""
+    assert node.edges is not None
+    for what, value in zip(plan, args):
+        if type(what) is int and np.size(value) and not np.any(np.asarray(value)):
+            edge = node.edges[what]
+            return ("mask", None) if edge is None else ("zero_derivative", edge[0])
+    return "zero_derivative", None
+
+
+def leaf_of(node: Node | None) -> Leaf | None:
+    """Return the source that a value simply is (a variable as it was read), if it is one."""
+    while node is not None and type(node) is not Leaf:
+        edges = node.edges or ()
+        if node.op is None or node.op.name not in _VIEWS or len(edges) != 1 or edges[0] is None:
+            return None
+        node = edges[0][0]
+    return node
+
+
+_VIEWS = {"identity", "reshape", "permute_dims", "matrix_transpose", "astype", "broadcast_to"}

@@ -1,0 +1,576 @@
+"""Verdicts: why a source gets a gradient from a target, or does not.
+
+All answers are bit tests on the masks that ops OR together (`headgate.record.graph`), so they cost
+nothing until asked for and still work when `gradient` has freed the graph. A source k of a target
+is
+
+* connected, if `live` of the target has a bit of k; cuts upstream that severed k are then on its
+  other paths;
+* cut, if a cut that severed k lies upstream; further cuts behind that one are on the same path;
+* cut where its value left for the host or for another variable, if nothing of the sort is upstream;
+* not watched or unused, if the tape never knew of it or it never came near the target.
+
+The kinds of cut are
+
+    stop_gradient     stop_gradient, or a gate without a gradient for that argument
+    no_grad_block     computed under stop_recording
+    nondiff_op        an op without a gradient: argmax, round, a comparison
+    integer_cast      a cast to integers or booleans
+    host_round_trip   the value left for the host: float(), numpy()
+    rewrap            the value was copied into a new variable
+    stateful_write    the value was assigned to a variable
+    outside_tape      computed while the tape did not record
+    not_watched       the tape was not asked to watch
+    frozen            a variable that is not trainable
+    custom_gradient   a custom rule gave None (known once a gradient was asked for), or zeros
+    non_leaf          gradient was asked of a copy; the target uses the original
+    variable_replaced the name is bound to another object than the one computed with
+    unused_parameter  the source was never used in the target
+    zero_derivative   gradient arrives, but an op made it exactly zero: a dead relu, a clip
+    mask              the same by a selection or a product with zeros: nothing was chosen
+
+The last two are known when magnitudes were measured (`headgate.core.magnitude`).
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from headgate.core.magnitude import Magnitudes, Step, Zero, leaf_of
+from headgate.core.op import is_inexact
+from headgate.core.tensor import Tensor
+from headgate.core.variable import Variable
+from headgate.record.graph import (
+    Cut,
+    Leaf,
+    Node,
+    Recording,
+    Site,
+    Source,
+    name_in_program,
+    shown_path,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One cut, as a report shows it: its kind and the user's line."""
+
+    kind: str
+    file: str
+    line: int
+    text: str
+    label: str
+    shape: tuple[int, ...] | None
+
+    @classmethod
+    def of(cls, cut: Cut) -> Place:
+        """Read a cut's place from its site."""
+        return cls.at(cut.kind, cut.site, cut.label, cut.shape)
+
+    @classmethod
+    def at(
+        cls, kind: str, site: Site, label: str = "", shape: tuple[int, ...] | None = None
+    ) -> Place:
+        """Return the place of something at a site."""
+        return cls(kind, site.file, site.line, site.text, label, shape)
+
+    def __str__(self) -> str:
+        label = f" [{self.label}]" if self.label else ""
+        return f"{self.kind}{label} at {shown_path(self.file)}:{self.line}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What `GradientTape.why` says of one source; `str()` of it is meant for people.
+
+    `verdict` is "connected", "zero", "cut", "unused" or "not watched". `cuts` are the places where
+    gradient stops, from the source on; for a connected source, those on its other paths; for a
+    zero gradient, the ops at which it became zero. `made` is where a variable was created. If
+    magnitudes were asked for, `norm` is that of the gradient and `path` has the ops that it came
+    over, the target's first.
+    """
+
+    source: str
+    verdict: str
+    kind: str | None
+    cuts: tuple[Place, ...]
+    detail: str
+    made: Place | None = field(default=None, compare=False)
+    norm: float | None = None
+    path: tuple[Step, ...] = ()
+
+    @property
+    def blamed(self) -> Place | None:
+        """The cut that the verdict is about; where an unused variable was created."""
+        of_kind = [cut for cut in self.cuts if cut.kind == self.kind]
+        return next(iter(of_kind or self.cuts), self.made)
+
+    @property
+    def connected(self) -> bool:
+        """Whether gradient reaches the source on some path."""
+        return self.verdict in ("connected", "zero")
+
+    def __bool__(self) -> bool:
+        return self.connected
+
+    def __str__(self) -> str:
+        head = f"{self.source}: {self.verdict}"
+        if self.kind and not self.cuts:
+            head += f" ({self.kind})"
+        if self.norm:
+            head += f", norm {self.norm:.3g}"
+        if self.detail:
+            head += f"; {self.detail}"
+        if self.verdict == "connected" and self.cuts:
+            head += "; other paths are cut:"
+        lines = [head, *(f"  {place}" for place in self.cuts)]
+        if self.kind == "unused_parameter" and self.made is not None:
+            lines.append(f"  {self.made}")
+        for step in self.path:
+            where = "" if step.site is None else f" at {step.site}: {step.site.text}"
+            lines.append(f"    {step.norm:9.3g}  {step.op}{where}")
+        return "\n".join(lines)
+
+
+class FlowReport:
+    """What `GradientTape.why` returns: one `Verdict` per source, in the structure of the sources.
+
+    `report[key]` is what the structure of the sources has there, with verdicts in place of sources;
+    iterating goes through all verdicts. A report on a single source has that verdict's attributes
+    too. A report is true if gradient reaches every source.
+
+    >>> import headgate as hg
+    >>> u, v = hg.Variable(1.0, name="u"), hg.Variable(2.0, name="v")
+    >>> with hg.GradientTape() as tape:
+    ...     loss = u * hg.stop_gradient(v)
+    >>> report = tape.why(loss, {"u": u, "v": v})
+    >>> report["v"].kind, [verdict.source for verdict in report if not verdict]
+    ('stop_gradient', ['v'])
+    """
+
+    __slots__ = ("_structure", "verdicts")
+
+    def __init__(self, verdicts: list[Verdict], structure: Any) -> None:
+        self.verdicts = tuple(verdicts)
+        self._structure = structure
+
+    def _only(self) -> Verdict:
+        if len(self.verdicts) != 1:
+            raise ValueError(
+                f"this report is on {len(self.verdicts)} sources; ask one of its verdicts"
+            )
+        return self.verdicts[0]
+
+    @property
+    def verdict(self) -> str:
+        """That of the only source."""
+        return self._only().verdict
+
+    @property
+    def kind(self) -> str | None:
+        """Kind of the first cut of the only source."""
+        return self._only().kind
+
+    @property
+    def cuts(self) -> tuple[Place, ...]:
+        """Cuts of the only source."""
+        return self._only().cuts
+
+    @property
+    def detail(self) -> str:
+        """What there is to add on the only source."""
+        return self._only().detail
+
+    @property
+    def source(self) -> str:
+        """Name of the only source."""
+        return self._only().source
+
+    @property
+    def norm(self) -> float | None:
+        """Norm of the only source's gradient, if magnitudes were asked for."""
+        return self._only().norm
+
+    @property
+    def path(self) -> tuple[Step, ...]:
+        """The ops that the only source's gradient came over, if magnitudes were asked for."""
+        return self._only().path
+
+    @property
+    def connected(self) -> bool:
+        """Whether gradient reaches every source."""
+        return all(verdict.connected for verdict in self.verdicts)
+
+    def __bool__(self) -> bool:
+        return self.connected
+
+    def __len__(self) -> int:
+        return len(self.verdicts)
+
+    def __iter__(self) -> Iterator[Verdict]:
+        return iter(self.verdicts)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._structure[key]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FlowReport) and self.verdicts == other.verdicts
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.verdicts))
+
+    def __repr__(self) -> str:
+        return f"<FlowReport on {', '.join(f'{v.source}: {v.verdict}' for v in self.verdicts)}>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td><code>{html.escape(v.source)}</code></td><td>{html.escape(v.verdict)}</td>"
+            f"<td><pre style='margin:0;text-align:left'>"
+            f"{html.escape(chr(10).join(str(v).splitlines()[1:]) or v.detail)}</pre></td></tr>"
+            for v in self.verdicts
+        )
+        return f"<table><tr><th>source</th><th>gradient</th><th>why</th></tr>{rows}</table>"
+
+
+def explain(
+    recording: Recording | None,
+    tape_bits: int,
+    watches_reads: bool,
+    targets: list[Any],
+    source: Any,
+    measured: Magnitudes | None = None,
+) -> Verdict:
+    """Return the verdict on one source, as the tape with these bits of its recording sees it.
+
+    `measured` is what a walk from the targets noted; without it, a gradient of zeros counts as one.
+    """
+    name = name_of(source)
+    made = _made(source)
+    if recording is None:
+        return Verdict(name, "cut", "outside_tape", (), "the tape was never entered", made)
+    if not is_inexact(source if type(source) is Tensor else source._value):
+        text = f"its dtype, {source.dtype}, has no gradient"
+        return Verdict(name, "not watched", "not_watched", (), text, made)
+    if any(target is source for target in targets):
+        return Verdict(name, "connected", None, (), "it is the target itself", made)
+    nodes = [
+        node
+        for target in targets
+        if (
+            node := recording.leaves.get(target._source)
+            if type(target) is Variable
+            else target.node
+        )
+        is not None
+    ]
+    connected = by_value = False
+    for node in nodes:
+        every, mine = _bits_in(node.recording, source, recording, tape_bits)
+        if node.recording is recording:
+            connected = connected or _reaches(node, source, mine & tape_bits)
+        by_value = by_value or bool(node.live & every)
+    found, kind = _cuts_of(nodes, source, recording, tape_bits, guesses=False)
+    asked = _bits_in(recording, source, recording, tape_bits)[1]
+    if connected and asked & recording.blocked:
+        cuts: dict[int, Cut] = {}
+        _note(cuts, recording, recording.refused, asked)
+        places = (*found, *_places(cuts))
+        return Verdict(name, "cut", "custom_gradient", places, "a custom rule gave None", made)
+    if connected:
+        return _measured(name, source, found, made, measured)
+    if found:
+        return Verdict(name, "cut", kind, found, "", made)
+    watched = bool(asked & tape_bits)
+    if by_value and (watched or type(source) is Variable):
+        text = "computed while this tape did not record"
+        return Verdict(name, "cut", "outside_tape", (), text, made)
+    found = _through_others(nodes, source, recording, tape_bits)
+    if found:
+        return Verdict(name, "cut", found[0].kind, found, "", made)
+    guessed, kind = _cuts_of(nodes, source, recording, tape_bits, guesses=True)
+    if guessed:
+        text = "something that was made on the host after that leads to the target"
+        return Verdict(name, "cut", kind, guessed, text, made)
+    replaced = _replaced(name, source, nodes, recording, tape_bits)
+    if replaced is not None:
+        return replaced
+    if not watched:
+        return Verdict(name, *_unwatched(source, watches_reads), made)
+    return Verdict(
+        name, "unused", "unused_parameter", (), "the target was computed without it", made
+    )
+
+
+def updated(verdict: Verdict, source: Any, model: Any, optimizer: Any) -> Verdict:
+    """Add to the verdict on a connected variable why it is not trained all the same, if so."""
+    if verdict.verdict != "connected" or type(source) is not Variable:
+        return verdict
+    if model is not None and not any(each is source for each in model.variables):
+        text = "gradient arrives, but it is not among the variables of the model"
+        return replace(verdict, kind="not_registered", detail=text)
+    had_steps = {} if optimizer is None else optimizer._state
+    if had_steps and source._source not in had_steps:
+        text = "gradient arrives, but the optimizer had steps for other variables and none for it"
+        return replace(verdict, kind="optimizer_mask", detail=text)
+    return verdict
+
+
+def name_of(source: Any) -> str:
+    """Return a variable's name, or what the user's program calls a tensor."""
+    if type(source) is Variable:
+        return source.name
+    return name_in_program(source) or f"tensor of shape {source.shape}"
+
+
+def _made(source: Any) -> Place | None:
+    if type(source) is not Variable or source._source.made is None:
+        return None
+    return Place.at("created", source._source.made, source.name, source.shape)
+
+
+def _measured(
+    name: str,
+    source: Any,
+    found: tuple[Place, ...],
+    made: Place | None,
+    measured: Magnitudes | None,
+) -> Verdict:
+    """Return the verdict on a source that gradient reaches, with how much of it does."""
+    number = None if measured is None else measured.number(source)
+    if measured is None or number is None:
+        return Verdict(name, "connected", None, found, "", made)
+    size = measured.nodes[number][1]
+    zeros = measured.zeros(number) if size == 0 and source.size else []
+    if not zeros:
+        return Verdict(name, "connected", None, found, "", made, size)
+    places = tuple(dict.fromkeys(place_of_zero(zero) for zero in zeros if zero.site is not None))
+    detail = "the gradient is exactly zero: " + "; ".join(map(told_of_zero, zeros))
+    return Verdict(name, "zero", zeros[0].kind, places, detail, made, 0.0)
+
+
+def with_path(verdict: Verdict, source: Any, measured: Magnitudes) -> Verdict:
+    """Add to a verdict the ops over which the gradient came, with its norm at each."""
+    number = measured.number(source)
+    if verdict.norm is None or number is None:
+        return verdict
+    return replace(verdict, path=tuple(measured.path(number)))
+
+
+def place_of_zero(zero: Zero) -> Place:
+    """Return where a gradient became zero: where the zeros it was multiplied with were made."""
+    site = zero.site
+    if zero.factor is not None and leaf_of(zero.factor) is None and zero.factor.site is not None:
+        site = Site(*zero.factor.site)
+    assert site is not None
+    return Place.at(zero.kind, site, zero.op)
+
+
+def told_of_zero(zero: Zero) -> str:
+    """Say in a few words how an op made a gradient zero."""
+    leaf = leaf_of(zero.factor)
+    if leaf is not None:
+        return f"{zero.op} multiplies it with {leaf.source.name}, which is all zeros now"
+    if zero.factor is not None:
+        maker = "" if zero.factor.op is None else f", made by {zero.factor.op.name}"
+        return f"{zero.op} multiplies it with zeros{maker}"
+    return f"{zero.op} lets {zero.alive} of {zero.size} elements through"
+
+
+def _cuts_of(
+    nodes: list[Node], source: Any, recording: Recording, tape_bits: int, guesses: bool
+) -> tuple[tuple[Place, ...], str | None]:
+    """Return the cuts upstream of some values that severed a source, and the kind to blame.
+
+    To blame is the first cut that gradient would have come to. But it never flows through an index,
+    so where one path goes through an op without a gradient and another one is cut otherwise, it is
+    that other cut.
+    """
+    cuts: dict[int, Cut] = {}
+    severing: list[Cut] = []
+    for node in nodes:
+        _, mine = _bits_in(node.recording, source, recording, tape_bits)
+        _note(cuts, node.recording, node.cuts, mine, guesses)
+        way = node.recording.upstream(node.cuts, guesses)
+        severing += [cut for cut in way if cut.severed & mine]
+    if not severing:
+        return _places(cuts), None
+    blamed = min(severing, key=lambda cut: (cut.kind == "nondiff_op", cut.order))
+    return _places(cuts), blamed.kind
+
+
+def _through_others(
+    nodes: list[Node], source: Any, recording: Recording, tape_bits: int
+) -> tuple[Place, ...]:
+    """Return the cuts by which a source's value got into others, the last of which leads on.
+
+    A value can go through several variables: `b` is made from `a`, and `c` is assigned `b`.
+    """
+    used = [
+        other
+        for other, bits_there in recording.masks.items()
+        if any(
+            node.live & bits_there
+            or any(cut.severed & bits_there for cut in recording.upstream(node.cuts))
+            for node in nodes
+            if node.recording is recording
+        )
+    ]
+    known = set(used)
+    hops: list[tuple[Source, Recording, int, set[Source]]] = []
+    while used:
+        other = used.pop()
+        if other.past is None:
+            continue
+        there, bit = other.past
+        severed = 0
+        for cut in there.upstream(bit):
+            severed |= cut.severed
+        before = set(there.sources_of(severed))
+        hops.append((other, there, bit, before))
+        used += before - known
+        known |= before
+    cuts: dict[int, Cut] = {}
+    carriers: set[Source] = set()
+    grown = True
+    while grown:
+        grown = False
+        for other, there, bit, before in hops:
+            _, mine = _bits_in(there, source, recording, tape_bits)
+            for carrier in before & carriers:
+                mine |= there.masks[carrier]
+            if other not in carriers and any(cut.severed & mine for cut in there.upstream(bit)):
+                carriers.add(other)
+                _note(cuts, there, bit, mine)
+                grown = True
+    return _places(cuts)
+
+
+def _replaced(
+    name: str, source: Any, nodes: list[Node], recording: Recording, tape_bits: int
+) -> Verdict | None:
+    """Return the verdict on a source that is not what the program computed with."""
+    if type(source) is Variable:
+        identity = source._source
+        for other, mask in recording.masks.items():
+            if other is identity or other.name != identity.name or other.made is None:
+                continue
+            if any(node.live & mask for node in nodes):
+                newer = max(other, identity, key=lambda each: each.serial)
+                assert newer.made is not None
+                place = Place.at("variable_replaced", newer.made, name, source.shape)
+                text = "another variable of that name was used in its place; this is the newer one"
+                return Verdict(name, "unused", place.kind, (place,), text, _made(source))
+        return None
+    node = source.node
+    if node is None or type(node) is Leaf:
+        return None
+    there = node.recording
+    if node.live and node.site is not None:
+        if any(target.live & node.live for target in nodes if target.recording is there):
+            place = Place.at("non_leaf", Site(*node.site), "", source.shape)
+            names = ", ".join(s.name for s in there.sources_of(node.live))
+            text = f"it was computed here from {names}, and the target does not use it"
+            return Verdict(name, "unused", place.kind, (place,), text)
+        return None
+    reads = [cut for cut in there.upstream(node.cuts) if cut.kind == "outside_tape"]
+    if not reads:
+        return None
+    names = ", ".join(dict.fromkeys(s.name for c in reads for s in there.sources_of(c.severed)))
+    sources = {s for c in reads for s in there.sources_of(c.severed)}
+    used = any(target.live & target.recording.masks.get(s, 0) for target in nodes for s in sources)
+    copied = all(s.made is not None and str(s.made) == str(reads[-1].site) for s in sources)
+    kind = "non_leaf" if used or copied else "variable_replaced"
+    place = Place(kind, *_place_tail(reads[-1]))
+    text = (
+        f"it is a tensor that was computed here from {names}, and the target uses {names} itself"
+        if used
+        else f"it is a tensor that was computed here from {names}; no tape watches it. "
+        "Change a variable with v.assign(...)"
+    )
+    return Verdict(name, "not watched", kind, (place,), text)
+
+
+def _place_tail(cut: Cut) -> tuple[Any, ...]:
+    return cut.site.file, cut.site.line, cut.site.text, cut.label, cut.shape
+
+
+def _note(
+    cuts: dict[int, Cut], recording: Recording, mask: int, mine: int, guesses: bool = True
+) -> None:
+    """Add the cuts of a mask that severed a source, and those behind them."""
+    way = recording.upstream(mask, guesses)
+    for cut in way:
+        if cut.severed & mine:
+            behind = [later for later in way if _follows(later, cut, recording)]
+            cuts.update((c.order, c) for c in (cut, *behind))
+
+
+def _places(cuts: dict[int, Cut]) -> tuple[Place, ...]:
+    """Return where cuts are, from the source on, each line once."""
+    return tuple(dict.fromkeys(Place.of(cuts[order]) for order in sorted(cuts)))
+
+
+def _unwatched(source: Any, watches_reads: bool) -> tuple[str, str, tuple[Place, ...], str]:
+    if type(source) is Tensor:
+        text = "call tape.watch(x) in the block before x is used, and use that very x"
+        return "not watched", "not_watched", (), text
+    if not source._trainable:
+        return (
+            "not watched",
+            "frozen",
+            (),
+            "it is not trainable; tape.watch(v) watches it all the same",
+        )
+    if not watches_reads:
+        text = "the tape was made with watch_accessed_variables=False; call tape.watch(v)"
+        return "not watched", "not_watched", (), text
+    return "unused", "unused_parameter", (), "it was never read while the tape recorded"
+
+
+def _bits_in(
+    there: Recording, source: Any, recording: Recording, tape_bits: int
+) -> tuple[int, int]:
+    """Return the bits by which a recording knows a source: all, and those of this tape.
+
+    The bit that belongs to no tape counts as this tape's. A result in the middle has no bits of
+    its own and stands in for all that it was computed from.
+    """
+    if type(source) is Variable:
+        identity: Source = source._source
+    elif type(source.node) is Leaf:
+        identity = source.node.source
+    else:
+        node = source.node
+        every = node.live if node is not None and node.recording is there else 0
+        return 0, every
+    every = there.masks.get(identity, 0)
+    if there is not recording:
+        return every, every
+    return every, every & (tape_bits | there.untaped.get(identity, 0))
+
+
+def _reaches(node: Node, source: Any, mine: int) -> bool:
+    """Tell whether gradient flows from a node to a source."""
+    if type(source) is Variable or source.node is None or type(source.node) is Leaf:
+        return bool(node.live & mine)
+    todo, seen = [node], set()  # a result in the middle: search the graph, if it is still there
+    while todo:
+        current = todo.pop()
+        if current is source.node:
+            return True
+        if current.seq in seen or current.seq < source.node.seq or not current.edges:
+            continue
+        seen.add(current.seq)
+        todo.extend(edge[0] for edge in current.edges if edge is not None)
+    return False
+
+
+def _follows(later: Cut, first: Cut, recording: Recording) -> bool:
+    """Tell whether one cut lies behind another on a value's way."""
+    return later is not first and any(c is first for c in recording.upstream(later.earlier))

@@ -1,0 +1,192 @@
+"""The backward walk: from the cotangents of targets to the gradients of sources.
+
+Nodes are taken from a heap, the youngest first. Since parents are always older than their children,
+a node has its whole cotangent when its turn comes, and no recursion is needed however long the
+chain. For each argument that a wanted source reaches, the node's rule gives a cotangent, which is
+summed over broadcast axes, cast, and added to what the parent has already. The walk ends below the
+oldest wanted source.
+
+If nobody records, rules run on raw arrays. If somebody does (higher order), the same rules run on
+tensors, with what they saved put back on its node, and so are recorded themselves.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from headgate.core.namespace import TENSORS, owner
+from headgate.core.op import PASS, PICK, Op, Product, pick_node
+from headgate.core.tensor import tensor_of
+from headgate.record.graph import Node, refusal
+
+USED = (
+    "A non-persistent GradientTape can only be used to compute one set of gradients (or "
+    "jacobians); "
+    "make it with GradientTape(persistent=True) to ask it more than once"
+)
+
+
+class Meter(Protocol):
+    """What watches a walk (see `headgate.core.magnitude`)."""
+
+    def passed(self, node: Node, g: Any) -> None:
+        """Note the whole cotangent of a node."""
+
+    def gave(self, node: Node, position: int, g: Any, c: Any) -> None:
+        """Note what a node gave to one of its arguments."""
+
+
+_NARROW = 128
+"""Sums over long columns of rows up to this wide are products with ones: NumPy's sum takes 15 times
+as long when the rows are short."""
+
+
+def walk(
+    seeds: Sequence[tuple[Node, Any]],
+    origins: set[int],
+    wanted: int,
+    kept: int,
+    lifted: bool,
+    free: bool,
+    meter: Meter | None = None,
+    beyond: bool = True,
+) -> dict[int, Any]:
+    """Carry cotangents from the seeds down to the origins; return them by the origin's number.
+
+    `lifted` says that cotangents are tensors and the rules are to be recorded. `free` drops the
+    edges of each node passed, unless another tape needs them: one that owns a bit of `kept`. A
+    `meter` is told of each node's cotangent and of what each of its arguments gets. `beyond` says
+    whether an origin that was computed hands its cotangent on to other origins.
+    """
+    lowest = min(origins)
+    found: dict[int, Any] = {}
+    pending: dict[int, tuple[Node, Any, bool]] = {}  # node, cotangent, whether that is our own sum
+    heap: list[int] = []
+    push, pop = heapq.heappush, heapq.heappop
+    for node, g in seeds:
+        if node.seq in pending:
+            g = pending[node.seq][1] + g
+        else:
+            push(heap, -node.seq)
+        pending[node.seq] = node, g, False
+    while heap:
+        number = -pop(heap)
+        node, g, _ = pending.pop(number)
+        if type(g) is Product:
+            g = g.value()
+        if number in origins:
+            found[number] = g
+            if not beyond:
+                continue
+        if meter is not None:
+            meter.passed(node, g)
+        edges = node.edges
+        if not edges:
+            if edges is None:
+                raise refusal(RuntimeError, USED)
+            continue
+        if number <= lowest:
+            continue
+        for position, edge in enumerate(edges):
+            if edge is None:
+                continue
+            parent, rule, args, shape, dtype = edge
+            seq = parent.seq
+            if seq < lowest or not parent.live & wanted:
+                continue
+            if lifted:
+                c = rule(g, *_on_tensors(node, position, args))
+            else:
+                c = rule(g, *args)
+            if c is None:
+                continue
+            if shape is not None and (c.shape != shape or c.dtype is not dtype):
+                c = fit(c.value() if type(c) is Product else c, shape, dtype, lifted)
+            if meter is not None:
+                meter.gave(node, position, g, c)
+            entry = pending.get(seq)
+            if entry is None:
+                pending[seq] = parent, c, False
+                push(heap, -seq)
+            else:
+                total = entry[1]
+                if type(c) is Product and type(total) is not Product:
+                    c = c.value()
+                if entry[2]:  # nobody else holds this sum, so it grows in place
+                    total += c
+                else:
+                    total = total + c
+                pending[seq] = parent, total, True
+        if free and not node.live & kept and type(node) is Node:
+            node.edges = None
+    return found
+
+
+def fit(c: Any, shape: tuple[int, ...], dtype: Any, lifted: bool) -> Any:
+    """Sum a cotangent over the axes that were broadcast, and cast it to the argument's dtype."""
+    xp = TENSORS if lifted else owner[type(c)]
+    if c.dtype != dtype:
+        if c.dtype.kind == "c" and np.dtype(dtype).kind != "c":
+            c = xp.real(c)
+        if c.dtype != dtype:
+            c = xp.astype(c, dtype)
+    if c.shape != shape:
+        extra = len(c.shape) - len(shape)
+        axes = tuple(range(extra)) + tuple(
+            axis + extra
+            for axis, size in enumerate(shape)
+            if size == 1 and c.shape[axis + extra] != 1
+        )
+        if len(axes) == extra and type(c) is np.ndarray and c.dtype.kind == "f":
+            size = math.prod(shape)
+            if 0 < size * size < c.size and size <= _NARROW:  # a bias behind a convolution, say
+                rows = c.reshape(-1, size)
+                return (np.ones(len(rows), c.dtype) @ rows).reshape(shape)
+        if extra == 1 == len(axes):
+            return xp.sum(c, axis=0)
+        if axes:
+            c = xp.sum(c, axis=axes, keepdims=True)
+        if c.shape != shape:
+            # Leading axes are summed to 1 by now; a scalar's cotangent may have to grow.
+            c = xp.reshape(c, shape) if extra > 0 or not shape else xp.broadcast_to(c, shape)
+    return c
+
+
+def _on_tensors(node: Node, position: int, args: tuple[Any, ...]) -> list[Any]:
+    """Put what a rule saved back on its nodes, so that what the rule does is recorded."""
+    op: Op = node.op
+    if op is PICK or op is PASS:
+        return list(args)
+    plan = op.plans[position if position < len(op.plans) else 0]
+    edges = node.edges
+    assert edges is not None
+    wrapped = []
+    for what, value in zip(plan, args, strict=True):
+        if value is None or what == "":
+            wrapped.append(value)
+        elif what == "xp":
+            wrapped.append(TENSORS)
+        elif what == "ans":
+            if op.outputs:
+                outputs = [tensor_of(v, pick_node(node, k)) for k, v in enumerate(value)]
+                wrapped.append(tuple(outputs))
+            else:
+                wrapped.append(tensor_of(value, node))
+        elif type(what) is int:
+            edge = edges[what]
+            if hasattr(value, "dtype"):
+                value = tensor_of(value, edge and edge[0])
+            wrapped.append(value)
+        else:  # the list of arrays of an op on lists
+            wrapped.append(
+                [
+                    tensor_of(v, edge and edge[0]) if hasattr(v, "dtype") else v
+                    for v, edge in zip(value, edges, strict=True)
+                ]
+            )
+    return wrapped
