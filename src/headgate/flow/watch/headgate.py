@@ -22,13 +22,13 @@ from headgate.core.magnitude import Magnitudes, leaf_of, norm
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
 from headgate.core.verdict import Place, Verdict, explain, name_of
-from headgate.flow.page import notebook, page
+from headgate.flow.kinds import cure, rank
 from headgate.flow.patterns import names_it, names_it_at
-from headgate.flow.report import Finding, as_json, cure
-from headgate.flow.text import as_dot, as_mermaid, as_text
+from headgate.flow.report import Finding
 from headgate.flow.trace import Place as TracePlace
 from headgate.flow.trace import Trace
 from headgate.flow.watch.log import Log
+from headgate.flow.watcher import Watcher
 from headgate.nn.layer import Layer, calls, every_layer
 from headgate.record.graph import Leaf, Node, Recording, Site, Source, caller, observers, state
 
@@ -37,31 +37,6 @@ MEASURED = 20
 
 KEPT = 1000
 """So many gradient calls are kept for the report in full."""
-
-RANK = (
-    "missing_stop",
-    "stop_gradient",
-    "no_grad_block",
-    "nondiff_op",
-    "integer_cast",
-    "host_round_trip",
-    "rewrap",
-    "stateful_write",
-    "outside_tape",
-    "variable_replaced",
-    "non_leaf",
-    "checkpoint",
-    "custom_gradient",
-    "not_watched",
-    "not_registered",
-    "mask",
-    "zero_derivative",
-    "optimizer_mask",
-    "frozen",
-    "unused_parameter",
-)
-"""Kinds of findings, the most important first: a cut is always a mistake or a decision, while a
-parameter that is not used may be nobody's concern."""
 
 
 @dataclass(slots=True)
@@ -99,7 +74,7 @@ class Known:
     calls: set[tuple[int, int]] = field(default_factory=set)  # the lines that asked for it
 
 
-class Watch:
+class Watch(Watcher):
     """Look on at all gradient calls of this process; a context manager.
 
     Args:
@@ -331,37 +306,10 @@ class Watch:
     def findings(
         self, no_flow: Sequence[str] = (), flow: Sequence[str] = (), step: int | None = None
     ) -> list[Finding]:
-        """Return what is wrong, the most important first.
-
-        Args:
-            no_flow: patterns of parameters that gradient must not reach (`headgate.flow.patterns`);
-                none is missed there.
-            flow: patterns of parameters that must get a gradient wherever they are asked for.
-            step: look only at this pass of each gradient call, from 0.
-        """
         found: dict[tuple[str, str], Finding] = {}
         for finding in self._all(no_flow, flow, step):
             found.setdefault((finding.parameter, finding.kind), finding)
-        return sorted(found.values(), key=lambda finding: RANK.index(finding.kind))
-
-    def text(self) -> str:
-        """Return the flow as text for a terminal."""
-        return as_text(self.trace)
-
-    def mermaid(self) -> str:
-        """Return the flow as a Mermaid flowchart."""
-        return as_mermaid(self.trace)
-
-    def dot(self) -> str:
-        """Return the flow in Graphviz' language."""
-        return as_dot(self.trace)
-
-    def html(self, title: str = "Flow of gradient") -> str:
-        """Return the flow as a page: one self-contained HTML file."""
-        return page(self.trace, title, as_json([], self.findings())["findings"])
-
-    def _repr_html_(self) -> str:
-        return notebook(self.trace)
+        return sorted(found.values(), key=lambda finding: rank(finding.kind))
 
     def _all(
         self, no_flow: Sequence[str], flow: Sequence[str], step: int | None
