@@ -498,7 +498,9 @@ class _Pull:
         bits = list(map(tape._bits_of, wanted))
         masks = [(node.live, node.cuts) if node else (0, 0) for node in map(tape._node, results)]
         with scope.entered():
-            found = tape._gradient([t for t, _ in targets], wanted, [c for _, c in targets])
+            found = tape._gradient(
+                [t for t, _ in targets], wanted, [c for _, c in targets], inside=True
+            )
         given = iter(found)
         gradients = [next(given) if live else None for live in self.live]
         self.reached = [gradient is not None for gradient in gradients]

@@ -4,7 +4,7 @@ A function with a rule of its own becomes one node, like an op's, whose outputs 
 What its body did is recorded too, in case the rule uses it (its own gradient then needs it), but
 the results do not lead there, so it is freed with the body otherwise. The rule is the user's code
 on tensors. It is called once per walk, when the cotangents of all outputs are there, and gives the
-gradients of all inputs.
+gradients of all inputs; complex ones are turned for it, there and back (`headgate.core.walk`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from headgate.core.op import Op, Parts, as_tensor, describe, is_inexact, lift, n
 from headgate.core.tape import GradientTape, unrecorded
 from headgate.core.tensor import Tensor, constant, tensor_of
 from headgate.core.variable import Variable
+from headgate.core.walk import turned
 from headgate.record.graph import Node, Site, caller, ghost, refusal, state
 
 
@@ -47,7 +48,8 @@ def _reads() -> Iterator[list[Variable]]:
 
 
 CustomRule = Callable[[list[Tensor], bool], list[Any]]
-"""From one cotangent per output, and whether a tape looks on, to one gradient or None per input."""
+"""From one cotangent per output, and whether a tape looks on, to one gradient or None per input,
+all of them as the walk carries them."""
 
 
 class _Custom:
@@ -119,6 +121,7 @@ class _Call:
         self.variables = variables
 
     def __call__(self, cotangents: list[Tensor], recorded: bool) -> list[Any]:
+        cotangents = list(map(turned, cotangents))
         if self.variables:
             returned = self.rule(*cotangents, variables=self.variables)
             if not isinstance(returned, tuple) or len(returned) != 2:
@@ -144,7 +147,16 @@ class _Call:
                 f"custom_gradient function expected to return {self.count} gradients, but returned "
                 f"{len(of_inputs)} instead. ({self.name}: one for each positional argument)",
             )
-        return [*of_inputs, *of_variables]
+        return list(map(_back_inside, (*of_inputs, *of_variables)))
+
+
+def _back_inside(gradient: Any) -> Any:
+    """Return what a user's rule gave as the walk carries it."""
+    if isinstance(gradient, complex):
+        return gradient.conjugate()  # a Python number stays one: it adapts to the argument's dtype
+    if getattr(getattr(gradient, "dtype", None), "kind", None) == "c":
+        return turned(as_tensor(gradient))
+    return gradient
 
 
 def _as_list(returned: Any) -> list[Any]:
@@ -335,6 +347,7 @@ def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
                     sources,
                     [c for _, c in targets],
                     unconnected_gradients="zero",
+                    inside=True,
                 )
             )
             return [

@@ -32,7 +32,7 @@ from headgate.core.op import (
 from headgate.core.tensor import Tensor, constant
 from headgate.core.variable import Variable
 from headgate.core.verdict import FlowReport, explain, updated, with_path
-from headgate.core.walk import USED, walk
+from headgate.core.walk import USED, turned, walk
 from headgate.record.graph import (
     Leaf,
     MissingGradientWarning,
@@ -316,8 +316,12 @@ class GradientTape:
         output_gradients: Any = None,
         unconnected_gradients: Any = "none",
         observers: Sequence[Observer] = (),
+        inside: bool = False,
     ) -> Any:
-        """Do what `gradient` does, observed or not: other functions here ask for gradients too."""
+        """Do what `gradient` does, observed or not: other functions here ask for gradients too.
+
+        `inside` says that cotangents are given, and gradients wanted, as a walk carries them.
+        """
         self._check_unused()
         zero = _is_zero(unconnected_gradients)
         targets = _checked(target, "target")
@@ -335,7 +339,7 @@ class GradientTape:
                 stacklevel=2,
             )
         free = not self._persistent
-        results = self._differentiate(targets, cotangents, flat, free, meter)
+        results = self._differentiate(targets, cotangents, flat, free, meter, inside)
         self._consume()
         for observer, memo in memos:
             if memo is not None:
@@ -510,8 +514,13 @@ class GradientTape:
         flat: list[Any],
         free: bool,
         meter: Magnitudes | None = None,
+        inside: bool = False,
     ) -> list[Any]:
-        """Return the gradients of targets with these cotangents, one per source, or None."""
+        """Return the gradients of targets with these cotangents, one per source, or None.
+
+        This is the border of the walk: unless it is `inside` another one, cotangents are turned on
+        their way in, and gradients on their way out.
+        """
         recording = self._recording
         assert recording is not None
         origins = [self._node(source) for source in flat]
@@ -540,7 +549,14 @@ class GradientTape:
                 with np.errstate(all="ignore"):
                     found = walk(
                         [
-                            (node, _seed(target, c, lifted and meter is None))
+                            (
+                                node,
+                                _seed(
+                                    target,
+                                    c if c is None or inside else turned(c),
+                                    lifted and meter is None,
+                                ),
+                            )
                             for node, target, c in seeds
                         ],
                         {origin.seq for origin in origins if origin is not None},
@@ -550,6 +566,10 @@ class GradientTape:
                         free,
                         meter,
                     )
+                    if not inside:
+                        for number, g in found.items():
+                            if g.dtype.kind == "c":
+                                found[number] = turned(g)
             finally:
                 current.walking = was_walking
         results: list[Any] = []
