@@ -226,7 +226,7 @@ from headgate.ops.shape import (
     tile,
     unstack,
 )
-from headgate.record.graph import MissingGradientWarning, TracingError
+from headgate.record.errors import MissingGradientWarning, TracingError
 
 __version__ = "0.1.0"
 

@@ -21,6 +21,9 @@ import pytest
 
 LAYERS = [
     "naming",
+    "record.site",
+    "record.errors",
+    "record.cuts",
     "record.graph",
     "core.namespace",
     "core.bundle",

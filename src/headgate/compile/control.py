@@ -40,7 +40,6 @@ from headgate.core.op import (
     Op,
     Parts,
     as_tensor,
-    describe,
     is_inexact,
     lift,
     new_node,
@@ -48,21 +47,12 @@ from headgate.core.op import (
     pick_node,
 )
 from headgate.core.scope import Scope, stage, suspended
-from headgate.core.tape import unrecorded
 from headgate.core.tensor import Tensor, constant, is_traced, tensor_of
 from headgate.core.variable import Variable
 from headgate.core.walk import walk
-from headgate.record.graph import (
-    Leaf,
-    Node,
-    Recording,
-    TracingError,
-    bits,
-    ghost,
-    refusal,
-    sequence,
-    state,
-)
+from headgate.record.cuts import bits, sequence
+from headgate.record.errors import TracingError, describe, refusal
+from headgate.record.graph import Leaf, Node, Recording, ghost, state, unrecorded
 
 CHECKPOINTS = 128
 """So many places of a loop are kept for its gradient, if it has no maximum of steps."""

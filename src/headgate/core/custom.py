@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 import optree
 
-from headgate.core.op import Op, Parts, as_tensor, describe, is_inexact, lift, new_node, pick_node
-from headgate.core.tape import GradientTape, unrecorded
+from headgate.core.op import Op, Parts, as_tensor, is_inexact, lift, new_node, pick_node
+from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, constant, tensor_of
 from headgate.core.variable import Variable
-from headgate.record.graph import Node, Site, caller, ghost, refusal, state
+from headgate.record.errors import describe, refusal
+from headgate.record.graph import Node, ghost, state, unrecorded
+from headgate.record.site import Site, caller
 
 
 def _flatten(tree: Any) -> tuple[list[Any], Any]:
@@ -243,7 +245,7 @@ class _OncePerWalk:
         gradient = g.answer[number]
         if gradient is None:
             recording = node.recording
-            recording.refused |= recording.cut(
+            recording.cuts.refused |= recording.cuts.add(
                 "custom_gradient", node.live, node.cuts, name, array.shape, self.site
             )
             return None

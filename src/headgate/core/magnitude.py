@@ -16,7 +16,8 @@ import numpy as np
 
 from headgate.core.op import Op, Parts, Product
 from headgate.core.tensor import Tensor
-from headgate.record.graph import Leaf, Node, Site, Source
+from headgate.record.graph import Leaf, Node, Source
+from headgate.record.site import Site
 
 _SELECTIONS = {"where", "index", "take", "take_along_axis", "route"}
 """Ops that let gradient through for some elements only, chosen by an argument or an index."""

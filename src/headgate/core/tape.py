@@ -21,31 +21,24 @@ import optree
 
 from headgate.core.magnitude import Magnitudes
 from headgate.core.namespace import NUMPY, TENSORS, common, owner
-from headgate.core.op import (
-    INEXACT,
-    PASS,
-    as_tensor,
-    describe,
-    is_inexact,
-    pass_through,
-)
+from headgate.core.op import INEXACT, PASS, as_tensor, is_inexact, pass_through
 from headgate.core.tensor import Tensor, constant
 from headgate.core.variable import Variable
 from headgate.core.verdict import FlowReport, explain, updated, with_path
 from headgate.core.walk import USED, walk
+from headgate.record.errors import MissingGradientWarning, describe, refusal
 from headgate.record.graph import (
     Leaf,
-    MissingGradientWarning,
     Node,
     Observer,
     Recording,
     Source,
     new_leaf,
     observers,
-    refusal,
     state,
-    where,
+    unrecorded,
 )
+from headgate.record.site import where
 
 
 class GradientTape:
@@ -558,7 +551,7 @@ class GradientTape:
             if g is None:  # the target itself counts, even if it was never watched
                 own = [c for t, c in zip(targets, cotangents, strict=True) if t is source]
                 g = _sum([_seed(source, c, True) for c in own]) if own else None
-            if g is None and origin is not None and recording.refused:
+            if g is None and origin is not None and recording.cuts.refused:
                 missed = _bit_of(origin, self._bits)
                 if any(node.live & missed for node, _, _ in seeds):
                     recording.blocked |= missed
@@ -673,24 +666,6 @@ _explained: dict[tuple[int, int], Any] = {}
 
 def _serial(source: Source) -> int:
     return source.serial
-
-
-@contextmanager
-def apart() -> Iterator[Recording]:
-    """Run a block in a recording of its own: the tapes of this thread do not see it."""
-    before, state.recording = state.recording, Recording()
-    try:
-        yield state.recording
-    finally:
-        state.recording = before
-
-
-@contextmanager
-def unrecorded() -> Iterator[None]:
-    """Run a block in which no tape of this thread records or watches anything."""
-    with apart() as recording:
-        recording.walking = True  # what comes in from outside is a plain constant
-        yield
 
 
 def _seed(target: Any, cotangent: Tensor | None, lifted: bool) -> Any:

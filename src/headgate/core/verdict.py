@@ -43,16 +43,9 @@ from headgate.core.magnitude import Magnitudes, Step, Zero, leaf_of
 from headgate.core.op import is_inexact
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
-from headgate.record.graph import (
-    Cut,
-    Leaf,
-    Node,
-    Recording,
-    Site,
-    Source,
-    name_in_program,
-    shown_path,
-)
+from headgate.record.cuts import Cut
+from headgate.record.graph import Leaf, Node, Recording, Source
+from headgate.record.site import Site, name_in_program, shown_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +272,7 @@ def explain(
     asked = _bits_in(recording, source, recording, tape_bits)[1]
     if connected and asked & recording.blocked:
         cuts: dict[int, Cut] = {}
-        _note(cuts, recording, recording.refused, asked)
+        _note(cuts, recording, recording.cuts.refused, asked)
         places = (*found, *_places(cuts))
         return Verdict(name, "cut", "custom_gradient", places, "a custom rule gave None", made)
     if connected:
@@ -396,7 +389,7 @@ def _cuts_of(
     for node in nodes:
         _, mine = _bits_in(node.recording, source, recording, tape_bits)
         _note(cuts, node.recording, node.cuts, mine, guesses)
-        way = node.recording.upstream(node.cuts, guesses)
+        way = node.recording.cuts.upstream(node.cuts, guesses)
         severing += [cut for cut in way if cut.severed & mine]
     if not severing:
         return _places(cuts), None
@@ -416,7 +409,7 @@ def _through_others(
         for other, bits_there in recording.masks.items()
         if any(
             node.live & bits_there
-            or any(cut.severed & bits_there for cut in recording.upstream(node.cuts))
+            or any(cut.severed & bits_there for cut in recording.cuts.upstream(node.cuts))
             for node in nodes
             if node.recording is recording
         )
@@ -429,7 +422,7 @@ def _through_others(
             continue
         there, bit = other.past
         severed = 0
-        for cut in there.upstream(bit):
+        for cut in there.cuts.upstream(bit):
             severed |= cut.severed
         before = set(there.sources_of(severed))
         hops.append((other, there, bit, before))
@@ -444,7 +437,9 @@ def _through_others(
             _, mine = _bits_in(there, source, recording, tape_bits)
             for carrier in before & carriers:
                 mine |= there.masks[carrier]
-            if other not in carriers and any(cut.severed & mine for cut in there.upstream(bit)):
+            if other not in carriers and any(
+                cut.severed & mine for cut in there.cuts.upstream(bit)
+            ):
                 carriers.add(other)
                 _note(cuts, there, bit, mine)
                 grown = True
@@ -478,7 +473,7 @@ def _replaced(
             text = f"it was computed here from {names}, and the target does not use it"
             return Verdict(name, "unused", place.kind, (place,), text)
         return None
-    reads = [cut for cut in there.upstream(node.cuts) if cut.kind == "outside_tape"]
+    reads = [cut for cut in there.cuts.upstream(node.cuts) if cut.kind == "outside_tape"]
     if not reads:
         return None
     names = ", ".join(dict.fromkeys(s.name for c in reads for s in there.sources_of(c.severed)))
@@ -504,7 +499,7 @@ def _note(
     cuts: dict[int, Cut], recording: Recording, mask: int, mine: int, guesses: bool = True
 ) -> None:
     """Add the cuts of a mask that severed a source, and those behind them."""
-    way = recording.upstream(mask, guesses)
+    way = recording.cuts.upstream(mask, guesses)
     for cut in way:
         if cut.severed & mine:
             behind = [later for later in way if _follows(later, cut, recording)]
@@ -573,4 +568,4 @@ def _reaches(node: Node, source: Any, mine: int) -> bool:
 
 def _follows(later: Cut, first: Cut, recording: Recording) -> bool:
     """Tell whether one cut lies behind another on a value's way."""
-    return later is not first and any(c is first for c in recording.upstream(later.earlier))
+    return later is not first and any(c is first for c in recording.cuts.upstream(later.earlier))

@@ -22,7 +22,8 @@ import numpy as np
 from headgate.core.namespace import TENSORS, owner
 from headgate.core.op import PASS, PICK, Op, Product, pick_node
 from headgate.core.tensor import tensor_of
-from headgate.record.graph import Node, refusal
+from headgate.record.errors import refusal
+from headgate.record.graph import Node
 
 USED = (
     "A non-persistent GradientTape can only be used to compute one set of gradients (or "

@@ -24,14 +24,14 @@ import numpy as np
 import optree
 
 from headgate.core.namespace import owner
-from headgate.core.op import describe
-from headgate.core.tape import unrecorded
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
 from headgate.core.verdict import Place, Verdict, explain, name_of
 from headgate.core.walk import walk
 from headgate.nn.layer import Layer
-from headgate.record.graph import Leaf, Node, Recording, Site, refusal, shown_path, state
+from headgate.record.errors import describe, refusal
+from headgate.record.graph import Leaf, Node, Recording, state, unrecorded
+from headgate.record.site import Site, shown_path
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -247,7 +247,7 @@ def _examine(targets: list[Any], sources: list[Any]) -> list[Finding]:
     for source, origin, mask in zip(sources, origins, bits, strict=True):
         number = origin.seq if origin is not None else 0
         norm = _norm(gradients[number]) if number in gradients else None
-        if norm is None and recording.refused and any(node.live & mask for node, _ in seeds):
+        if norm is None and recording.cuts.refused and any(node.live & mask for node, _ in seeds):
             recording.blocked |= mask  # a custom rule was asked just now, and gave None
         verdict = _explain(recording, targets, source)
         findings.append(Finding(verdict, norm, tuple(entries.get(number, ()))))

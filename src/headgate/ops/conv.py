@@ -46,7 +46,7 @@ from headgate.core.namespace import Array
 from headgate.core.op import as_tensor, op, public
 from headgate.core.tensor import Tensor
 from headgate.ops.rules import conj
-from headgate.record.graph import caller
+from headgate.record.site import caller
 
 Shape = tuple[int, ...]
 Pair = tuple[int, int]

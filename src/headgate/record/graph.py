@@ -1,4 +1,4 @@
-"""The record of a computation: nodes, cuts and recordings. Data only; nothing here computes.
+"""The record of a computation: nodes and recordings. Data only; nothing here computes.
 
 A **recording** lasts, in one thread, from the first tape entered to the last one left; tapes that
 overlap share it. Each op that runs meanwhile on a value that a tape watches makes a **node**. The
@@ -11,9 +11,7 @@ recording:
 
 * `live`: the bits whose gradient can flow back from this value. A tape that is not recording just
   now has its bits in `Recording.paused`, so what runs meanwhile is constant for that tape alone.
-* `cuts`: the **cuts** upstream of this value, one bit per place (not per execution). A cut is a
-  tombstone: what sort, where, which sources it severed, which cuts lay before it. It holds no
-  arrays.
+* `cuts`: the **cuts** upstream of this value, one bit per place (`headgate.record.cuts`).
 
 Both are OR-ed from parents to children by each op. Whether source k reaches a target, and what
 stopped it, is then a matter of bit tests, also long after the graph was freed. A value with cuts
@@ -23,19 +21,14 @@ edges at all.
 
 from __future__ import annotations
 
-import itertools
-import linecache
-import os
-import sys
 import threading
 from collections.abc import Iterator
-from types import CodeType, FrameType
-from typing import Any, NamedTuple, Protocol
+from contextlib import contextmanager
+from types import CodeType
+from typing import Any, Protocol
 
-import optree
-
-sequence = itertools.count(1).__next__
-"""Numbers nodes in order of creation, over all threads: parents come before their children."""
+from headgate.record.cuts import Cuts, bits, sequence
+from headgate.record.site import Site
 
 
 class Node:
@@ -88,149 +81,6 @@ class Leaf(Node):
     epoch: object  # the state of the active tapes in which this leaf was last seen to be up to date
 
 
-class Site(NamedTuple):
-    """A place in the user's program; file, line and text are found only when somebody asks."""
-
-    code: CodeType
-    instruction: int
-
-    @property
-    def file(self) -> str:
-        return self.code.co_filename
-
-    @property
-    def line(self) -> int:
-        positions = list(self.code.co_positions())
-        found = positions[self.instruction // 2][0] if self.instruction >= 0 else None
-        return found or self.code.co_firstlineno
-
-    @property
-    def text(self) -> str:
-        return linecache.getline(self.file, self.line).strip()
-
-    def __str__(self) -> str:
-        return f"{shown_path(self.file)}:{self.line}"
-
-
-def shown_path(file: str) -> str:
-    """Return a path as a person wants to read it: relative if it lies below the working folder."""
-    try:
-        relative = os.path.relpath(file)
-    except (OSError, ValueError):  # the working folder is gone, or on another drive
-        return file
-    return file if relative.startswith("..") or file.startswith("<") else relative
-
-
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_PROGRAMS = os.path.join(_PACKAGE, "examples") + os.sep
-_OPTREE = os.path.dirname(optree.__file__) + os.sep
-
-
-class _Internal(dict[str, bool]):
-    """File -> whether it is Headgate's own (its example programs count as a user's)."""
-
-    def __missing__(self, file: str) -> bool:
-        found = self[file] = file.startswith(("<headgate ", _OPTREE, "<frozen ")) or (
-            file.startswith(_PACKAGE) and not file.startswith(_PROGRAMS)
-        )
-        return found
-
-
-_internal = _Internal()
-
-
-def where() -> tuple[CodeType, int]:
-    """Return the innermost place on the stack that is not Headgate's own: the user's line.
-
-    Called for each node, so it returns the parts of a `Site` and makes none.
-    """
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        code = frame.f_code
-        if not _internal[code.co_filename]:
-            return code, frame.f_lasti
-        frame = frame.f_back
-    return sys._getframe(1).f_code, sys._getframe(1).f_lasti
-
-
-def caller() -> Site:
-    """Return the user's line as a `Site`."""
-    return Site(*where())
-
-
-def name_in_program(value: Any) -> str:
-    """Return what the user's program calls a value where it is now, or "" if it has no name there.
-
-    That is the name of a variable of Python, or a key or position in a dictionary or list that has
-    a name.
-    """
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _internal[frame.f_code.co_filename]:
-        frame = frame.f_back
-    if frame is None:
-        return ""
-    names = {**frame.f_globals, **frame.f_locals}
-    for name, bound in names.items():
-        if bound is value:
-            return name
-    for name, bound in names.items():
-        if type(bound) is dict:
-            for key, item in bound.items():
-                if item is value:
-                    return str(key)
-        elif type(bound) in (list, tuple):
-            for number, item in enumerate(bound):
-                if item is value:
-                    return f"{name}[{number}]"
-    return ""
-
-
-def refusal(kind: type[Exception], message: str) -> Exception:
-    """Return an error about something the user asked for, with the user's line in its message."""
-    site = caller()
-    error: Any = kind(f"{message}\n  at {site}: {site.text}")
-    error.headgate_explained = True  # an op that raises it has nothing to add
-    found: Exception = error
-    return found
-
-
-class MissingGradientWarning(UserWarning):
-    """A gradient that was asked for is None; says why, once for each line that asks.
-
-    Switch it off as any warning: `warnings.simplefilter("ignore", hg.MissingGradientWarning)`.
-    """
-
-
-class TracingError(TypeError):
-    """Something was asked of a tensor that is not known while a function is traced."""
-
-
-class Cut:
-    """A place where gradient stops although the value goes on (kinds: see `headgate.core.tape`)."""
-
-    __slots__ = ("covers", "earlier", "kind", "label", "order", "severed", "shape", "site")
-
-    def __init__(self, kind: str, site: Site, label: str, shape: tuple[int, ...] | None) -> None:
-        self.kind = kind
-        self.site = site
-        self.label = label
-        self.shape = shape
-        self.severed = 0  # mask of source bits
-        self.covers = 0  # the same, with what the cuts before this one severed
-        self.earlier = 0  # mask of cuts
-        self.order = sequence()
-
-
-BACK, MAYBE_BACK = "came back", "may have come back"
-"""Labels of the cuts where a value returns from the host: one that is known to have left, and one
-of which only that something had left before it came."""
-
-_CUTS_PER_SITE = 128
-"""One site makes a cut for each set of sources that it or the cuts before it severed (a layer used
-with two sets of weights stops both at one line), but not more than this: the last one takes the
-rest."""
-
-
 class Recording:
     """What the tapes of one thread share while they overlap. See the head of this module."""
 
@@ -246,13 +96,10 @@ class Recording:
         self.masks: dict[Source, int] = {}  # source -> all its bits here
         self.untaped: dict[Source, int] = {}  # source -> its bit that belongs to no tape
         self.leaves: dict[Source, Leaf] = {}  # variables only; a watched tensor holds its own leaf
-        self.cuts: list[Cut] = []  # cut number -> cut
-        self.sites: dict[tuple[Any, ...], dict[tuple[int, int], int]] = {}
-        self.escapes = 0  # cuts through which values left for the host
+        self.cuts = Cuts()
         self.departed: dict[int, Any] = {}  # bit of such a cut -> the last value that left there
         self.log: Any = None  # told of everything that happens, while somebody traces
-        self.refused = 0  # cuts of custom rules that were asked and gave no gradient
-        self.blocked = 0  # bits of sources that got nothing for that reason
+        self.blocked = 0  # bits of sources that got nothing because a custom rule gave None
         self.read_log: list[Any] | None = None  # variables read, while somebody wants to know
         self.before: Recording | None = None  # the one to go back to
 
@@ -287,56 +134,6 @@ class Recording:
         """Return the sources of a mask, each once, in the order in which they were met."""
         return list(dict.fromkeys(self.sources[k] for k in bits(mask)))
 
-    # -- cuts -------------------------------------------------------------------------------------
-
-    def cut(
-        self,
-        kind: str,
-        severed: int,
-        earlier: int = 0,
-        label: str = "",
-        shape: tuple[int, ...] | None = None,
-        site: Site | None = None,
-    ) -> int:
-        """Note that a cut at the user's line severed these sources; return the cut's bit."""
-        if site is None:
-            site = caller()
-        covers = severed
-        for number in bits(earlier):
-            covers |= self.cuts[number].covers
-        known = self.sites.setdefault((kind, id(site.code), site.instruction, label), {})
-        if (severed, covers) in known:
-            number = known[severed, covers]
-        elif len(known) < _CUTS_PER_SITE:
-            number = known[severed, covers] = len(self.cuts)
-            self.cuts.append(Cut(kind, site, label, shape))
-        else:
-            number = next(reversed(known.values()))
-        cut = self.cuts[number]
-        cut.severed |= severed
-        cut.covers |= covers
-        cut.earlier |= earlier & ~(1 << number)
-        return 1 << number
-
-    def reached(self, mask: int, guesses: bool = True) -> list[int]:
-        """Return the numbers of the cuts of a mask and of all before them, from the sources on.
-
-        Without guesses, what lies before a `MAYBE_BACK` is left out.
-        """
-        seen, todo = 0, mask
-        while todo:
-            seen |= todo
-            earlier = 0
-            for number in bits(todo):
-                if guesses or self.cuts[number].label != MAYBE_BACK:
-                    earlier |= self.cuts[number].earlier
-            todo = earlier & ~seen
-        return sorted(bits(seen), key=lambda number: self.cuts[number].order)
-
-    def upstream(self, mask: int, guesses: bool = True) -> list[Cut]:
-        """Return the cuts of a mask and all before them, from the sources on."""
-        return [self.cuts[number] for number in self.reached(mask, guesses)]
-
     # -- values that come from elsewhere ----------------------------------------------------------
 
     def admit(self, node: Node, forgiven: int = 0) -> tuple[int, int]:
@@ -351,14 +148,14 @@ class Recording:
             cuts = node.cuts
             if severed and not self.walking:
                 kind = "no_grad_block" if severed & self.stopped else "outside_tape"
-                cuts |= self.cut(kind, severed, cuts)
+                cuts |= self.cuts.add(kind, severed, cuts)
             return node.live & ~self.paused, cuts
         if self.walking:
             return 0, 0
         cuts = self.translated(node.recording, node.cuts)
         if node.live & ~forgiven:
             severed = self._translate_sources(node.recording, node.live & ~forgiven)
-            cuts |= self.cut("outside_tape", severed, cuts)
+            cuts |= self.cuts.add("outside_tape", severed, cuts)
         return 0, cuts
 
     def _translate_sources(self, other: Recording, mask: int) -> int:
@@ -370,25 +167,17 @@ class Recording:
     def translated(self, other: Recording, mask: int) -> int:
         """Return the mask here for cuts of another recording."""
         here: dict[int, int] = {}  # number there -> bit here
-        for number in other.reached(mask):
+        for number in other.cuts.reached(mask):
             cut = other.cuts[number]
             earlier = 0
             for k in bits(cut.earlier):
                 earlier |= here.get(k, 0)
             severed = self._translate_sources(other, cut.severed)
-            here[number] = self.cut(cut.kind, severed, earlier, cut.label, cut.shape, cut.site)
+            here[number] = self.cuts.add(cut.kind, severed, earlier, cut.label, cut.shape, cut.site)
         found = 0
         for k in bits(mask):
             found |= here[k]
         return found
-
-
-def bits(mask: int) -> Iterator[int]:
-    """Yield the numbers of the bits that are set."""
-    while mask:
-        low = mask & -mask
-        yield low.bit_length() - 1
-        mask ^= low
 
 
 def new_leaf(recording: Recording, source: Source) -> Leaf:
@@ -479,3 +268,21 @@ class _State(threading.local):
 
 
 state = _State()
+
+
+@contextmanager
+def apart() -> Iterator[Recording]:
+    """Run a block in a recording of its own: the tapes of this thread do not see it."""
+    before, state.recording = state.recording, Recording()
+    try:
+        yield state.recording
+    finally:
+        state.recording = before
+
+
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """Run a block in which no tape of this thread records or watches anything."""
+    with apart() as recording:
+        recording.walking = True  # what comes in from outside is a plain constant
+        yield

@@ -30,7 +30,8 @@ from headgate.flow.trace import Place as TracePlace
 from headgate.flow.trace import Trace
 from headgate.flow.watch.log import Log
 from headgate.nn.layer import Layer, calls, every_layer
-from headgate.record.graph import Leaf, Node, Recording, Site, Source, caller, observers, state
+from headgate.record.graph import Leaf, Node, Recording, Source, observers, state
+from headgate.record.site import Site, caller
 
 MEASURED = 20
 """So many passes of one line are looked at closely; later ones only while a gradient is missing."""

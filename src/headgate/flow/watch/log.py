@@ -16,8 +16,10 @@ from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
 from headgate.flow.trace import Event, Gradient, Place, Source, Trace
 from headgate.nn.layer import calls
-from headgate.record.graph import Leaf, Node, Site, sequence, state, where
+from headgate.record.cuts import sequence
+from headgate.record.graph import Leaf, Node, state
 from headgate.record.graph import Source as Identity
+from headgate.record.site import Site, where
 
 MOST = 100_000
 """So many events are kept; what comes after is not traced."""
