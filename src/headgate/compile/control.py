@@ -52,7 +52,7 @@ from headgate.core.variable import Variable
 from headgate.core.walk import walk
 from headgate.record.cuts import bits, sequence
 from headgate.record.errors import TracingError, describe, refusal
-from headgate.record.graph import Leaf, Node, Recording, ghost, state, unrecorded
+from headgate.record.graph import Leaf, Node, ghost, state, unrecorded
 
 CHECKPOINTS = 128
 """So many places of a loop are kept for its gradient, if it has no maximum of steps."""
@@ -204,10 +204,6 @@ def _pulled(
     return [found.get(node.seq) for node in origins]
 
 
-def _all_bits(recording: Recording) -> int:
-    return (1 << len(recording.sources)) - 1
-
-
 class _Moment:
     """The recording in which a construct was recorded, as it was then: to run functions again."""
 
@@ -216,7 +212,7 @@ class _Moment:
     def __init__(self) -> None:
         self.recording = state.recording
         self.tapes = list(state.recording.tapes)
-        self.active = _all_bits(state.recording) & ~state.recording.paused
+        self.active = state.recording.sources.every & ~state.recording.paused
 
     @contextmanager
     def again(self) -> Iterator[None]:
@@ -225,17 +221,13 @@ class _Moment:
         kept = recording.tapes, recording.walking, recording.log
         state.recording = recording
         recording.tapes, recording.walking, recording.log = list(self.tapes), True, None
-        recording.paused = _all_bits(recording) & ~self.active
-        recording.epoch = object()
+        recording.refresh(self.active)
         try:
             yield
         finally:
             state.recording = before
             recording.tapes, recording.walking, recording.log = kept
-            recording.paused = _all_bits(recording)
-            for tape in recording.tapes:
-                recording.paused &= ~tape._bits
-            recording.epoch = object()
+            recording.refresh()
 
 
 @contextmanager

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,23 +28,6 @@ from headgate.record.site import Site, caller
 
 def _flatten(tree: Any) -> tuple[list[Any], Any]:
     return optree.tree_flatten(tree, none_is_leaf=True)
-
-
-@contextmanager
-def _reads() -> Iterator[list[Variable]]:
-    """Collect the variables that are read in a block."""
-    recording = state.recording
-    outer = recording.read_log
-    log: list[Variable] = []
-    recording.read_log = log
-    recording.epoch = object()  # leaves that are up to date are not reported
-    try:
-        yield log
-    finally:
-        recording.read_log = outer
-        recording.epoch = object()
-        if outer is not None:
-            outer.extend(log)
 
 
 CustomRule = Callable[[list[Tensor], bool], list[Any]]
@@ -73,7 +55,7 @@ class _Custom:
                     f"{self.name}: argument {number} is None, which is no tensor; pass options "
                     "by keyword",
                 )
-        with _reads() as log:
+        with state.recording.reads() as log:
             returned = self.function(*args, **kwargs)
         if not (isinstance(returned, tuple) and len(returned) == 2 and callable(returned[1])):
             raise refusal(
@@ -315,7 +297,7 @@ def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(f)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         inputs, structure = _flatten(args)
-        with unrecorded(), _reads() as log:
+        with unrecorded(), state.recording.reads() as log:
             plain = [_without_history(item) for item in inputs]
             result = f(*optree.tree_unflatten(structure, plain), **kwargs)
         given = {id(item) for item in inputs}

@@ -92,7 +92,7 @@ class GradientTape:
         state.enter(self._recording)
         self._recording.tapes.append(self)
         self._active = True
-        self._tapes_changed()
+        self._recording.refresh()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -104,22 +104,9 @@ class GradientTape:
         assert recording is not None
         recording.tapes = [tape for tape in recording.tapes if tape is not self]
         self._active = False
-        self._tapes_changed()
+        recording.refresh()
         if not recording.in_use and state.recording is recording:
             state.leave(recording)
-
-    def _tapes_changed(self) -> None:
-        """Bring what depends on the set of active tapes up to date."""
-        recording = self._recording
-        assert recording is not None
-        active = stopped = 0
-        for tape in recording.tapes:
-            active |= tape._bits
-        for tape in recording.suspended:
-            stopped |= tape._bits
-        recording.epoch = object()
-        recording.paused = ((1 << len(recording.sources)) - 1) & ~active
-        recording.stopped = stopped
 
     def _forget(self) -> None:
         self._release()
@@ -135,7 +122,8 @@ class GradientTape:
         if not self._active:
             raise refusal(ValueError, "Tape is not recording.")
         self._forget()
-        self._tapes_changed()
+        assert self._recording is not None
+        self._recording.refresh()
 
     @contextmanager
     def stop_recording(self) -> Iterator[None]:
@@ -163,14 +151,14 @@ class GradientTape:
         recording.tapes = [tape for tape in recording.tapes if tape is not self]
         recording.suspended = [*recording.suspended, self]
         self._active = False
-        self._tapes_changed()
+        recording.refresh()
         try:
             yield
         finally:
             recording.suspended = [tape for tape in recording.suspended if tape is not self]
             recording.tapes = [*recording.tapes, self]
             self._active = True
-            self._tapes_changed()
+            recording.refresh()
 
     # -- watching ---------------------------------------------------------------------------------
 
@@ -219,7 +207,7 @@ class GradientTape:
             elif is_inexact(leaf):
                 self._watch_tensor(leaf)
         if self._recording is not None:
-            self._recording.epoch = object()
+            self._recording.read_anew()
 
     def _watch_tensor(self, tensor: Tensor) -> None:
         recording = self._recording
@@ -227,7 +215,7 @@ class GradientTape:
         node = tensor.node
         if type(node) is Leaf and node.recording is recording:
             if not node.own & self._bits:
-                self._give_bit(node)
+                self._bits |= recording.give_bit(node, self._active)
             return
         # Watched by one tape after another, a tensor stays the same source and owes nothing to the
         # earlier tapes' having watched it.
@@ -241,27 +229,17 @@ class GradientTape:
             if leaf.live and node.edges is not None:
                 leaf.op = PASS
                 leaf.edges = ((node, pass_through, (), None, None),)
-        self._give_bit(leaf)
+        self._bits |= recording.give_bit(leaf, self._active)
         tensor.node = leaf
         if recording.log is not None:
             recording.log.watched(tensor, node, leaf)
-
-    def _give_bit(self, leaf: Leaf) -> None:
-        recording = leaf.recording
-        bit = recording.new_bit(leaf.source)
-        leaf.own |= bit
-        leaf.live |= bit
-        recording.kept |= bit
-        self._bits |= bit
-        if not self._active:
-            recording.paused |= bit
 
     def _access(self, variable: Variable, leaf: Leaf) -> None:
         """Watch a variable, from now on."""
         if leaf.source not in self._watched:
             self._watched[leaf.source] = variable
             if variable._value.dtype.kind in INEXACT:
-                self._give_bit(leaf)
+                self._bits |= leaf.recording.give_bit(leaf, self._active)
 
     def watched_variables(self) -> tuple[Variable, ...]:
         """Return the variables that this tape watches, in the order of their creation."""
@@ -554,7 +532,7 @@ class GradientTape:
             if g is None and origin is not None and recording.cuts.refused:
                 missed = _bit_of(origin, self._bits)
                 if any(node.live & missed for node, _, _ in seeds):
-                    recording.blocked |= missed
+                    recording.sources.blocked |= missed
             results.append(None if g is None else g if type(g) is Tensor else constant(g))
         return results
 

@@ -384,7 +384,7 @@ def _follow(variable: Variable, recording: Recording) -> Node | None:
         kind = "outside_tape"
         if len(recording.sources) > 10_000:  # many short-lived variables, and never a tape
             recording = state.recording = state.outside = Recording()
-    bit = recording.untaped_bit(variable._source)
+    bit = recording.sources.untaped_bit(variable._source)
     node = ghost(recording, recording.cuts.add(kind, bit, 0, variable.name, variable.shape))
     if recording.log is not None:
         recording.log.read(variable, node, kind)
@@ -398,8 +398,8 @@ def detached(value: Any) -> tuple[Array, int, int]:
     """
     recording = state.recording
     if type(value) is Variable:
-        recording.untaped_bit(value._source)
-        return value._value, recording.masks[value._source], 0
+        recording.sources.untaped_bit(value._source)
+        return value._value, recording.sources.masks[value._source], 0
     array, node = lift(value)
     if not hasattr(array, "dtype"):
         array = np.asarray(array)

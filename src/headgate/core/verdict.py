@@ -270,7 +270,7 @@ def explain(
         by_value = by_value or bool(node.live & every)
     found, kind = _cuts_of(nodes, source, recording, tape_bits, guesses=False)
     asked = _bits_in(recording, source, recording, tape_bits)[1]
-    if connected and asked & recording.blocked:
+    if connected and asked & recording.sources.blocked:
         cuts: dict[int, Cut] = {}
         _note(cuts, recording, recording.cuts.refused, asked)
         places = (*found, *_places(cuts))
@@ -406,7 +406,7 @@ def _through_others(
     """
     used = [
         other
-        for other, bits_there in recording.masks.items()
+        for other, bits_there in recording.sources.masks.items()
         if any(
             node.live & bits_there
             or any(cut.severed & bits_there for cut in recording.cuts.upstream(node.cuts))
@@ -424,7 +424,7 @@ def _through_others(
         severed = 0
         for cut in there.cuts.upstream(bit):
             severed |= cut.severed
-        before = set(there.sources_of(severed))
+        before = set(there.sources.of(severed))
         hops.append((other, there, bit, before))
         used += before - known
         known |= before
@@ -436,7 +436,7 @@ def _through_others(
         for other, there, bit, before in hops:
             _, mine = _bits_in(there, source, recording, tape_bits)
             for carrier in before & carriers:
-                mine |= there.masks[carrier]
+                mine |= there.sources.masks[carrier]
             if other not in carriers and any(
                 cut.severed & mine for cut in there.cuts.upstream(bit)
             ):
@@ -452,7 +452,7 @@ def _replaced(
     """Return the verdict on a source that is not what the program computed with."""
     if type(source) is Variable:
         identity = source._source
-        for other, mask in recording.masks.items():
+        for other, mask in recording.sources.masks.items():
             if other is identity or other.name != identity.name or other.made is None:
                 continue
             if any(node.live & mask for node in nodes):
@@ -469,16 +469,18 @@ def _replaced(
     if node.live and node.site is not None:
         if any(target.live & node.live for target in nodes if target.recording is there):
             place = Place.at("non_leaf", Site(*node.site), "", source.shape)
-            names = ", ".join(s.name for s in there.sources_of(node.live))
+            names = ", ".join(s.name for s in there.sources.of(node.live))
             text = f"it was computed here from {names}, and the target does not use it"
             return Verdict(name, "unused", place.kind, (place,), text)
         return None
     reads = [cut for cut in there.cuts.upstream(node.cuts) if cut.kind == "outside_tape"]
     if not reads:
         return None
-    names = ", ".join(dict.fromkeys(s.name for c in reads for s in there.sources_of(c.severed)))
-    sources = {s for c in reads for s in there.sources_of(c.severed)}
-    used = any(target.live & target.recording.masks.get(s, 0) for target in nodes for s in sources)
+    names = ", ".join(dict.fromkeys(s.name for c in reads for s in there.sources.of(c.severed)))
+    sources = {s for c in reads for s in there.sources.of(c.severed)}
+    used = any(
+        target.live & target.recording.sources.masks.get(s, 0) for target in nodes for s in sources
+    )
     copied = all(s.made is not None and str(s.made) == str(reads[-1].site) for s in sources)
     kind = "non_leaf" if used or copied else "variable_replaced"
     place = Place(kind, *_place_tail(reads[-1]))
@@ -544,10 +546,10 @@ def _bits_in(
         node = source.node
         every = node.live if node is not None and node.recording is there else 0
         return 0, every
-    every = there.masks.get(identity, 0)
+    every = there.sources.masks.get(identity, 0)
     if there is not recording:
         return every, every
-    return every, every & (tape_bits | there.untaped.get(identity, 0))
+    return every, every & (tape_bits | there.sources.untaped.get(identity, 0))
 
 
 def _reaches(node: Node, source: Any, mine: int) -> bool:

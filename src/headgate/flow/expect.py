@@ -248,7 +248,7 @@ def _examine(targets: list[Any], sources: list[Any]) -> list[Finding]:
         number = origin.seq if origin is not None else 0
         norm = _norm(gradients[number]) if number in gradients else None
         if norm is None and recording.cuts.refused and any(node.live & mask for node, _ in seeds):
-            recording.blocked |= mask  # a custom rule was asked just now, and gave None
+            recording.sources.blocked |= mask  # a custom rule was asked just now, and gave None
         verdict = _explain(recording, targets, source)
         findings.append(Finding(verdict, norm, tuple(entries.get(number, ()))))
     return findings
@@ -279,7 +279,7 @@ def _node(target: Any) -> Node | None:
 def _bits(recording: Recording, source: Any) -> int:
     """Return the bits whose presence in a node says that it may lead to the source."""
     if type(source) is Variable:
-        return recording.masks.get(source._source, 0)
+        return recording.sources.masks.get(source._source, 0)
     node = source.node
     if node is None or node.recording is not recording:
         return 0
@@ -289,8 +289,8 @@ def _bits(recording: Recording, source: Any) -> int:
 
 def _explain(recording: Recording, targets: list[Any], source: Any) -> Verdict:
     """Return the verdict on a source as all tapes of a recording together see it."""
-    watched = (1 << len(recording.sources)) - 1
-    for bit in recording.untaped.values():
+    watched = recording.sources.every
+    for bit in recording.sources.untaped.values():
         watched &= ~bit
     return explain(recording, watched, True, targets, source)
 

@@ -81,38 +81,43 @@ class Leaf(Node):
     epoch: object  # the state of the active tapes in which this leaf was last seen to be up to date
 
 
-class Recording:
-    """What the tapes of one thread share while they overlap. See the head of this module."""
+class Tape(Protocol):
+    """What a recording knows of a tape."""
+
+    _bits: int
+    _watch_accessed: bool
+
+    def _access(self, variable: Any, leaf: Leaf) -> None: ...
+
+
+class Sources:
+    """The ledger of a recording beside that of its cuts: the source that each bit stands for.
+
+    A source has one bit for each tape that watches it (`masks` has all of them together), and one
+    more (`untaped`) if something has to be said of it that is no tape's. `blocked` has the bits of
+    sources that got nothing from a walk in which a custom rule gave None.
+    """
+
+    __slots__ = ("_found", "blocked", "masks", "untaped")
 
     def __init__(self) -> None:
-        self.tapes: list[Any] = []  # those that record now
-        self.suspended: list[Any] = []  # those under stop_recording
-        self.epoch = object()  # replaced whenever `tapes` changes
-        self.paused = 0  # bits of tapes that do not record now
-        self.stopped = 0  # of those, the bits paused by stop_recording
-        self.kept = 0  # bits of tapes that still need their graph
-        self.walking = False  # a backward walk is running: what it severs is nobody's mistake
-        self.sources: list[Source] = []  # bit number -> source
-        self.masks: dict[Source, int] = {}  # source -> all its bits here
-        self.untaped: dict[Source, int] = {}  # source -> its bit that belongs to no tape
-        self.leaves: dict[Source, Leaf] = {}  # variables only; a watched tensor holds its own leaf
-        self.cuts = Cuts()
-        self.departed: dict[int, Any] = {}  # bit of such a cut -> the last value that left there
-        self.log: Any = None  # told of everything that happens, while somebody traces
-        self.blocked = 0  # bits of sources that got nothing because a custom rule gave None
-        self.read_log: list[Any] | None = None  # variables read, while somebody wants to know
-        self.before: Recording | None = None  # the one to go back to
+        self._found: list[Source] = []
+        self.masks: dict[Source, int] = {}
+        self.untaped: dict[Source, int] = {}
+        self.blocked = 0
+
+    def __len__(self) -> int:
+        return len(self._found)
 
     @property
-    def in_use(self) -> bool:
-        """Whether any tape records here, or will again when its stop_recording ends."""
-        return bool(self.tapes or self.suspended)
-
-    # -- sources and bits -------------------------------------------------------------------------
+    def every(self) -> int:
+        """The mask of all bits that were given out."""
+        return (1 << len(self._found)) - 1
 
     def new_bit(self, source: Source) -> int:
-        bit = 1 << len(self.sources)
-        self.sources.append(source)
+        """Give out one more bit."""
+        bit = 1 << len(self._found)
+        self._found.append(source)
         self.masks[source] = self.masks.get(source, 0) | bit
         return bit
 
@@ -123,6 +128,91 @@ class Recording:
             bit = self.untaped[source] = self.new_bit(source)
         return bit
 
+    def of(self, mask: int) -> list[Source]:
+        """Return the sources of a mask, each once, in the order in which they were met."""
+        return list(dict.fromkeys(self._found[k] for k in bits(mask)))
+
+
+class Recording:
+    """What the tapes of one thread share while they overlap. See the head of this module.
+
+    `epoch`, `paused` and `stopped` follow from the tapes and their bits; only the methods here set
+    them.
+    """
+
+    __slots__ = (
+        "before",
+        "cuts",
+        "departed",
+        "epoch",
+        "kept",
+        "leaves",
+        "log",
+        "paused",
+        "read_log",
+        "sources",
+        "stopped",
+        "suspended",
+        "tapes",
+        "walking",
+    )
+
+    def __init__(self) -> None:
+        self.tapes: list[Tape] = []  # those that record now
+        self.suspended: list[Tape] = []  # those under stop_recording
+        self.epoch = object()  # replaced when a variable may be another tape's business than before
+        self.paused = 0  # bits of tapes that do not record now
+        self.stopped = 0  # of those, the bits paused by stop_recording
+        self.kept = 0  # bits of tapes that still need their graph
+        self.walking = False  # a backward walk is running: what it severs is nobody's mistake
+        self.sources = Sources()
+        self.leaves: dict[Source, Leaf] = {}  # variables only; a watched tensor holds its own leaf
+        self.cuts = Cuts()
+        self.departed: dict[int, Any] = {}  # bit of a cut -> the last value that left there
+        self.log: Any = None  # told of everything that happens, while somebody traces
+        self.read_log: list[Any] | None = None  # variables read, while somebody wants to know
+        self.before: Recording | None = None  # the one to go back to
+
+    @property
+    def in_use(self) -> bool:
+        """Whether any tape records here, or will again when its stop_recording ends."""
+        return bool(self.tapes or self.suspended)
+
+    def refresh(self, active: int | None = None) -> None:
+        """Bring the masks up to date with the tapes that record now.
+
+        `active` are the bits that count as theirs: other ones than they have by now, when what they
+        recorded earlier is run again.
+        """
+        stopped = 0
+        for tape in self.suspended:
+            stopped |= tape._bits
+        if active is None:
+            active = 0
+            for tape in self.tapes:
+                active |= tape._bits
+        self.epoch = object()
+        self.paused = self.sources.every & ~active
+        self.stopped = stopped
+
+    def read_anew(self) -> None:
+        """Let each variable be seen again when it is read next: what is watched has changed."""
+        self.epoch = object()
+
+    @contextmanager
+    def reads(self) -> Iterator[list[Any]]:
+        """Collect the variables that are read in a block."""
+        outer = self.read_log
+        log = self.read_log = []
+        self.read_anew()  # leaves that are up to date are not reported
+        try:
+            yield log
+        finally:
+            self.read_log = outer
+            self.read_anew()
+            if outer is not None:
+                outer.extend(log)
+
     def leaf(self, source: Source) -> Leaf:
         """Return a variable's leaf in this recording, made on its first read."""
         found = self.leaves.get(source)
@@ -130,9 +220,15 @@ class Recording:
             found = self.leaves[source] = new_leaf(self, source)
         return found
 
-    def sources_of(self, mask: int) -> list[Source]:
-        """Return the sources of a mask, each once, in the order in which they were met."""
-        return list(dict.fromkeys(self.sources[k] for k in bits(mask)))
+    def give_bit(self, leaf: Leaf, recorded: bool) -> int:
+        """Give a leaf the bit of one more tape that watches its source, and records now or not."""
+        bit = self.sources.new_bit(leaf.source)
+        leaf.own |= bit
+        leaf.live |= bit
+        self.kept |= bit
+        if not recorded:
+            self.paused |= bit
+        return bit
 
     # -- values that come from elsewhere ----------------------------------------------------------
 
@@ -160,8 +256,8 @@ class Recording:
 
     def _translate_sources(self, other: Recording, mask: int) -> int:
         here = 0
-        for source in other.sources_of(mask):
-            here |= self.untaped_bit(source)
+        for source in other.sources.of(mask):
+            here |= self.sources.untaped_bit(source)
         return here
 
     def translated(self, other: Recording, mask: int) -> int:

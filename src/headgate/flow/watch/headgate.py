@@ -263,7 +263,7 @@ class Watch:
             node = tape._node(target)
             if node is None:
                 continue
-            reached = [s for s in node.recording.sources_of(node.live) if s.made is not None]
+            reached = [s for s in node.recording.sources.of(node.live) if s.made is not None]
             leaks = [self._leaks.setdefault(source, {}) for source in reached]
             if any(call not in known for known in leaks):
                 entrances = _entrances(node)
