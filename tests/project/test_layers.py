@@ -33,6 +33,8 @@ LAYERS = [
     "core.variable",
     "core.gates",
     "core.walk",
+    "core.pull",
+    "core.arguments",
     "core.magnitude",
     "core.verdict",
     "core.tape",

@@ -46,10 +46,10 @@ from headgate.core.op import (
     pass_through,
     pick_node,
 )
+from headgate.core.pull import pull
 from headgate.core.scope import Scope, stage, suspended
 from headgate.core.tensor import Tensor, constant, is_traced, tensor_of
 from headgate.core.variable import Variable
-from headgate.core.walk import walk
 from headgate.record.cuts import bits, sequence
 from headgate.record.errors import TracingError, describe, refusal
 from headgate.record.graph import Leaf, Node, ghost, state, unrecorded
@@ -196,12 +196,8 @@ def _pulled(
         if node is not None and g is not None:
             if g.dtype != value.dtype:  # a number that was fitted to the other branch, say
                 g = TENSORS.astype(g, value.dtype) if lifted else g.astype(value.dtype)
-            seeds.append((node, g))
-    if not seeds or not origins:
-        return [None] * len(origins)
-    with np.errstate(all="ignore"):
-        found = walk(seeds, {node.seq for node in origins}, -1, 0, lifted, False, beyond=False)
-    return [found.get(node.seq) for node in origins]
+            seeds.append((node, value, g))
+    return pull(seeds, origins, lifted=lifted, beyond=False)
 
 
 class _Moment:

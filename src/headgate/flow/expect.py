@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import optree
 
-from headgate.core.namespace import owner
+from headgate.core.arguments import value_of
+from headgate.core.magnitude import norm
+from headgate.core.pull import pull
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
 from headgate.core.verdict import Place, Verdict, explain, name_of
-from headgate.core.walk import walk
 from headgate.nn.layer import Layer
 from headgate.record.errors import describe, refusal
 from headgate.record.graph import Leaf, Node, Recording, state, unrecorded
@@ -231,26 +231,28 @@ def _examine(targets: list[Any], sources: list[Any]) -> list[Finding]:
         ]
     bits = [_bits(recording, source) for source in sources]
     wanted = functools.reduce(operator.or_, bits)
-    seeds = [(n, target) for n, target in pairs if n.recording is recording and n.live & wanted]
-    graph = _graph([node for node, _ in seeds], wanted)
+    seeds = [
+        (node, value_of(target), None)
+        for node, target in pairs
+        if node.recording is recording and node.live & wanted
+    ]
+    graph = _graph([node for node, _, _ in seeds], wanted)
     if not graph:  # nothing to walk through, or freed
         return [Finding(_explain(recording, targets, source)) for source in sources]
     leaves = {node.source: node for node in graph.values() if type(node) is Leaf}
-    origins = [
+    found = [
         leaves.get(source._source) if type(source) is Variable else source.node
         for source in sources
     ]
-    numbers = {node.seq for node in origins if node is not None and node.seq in graph}
-    gradients = _gradients(seeds, numbers, wanted)
-    entries = _entries(graph, numbers)
+    origins = [node if node is not None and node.seq in graph else None for node in found]
+    with unrecorded():
+        gradients = pull(seeds, origins, bits)
+    entries = _entries(graph, {node.seq for node in origins if node is not None})
     findings = []
-    for source, origin, mask in zip(sources, origins, bits, strict=True):
-        number = origin.seq if origin is not None else 0
-        norm = _norm(gradients[number]) if number in gradients else None
-        if norm is None and recording.cuts.refused and any(node.live & mask for node, _ in seeds):
-            recording.sources.blocked |= mask  # a custom rule was asked just now, and gave None
-        verdict = _explain(recording, targets, source)
-        findings.append(Finding(verdict, norm, tuple(entries.get(number, ()))))
+    for source, origin, gradient in zip(sources, origins, gradients, strict=True):
+        size = None if gradient is None else norm(gradient)
+        lines = () if origin is None else tuple(entries.get(origin.seq, ()))
+        findings.append(Finding(_explain(recording, targets, source), size, lines))
     return findings
 
 
@@ -310,18 +312,6 @@ def _graph(nodes: list[Node], wanted: int) -> dict[int, Node] | None:
     return found
 
 
-def _gradients(seeds: list[tuple[Node, Any]], numbers: set[int], wanted: int) -> dict[int, Any]:
-    """Return the gradients of the sum of all targets by the nodes with these numbers."""
-    if not numbers:
-        return {}
-    ones = []
-    for node, target in seeds:
-        value = target._value if type(target) is Variable else target.value
-        ones.append((node, owner[type(value)].ones_like(value)))
-    with unrecorded(), np.errstate(all="ignore"):
-        return walk(ones, numbers, wanted, kept=0, lifted=False, free=False)
-
-
 def _entries(graph: dict[int, Node], numbers: set[int]) -> dict[int, dict[Site, None]]:
     """Return, for the nodes with these numbers, the lines of the ops that took their values."""
     found: dict[int, dict[Site, None]] = {}
@@ -331,15 +321,6 @@ def _entries(graph: dict[int, Node], numbers: set[int]) -> dict[int, dict[Site, 
             if node.site is not None and edge and edge[0].seq in numbers:
                 found.setdefault(edge[0].seq, {})[Site(*node.site)] = None
     return found
-
-
-def _norm(gradient: Any) -> float:
-    """Return a Euclidean norm that is zero only if each element is."""
-    sizes = np.abs(np.asarray(gradient)).astype(np.float64)
-    largest = sizes.max(initial=0.0)
-    if not largest or not np.isfinite(largest):
-        return float(largest)
-    return float(largest * np.sqrt(np.sum((sizes / largest) ** 2)))  # squares do not underflow
 
 
 # -- arguments ------------------------------------------------------------------------------------
