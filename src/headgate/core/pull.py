@@ -8,14 +8,17 @@ the `bits` that lead to each origin.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from headgate.core.namespace import TENSORS, Array, common, owner
+from headgate.core.op import Parts, Product
 from headgate.core.tensor import Tensor, constant
-from headgate.core.walk import Meter, walk
+from headgate.core.walk import walk
 from headgate.record.graph import Leaf, Node, state
+from headgate.record.magnitude import Magnitudes
 
 
 def pull(
@@ -25,7 +28,7 @@ def pull(
     kept: int = 0,
     lifted: bool = False,
     free: bool = False,
-    meter: Meter | None = None,
+    meter: Magnitudes | None = None,
     beyond: bool = True,
 ) -> list[Any]:
     """Return the gradient for each origin; None for those to which nothing comes.
@@ -50,7 +53,8 @@ def pull(
                     (node, seed(value, cotangent, lifted and meter is None))
                     for node, value, cotangent in seeds
                 ]
-                found = walk(starts, numbers, wanted, kept, lifted, free, meter, beyond)
+                shown = None if meter is None else _Shown(meter)
+                found = walk(starts, numbers, wanted, kept, lifted, free, shown, beyond)
         finally:
             current.walking = was_walking
     gradients = [None if origin is None else found.get(origin.seq) for origin in origins]
@@ -86,3 +90,38 @@ def bits_to(node: Node | None, mine: int) -> int:
     if type(node) is Leaf:
         return node.own & mine or node.live & mine
     return node.live & mine
+
+
+class _Shown:
+    """Shows a meter what a walk carries, as finished cotangents."""
+
+    __slots__ = ("meter",)
+
+    def __init__(self, meter: Magnitudes) -> None:
+        self.meter = meter
+
+    def passed(self, node: Node, g: Any) -> None:
+        """Show the whole cotangent of a node."""
+        self.meter.passed(node, _finished(g))
+
+    def gave(self, node: Node, position: int, g: Any, c: Any) -> None:
+        """Show what a node gave to one of its arguments."""
+        g, c = _finished(g), _finished(c)
+        self.meter.gave(node, position, g, c, partial(_opened, node, position, g))
+
+
+def _finished(g: Any) -> Any:
+    """Return a cotangent as an array; those of several outputs as a tuple of what arrived."""
+    if type(g) is Parts:
+        return tuple(map(_finished, g.parts.values()))
+    if type(g) is Product:
+        return g.value()
+    return g.value if type(g) is Tensor else g
+
+
+def _opened(node: Node, position: int, g: Any) -> Any:
+    """Return what a node's rule gives for a cotangent of ones."""
+    assert node.edges is not None
+    _, rule, args, _, _ = node.edges[position]
+    g = np.asarray(g)
+    return _finished(rule(np.ones(g.shape, g.dtype), *args))

@@ -4,9 +4,9 @@ A tape owns bits of its recording, one for each source that it watches, and says
 wants to know about. Entering it makes it the newest of the tapes that record in this thread; ops do
 the rest (`headgate.core.op`).
 
-`gradient` hands targets and sources to the walk (`headgate.core.walk`); `why` hands them to
-`headgate.core.verdict`. A tape that is not persistent frees the nodes it has passed, unless another
-tape still needs them.
+`gradient` hands targets and sources to the walk (`headgate.core.pull`); `why` puts them into the
+record's words (`headgate.core.asked`) and hands them to `headgate.record.verdict`. A tape that is
+not persistent frees the nodes it has passed, unless another tape still needs them.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from headgate.core.arguments import (
     wants_zeros,
     zeros_like,
 )
-from headgate.core.magnitude import Magnitudes
+from headgate.core.asked import asked, question, updated
 from headgate.core.namespace import TENSORS
 from headgate.core.op import INEXACT, PASS, is_inexact, pass_through
 from headgate.core.pull import bits_to, pull, seed
 from headgate.core.tensor import Tensor, constant
 from headgate.core.variable import Variable
-from headgate.core.verdict import FlowReport, Verdict, explain, updated, with_path
 from headgate.core.walk import USED
+from headgate.record.asked import Question
 from headgate.record.errors import MissingGradientWarning, refusal
 from headgate.record.graph import (
     Leaf,
@@ -49,7 +49,9 @@ from headgate.record.graph import (
     state,
     unrecorded,
 )
+from headgate.record.magnitude import Magnitudes
 from headgate.record.site import where
+from headgate.record.verdict import FlowReport, Verdict, explain, with_path
 
 
 class GradientTape:
@@ -574,8 +576,6 @@ class GradientTape:
                 )
             measured = self._measure(targets, flat)
         verdicts = self._verdicts(targets, flat, measured)
-        if measured is not None:
-            verdicts = [with_path(each, source, measured) for each, source in zip(verdicts, flat)]
         if model is not None or optimizer is not None:
             verdicts = [
                 updated(verdict, source, model, optimizer)
@@ -583,14 +583,20 @@ class GradientTape:
             ]
         return FlowReport(verdicts, restored(structure, verdicts))
 
+    def _question(self, targets: list[Any]) -> Question:
+        """Return what this tape is asked about, in the words of the record."""
+        return question(self._recording, self._bits, self._watch_accessed, targets)
+
     def _verdicts(
         self, targets: list[Any], flat: list[Any], measured: Magnitudes | None = None
     ) -> list[Verdict]:
         """Return what there is to say of each source."""
-        return [
-            explain(self._recording, self._bits, self._watch_accessed, targets, source, measured)
-            for source in flat
-        ]
+        about = self._question(targets)
+        found = list(map(asked, flat))
+        verdicts = [explain(about, source, measured) for source in found]
+        if measured is not None:
+            verdicts = [with_path(each, source, measured) for each, source in zip(verdicts, found)]
+        return verdicts
 
     def _explain_missing(self, targets: list[Any], flat: list[Any], results: list[Any]) -> None:
         """Say why gradients are None: to the sources, for later messages, and once per line."""

@@ -33,7 +33,7 @@ USED = (
 
 
 class Meter(Protocol):
-    """What watches a walk (see `headgate.core.magnitude`)."""
+    """What watches a walk (see `headgate.core.pull`)."""
 
     def passed(self, node: Node, g: Any) -> None:
         """Note the whole cotangent of a node."""

@@ -1,8 +1,8 @@
 """Expectations: tests that gradient arrives where it must, and nowhere else.
 
 No tape is asked for. A target's node knows its recording, and so all sources that any tape of it
-watched; the masks then say what is connected and what cut the rest (`headgate.core.verdict`). While
-the graph is there, the walk is run as well, without freeing anything: it gives norms, finds
+watched; the masks then say what is connected and what cut the rest (`headgate.record.verdict`).
+While the graph is there, the walk is run as well, without freeing anything: it gives norms, finds
 gradients that are connected and exactly zero, and the graph shows on which lines a source is used.
 When `gradient` has freed the graph, connection and cuts are all that is left to check.
 
@@ -23,15 +23,17 @@ from typing import TYPE_CHECKING, Any
 import optree
 
 from headgate.core.arguments import value_of
-from headgate.core.magnitude import norm
+from headgate.core.asked import asked, question
 from headgate.core.pull import pull
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
-from headgate.core.verdict import Place, Verdict, explain, name_of
 from headgate.nn.layer import Layer
+from headgate.record.asked import Asked
 from headgate.record.errors import describe, refusal
 from headgate.record.graph import Leaf, Node, Recording, state, unrecorded
+from headgate.record.magnitude import norm
 from headgate.record.site import Site, shown_path
+from headgate.record.verdict import Place, Verdict, explain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -221,15 +223,17 @@ class Finding:
 
 def _examine(targets: list[Any], sources: list[Any]) -> list[Finding]:
     """Return a finding for each source."""
+    about = list(map(asked, sources))
     pairs = [(node, target) for target in targets if (node := _node(target)) is not None]
-    recording = _recording([node for node, _ in pairs], sources)
+    recording = _recording([node for node, _ in pairs], about)
     if recording is None:
         text = "the target is a constant, and no tape knows of this source"
         return [
-            Finding(Verdict(name_of(source), "unused", "unused_parameter", (), text))
-            for source in sources
+            Finding(Verdict(source.name, "unused", "unused_parameter", (), text))
+            for source in about
         ]
-    bits = [_bits(recording, source) for source in sources]
+    every = question(recording, _watched(recording), True, targets)
+    bits = [_bits(recording, source) for source in about]
     wanted = functools.reduce(operator.or_, bits)
     seeds = [
         (node, value_of(target), None)
@@ -238,25 +242,22 @@ def _examine(targets: list[Any], sources: list[Any]) -> list[Finding]:
     ]
     graph = _graph([node for node, _, _ in seeds], wanted)
     if not graph:  # nothing to walk through, or freed
-        return [Finding(_explain(recording, targets, source)) for source in sources]
+        return [Finding(explain(every, source)) for source in about]
     leaves = {node.source: node for node in graph.values() if type(node) is Leaf}
-    found = [
-        leaves.get(source._source) if type(source) is Variable else source.node
-        for source in sources
-    ]
+    found = [leaves.get(s.identity) if s.variable and s.identity else s.node for s in about]
     origins = [node if node is not None and node.seq in graph else None for node in found]
     with unrecorded():
         gradients = pull(seeds, origins, bits)
     entries = _entries(graph, {node.seq for node in origins if node is not None})
     findings = []
-    for source, origin, gradient in zip(sources, origins, gradients, strict=True):
+    for source, origin, gradient in zip(about, origins, gradients, strict=True):
         size = None if gradient is None else norm(gradient)
         lines = () if origin is None else tuple(entries.get(origin.seq, ()))
-        findings.append(Finding(_explain(recording, targets, source), size, lines))
+        findings.append(Finding(explain(every, source), size, lines))
     return findings
 
 
-def _recording(nodes: list[Node], sources: list[Any]) -> Recording | None:
+def _recording(nodes: list[Node], sources: list[Asked]) -> Recording | None:
     """Return the recording that explains the targets: theirs, or for constants the sources'."""
     alive = {id(node.recording): node.recording for node in nodes if node.live}
     if len(alive) > 1:
@@ -266,8 +267,7 @@ def _recording(nodes: list[Node], sources: list[Any]) -> Recording | None:
         )
     known = [*alive.values(), *(node.recording for node in nodes)]
     if not known:
-        reads = [s._leaf if type(s) is Variable else s.node for s in sources]
-        known = [node.recording for node in reads if node is not None]
+        known = [source.node.recording for source in sources if source.node is not None]
     return known[0] if known else None
 
 
@@ -278,10 +278,10 @@ def _node(target: Any) -> Node | None:
     return node
 
 
-def _bits(recording: Recording, source: Any) -> int:
+def _bits(recording: Recording, source: Asked) -> int:
     """Return the bits whose presence in a node says that it may lead to the source."""
-    if type(source) is Variable:
-        return recording.sources.masks.get(source._source, 0)
+    if source.variable and source.identity is not None:
+        return recording.sources.masks.get(source.identity, 0)
     node = source.node
     if node is None or node.recording is not recording:
         return 0
@@ -289,12 +289,12 @@ def _bits(recording: Recording, source: Any) -> int:
     return mask
 
 
-def _explain(recording: Recording, targets: list[Any], source: Any) -> Verdict:
-    """Return the verdict on a source as all tapes of a recording together see it."""
+def _watched(recording: Recording) -> int:
+    """Return the bits of all tapes of a recording together."""
     watched = recording.sources.every
     for bit in recording.sources.untaped.values():
         watched &= ~bit
-    return explain(recording, watched, True, targets, source)
+    return watched
 
 
 def _graph(nodes: list[Node], wanted: int) -> dict[int, Node] | None:
