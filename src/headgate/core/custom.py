@@ -11,40 +11,24 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import optree
 
-from headgate.core.op import Op, Parts, as_tensor, describe, is_inexact, lift, new_node, pick_node
-from headgate.core.tape import GradientTape, unrecorded
+from headgate.core.op import Op, Parts, as_tensor, is_inexact, lift, new_node, pick_node
+from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, constant, tensor_of
 from headgate.core.variable import Variable
 from headgate.core.walk import turned
-from headgate.record.graph import Node, Site, caller, ghost, refusal, state
+from headgate.record.errors import describe, refusal
+from headgate.record.graph import Node, ghost, state, unrecorded
+from headgate.record.site import Site, caller
 
 
 def _flatten(tree: Any) -> tuple[list[Any], Any]:
     return optree.tree_flatten(tree, none_is_leaf=True)
-
-
-@contextmanager
-def _reads() -> Iterator[list[Variable]]:
-    """Collect the variables that are read in a block."""
-    recording = state.recording
-    outer = recording.read_log
-    log: list[Variable] = []
-    recording.read_log = log
-    recording.epoch = object()  # leaves that are up to date are not reported
-    try:
-        yield log
-    finally:
-        recording.read_log = outer
-        recording.epoch = object()
-        if outer is not None:
-            outer.extend(log)
 
 
 CustomRule = Callable[[list[Tensor], bool], list[Any]]
@@ -73,7 +57,7 @@ class _Custom:
                     f"{self.name}: argument {number} is None, which is no tensor; pass options "
                     "by keyword",
                 )
-        with _reads() as log:
+        with state.recording.reads() as log:
             returned = self.function(*args, **kwargs)
         if not (isinstance(returned, tuple) and len(returned) == 2 and callable(returned[1])):
             raise refusal(
@@ -255,7 +239,7 @@ class _OncePerWalk:
         gradient = g.answer[number]
         if gradient is None:
             recording = node.recording
-            recording.refused |= recording.cut(
+            recording.cuts.refused |= recording.cuts.add(
                 "custom_gradient", node.live, node.cuts, name, array.shape, self.site
             )
             return None
@@ -325,7 +309,7 @@ def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(f)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         inputs, structure = _flatten(args)
-        with unrecorded(), _reads() as log:
+        with unrecorded(), state.recording.reads() as log:
             plain = [_without_history(item) for item in inputs]
             result = f(*optree.tree_unflatten(structure, plain), **kwargs)
         given = {id(item) for item in inputs}

@@ -26,7 +26,8 @@ from headgate.core.namespace import owner
 from headgate.core.op import op, shape_of
 from headgate.core.tensor import Tensor, tensor_of
 from headgate.core.variable import Variable, detached
-from headgate.record.graph import ghost, refusal, state
+from headgate.record.errors import refusal
+from headgate.record.graph import ghost, state
 
 
 def stop_gradient(x: Any, label: str | None = None) -> Any:
@@ -56,7 +57,7 @@ def _stop(x: Any, label: str | None) -> Tensor:
     array, live, cuts = detached(x)
     recording = state.recording
     if live or cuts:
-        cuts |= recording.cut("stop_gradient", live, cuts, label or "", array.shape)
+        cuts |= recording.cuts.add("stop_gradient", live, cuts, label or "", array.shape)
     # An outer jax.grad or jit must see the stop as well, so JAX's own is emitted on its values.
     value = owner[type(array)].block_gradient(array)
     result = tensor_of(value, ghost(recording, cuts))

@@ -16,11 +16,12 @@ from typing import Any
 import optree
 
 from headgate.core.namespace import TENSORS
-from headgate.core.op import as_tensor, describe, is_inexact
+from headgate.core.op import as_tensor, is_inexact
 from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, tensor_of
 from headgate.core.variable import Variable
-from headgate.record.graph import observers, refusal
+from headgate.record.errors import describe, refusal
+from headgate.record.graph import observers
 
 
 def _watched(tape: GradientTape, tree: Any) -> Any:

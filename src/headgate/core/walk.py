@@ -30,7 +30,8 @@ import numpy as np
 from headgate.core.namespace import TENSORS, owner
 from headgate.core.op import PASS, PICK, Op, Product, pick_node
 from headgate.core.tensor import Tensor, tensor_of
-from headgate.record.graph import Node, refusal
+from headgate.record.errors import refusal
+from headgate.record.graph import Node
 
 USED = (
     "A non-persistent GradientTape can only be used to compute one set of gradients (or "
@@ -40,7 +41,7 @@ USED = (
 
 
 class Meter(Protocol):
-    """What watches a walk (see `headgate.core.magnitude`)."""
+    """What watches a walk (see `headgate.core.pull`)."""
 
     def passed(self, node: Node, g: Any) -> None:
         """Note the whole cotangent of a node."""

@@ -19,7 +19,7 @@ from typing import Any
 from rich.text import Text
 
 from headgate.flow.kinds import row
-from headgate.record.graph import shown_path
+from headgate.record.site import shown_path
 
 VERSION = 1
 """Of the JSON's format; grows when a field changes its meaning or goes away."""

@@ -36,7 +36,8 @@ from headgate.naming import default_dtype, plain_name, unique_name
 from headgate.nn.initializers import get_initializer
 from headgate.nn.symbols import note, symbols
 from headgate.ops.elementwise import astype
-from headgate.record.graph import Site, Source, caller
+from headgate.record.graph import Source
+from headgate.record.site import Site, caller
 
 Shape = tuple[int, ...]
 

@@ -45,7 +45,7 @@ from numpy.lib.stride_tricks import as_strided
 from headgate.core.namespace import Array
 from headgate.core.op import as_tensor, op, public
 from headgate.core.tensor import Tensor
-from headgate.record.graph import caller
+from headgate.record.site import caller
 
 Shape = tuple[int, ...]
 Pair = tuple[int, int]

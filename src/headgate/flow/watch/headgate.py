@@ -18,10 +18,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from headgate.core.magnitude import Magnitudes, leaf_of, norm
+from headgate.core.asked import asked, name_of
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
-from headgate.core.verdict import Place, Verdict, explain, name_of
 from headgate.flow.kinds import cure, rank
 from headgate.flow.patterns import names_it, names_it_at
 from headgate.flow.report import Finding
@@ -30,7 +29,10 @@ from headgate.flow.trace import Trace
 from headgate.flow.watch.log import Log
 from headgate.flow.watcher import Watcher
 from headgate.nn.layer import Layer, calls, every_layer
-from headgate.record.graph import Leaf, Node, Recording, Site, Source, caller, observers, state
+from headgate.record.graph import Leaf, Node, Recording, Source, observers, state
+from headgate.record.magnitude import Magnitudes, leaf_of, norm
+from headgate.record.site import Site, caller
+from headgate.record.verdict import Place, Verdict, explain
 
 MEASURED = 20
 """So many passes of one line are looked at closely; later ones only while a gradient is missing."""
@@ -165,10 +167,8 @@ class Watch(Watcher):
             verdicts = []
             if close:
                 self._look_around(site, tape, targets, sources)
-                verdicts = [
-                    explain(tape._recording, tape._bits, tape._watch_accessed, targets, source)
-                    for source in sources
-                ]
+                about = tape._question(targets)
+                verdicts = [explain(about, asked(source)) for source in sources]
                 self.calls.append(call)
         meter = Magnitudes() if close else None
         if tape._recording.log is self._log:
@@ -182,7 +182,7 @@ class Watch(Watcher):
         call, keys, verdicts, tape, targets, sources, meter, place = memo[1]
         with self._lock:
             inner = state.recording.in_use and state.recording.tapes != [tape]
-            sizes = [None if g is None else norm(g) for g in gradients]
+            sizes = [None if g is None else norm(g.value) for g in gradients]
             if call.nodes:
                 named = list(zip(call.targets, call.nodes))
                 self._log.gradient(call.site, call.step, named, sources, sizes, meter)
@@ -198,13 +198,9 @@ class Watch(Watcher):
                     self._known[key].healthy = True
             for key, source, verdict, size in zip(keys, sources, verdicts, sizes):
                 if size is None and verdict.connected:  # a custom rule gave None in this very walk
-                    verdict = explain(
-                        tape._recording, tape._bits, tape._watch_accessed, targets, source
-                    )
+                    verdict = explain(tape._question(targets), asked(source))
                 elif size == 0:
-                    verdict = explain(
-                        tape._recording, tape._bits, tape._watch_accessed, targets, source, meter
-                    )
+                    verdict = explain(tape._question(targets), asked(source), meter)
                 expected = verdict.verdict == "zero" and _only_waits(source, meter, alive)
                 outcome = Outcome(verdict, call.site, size, expected)
                 call.outcomes[key] = outcome
@@ -237,7 +233,7 @@ class Watch(Watcher):
             node = tape._node(target)
             if node is None:
                 continue
-            reached = [s for s in node.recording.sources_of(node.live) if s.made is not None]
+            reached = [s for s in node.recording.sources.of(node.live) if s.made is not None]
             leaks = [self._leaks.setdefault(source, {}) for source in reached]
             if any(call not in known for known in leaks):
                 entrances = _entrances(node)
@@ -399,7 +395,7 @@ def _only_waits(source: Any, meter: Magnitudes | None, alive: set[Source]) -> bo
 
     So it is with the first step of a low-rank adapter, one of whose factors starts at zero.
     """
-    number = None if meter is None else meter.number(source)
+    number = None if meter is None else meter.number(asked(source))
     if meter is None or number is None:
         return False
     zeros = meter.zeros(number)
