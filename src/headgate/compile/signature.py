@@ -19,9 +19,10 @@ import numpy as np
 import optree
 
 from headgate.compile.xla import program as xla
+from headgate.core.failure import describe
 from headgate.core.namespace import Array
-from headgate.core.op import describe
-from headgate.core.tensor import Tensor, constant, is_traced_kind
+from headgate.core.tensor import Tensor, constant
+from headgate.core.traced import is_traced_kind
 from headgate.core.variable import Variable
 
 ARRAY, SCALAR, NUMBER, STATIC, TRACED, CELL, NESTED = range(7)

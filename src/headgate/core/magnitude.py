@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from headgate.core.op import Op, Parts, Product
+from headgate.core.cotangent import Parts, Product
+from headgate.core.row import Op
 from headgate.core.tensor import Tensor
 from headgate.record.graph import Leaf, Node, Site, Source
 

@@ -19,16 +19,12 @@ from typing import Any
 import numpy as np
 import optree
 
+from headgate.core.cotangent import pass_through
+from headgate.core.failure import describe
+from headgate.core.lift import INEXACT, as_tensor, is_inexact
 from headgate.core.magnitude import Magnitudes
 from headgate.core.namespace import NUMPY, TENSORS, common, owner
-from headgate.core.op import (
-    INEXACT,
-    PASS,
-    as_tensor,
-    describe,
-    is_inexact,
-    pass_through,
-)
+from headgate.core.row import PASS
 from headgate.core.tensor import Tensor, constant
 from headgate.core.variable import Variable
 from headgate.core.verdict import FlowReport, explain, updated, with_path

@@ -39,8 +39,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from headgate.core.lift import is_inexact
 from headgate.core.magnitude import Magnitudes, Step, Zero, leaf_of
-from headgate.core.op import is_inexact
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
 from headgate.record.graph import (

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import optree
 
+from headgate.core.failure import describe
 from headgate.core.namespace import owner
-from headgate.core.op import describe
 from headgate.core.tape import unrecorded
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
