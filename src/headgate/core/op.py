@@ -178,9 +178,10 @@ def record_outputs(
         else:
             node = ghost(recording, its_cuts)
         results.append(None if value is None else tensor_of(value, node))
-    present = [result for result in results if result is not None]
-    if recording.log is not None and present:
-        recording.log.op(op, parents, edges, *present)
+    if recording.log is not None:
+        present = [result for result in results if result is not None]
+        if present:
+            recording.log.op(op, parents, edges, *present)
     return results
 
 
