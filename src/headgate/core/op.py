@@ -24,6 +24,7 @@ from __future__ import annotations
 import linecache
 import sys
 from collections.abc import Callable, Sequence
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -141,10 +142,19 @@ def new_node(op: Op, edges: tuple[Any, ...], live: int, cuts: int, recording: Re
     return node
 
 
-def pick_node(many: Node, index: int, live: int, cuts: int) -> Node:
+def pick_node(
+    many: Node, index: int, live: int, cuts: int, site: tuple[CodeType, int] | None
+) -> Node:
     """Return a node for one output of an op with several."""
-    edge = (many, _pick, (index,), None, None)
-    return new_node(PICK, (edge,), live, cuts, many.recording)
+    node = Node()
+    node.seq = sequence()
+    node.op = PICK
+    node.edges = ((many, _pick, (index,), None, None),)
+    node.live = live
+    node.cuts = cuts
+    node.recording = many.recording
+    node.site = site
+    return node
 
 
 def _pick(g: Any, index: int) -> Parts:
@@ -174,7 +184,7 @@ def record_outputs(
     results = []
     for index, (value, (its_live, its_cuts)) in enumerate(zip(values, masks, strict=True)):
         if its_live:
-            node: Node | None = pick_node(many, index, its_live, its_cuts)
+            node: Node | None = pick_node(many, index, its_live, its_cuts, many.site)
         else:
             node = ghost(recording, its_cuts)
         results.append(None if value is None else tensor_of(value, node))

@@ -21,7 +21,7 @@ from headgate.core.namespace import TENSORS
 from headgate.core.op import pick_node
 from headgate.core.row import Op
 from headgate.core.tensor import tensor_of
-from headgate.record.graph import Node, refusal
+from headgate.record.graph import Node, refusal, where
 
 USED = (
     "A non-persistent GradientTape can only be used to compute one set of gradients (or "
@@ -127,11 +127,9 @@ def _on_tensors(node: Node, position: int, args: tuple[Any, ...]) -> list[Any]:
             wrapped.append(TENSORS)
         elif what == "ans":
             if op.outputs:
-                outputs = [
-                    tensor_of(v, pick_node(node, k, node.live, node.cuts))
-                    for k, v in enumerate(value)
-                ]
-                wrapped.append(tuple(outputs))
+                site = where()
+                picks = [pick_node(node, k, node.live, node.cuts, site) for k in range(len(value))]
+                wrapped.append(tuple(map(tensor_of, value, picks)))
             else:
                 wrapped.append(tensor_of(value, node))
         elif type(what) is int:
