@@ -30,9 +30,11 @@ import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
 from headgate.compile.xla import random as xla_random
+from headgate.core.lift import as_tensor
 from headgate.core.namespace import common, owner
-from headgate.core.op import as_tensor, op
-from headgate.core.tensor import Tensor, constant, is_traced, refused_trace
+from headgate.core.op import op
+from headgate.core.tensor import Tensor, constant
+from headgate.core.traced import is_traced, refused_trace
 from headgate.core.variable import Variable
 from headgate.ops.shape import sizes
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from headgate.core.op import as_tensor
+from headgate.core.lift import as_tensor
 from headgate.core.tensor import Tensor, constant
 from headgate.flow.expect import assert_flow, assert_no_flow, flow_matrix
 

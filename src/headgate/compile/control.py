@@ -34,21 +34,15 @@ import optree
 
 from headgate.compile.xla import control as executor
 from headgate.compile.xla.control import Form
+from headgate.core.cotangent import pass_through
+from headgate.core.lift import as_tensor, is_inexact, lift
 from headgate.core.namespace import TENSORS, Array
-from headgate.core.op import (
-    PASS,
-    Op,
-    Parts,
-    as_tensor,
-    is_inexact,
-    lift,
-    new_node,
-    pass_through,
-    pick_node,
-)
+from headgate.core.op import JointRule, new_node, record_outputs
 from headgate.core.pull import pull
+from headgate.core.row import PASS, Op
 from headgate.core.scope import Scope, stage, suspended
-from headgate.core.tensor import Tensor, constant, is_traced, tensor_of
+from headgate.core.tensor import Tensor, constant, tensor_of
+from headgate.core.traced import is_traced
 from headgate.core.variable import Variable
 from headgate.record.cuts import bits, sequence
 from headgate.record.errors import TracingError, describe, refusal
@@ -251,64 +245,23 @@ def _input_node(live: int, cuts: int, after: Node | None = None) -> Node | None:
 # -- the node --------------------------------------------------------------------------------------
 
 
-class _Rule:
-    """The rule of a construct; its answer for all that it is asked for is kept with the cotangents.
-
-    `met` has a mask for each result: of the numbers of those gradients that it contributes to.
-    """
-
-    __slots__ = ("call", "met")
-
-    def __init__(
-        self, call: Callable[[dict[int, Tensor], bool], list[Any]], met: Sequence[int]
-    ) -> None:
-        self.call = call
-        self.met = met
-
-    def __call__(self, g: Parts, number: int) -> Any:
-        if not any(self.met[k] >> number & 1 for k in g.parts):
-            return None
-        recorded = any(type(part) is Tensor for part in g.parts.values())
-        if g.answer is None:
-            cotangents = {k: as_tensor(part) for k, part in g.parts.items()}
-            g.answer = self.call(cotangents, recorded)
-        found = g.answer[number]
-        if found is None or recorded:
-            return found
-        return as_tensor(found).value
-
-
 def _record(
     name: str,
     values: Sequence[Any],
     masks: Sequence[tuple[int, int]],
     origins: Sequence[Node | None],
-    rule: _Rule,
+    call: Callable[[dict[int, Tensor], bool], list[Any]],
+    met: Sequence[int],
 ) -> list[Any]:
-    """Return tensors for the results of a construct, outputs of one node with these parents."""
-    recording = state.recording
-    live = cuts = 0
-    for its_live, its_cuts in masks:
-        live |= its_live
-        cuts |= its_cuts
+    """Return tensors for the results of a construct, outputs of one node with these parents.
+
+    `met` has a mask for each result: of the numbers of those gradients that it contributes to.
+    """
+    rule = JointRule(call, [[bool(m >> k & 1) for k in range(len(origins))] for m in met])
     numbered = [(number, node) for number, node in enumerate(origins) if node is not None]
     edges = tuple((node, rule, (number,), None, None) for number, node in numbered)
-    many = new_node(Op(name, True, "nondiff_op"), edges, live, cuts, recording)
-    many.op.plans = [("",)]
-    results: list[Any] = []
-    for number, (value, (its_live, its_cuts)) in enumerate(zip(values, masks, strict=True)):
-        if its_live:
-            node: Node | None = pick_node(many, number)
-            assert node is not None
-            node.live, node.cuts = its_live, its_cuts
-        else:
-            node = ghost(recording, its_cuts)
-        results.append(None if value is None else tensor_of(value, node))
-    if recording.log is not None:
-        present = [result for result in results if result is not None]
-        if present:
-            recording.log.op(many.op, [node for _, node in numbered], edges, *present)
-    return results
+    op = Op(name, True, "nondiff_op", [("",)])
+    return record_outputs(op, values, masks, [node for _, node in numbered], edges)
 
 
 # -- forms -----------------------------------------------------------------------------------------
@@ -487,7 +440,7 @@ def _traced_cond(
             )
         return pulled
 
-    tensors = _record("cond", results, masks, origins, _Rule(rule, met))
+    tensors = _record("cond", results, masks, origins, rule, met)
     return optree.tree_unflatten(outcomes[0].structure, tensors)
 
 
@@ -780,7 +733,7 @@ class _Loop:
         """Return tensors for the results."""
         soft = [each.node for each in (*self.carried, *self.xs) if each.live]
         origins = [*soft, *self.captured]
-        return _record(self.name, values, self.outcome.masks, origins, _Rule(rule, self.met))
+        return _record(self.name, values, self.outcome.masks, origins, rule, self.met)
 
     def cotangents(self, found: dict[int, Tensor], stacks: tuple[int, ...], recorded: bool) -> Any:
         """Return those of the soft carried arrays and of the soft stacks, zeros where none is."""

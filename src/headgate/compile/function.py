@@ -35,8 +35,8 @@ from headgate.compile.signature import Form, Frame, Given, Parameters, Quick
 from headgate.compile.xla import program as xla
 from headgate.core.bundle import Bundle, in_transit
 from headgate.core.custom import record_custom
+from headgate.core.lift import as_tensor, is_inexact
 from headgate.core.namespace import Array
-from headgate.core.op import as_tensor, is_inexact
 from headgate.core.scope import Scope, open_scopes, stage
 from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, constant, tensor_of

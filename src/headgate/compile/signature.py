@@ -20,7 +20,8 @@ import optree
 
 from headgate.compile.xla import program as xla
 from headgate.core.namespace import Array
-from headgate.core.tensor import Tensor, constant, is_traced_kind
+from headgate.core.tensor import Tensor, constant
+from headgate.core.traced import is_traced_kind
 from headgate.core.variable import Variable
 from headgate.record.errors import describe
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.cotangent import Parts, Product, turned
 from headgate.core.namespace import TENSORS, Array, common, owner
-from headgate.core.op import Parts, Product
 from headgate.core.tensor import Tensor, constant
-from headgate.core.walk import turned, walk
+from headgate.core.walk import walk
 from headgate.record.graph import Leaf, Node, state
 from headgate.record.magnitude import Magnitudes
 

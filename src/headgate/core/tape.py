@@ -30,9 +30,11 @@ from headgate.core.arguments import (
     zeros_like,
 )
 from headgate.core.asked import asked, question, updated
+from headgate.core.cotangent import pass_through
+from headgate.core.lift import INEXACT, is_inexact
 from headgate.core.namespace import TENSORS
-from headgate.core.op import INEXACT, PASS, is_inexact, pass_through
 from headgate.core.pull import bits_to, pull, seed
+from headgate.core.row import PASS
 from headgate.core.tensor import Tensor, constant
 from headgate.core.variable import Variable
 from headgate.core.walk import USED

@@ -42,8 +42,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from headgate.core.lift import as_tensor
 from headgate.core.namespace import Array
-from headgate.core.op import as_tensor, op, public
+from headgate.core.op import op, public
 from headgate.core.tensor import Tensor
 from headgate.record.site import caller
 

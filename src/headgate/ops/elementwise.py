@@ -19,8 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.cotangent import pass_through
+from headgate.core.lift import shape_of
 from headgate.core.namespace import Array
-from headgate.core.op import op, pass_through, public, shape_of
+from headgate.core.op import op, public
 from headgate.ops.rules import conj as conjugate
 from headgate.ops.rules import is_complex
 

@@ -29,8 +29,9 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.lift import as_tensor
 from headgate.core.namespace import NUMPY, Array, owner
-from headgate.core.op import as_tensor, op, public
+from headgate.core.op import op, public
 from headgate.core.tensor import Tensor, constant
 from headgate.ops.rules import normal_axes
 from headgate.ops.shape import Shape, sizes

@@ -38,8 +38,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from headgate.core.cotangent import Product
+from headgate.core.lift import as_tensor
 from headgate.core.namespace import NUMPY, Array
-from headgate.core.op import Product, as_tensor, op, public
+from headgate.core.op import op, public
 from headgate.core.tensor import Tensor
 from headgate.ops.creation import eye
 from headgate.ops.elementwise import abs as magnitude

@@ -30,11 +30,12 @@ from headgate.compile.signature import key_of
 from headgate.compile.xla import program as xla
 from headgate.core.bundle import in_transit
 from headgate.core.custom import record_custom
+from headgate.core.lift import as_tensor, is_inexact, lift
 from headgate.core.namespace import NUMPY, TENSORS, Array, is_array, owner
-from headgate.core.op import as_tensor, is_inexact, lift
 from headgate.core.scope import Scope, stage, suspended
 from headgate.core.tape import GradientTape
-from headgate.core.tensor import Tensor, constant, is_traced, tensor_of
+from headgate.core.tensor import Tensor, constant, tensor_of
+from headgate.core.traced import is_traced
 from headgate.core.variable import Variable, bind
 from headgate.record.errors import TracingError, describe, refusal
 from headgate.record.graph import apart, state

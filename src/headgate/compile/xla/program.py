@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from headgate.core.namespace import Array
-from headgate.core.tensor import is_traced_kind
+from headgate.core.traced import is_traced_kind
 
 
 def _jax() -> Any:
