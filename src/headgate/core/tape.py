@@ -90,24 +90,25 @@ class GradientTape:
                 "Tape is still recording. This can happen if you try to re-enter an "
                 "already-active tape.",
             )
-        current = state.recording
-        if self._recording is None or self._used:
-            self._forget()
-            self._used = False
-            self._recording = current if current.in_use else Recording()
-            if observers and self._recording.log is None:
-                self._recording.log = observers[-1].log()
-        elif current.in_use and current is not self._recording:
+        current, recording = state.recording, self._recording
+        if recording is None or self._used:
+            if self._used:
+                self._forget()
+                self._used = False
+            recording = self._recording = current if current.in_use else Recording()
+            if observers and recording.log is None:
+                recording.log = observers[-1].log()
+        elif current.in_use and current is not recording:
             raise refusal(
                 RuntimeError,
                 "this tape was entered again while other tapes record that began after it "
                 "had ended; "
                 "enter it before them, or make a new tape",
             )
-        state.enter(self._recording)
-        self._recording.tapes.append(self)
+        state.enter(recording)
+        recording.tapes.append(self)
         self._active = True
-        self._recording.refresh()
+        recording.refresh()
         return self
 
     def __exit__(self, *exception: object) -> None:
