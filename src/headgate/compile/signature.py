@@ -52,7 +52,7 @@ _sorts = _Sorts(
         float: NUMBER,
         int: NUMBER,
         complex: NUMBER,
-        np.float64: NUMBER,  # Python's own to us: see `headgate.core.op.lifters`
+        np.float64: NUMBER,  # Python's own to us: see `headgate.core.lift.lifters`
         np.complex128: NUMBER,
         Variable: CELL,
     }

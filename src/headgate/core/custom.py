@@ -25,7 +25,7 @@ from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, constant, tensor_of
 from headgate.core.variable import Variable
 from headgate.record.errors import describe, refusal
-from headgate.record.graph import ghost, state, unrecorded
+from headgate.record.graph import Node, ghost, state, unrecorded
 from headgate.record.site import caller
 
 
@@ -168,14 +168,13 @@ def record_custom(
     if ways is None:
         ways = [((True,) * len(inputs), 0)] * len(values)
     recording = state.recording
-    lifted = []
+    lifted: list[tuple[Any, Node | None]] = []
     masks = []
     for item in inputs:
-        array: Any
         array, node = (None, None) if isinstance(item, str | bytes) else lift(item)
         live, cuts = (0, 0) if node is None else recording.admit(node)
         masks.append((live, cuts))
-        lifted.append((array, node if live else None))
+        lifted.append((array, node) if live else (None, None))
     reached = [_joined(masks, reaching, between) for reaching, between in ways]
     if not any(live for live, _ in reached):
         plain = [ghost(recording, its_cuts) for _, its_cuts in reached]

@@ -121,8 +121,7 @@ def public(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-# -- recording
-# --------------------------------------------------------------------------------------
+# -- recording -------------------------------------------------------------------------------------
 
 
 def _sever(recording: Recording, op: Op, live: int, cuts: int, value: Array) -> int:
