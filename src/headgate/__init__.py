@@ -38,12 +38,7 @@ from headgate.core.variable import Variable
 from headgate.core.verdict import FlowReport, Verdict
 from headgate.flow.watch.headgate import trace
 from headgate.ops import operators as _operators  # noqa: F401  it attaches them to tensors
-from headgate.ops.conv import (
-    avg_pool,
-    conv,
-    conv_transpose,
-    max_pool,
-)
+from headgate.ops.conv import conv, conv_transpose
 from headgate.ops.creation import (
     arange,
     asarray,
@@ -183,6 +178,7 @@ from headgate.ops.linalg import (
     tensordot,
     vecdot,
 )
+from headgate.ops.pool import avg_pool, max_pool
 from headgate.ops.reduce import (
     all,
     any,
