@@ -10,9 +10,10 @@ print(tape.why(loss, w))        # where gradient stops, and what stopped it
 """
 
 from headgate import checkpoint, data, linalg, losses, metrics, nn, optim, random
+from headgate.compile.backend import to_backend
 from headgate.compile.control import cond, scan, while_loop
 from headgate.compile.function import RecompileWarning, function
-from headgate.compile.xla.interop import from_jax, to_backend, to_jax
+from headgate.compile.xla.interop import from_jax, to_jax
 from headgate.core.custom import custom_gradient, grad_pass_through, recompute_grad
 from headgate.core.gates import (
     clip_gradient,

@@ -145,4 +145,6 @@ common: Callable[..., type] = functools.cache(_common)
 
 def is_array(value: object) -> bool:
     """Tell whether a value is an array of a library that Headgate computes with."""
-    return isinstance(value, np.ndarray | np.generic) or array_api_compat.is_jax_array(value)
+    if isinstance(value, np.ndarray | np.generic) or array_api_compat.is_jax_array(value):
+        return True
+    return owner.get(type(value), NUMPY) is not NUMPY

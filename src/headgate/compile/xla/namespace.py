@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from headgate.compile.xla import conv
+from headgate.compile.xla import conv, random
 from headgate.core.namespace import OPERATORS, Array, Namespace
 from headgate.ops.index import PLAIN, counting, in_dtype_of, parts_of, whole_numbers
 from headgate.ops.shape import Shape, checked_widths, sizes
@@ -80,6 +80,7 @@ _OVERRIDES: dict[str, Callable[..., Any]] = {
     "broadcast_to": lambda xp, x, shape: xp.array_module.broadcast_to(x, sizes(shape)),
     "pad": _pad,
     "erf": _erf,
+    "draws": random.draws,
     "einsum": lambda xp, operands, *, subscripts: xp.array_module.einsum(subscripts, *operands),
     "index": _index,
     "inherit": lambda xp, x, other: xp.asarray(x),
