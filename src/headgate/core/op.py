@@ -67,7 +67,6 @@ def op(
     *rules: Rule | None,
     impl: Callable[..., Any] | None = None,
     impl_numpy: Callable[..., Any] | None = None,
-    impl_jax: Callable[..., Any] | None = None,
     outputs: bool = False,
     keeps_shape: bool = False,
     cut_kind: str = "nondiff_op",
@@ -86,7 +85,7 @@ def op(
     made.rules = rules
     implementations[row.name] = {
         key: function
-        for key, function in (("any", impl), ("numpy", impl_numpy), ("jax", impl_jax))
+        for key, function in (("any", impl), ("numpy", impl_numpy))
         if function is not None
     }
     NUMPY.__dict__.pop(row.name, None) if impl or impl_numpy else None

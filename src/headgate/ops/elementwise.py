@@ -946,12 +946,6 @@ def _erf(xp: Any, x: Array) -> Array:
     return xp.where(x == near, near * _ratio(_ERF, near * near), xp.copysign(1 - tail, x))
 
 
-def _erf_jax(xp: Any, x: Array) -> Array:
-    from jax.scipy.special import erf
-
-    return erf(x)
-
-
 erf = op(
     "erf(x)",
     """Return the error function of each element.
@@ -961,7 +955,6 @@ erf = op(
     """,
     lambda g, xp, x: g * (2 / math.sqrt(math.pi) * xp.exp(-x * x)),
     impl_numpy=_erf,
-    impl_jax=_erf_jax,
     keeps_shape=True,
 )
 

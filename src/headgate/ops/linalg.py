@@ -436,7 +436,6 @@ _einsum = op(
     "Sum products of a list of operands over the subscripts that the result lacks.",
     _einsum_rule,
     impl_numpy=_einsum_numpy,
-    impl_jax=lambda xp, operands, *, subscripts: xp.array_module.einsum(subscripts, *operands),
 )
 
 
