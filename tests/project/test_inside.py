@@ -343,6 +343,12 @@ def test_the_page_needs_only_numpy():
     assert {name for name in imported if name not in sys.stdlib_module_names} == {"numpy"}
 
 
+def test_the_files_that_the_page_names_exist():
+    links = re.findall(r"\]\((\.\./\S+?)\)", TEXT)
+    assert len(links) > 10
+    assert [link for link in links if not (DOCS / link).is_file()] == []
+
+
 @pytest.mark.skipif(
     importlib.util.find_spec("jupytext") is None,
     reason="jupytext, which reads the page's cells, is not installed (it is in the extra dev)",
