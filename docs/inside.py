@@ -2,11 +2,11 @@
 # # Inside Headgate
 #
 # This page is a program: Headgate's mechanism without its breadth, in some 230 lines and a
-# table of ops. It needs only NumPy. It records what is computed, differentiates it to any
-# order, and says why a gradient is missing. Names and ideas are those of the real library, and
-# the tests run both on the same random programs and compare values, gradients, second
-# derivatives and explanations. `python docs/inside.py` runs it; where code prints something,
-# this page shows it below.
+# table of ops. It needs only NumPy, and is for real numbers and one thread. It records what is
+# computed, differentiates it to any order, and says why a gradient is missing. Names and ideas
+# are those of the real library, and the tests run both on the same random programs and compare
+# values, gradients, second derivatives and explanations. `python docs/inside.py` runs it; where
+# code prints something, this page shows it below.
 #
 # You need to know Python, and the chain rule: if a value `z` depends on `y` and `y` on `x`,
 # then `dz/dx = dz/dy * dy/dx`. The number `dz/dy`, for some final `z`, is called the
