@@ -30,7 +30,7 @@ import secrets
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import optree
@@ -39,6 +39,7 @@ import safetensors.numpy
 
 from headgate.core.namespace import is_array, owner
 from headgate.core.variable import Variable
+from headgate.state import Stateful
 
 try:
     import fcntl
@@ -64,22 +65,6 @@ _KNOWN = (*_PLAIN, "bfloat16", *_PARTS)
 
 class CheckpointError(ValueError):
     """A file is no whole checkpoint, or does not fit the items that it is loaded into."""
-
-
-@runtime_checkable
-class Stateful(Protocol):
-    """Anything that gives its state and takes it back.
-
-    A state is a dictionary with text keys, which may hold dictionaries; at its leaves are arrays,
-    numbers, text, True, False, None, and lists of these. `set_state` refuses what does not fit,
-    by a `ValueError`, before it changes anything.
-    """
-
-    def get_state(self) -> Any:
-        """Return the state."""
-
-    def set_state(self, state: Any) -> None:
-        """Go on from a state."""
 
 
 # -- files -----------------------------------------------------------------------------------------

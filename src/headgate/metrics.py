@@ -38,7 +38,7 @@ from headgate.ops.elementwise import (
 from headgate.ops.index import scatter_add
 from headgate.ops.reduce import any, argmax, argsort, cumulative_sum, max, mean, searchsorted, sum
 from headgate.ops.shape import broadcast_to, expand_dims, flip, reshape, squeeze
-from headgate.state import own
+from headgate.state import fitted, own, saved
 
 
 class Metric:
@@ -152,7 +152,7 @@ class Metric:
         >>> mean.get_state()
         {'total': array(4.), 'count': array(2.)}
         """
-        return {name: np.array(variable._value) for name, (variable, _) in self._variables.items()}
+        return {name: saved(variable) for name, (variable, _) in self._variables.items()}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from a state that `get_state` returned.
@@ -160,21 +160,10 @@ class Metric:
         Raises:
             ValueError: other names, shapes or dtypes. Nothing is changed then.
         """
-        if not isinstance(state, dict) or state.keys() != self._variables.keys():
-            found = list(state) if isinstance(state, dict) else repr(state)
-            raise ValueError(
-                f"the state of metric {self.name!r} has the keys {list(self._variables)}, and this "
-                f"one is {found}"
-            )
-        arrays = {name: np.array(value) for name, value in state.items()}
-        for name, (variable, _) in self._variables.items():
-            if (arrays[name].shape, arrays[name].dtype) != (variable.shape, variable.dtype):
-                raise ValueError(
-                    f"{name} of metric {self.name!r} has the shape {variable.shape} and the dtype "
-                    f"{variable.dtype}, the given one {arrays[name].shape} and {arrays[name].dtype}"
-                )
-        for name, (variable, _) in self._variables.items():
-            variable._value = arrays[name]
+        mine = {name: variable for name, (variable, _) in self._variables.items()}
+        arrays = fitted(f"metric {self.name!r}", state, mine)
+        for name, variable in mine.items():
+            variable._value = own(arrays[name], variable._value)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"

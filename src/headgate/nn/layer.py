@@ -37,6 +37,7 @@ from headgate.nn.initializers import get_initializer
 from headgate.nn.symbols import note, symbols
 from headgate.ops.elementwise import astype
 from headgate.record.graph import Site, Source, caller
+from headgate.state import fitted, saved
 
 Shape = tuple[int, ...]
 
@@ -385,7 +386,7 @@ class Layer:
 
     def get_state(self) -> dict[str, Any]:
         """Return copies of the values of all variables by path, as NumPy arrays."""
-        return {path: np.array(v._value) for path, v in self.named_variables().items()}
+        return {path: saved(variable) for path, variable in self.named_variables().items()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Assign to all variables, by path.
@@ -395,21 +396,7 @@ class Layer:
                 Nothing is changed then.
         """
         mine = self.named_variables()
-        missing = [path for path in mine if path not in state]
-        unknown = [path for path in state if path not in mine]
-        if missing or unknown:
-            told = [f"missing are {_few(missing)}"] * bool(missing)
-            told += [f"not in {self.name} are {_few(unknown)}"] * bool(unknown)
-            told += [_UNBUILT] * (not self.built)
-            raise ValueError(f"the state does not fit {self.name}: {'; '.join(told)}")
-        values = {path: np.asarray(state[path]) for path in mine}
-        for path, variable in mine.items():
-            value = values[path]
-            if value.shape != variable.shape or value.dtype != variable.dtype:
-                raise ValueError(
-                    f"the state does not fit {self.name}: {path} is {variable.dtype} of shape "
-                    f"{variable.shape}, and was given {value.dtype} of shape {value.shape}"
-                )
+        values = fitted(f"layer {self.name!r}", state, mine, "" if self.built else _UNBUILT)
         for path, variable in mine.items():
             variable.assign(values[path])
 
@@ -552,12 +539,6 @@ def _unlike(name: str, taken: Iterable[str]) -> str:
         found = f"{name}_{number}"
         number += 1
     return found
-
-
-def _few(names: Sequence[str]) -> str:
-    """Return the first of some names as text."""
-    more = len(names) - 5
-    return ", ".join(names[:5]) + (f" and {more} more" if more > 0 else "")
 
 
 class _Roles(dict[type, str]):
