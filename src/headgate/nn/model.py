@@ -17,6 +17,7 @@ from headgate.core.tensor import Tensor, constant
 from headgate.core.variable import Variable
 from headgate.naming import plain_name
 from headgate.nn.layer import Layer
+from headgate.nn.paths import name_members, rename, take
 from headgate.nn.symbols import Call, Symbol, calls_between, noted, symbols
 
 
@@ -69,7 +70,7 @@ class Model(Layer):
         self._layers = [layer for layer in made if isinstance(layer, Layer)]
         self.output_shape = optree.tree_map(lambda symbol: symbol.shape, outputs)
         self.built = True
-        self._name_members()
+        name_members(self)
 
     @property
     def layers(self) -> list[Layer]:
@@ -85,7 +86,7 @@ class Model(Layer):
         """
         if not self.built:
             self.built = True
-            self._rename()
+            rename(self)
             with unrecorded():
                 self(_zeros(input_shape, self.dtype), training=False)
 
@@ -204,7 +205,7 @@ class Sequential(Model):
                 self._examples.append(_zeros((None, *layer._sample_shape), dtype))
         if not isinstance(layer, InputLayer):
             self._stack.append(layer)
-            self._take(layer, plain_name(type(layer).__name__))
+            take(self, layer, plain_name(type(layer).__name__))
             if self._examples:
                 with unrecorded():
                     self._examples.append(layer(self._examples[-1], training=False))
