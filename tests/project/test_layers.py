@@ -25,6 +25,7 @@ LAYERS = [
     "core.namespace",
     "core.bundle",
     "core.scope",
+    "core.arithmetic",
     "core.tensor",
     "core.op",
     "core.variable",

@@ -231,7 +231,7 @@ class Function:
         jit: bool = True,
     ) -> None:
         self._function = function
-        self._settings = donate, static_argnames, jit
+        self._settings: tuple[Any, ...] = donate, static_argnames, jit
         self._jit = jit
         self._parameters = Parameters(function, static_argnames)
         names = () if isinstance(donate, bool) else donate

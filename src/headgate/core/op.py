@@ -34,7 +34,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, TypeVar, overload
 
 import numpy as np
 
@@ -52,6 +52,7 @@ from headgate.record.graph import (
 )
 
 Rule = Callable[..., Any]
+Function = TypeVar("Function", bound=Callable[..., Any])
 Lifted = tuple[Array, Node | None]
 
 # -- arguments
@@ -271,6 +272,34 @@ class _Implementations(dict[type, Callable[..., Any]]):
         return found
 
 
+@overload
+def op(
+    signature: str,
+    doc: str,
+    *rules: Rule | None,
+    impl: Callable[..., Any] | None = None,
+    impl_numpy: Callable[..., Any] | None = None,
+    impl_jax: Callable[..., Any] | None = None,
+    outputs: Literal[True],
+    keeps_shape: bool = False,
+    cut_kind: str = "nondiff_op",
+) -> Callable[..., tuple[Tensor, ...]]: ...
+
+
+@overload
+def op(
+    signature: str,
+    doc: str,
+    *rules: Rule | None,
+    impl: Callable[..., Any] | None = None,
+    impl_numpy: Callable[..., Any] | None = None,
+    impl_jax: Callable[..., Any] | None = None,
+    outputs: Literal[False] = False,
+    keeps_shape: bool = False,
+    cut_kind: str = "nondiff_op",
+) -> Callable[..., Tensor]: ...
+
+
 def op(
     signature: str,
     doc: str,
@@ -336,7 +365,7 @@ def op(
     return function
 
 
-def public(function: Callable[..., Any]) -> Callable[..., Any]:
+def public(function: Function) -> Function:
     """Make a plain function of tensors (a composition of ops) known to rules as `xp.<its name>`."""
     name = function.__name__
     if hasattr(TENSORS, name):
@@ -628,7 +657,7 @@ def _record_list(
 ) -> Tensor:
     """Compute and record an op on a list of arrays: the generated function as a loop."""
     if type(arrays) is Tensor or not isinstance(arrays, Sequence):
-        arrays = [as_tensor(arrays)[k] for k in range(len(as_tensor(arrays)))]  # type: ignore[index]
+        arrays = [as_tensor(arrays)[k] for k in range(len(as_tensor(arrays)))]
     if not arrays:
         fail_with(op, ValueError("needs at least one array"), {}, statics)
     lifted = [lift(array) for array in arrays]

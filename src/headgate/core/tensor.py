@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.arithmetic import Arithmetic
 from headgate.core.namespace import Array, is_array, owner
 from headgate.core.scope import stage
 from headgate.record.graph import (
@@ -33,7 +34,7 @@ from headgate.record.graph import (
 )
 
 
-class Tensor:
+class Tensor(Arithmetic):
     """An immutable array on which ops are recorded; made by `headgate.asarray` and by every op.
 
     >>> import headgate as hg

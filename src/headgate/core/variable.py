@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.arithmetic import Arithmetic
 from headgate.core.bundle import Bundle, in_transit
 from headgate.core.namespace import TENSORS, Array
 from headgate.core.op import PASS, describe, holds_tensor, lift, lifters, pass_through
@@ -39,7 +40,7 @@ from headgate.record.graph import (
 _unnamed = itertools.count()
 
 
-class Variable:
+class Variable(Arithmetic):
     """A mutable cell that tapes watch and optimizers assign to.
 
     Args:

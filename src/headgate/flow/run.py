@@ -49,11 +49,15 @@ class CannotRun(Exception):
     """There is nothing to run, or nowhere to write to; the message is for people."""
 
 
-class Watcher(AbstractContextManager["Watcher"], Protocol):
+class Watcher(AbstractContextManager[Any], Protocol):
     """Sees the gradient calls of one framework while it is entered."""
 
     framework: str
-    trace: Trace
+
+    @property
+    def trace(self) -> Trace:
+        """What was seen."""
+        ...
 
     def gradients(self) -> list[dict[str, Any]]:
         """Return the entries of the report's "gradients"."""

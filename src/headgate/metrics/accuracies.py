@@ -66,15 +66,15 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
 
 def _classes(y_true: Any, y_pred: Tensor) -> Tensor:
     """Return class numbers, one per vector of y_pred."""
-    y_true = as_tensor(y_true)
-    if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
-        y_true = squeeze(y_true, axis=-1)
-    if y_true.shape != y_pred.shape[:-1]:
+    classes = as_tensor(y_true)
+    if classes.ndim == y_pred.ndim and classes.shape[-1] == 1:
+        classes = squeeze(classes, axis=-1)
+    if classes.shape != y_pred.shape[:-1]:
         raise ValueError(
             f"class numbers must have the shape of y_pred without its last axis: y_true has "
-            f"{y_true.shape}, y_pred {y_pred.shape}"
+            f"{classes.shape}, y_pred {y_pred.shape}"
         )
-    return y_true
+    return classes
 
 
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:

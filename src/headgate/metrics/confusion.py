@@ -91,8 +91,9 @@ class _OfAnswers(_AtThresholds):
     ) -> None:
         if thresholds is None:
             thresholds = 0.5 if top_k is None else -np.inf
-        single = isinstance(thresholds, int | float)
-        super().__init__(name, dtype, [thresholds] if single else thresholds)
+        if isinstance(thresholds, int | float):
+            thresholds = [thresholds]
+        super().__init__(name, dtype, thresholds)
         self.top_k = top_k
         self.class_id = class_id
 

@@ -106,7 +106,9 @@ class MeanMetricWrapper(Mean):
         self._function = fn
         self._options = options
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(  # type: ignore[override]  # a batch of two, as in Keras
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> None:
         """Take a batch."""
         found = self._function(self._taken(y_true), self._taken(y_pred), **self._options)
         super().update_state(found, sample_weight)
@@ -135,7 +137,9 @@ class RootMeanSquaredError(Mean):
     def __init__(self, name: str | None = "root_mean_squared_error", dtype: Any = None) -> None:
         super().__init__(name, dtype)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(  # type: ignore[override]  # a batch of two, as in Keras
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> None:
         """Take a batch."""
         y_true, y_pred = pair(self._taken(y_true), self._taken(y_pred))
         super().update_state(square(y_pred - y_true), sample_weight)

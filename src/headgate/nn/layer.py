@@ -121,7 +121,8 @@ class Layer:
                 default = parameter.default
                 cls._takes_training = position, None if default is parameter.empty else default
         if "build" in vars(cls):
-            cls.build = _marking_built(cls.build)
+            # A class's own method is replaced by itself with more around it.
+            cls.build = _marking_built(cls.build)  # type: ignore[method-assign]
 
     # -- what subclasses define -------------------------------------------------------------------
 
@@ -424,8 +425,9 @@ class Layer:
             x = as_tensor(value)
             return astype(x, self.dtype) if self._casts(x.dtype) else x
         if isinstance(value, list | tuple | dict):
-            if any(type(x) in (Tensor, Variable) or is_array(x) for x in optree.tree_leaves(value)):
-                return optree.tree_map(self._admit, value)
+            tree: Any = value
+            if any(type(x) in (Tensor, Variable) or is_array(x) for x in optree.tree_leaves(tree)):
+                return optree.tree_map(self._admit, tree)
             if isinstance(value, list) and value:
                 return self._admit(np.asarray(value))
         return value

@@ -104,7 +104,8 @@ class Model(Layer):
         """Repeat the calls that lead from the inputs to the outputs."""
         if not self._plan:
             super().call(*args, **options)
-        expected, given = optree.tree_leaves(self.inputs), optree.tree_leaves(args)
+        inputs: Any = args
+        expected, given = optree.tree_leaves(self.inputs), optree.tree_leaves(inputs)
         if len(given) != len(expected):
             raise ValueError(f"{self.name} has {len(expected)} inputs and was given {len(given)}")
         values = {id(symbol): value for symbol, value in zip(expected, given, strict=True)}
@@ -113,8 +114,9 @@ class Model(Layer):
             return values[id(leaf)] if type(leaf) is Symbol else leaf
 
         for call in self._plan:
-            call_args, call_options = optree.tree_map(value_of, (call.args, call.options))
-            results = optree.tree_leaves(call.function(*call_args, **call_options))
+            arguments: Any = (call.args, call.options)
+            arguments = optree.tree_map(value_of, arguments)
+            results = optree.tree_leaves(call.function(*arguments[0], **arguments[1]))
             for symbol, value in zip(call.outputs, results, strict=True):
                 values[id(symbol)] = value
         return optree.tree_map(value_of, self.outputs)
@@ -278,4 +280,5 @@ def Input(
     """
     layer = InputLayer(shape, batch_size, dtype, name=name)
     example = _zeros(layer.output_shape, layer.dtype)
-    return noted(layer, (), {}, example)
+    symbol: Symbol = noted(layer, (), {}, example)
+    return symbol

@@ -21,6 +21,7 @@ import numpy as np
 
 from headgate.core.namespace import Array
 from headgate.core.op import op, pass_through, public, shape_of
+from headgate.core.tensor import Tensor
 from headgate.ops.rules import conj as conjugate
 from headgate.ops.rules import is_complex
 
@@ -563,7 +564,7 @@ astype_integer = op(
 
 
 @public
-def astype(x: Any, dtype: Any) -> Any:
+def astype(x: Any, dtype: Any) -> Tensor:
     """Convert to another dtype; gradient passes to floating and complex dtypes only.
 
     >>> import headgate as hg
