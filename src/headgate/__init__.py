@@ -35,7 +35,6 @@ from headgate.core.transforms import (
     vjp,
 )
 from headgate.core.variable import Variable
-from headgate.core.verdict import FlowReport, Verdict
 from headgate.flow.watch.headgate import trace
 from headgate.ops import operators as _operators  # noqa: F401  it attaches them to tensors
 from headgate.ops.conv import (
@@ -226,7 +225,8 @@ from headgate.ops.shape import (
     tile,
     unstack,
 )
-from headgate.record.graph import MissingGradientWarning, TracingError
+from headgate.record.errors import MissingGradientWarning, TracingError
+from headgate.record.verdict import FlowReport, Verdict
 
 __version__ = "0.1.0"
 

@@ -185,13 +185,13 @@ def why(
     """
     from headgate.flow.run import CannotRun, Question
     from headgate.flow.run import why as explain
-    from headgate.flow.watch.headgate import Watch
+    from headgate.flow.watcher import watchers
 
     question = Question(
         script, arguments or (), module, json, html, no_flow or (), flow or (), step
     )
     try:
-        status = explain(question, lambda: Watch(step))
+        status = explain(question, lambda: watchers(step))
     except CannotRun as refusal:
         Console(stderr=True).print(str(refusal), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None

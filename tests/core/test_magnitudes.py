@@ -5,7 +5,7 @@ import pytest
 
 import headgate as hg
 from core.support import kinds_and_lines, line_of
-from headgate.core.magnitude import norm
+from headgate.record.magnitude import norm
 
 
 @pytest.fixture

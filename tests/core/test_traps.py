@@ -12,7 +12,8 @@ import pytest
 
 import headgate as hg
 from core.support import kinds_and_lines, line_of, without_collector
-from headgate.record.graph import BACK, MAYBE_BACK, state
+from headgate.record.cuts import BACK, MAYBE_BACK
+from headgate.record.graph import state
 
 
 def nested(inner_persistent=False):

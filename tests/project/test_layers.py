@@ -1,11 +1,11 @@
 """Imports point one way, and the core needs only its declared dependencies.
 
-`LAYERS` is the order of the package: a module imports, at module level, only from its own layer
-and from those above it. A name stands for a module, or for a package and all that is in it; a wing
-(`record`, `core`, `compile`) is listed module by module, all of one wing together, so that wings
-have an order too. Imports inside a function are free: that is how optional libraries are reached,
-and how the few calls that go down the list are made. Imports for type checkers only are free as
-well.
+`LAYERS` is the order of the package: a module imports, at module level, only from its own layer and
+from those above it. A name stands for a module, or for a package and all that is in it; a wing
+(`record`, `core`, `ops`, `compile`, `flow`) is listed module by module, all of one wing together,
+so that wings have an order too. Imports inside a function are free: that is how optional libraries
+are reached, and how the few calls that go down the list are made. Imports for type checkers only
+are free as well.
 
 `import headgate` itself stands below every module that `headgate/__init__.py` brings in.
 """
@@ -21,7 +21,13 @@ import pytest
 
 LAYERS = [
     "naming",
+    "record.site",
+    "record.errors",
+    "record.cuts",
     "record.graph",
+    "record.asked",
+    "record.magnitude",
+    "record.verdict",
     "core.namespace",
     "core.bundle",
     "core.scope",
@@ -31,8 +37,9 @@ LAYERS = [
     "core.variable",
     "core.gates",
     "core.walk",
-    "core.magnitude",
-    "core.verdict",
+    "core.pull",
+    "core.arguments",
+    "core.asked",
     "core.tape",
     "core.custom",
     "core.transforms",
@@ -63,7 +70,18 @@ LAYERS = [
     "nn",
     "losses",
     "metrics",
-    "flow",
+    "flow.trace",
+    "flow.patterns",
+    "flow.kinds",
+    "flow.report",
+    "flow.solve",
+    "flow.fold",
+    "flow.text",
+    "flow.page",
+    "flow.watcher",
+    "flow.watch.log",
+    "flow.watch.headgate",
+    "flow.run",
     "testing",
     "tf",
     "examples",

@@ -40,29 +40,19 @@ from headgate.core.op import (
     Op,
     Parts,
     as_tensor,
-    describe,
     is_inexact,
     lift,
     new_node,
     pass_through,
     pick_node,
 )
+from headgate.core.pull import pull
 from headgate.core.scope import Scope, stage, suspended
-from headgate.core.tape import unrecorded
 from headgate.core.tensor import Tensor, constant, is_traced, tensor_of
 from headgate.core.variable import Variable
-from headgate.core.walk import walk
-from headgate.record.graph import (
-    Leaf,
-    Node,
-    Recording,
-    TracingError,
-    bits,
-    ghost,
-    refusal,
-    sequence,
-    state,
-)
+from headgate.record.cuts import bits, sequence
+from headgate.record.errors import TracingError, describe, refusal
+from headgate.record.graph import Leaf, Node, ghost, state, unrecorded
 
 CHECKPOINTS = 128
 """So many places of a loop are kept for its gradient, if it has no maximum of steps."""
@@ -206,16 +196,8 @@ def _pulled(
         if node is not None and g is not None:
             if g.dtype != value.dtype:  # a number that was fitted to the other branch, say
                 g = TENSORS.astype(g, value.dtype) if lifted else g.astype(value.dtype)
-            seeds.append((node, g))
-    if not seeds or not origins:
-        return [None] * len(origins)
-    with np.errstate(all="ignore"):
-        found = walk(seeds, {node.seq for node in origins}, -1, 0, lifted, False, beyond=False)
-    return [found.get(node.seq) for node in origins]
-
-
-def _all_bits(recording: Recording) -> int:
-    return (1 << len(recording.sources)) - 1
+            seeds.append((node, value, g))
+    return pull(seeds, origins, lifted=lifted, beyond=False)
 
 
 class _Moment:
@@ -226,7 +208,7 @@ class _Moment:
     def __init__(self) -> None:
         self.recording = state.recording
         self.tapes = list(state.recording.tapes)
-        self.active = _all_bits(state.recording) & ~state.recording.paused
+        self.active = state.recording.sources.every & ~state.recording.paused
 
     @contextmanager
     def again(self) -> Iterator[None]:
@@ -235,17 +217,13 @@ class _Moment:
         kept = recording.tapes, recording.walking, recording.log
         state.recording = recording
         recording.tapes, recording.walking, recording.log = list(self.tapes), True, None
-        recording.paused = _all_bits(recording) & ~self.active
-        recording.epoch = object()
+        recording.refresh(self.active)
         try:
             yield
         finally:
             state.recording = before
             recording.tapes, recording.walking, recording.log = kept
-            recording.paused = _all_bits(recording)
-            for tape in recording.tapes:
-                recording.paused &= ~tape._bits
-            recording.epoch = object()
+            recording.refresh()
 
 
 @contextmanager

@@ -38,20 +38,13 @@ from headgate.core.custom import record_custom
 from headgate.core.namespace import Array
 from headgate.core.op import as_tensor, is_inexact
 from headgate.core.scope import Scope, open_scopes, stage
-from headgate.core.tape import GradientTape, apart
+from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, constant, tensor_of
 from headgate.core.variable import Variable, bind, node_of
-from headgate.record.graph import (
-    Node,
-    Recording,
-    TracingError,
-    caller,
-    ghost,
-    observers,
-    refusal,
-    sequence,
-    state,
-)
+from headgate.record.cuts import sequence
+from headgate.record.errors import TracingError, refusal
+from headgate.record.graph import Node, Recording, apart, ghost, observers, state
+from headgate.record.site import caller
 
 _ATTEMPTS = 5  # at most so many times is a function traced to find its variables
 _MANY = 5  # so many times may a function be compiled again before it is called a mistake
@@ -498,7 +491,9 @@ class _Pull:
         bits = list(map(tape._bits_of, wanted))
         masks = [(node.live, node.cuts) if node else (0, 0) for node in map(tape._node, results)]
         with scope.entered():
-            found = tape._gradient([t for t, _ in targets], wanted, [c for _, c in targets])
+            found = tape._gradient(
+                [t for t, _ in targets], wanted, [c for _, c in targets], inside=True
+            )
         given = iter(found)
         gradients = [next(given) if live else None for live in self.live]
         self.reached = [gradient is not None for gradient in gradients]

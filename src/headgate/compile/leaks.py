@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from headgate.core.tensor import Tensor, is_traced
-from headgate.record.graph import TracingError, shown_path
+from headgate.record.errors import TracingError
+from headgate.record.site import shown_path
 
 
 @contextmanager

@@ -20,9 +20,9 @@ import optree
 
 from headgate.compile.xla import program as xla
 from headgate.core.namespace import Array
-from headgate.core.op import describe
 from headgate.core.tensor import Tensor, constant, is_traced_kind
 from headgate.core.variable import Variable
+from headgate.record.errors import describe
 
 ARRAY, SCALAR, NUMBER, STATIC, TRACED, CELL, NESTED = range(7)
 

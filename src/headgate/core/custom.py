@@ -4,50 +4,36 @@ A function with a rule of its own becomes one node, like an op's, whose outputs 
 What its body did is recorded too, in case the rule uses it (its own gradient then needs it), but
 the results do not lead there, so it is freed with the body otherwise. The rule is the user's code
 on tensors. It is called once per walk, when the cotangents of all outputs are there, and gives the
-gradients of all inputs.
+gradients of all inputs; complex ones are turned for it, there and back (`headgate.core.walk`).
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import optree
 
-from headgate.core.op import Op, Parts, as_tensor, describe, is_inexact, lift, new_node, pick_node
-from headgate.core.tape import GradientTape, unrecorded
+from headgate.core.op import Op, Parts, as_tensor, is_inexact, lift, new_node, pick_node
+from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, constant, tensor_of
 from headgate.core.variable import Variable
-from headgate.record.graph import Node, Site, caller, ghost, refusal, state
+from headgate.core.walk import turned
+from headgate.record.errors import describe, refusal
+from headgate.record.graph import Node, ghost, state, unrecorded
+from headgate.record.site import Site, caller
 
 
 def _flatten(tree: Any) -> tuple[list[Any], Any]:
     return optree.tree_flatten(tree, none_is_leaf=True)
 
 
-@contextmanager
-def _reads() -> Iterator[list[Variable]]:
-    """Collect the variables that are read in a block."""
-    recording = state.recording
-    outer = recording.read_log
-    log: list[Variable] = []
-    recording.read_log = log
-    recording.epoch = object()  # leaves that are up to date are not reported
-    try:
-        yield log
-    finally:
-        recording.read_log = outer
-        recording.epoch = object()
-        if outer is not None:
-            outer.extend(log)
-
-
 CustomRule = Callable[[list[Tensor], bool], list[Any]]
-"""From one cotangent per output, and whether a tape looks on, to one gradient or None per input."""
+"""From one cotangent per output, and whether a tape looks on, to one gradient or None per input,
+all of them as the walk carries them."""
 
 
 class _Custom:
@@ -71,7 +57,7 @@ class _Custom:
                     f"{self.name}: argument {number} is None, which is no tensor; pass options "
                     "by keyword",
                 )
-        with _reads() as log:
+        with state.recording.reads() as log:
             returned = self.function(*args, **kwargs)
         if not (isinstance(returned, tuple) and len(returned) == 2 and callable(returned[1])):
             raise refusal(
@@ -119,6 +105,7 @@ class _Call:
         self.variables = variables
 
     def __call__(self, cotangents: list[Tensor], recorded: bool) -> list[Any]:
+        cotangents = list(map(turned, cotangents))
         if self.variables:
             returned = self.rule(*cotangents, variables=self.variables)
             if not isinstance(returned, tuple) or len(returned) != 2:
@@ -144,7 +131,16 @@ class _Call:
                 f"custom_gradient function expected to return {self.count} gradients, but returned "
                 f"{len(of_inputs)} instead. ({self.name}: one for each positional argument)",
             )
-        return [*of_inputs, *of_variables]
+        return list(map(_back_inside, (*of_inputs, *of_variables)))
+
+
+def _back_inside(gradient: Any) -> Any:
+    """Return what a user's rule gave as the walk carries it."""
+    if isinstance(gradient, complex):
+        return gradient.conjugate()  # a Python number stays one: it adapts to the argument's dtype
+    if getattr(getattr(gradient, "dtype", None), "kind", None) == "c":
+        return turned(as_tensor(gradient))
+    return gradient
 
 
 def _as_list(returned: Any) -> list[Any]:
@@ -243,7 +239,7 @@ class _OncePerWalk:
         gradient = g.answer[number]
         if gradient is None:
             recording = node.recording
-            recording.refused |= recording.cut(
+            recording.cuts.refused |= recording.cuts.add(
                 "custom_gradient", node.live, node.cuts, name, array.shape, self.site
             )
             return None
@@ -313,7 +309,7 @@ def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(f)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         inputs, structure = _flatten(args)
-        with unrecorded(), _reads() as log:
+        with unrecorded(), state.recording.reads() as log:
             plain = [_without_history(item) for item in inputs]
             result = f(*optree.tree_unflatten(structure, plain), **kwargs)
         given = {id(item) for item in inputs}
@@ -335,6 +331,7 @@ def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
                     sources,
                     [c for _, c in targets],
                     unconnected_gradients="zero",
+                    inside=True,
                 )
             )
             return [

@@ -5,6 +5,9 @@ cotangent that comes back is dropped (`stop_gradient`), scaled, reversed, clippe
 sent to another value (`straight_through`), or computed by the user's own rule (`custom_gradient`,
 in `headgate.core.custom`). All but the stop are ordinary rows of ops.
 
+A policy is for the gradient as users see it, and complex numbers are conjugated in the walk
+(`headgate.core.walk`): so a complex `scale` or `mask` is, and so are bounds.
+
 A surrounding `jax.grad` sees JAX's own stop beside ours; of the other gates' policies only our
 tapes know.
 
@@ -23,7 +26,8 @@ from headgate.core.namespace import owner
 from headgate.core.op import op, shape_of
 from headgate.core.tensor import Tensor, tensor_of
 from headgate.core.variable import Variable, detached
-from headgate.record.graph import ghost, refusal, state
+from headgate.record.errors import refusal
+from headgate.record.graph import ghost, state
 
 
 def stop_gradient(x: Any, label: str | None = None) -> Any:
@@ -53,13 +57,27 @@ def _stop(x: Any, label: str | None) -> Tensor:
     array, live, cuts = detached(x)
     recording = state.recording
     if live or cuts:
-        cuts |= recording.cut("stop_gradient", live, cuts, label or "", array.shape)
+        cuts |= recording.cuts.add("stop_gradient", live, cuts, label or "", array.shape)
     # An outer jax.grad or jit must see the stop as well, so JAX's own is emitted on its values.
     value = owner[type(array)].block_gradient(array)
     result = tensor_of(value, ghost(recording, cuts))
     if recording.log is not None:
         recording.log.stopped(x, label or "", result)
     return result
+
+
+def _times(g: Any, xp: Any, factor: Any) -> Any:
+    """Multiply by a factor of the gradient as users see it."""
+    if isinstance(factor, complex):
+        return g * factor.conjugate()  # a Python number stays one
+    dtype = getattr(factor, "dtype", None)
+    return g * (xp.conj(factor) if dtype is not None and dtype.kind == "c" else factor)
+
+
+def _clip_value_rule(g: Any, xp: Any, minimum: Any, maximum: Any) -> Any:
+    if g.dtype.kind == "c":  # NumPy's order looks at the imaginary parts of equal real ones
+        return xp.conj(xp.clip(xp.conj(g), minimum, maximum))
+    return xp.clip(g, minimum, maximum)
 
 
 def _clip_norm_rule(g: Any, xp: Any, norm: float) -> Any:
@@ -96,7 +114,7 @@ scale_gradient = op(
     >>> tape.gradient(y, x).numpy()
     np.float64(2.0)
     """,
-    lambda g, scale: g * scale,
+    lambda g, xp, scale: _times(g, xp, scale),
     impl=lambda xp, x, *, scale: x,
 )
 
@@ -110,14 +128,14 @@ reverse_gradient = op(
     >>> tape.gradient(y, x).numpy()
     np.float64(-4.0)
     """,
-    lambda g, scale: g * -scale,
+    lambda g, xp, scale: _times(g, xp, -scale),
     impl=lambda xp, x, *, scale: x,
 )
 
 _clip_by_value = op(
     "clip_gradient_by_value(x, *, minimum, maximum)",
     "Return x; each element of its gradient is clipped.",
-    lambda g, xp, minimum, maximum: xp.clip(g, minimum, maximum),
+    _clip_value_rule,
     impl=lambda xp, x, *, minimum, maximum: x,
 )
 
@@ -180,7 +198,7 @@ route = op(
     >>> tape.gradient(y, x).numpy()
     array([4., 0., 2.])
     """,
-    lambda g, mask: g * mask,
+    lambda g, xp, mask: _times(g, xp, mask),
     None,
     impl=_routed,
     cut_kind="stop_gradient",

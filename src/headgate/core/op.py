@@ -40,16 +40,10 @@ import numpy as np
 
 from headgate.core.namespace import NUMPY, TENSORS, Array, common, implementations, owner
 from headgate.core.tensor import Tensor, came_back, constant, is_traced, raw, tensor_of
-from headgate.record.graph import (
-    Node,
-    Recording,
-    TracingError,
-    ghost,
-    refusal,
-    sequence,
-    state,
-    where,
-)
+from headgate.record.cuts import sequence
+from headgate.record.errors import TracingError, describe, refusal
+from headgate.record.graph import Node, Recording, ghost, state
+from headgate.record.site import where
 
 Rule = Callable[..., Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -578,7 +572,7 @@ class _Row:
 def _sever(recording: Recording, op: Op, live: int, cuts: int, value: Array) -> int:
     if recording.walking:  # a rule's own comparisons and sorts are nobody's mistake
         return 0
-    return recording.cut(op.cut_kind, live, cuts, op.name, shape_of(value))
+    return recording.cuts.add(op.cut_kind, live, cuts, op.name, shape_of(value))
 
 
 def new_node(op: Op, edges: tuple[Any, ...], live: int, cuts: int, recording: Recording) -> Node:
@@ -699,13 +693,6 @@ def _record_list(
     if recording.log is not None:
         recording.log.op(op, [node for _, node in lifted], edges, result)
     return result
-
-
-def describe(value: Any) -> str:
-    """Say what an argument is, in a few words: dtype and shape, or type and value."""
-    if hasattr(value, "dtype") and hasattr(value, "shape"):
-        return f"{value.dtype} {tuple(value.shape)}"
-    return f"{type(value).__name__} {value!r}"[:80]
 
 
 _RAISED: tuple[type[Exception], ...] = (

@@ -4,9 +4,9 @@ A tape owns bits of its recording, one for each source that it watches, and says
 wants to know about. Entering it makes it the newest of the tapes that record in this thread; ops do
 the rest (`headgate.core.op`).
 
-`gradient` hands targets and sources to the walk (`headgate.core.walk`); `why` hands them to
-`headgate.core.verdict`. A tape that is not persistent frees the nodes it has passed, unless another
-tape still needs them.
+`gradient` hands targets and sources to the walk (`headgate.core.pull`); `why` puts them into the
+record's words (`headgate.core.asked`) and hands them to `headgate.record.verdict`. A tape that is
+not persistent frees the nodes it has passed, unless another tape still needs them.
 """
 
 from __future__ import annotations
@@ -17,35 +17,41 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import optree
 
-from headgate.core.magnitude import Magnitudes
-from headgate.core.namespace import NUMPY, TENSORS, common, owner
-from headgate.core.op import (
-    INEXACT,
-    PASS,
-    as_tensor,
-    describe,
-    is_inexact,
-    pass_through,
+from headgate.core.arguments import (
+    flat_cotangents,
+    flat_sources,
+    flat_targets,
+    leaves_of,
+    plain_dtype,
+    restored,
+    value_of,
+    wants_zeros,
+    zeros_like,
 )
+from headgate.core.asked import asked, question, updated
+from headgate.core.namespace import TENSORS
+from headgate.core.op import INEXACT, PASS, is_inexact, pass_through
+from headgate.core.pull import bits_to, pull, seed
 from headgate.core.tensor import Tensor, constant
 from headgate.core.variable import Variable
-from headgate.core.verdict import FlowReport, explain, updated, with_path
-from headgate.core.walk import USED, walk
+from headgate.core.walk import USED
+from headgate.record.asked import Question
+from headgate.record.errors import MissingGradientWarning, refusal
 from headgate.record.graph import (
     Leaf,
-    MissingGradientWarning,
     Node,
     Observer,
     Recording,
     Source,
     new_leaf,
     observers,
-    refusal,
     state,
-    where,
+    unrecorded,
 )
+from headgate.record.magnitude import Magnitudes
+from headgate.record.site import where
+from headgate.record.verdict import FlowReport, Verdict, explain, with_path
 
 
 class GradientTape:
@@ -99,7 +105,7 @@ class GradientTape:
         state.enter(self._recording)
         self._recording.tapes.append(self)
         self._active = True
-        self._tapes_changed()
+        self._recording.refresh()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -111,22 +117,9 @@ class GradientTape:
         assert recording is not None
         recording.tapes = [tape for tape in recording.tapes if tape is not self]
         self._active = False
-        self._tapes_changed()
+        recording.refresh()
         if not recording.in_use and state.recording is recording:
             state.leave(recording)
-
-    def _tapes_changed(self) -> None:
-        """Bring what depends on the set of active tapes up to date."""
-        recording = self._recording
-        assert recording is not None
-        active = stopped = 0
-        for tape in recording.tapes:
-            active |= tape._bits
-        for tape in recording.suspended:
-            stopped |= tape._bits
-        recording.epoch = object()
-        recording.paused = ((1 << len(recording.sources)) - 1) & ~active
-        recording.stopped = stopped
 
     def _forget(self) -> None:
         self._release()
@@ -142,7 +135,8 @@ class GradientTape:
         if not self._active:
             raise refusal(ValueError, "Tape is not recording.")
         self._forget()
-        self._tapes_changed()
+        assert self._recording is not None
+        self._recording.refresh()
 
     @contextmanager
     def stop_recording(self) -> Iterator[None]:
@@ -170,14 +164,14 @@ class GradientTape:
         recording.tapes = [tape for tape in recording.tapes if tape is not self]
         recording.suspended = [*recording.suspended, self]
         self._active = False
-        self._tapes_changed()
+        recording.refresh()
         try:
             yield
         finally:
             recording.suspended = [tape for tape in recording.suspended if tape is not self]
             recording.tapes = [*recording.tapes, self]
             self._active = True
-            self._tapes_changed()
+            recording.refresh()
 
     # -- watching ---------------------------------------------------------------------------------
 
@@ -199,7 +193,7 @@ class GradientTape:
         >>> tape.gradient(y, x).numpy()
         np.float64(6.0)
         """
-        for leaf in _leaves(tensor):
+        for leaf in leaves_of(tensor):
             kind = type(leaf)
             if kind is not Tensor and kind is not Variable:
                 raise refusal(
@@ -226,7 +220,7 @@ class GradientTape:
             elif is_inexact(leaf):
                 self._watch_tensor(leaf)
         if self._recording is not None:
-            self._recording.epoch = object()
+            self._recording.read_anew()
 
     def _watch_tensor(self, tensor: Tensor) -> None:
         recording = self._recording
@@ -234,7 +228,7 @@ class GradientTape:
         node = tensor.node
         if type(node) is Leaf and node.recording is recording:
             if not node.own & self._bits:
-                self._give_bit(node)
+                self._bits |= recording.give_bit(node, self._active)
             return
         # Watched by one tape after another, a tensor stays the same source and owes nothing to the
         # earlier tapes' having watched it.
@@ -248,27 +242,17 @@ class GradientTape:
             if leaf.live and node.edges is not None:
                 leaf.op = PASS
                 leaf.edges = ((node, pass_through, (), None, None),)
-        self._give_bit(leaf)
+        self._bits |= recording.give_bit(leaf, self._active)
         tensor.node = leaf
         if recording.log is not None:
             recording.log.watched(tensor, node, leaf)
-
-    def _give_bit(self, leaf: Leaf) -> None:
-        recording = leaf.recording
-        bit = recording.new_bit(leaf.source)
-        leaf.own |= bit
-        leaf.live |= bit
-        recording.kept |= bit
-        self._bits |= bit
-        if not self._active:
-            recording.paused |= bit
 
     def _access(self, variable: Variable, leaf: Leaf) -> None:
         """Watch a variable, from now on."""
         if leaf.source not in self._watched:
             self._watched[leaf.source] = variable
             if variable._value.dtype.kind in INEXACT:
-                self._give_bit(leaf)
+                self._bits |= leaf.recording.give_bit(leaf, self._active)
 
     def watched_variables(self) -> tuple[Variable, ...]:
         """Return the variables that this tape watches, in the order of their creation."""
@@ -303,11 +287,9 @@ class GradientTape:
             TypeError: target or a source is neither tensor nor variable.
             ValueError: wrong number, shape or dtype of `output_gradients`.
         """
-        results = self._gradient(
-            target, sources, output_gradients, unconnected_gradients, observers
+        return self._gradient(
+            target, sources, output_gradients, unconnected_gradients, observers, explained=True
         )
-        self._explain_missing(target, sources, results)
-        return results
 
     def _gradient(
         self,
@@ -316,13 +298,18 @@ class GradientTape:
         output_gradients: Any = None,
         unconnected_gradients: Any = "none",
         observers: Sequence[Observer] = (),
+        explained: bool = False,
+        inside: bool = False,
     ) -> Any:
-        """Do what `gradient` does, observed or not: other functions here ask for gradients too."""
+        """Do what `gradient` does, observed and explained or not: others ask for gradients too.
+
+        `inside` says that cotangents are given, and gradients wanted, as a walk carries them.
+        """
         self._check_unused()
-        zero = _is_zero(unconnected_gradients)
-        targets = _checked(target, "target")
-        flat, structure = _flatten_sources(sources)
-        cotangents = _cotangents(targets, output_gradients)
+        zero = wants_zeros(unconnected_gradients)
+        targets = flat_targets(target)
+        flat, structure = flat_sources(sources)
+        cotangents = flat_cotangents(targets, output_gradients)
         memos = [(each, each.before_gradient(self, targets, flat)) for each in observers]
         meter = next((memo[0] for _, memo in memos if memo is not None), None)
         if self._active and not self._persistent:
@@ -335,17 +322,22 @@ class GradientTape:
                 stacklevel=2,
             )
         free = not self._persistent
-        results = self._differentiate(targets, cotangents, flat, free, meter)
+        results = self._differentiate(targets, cotangents, flat, free, meter, inside)
         self._consume()
         for observer, memo in memos:
             if memo is not None:
                 observer.after_gradient(memo, results)
         if zero:
             results = [
-                _zeros_like(source) if result is None else result
+                zeros_like(source) if result is None else result
                 for source, result in zip(flat, results, strict=True)
             ]
-        return _restore(structure, results)
+        elif explained:
+            for result in results:
+                if result is None:
+                    self._explain_missing(targets, flat, results)
+                    break
+        return restored(structure, results)
 
     def jacobian(
         self,
@@ -376,34 +368,29 @@ class GradientTape:
                [0., 4.]])
         """
         self._check_unused()
-        zero = _is_zero(unconnected_gradients)
+        zero = wants_zeros(unconnected_gradients)
         if isinstance(target, list | tuple | dict):
             raise refusal(
                 TypeError,
                 f"jacobian takes one tensor as its target, a {type(target).__name__} has no shape",
             )
-        (target,) = _checked(target, "target")
-        flat, structure = _flatten_sources(sources)
+        (target,) = flat_targets(target)
+        flat, structure = flat_sources(sources)
         if self._active and not self._persistent:
             self._leave()
         shape = target.shape
-        rows: list[list[Any]] = []
-        for k in range(target.size):
-            unit = np.zeros(target.size, _plain_dtype(target))
-            unit[k] = 1
-            seed = constant(unit.reshape(shape))
-            rows.append(self._differentiate([target], [seed], flat, free=False))
+        rows = self._rows(target, flat, 1, target.size)
         results: list[Any] = []
         for number, source in enumerate(flat):
             parts = [row[number] for row in rows]
             if not rows or parts[0] is None:
                 connected = bool(rows) or self._connected(target, source)
-                empty = constant(np.zeros(shape + source.shape, _plain_dtype(source)))
+                empty = constant(np.zeros(shape + source.shape, plain_dtype(source)))
                 results.append(empty if zero or (not rows and connected) else None)
             else:
                 results.append(TENSORS.reshape(TENSORS.stack(parts), shape + source.shape))
         self._consume()
-        return _restore(structure, results)
+        return restored(structure, results)
 
     def batch_jacobian(
         self,
@@ -430,8 +417,8 @@ class GradientTape:
             ValueError: rank below 2 or different first sizes.
         """
         self._check_unused()
-        (target,) = _checked(target, "target")
-        flat, _ = _flatten_sources([source])
+        (target,) = flat_targets(target)
+        flat, _ = flat_sources([source])
         if target.ndim < 2:
             raise refusal(ValueError, f"Shape {target.shape} must have rank at least 2")
         if not source.shape or target.shape[0] != source.shape[0]:
@@ -444,18 +431,28 @@ class GradientTape:
             self._leave()
         batch, inner = target.shape[0], target.shape[1:]
         size = int(np.prod(inner))
-        rows = []
-        for k in range(size):
-            unit = np.zeros((batch, size), _plain_dtype(target))
-            unit[:, k] = 1
-            seed = constant(unit.reshape(target.shape))
-            (row,) = self._differentiate([target], [seed], flat, free=False)
-            rows.append(_zeros_like(source) if row is None else row)
+        rows = [
+            zeros_like(source) if row is None else row
+            for (row,) in self._rows(target, flat, batch, size)
+        ]
         self._consume()
         shape = (batch, *inner, *source.shape[1:])
         if not rows:
-            return constant(np.zeros(shape, _plain_dtype(source)))
+            return constant(np.zeros(shape, plain_dtype(source)))
         return TENSORS.reshape(TENSORS.stack(rows, axis=1), shape)  # type: ignore[no-any-return]
+
+    def _rows(self, target: Any, flat: list[Any], batch: int, size: int) -> list[list[Any]]:
+        """Return the gradients of each of `size` elements that an entry of a target has.
+
+        Those of the same element in all `batch` entries are added.
+        """
+        rows = []
+        for k in range(size):
+            unit = np.zeros((batch, size), plain_dtype(target))
+            unit[:, k] = 1
+            cotangent = constant(unit.reshape(target.shape))
+            rows.append(self._differentiate([target], [cotangent], flat, free=False))
+        return rows
 
     def _check_unused(self) -> None:
         if self._used or self._recording is None:
@@ -486,7 +483,7 @@ class GradientTape:
         return (
             node is not None
             and origin is not None
-            and bool(node.live & _bit_of(origin, self._bits))
+            and bool(node.live & bits_to(origin, self._bits))
         )
 
     def _node(self, value: Tensor | Variable) -> Node | None:
@@ -500,8 +497,7 @@ class GradientTape:
 
     def _bits_of(self, source: Tensor | Variable) -> int:
         """Return the bits that lead to a source here."""
-        node = self._node(source)
-        return 0 if node is None else _bit_of(node, self._bits)
+        return bits_to(self._node(source), self._bits)
 
     def _differentiate(
         self,
@@ -510,58 +506,35 @@ class GradientTape:
         flat: list[Any],
         free: bool,
         meter: Magnitudes | None = None,
+        inside: bool = False,
     ) -> list[Any]:
-        """Return the gradients of targets with these cotangents, one per source, or None."""
+        """Return the gradients of targets with these cotangents, one per source, or None.
+
+        This is the border of the walk: unless it is `inside` another one, cotangents are turned on
+        their way in, and gradients on their way out.
+        """
         recording = self._recording
         assert recording is not None
+        mine = self._bits
         origins = [self._node(source) for source in flat]
-        wanted = 0
-        lowest = None
-        for origin in origins:
-            if origin is not None:
-                wanted |= _bit_of(origin, self._bits)
-                if lowest is None or origin.seq < lowest:
-                    lowest = origin.seq
-        seeds = []
         lifted = meter is None and any(
             c is not None and c.node is not None and c.node.live for c in cotangents
         )
         others = ~recording.paused if state.recording is recording else 0
+        seeds = []
         for target, cotangent in zip(targets, cotangents, strict=True):
             node = self._node(target)
-            if node is not None and node.live & self._bits:
-                seeds.append((node, target, cotangent))
+            if node is not None and node.live & mine:
+                seeds.append((node, value_of(target), cotangent))
                 lifted = lifted or bool(node.live & others)
-        found: dict[int, Any] = {}
-        if seeds and wanted:
-            current = state.recording
-            was_walking, current.walking = current.walking, True
-            try:
-                with np.errstate(all="ignore"):
-                    found = walk(
-                        [
-                            (node, _seed(target, c, lifted and meter is None))
-                            for node, target, c in seeds
-                        ],
-                        {origin.seq for origin in origins if origin is not None},
-                        wanted,
-                        recording.kept & ~self._bits,
-                        lifted,
-                        free,
-                        meter,
-                    )
-            finally:
-                current.walking = was_walking
+        bits = [bits_to(origin, mine) for origin in origins]
+        kept = recording.kept & ~mine
+        found = pull(seeds, origins, bits, kept, lifted, free, meter, border=not inside)
         results: list[Any] = []
-        for source, origin in zip(flat, origins, strict=True):
-            g = found.get(origin.seq) if origin is not None else None
+        for source, g in zip(flat, found, strict=True):
             if g is None:  # the target itself counts, even if it was never watched
                 own = [c for t, c in zip(targets, cotangents, strict=True) if t is source]
-                g = _sum([_seed(source, c, True) for c in own]) if own else None
-            if g is None and origin is not None and recording.refused:
-                missed = _bit_of(origin, self._bits)
-                if any(node.live & missed for node, _, _ in seeds):
-                    recording.blocked |= missed
+                g = _sum([seed(value_of(source), c, True) for c in own]) if own else None
             results.append(None if g is None else g if type(g) is Tensor else constant(g))
         return results
 
@@ -601,8 +574,8 @@ class GradientTape:
         >>> tape.why(loss, w).kind
         'stop_gradient'
         """
-        targets = _checked(target, "target")
-        flat, structure = _flatten_sources(sources)
+        targets = flat_targets(target)
+        flat, structure = flat_sources(sources)
         measured = None
         if magnitudes and self._recording is not None:
             if self._used:
@@ -612,30 +585,34 @@ class GradientTape:
                     "first, or make the tape with GradientTape(persistent=True)",
                 )
             measured = self._measure(targets, flat)
-        verdicts = [
-            explain(self._recording, self._bits, self._watch_accessed, targets, source, measured)
-            for source in flat
-        ]
-        if measured is not None:
-            verdicts = [with_path(each, source, measured) for each, source in zip(verdicts, flat)]
+        verdicts = self._verdicts(targets, flat, measured)
         if model is not None or optimizer is not None:
             verdicts = [
                 updated(verdict, source, model, optimizer)
                 for verdict, source in zip(verdicts, flat)
             ]
-        return FlowReport(verdicts, _restore(structure, verdicts))
+        return FlowReport(verdicts, restored(structure, verdicts))
 
-    def _explain_missing(self, target: Any, sources: Any, results: Any) -> None:
+    def _question(self, targets: list[Any]) -> Question:
+        """Return what this tape is asked about, in the words of the record."""
+        return question(self._recording, self._bits, self._watch_accessed, targets)
+
+    def _verdicts(
+        self, targets: list[Any], flat: list[Any], measured: Magnitudes | None = None
+    ) -> list[Verdict]:
+        """Return what there is to say of each source."""
+        about = self._question(targets)
+        found = list(map(asked, flat))
+        verdicts = [explain(about, source, measured) for source in found]
+        if measured is not None:
+            verdicts = [with_path(each, source, measured) for each, source in zip(verdicts, found)]
+        return verdicts
+
+    def _explain_missing(self, targets: list[Any], flat: list[Any], results: list[Any]) -> None:
         """Say why gradients are None: to the sources, for later messages, and once per line."""
-        if type(results) is Tensor or (
-            type(results) is list and all(type(result) is Tensor for result in results)
-        ):
-            return
-        flat, _ = _flatten_sources(sources)
-        found = [results] if results is None else optree.tree_leaves(results, none_is_leaf=True)
         missing = [
             source
-            for source, result in zip(flat, found)
+            for source, result in zip(flat, results)
             if result is None and not (type(source) is Variable and not source.trainable)
         ]
         if not missing or state.recording.walking:
@@ -646,7 +623,7 @@ class GradientTape:
         if known and all(type(s) is Tensor or s._source.missing for s in missing):
             return
         _explained[key] = site[0]
-        verdicts = list(self.why(target, missing))
+        verdicts = self._verdicts(targets, missing)
         for source, verdict in zip(missing, verdicts):
             if type(source) is Variable:
                 source._source.missing = str(verdict)
@@ -656,7 +633,7 @@ class GradientTape:
         warnings.warn(
             f"the gradient is None for {len(missing)} of {len(flat)} source(s):\n{texts}",
             MissingGradientWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
     def _measure(self, targets: list[Any], flat: list[Any]) -> Magnitudes:
@@ -675,174 +652,8 @@ def _serial(source: Source) -> int:
     return source.serial
 
 
-@contextmanager
-def apart() -> Iterator[Recording]:
-    """Run a block in a recording of its own: the tapes of this thread do not see it."""
-    before, state.recording = state.recording, Recording()
-    try:
-        yield state.recording
-    finally:
-        state.recording = before
-
-
-@contextmanager
-def unrecorded() -> Iterator[None]:
-    """Run a block in which no tape of this thread records or watches anything."""
-    with apart() as recording:
-        recording.walking = True  # what comes in from outside is a plain constant
-        yield
-
-
-def _seed(target: Any, cotangent: Tensor | None, lifted: bool) -> Any:
-    """Return the cotangent that a target starts with, ones by default."""
-    value = target._value if type(target) is Variable else target.value
-    if cotangent is None:
-        ones = owner[type(value)].ones_like(value)
-        return constant(ones) if lifted else ones
-    if lifted:
-        if cotangent.shape == value.shape:
-            return cotangent
-        return TENSORS.broadcast_to(cotangent, value.shape)
-    xp = owner[common(type(value), type(cotangent.value))]
-    given = xp.asarray(
-        cotangent.value
-    )  # of the target's library, or what passes it on would not be
-    return given if cotangent.shape == value.shape else xp.broadcast_to(given, value.shape)
-
-
 def _sum(parts: list[Any]) -> Any:
     total = parts[0]
     for part in parts[1:]:
         total = total + part
     return total
-
-
-# -- arguments ------------------------------------------------------------------------------------
-
-
-def _bit_of(node: Node, mine: int) -> int:
-    """Return the bits that lead to a source: its own if it is watched, else all that reach it."""
-    if type(node) is Leaf:
-        return node.own & mine or node.live & mine
-    return node.live & mine
-
-
-def _leaves(tree: Any) -> list[Any]:
-    if type(tree) is Tensor or type(tree) is Variable:
-        return [tree]
-    leaves: list[Any] = optree.tree_leaves(tree, none_is_leaf=True)
-    return leaves
-
-
-def _checked(target: Any, what: str) -> list[Any]:
-    """Return the leaves of a target; refuse what is no tensor."""
-    if type(target) is Tensor or type(target) is Variable:
-        return [target]
-    leaves = _leaves(target)
-    for leaf in leaves:
-        if type(leaf) is not Tensor and type(leaf) is not Variable:
-            _refuse(leaf, what)
-    return leaves
-
-
-def _refuse(leaf: Any, what: str) -> None:
-    cure = (
-        "the forward pass returned nothing"
-        if leaf is None
-        else "it left the tape (float(), numpy(), NumPy functions) or never was on it"
-    )
-    raise refusal(
-        TypeError,
-        f"Argument `{what}` should be a Tensor or Variable, or a nested structure of them, "
-        "but it has "
-        f"{describe(leaf) if leaf is not None else 'None'}: {cure}",
-    )
-
-
-def _flatten_sources(sources: Any) -> tuple[list[Any], Any]:
-    if type(sources) is Tensor or type(sources) is Variable:
-        return [sources], None
-    if type(sources) is list and all(type(s) is Variable or type(s) is Tensor for s in sources):
-        return sources, list
-    flat, structure = optree.tree_flatten(sources, none_is_leaf=True)
-    for leaf in flat:
-        if type(leaf) is not Tensor and type(leaf) is not Variable:
-            _refuse(leaf, "sources")
-    return flat, structure
-
-
-def _restore(structure: Any, results: list[Any]) -> Any:
-    if structure is None:
-        return results[0]
-    if structure is list:
-        return results
-    return optree.tree_unflatten(structure, results)
-
-
-def _cotangents(targets: list[Any], given: Any) -> list[Tensor | None]:
-    """Return one cotangent per target, each checked against it; None stands for ones."""
-    if given is None:
-        return [None] * len(targets)
-    if isinstance(given, list | tuple | dict):
-        single = len(targets) == 1 and isinstance(given, list | tuple) and len(given) != 1
-        flat = [given] if single and not _leaves_are_tensors(given) else _leaves(given)
-    else:
-        flat = [given]
-    if len(flat) != len(targets):
-        raise refusal(
-            ValueError,
-            f"output_gradients has {len(flat)} entries for {len(targets)} target(s); give one each",
-        )
-    return [
-        _cotangent(target, c, k) for k, (target, c) in enumerate(zip(targets, flat, strict=True))
-    ]
-
-
-def _leaves_are_tensors(given: Any) -> bool:
-    return any(type(leaf) in (Tensor, Variable) for leaf in _leaves(given))
-
-
-def _cotangent(target: Any, given: Any, position: int) -> Tensor:
-    if given is None:
-        raise refusal(
-            ValueError, f"output_gradients[{position}] is None; give zeros, or leave the target out"
-        )
-    c = as_tensor(given)
-    if type(given) not in (Tensor, Variable) and c.dtype != target.dtype:
-        c = constant(np.asarray(c.value).astype(_plain_dtype(target)))
-    if c.dtype != target.dtype:
-        raise refusal(
-            ValueError,
-            f"output_gradients[{position}] has the dtype {c.dtype} and its target {target.dtype}; "
-            "convert one of them with headgate.astype",
-        )
-    try:
-        fits = np.broadcast_shapes(c.shape, target.shape) == target.shape
-    except ValueError:
-        fits = False
-    if not fits:
-        raise refusal(
-            ValueError,
-            f"Incompatible shapes: output_gradients[{position}] has the shape {c.shape} and its "
-            f"target {target.shape}",
-        )
-    return c
-
-
-def _is_zero(value: Any) -> bool:
-    name = getattr(value, "value", value)
-    if name not in ("none", "zero"):
-        raise refusal(
-            ValueError,
-            f"Unknown value for unconnected_gradients: {value!r}; it is 'none' or 'zero'",
-        )
-    return bool(name == "zero")
-
-
-def _zeros_like(source: Any) -> Tensor:
-    value = source._value if type(source) is Variable else source.value
-    return constant(owner[type(value)].zeros_like(value))
-
-
-def _plain_dtype(source: Any) -> Any:
-    return NUMPY.array_module.dtype(source.dtype)

@@ -21,17 +21,10 @@ import numpy as np
 from headgate.core.arithmetic import Arithmetic
 from headgate.core.namespace import Array, is_array, owner
 from headgate.core.scope import stage
-from headgate.record.graph import (
-    BACK,
-    MAYBE_BACK,
-    Node,
-    Recording,
-    TracingError,
-    ghost,
-    refusal,
-    state,
-    where,
-)
+from headgate.record.cuts import BACK, MAYBE_BACK
+from headgate.record.errors import TracingError, refusal
+from headgate.record.graph import Node, Recording, ghost, state
+from headgate.record.site import where
 
 
 class Tensor(Arithmetic):
@@ -253,8 +246,8 @@ def note_escape(
     if node is None or not (node.live or node.cuts):
         return None
     recording = node.recording
-    bit = recording.cut(kind, node.live, node.cuts, how, shape)
-    recording.escapes |= bit
+    bit = recording.cuts.add(kind, node.live, node.cuts, how, shape)
+    recording.cuts.escapes |= bit
     if recording.in_use and kind == "host_round_trip":
         recording.departed[bit] = weakref.ref(left) if isinstance(left, np.ndarray) else left
     if recording.log is not None:
@@ -274,12 +267,12 @@ def came_back(value: Any) -> Node | None:
         return None
     if _is_literal(value, where()[0].co_consts):
         return None
-    label, earlier = MAYBE_BACK, recording.escapes
+    label, earlier = MAYBE_BACK, recording.cuts.escapes
     for bit, left in recording.departed.items():
         if _is_same(value, left() if type(left) is weakref.ref else left):
             label, earlier = BACK, bit
             break
-    bit = recording.cut("host_round_trip", 0, earlier, label, getattr(value, "shape", ()))
+    bit = recording.cuts.add("host_round_trip", 0, earlier, label, getattr(value, "shape", ()))
     if recording.log is not None:
         return recording.log.back(label, earlier, bit)  # type: ignore[no-any-return]
     return ghost(recording, bit)

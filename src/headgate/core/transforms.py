@@ -3,7 +3,7 @@
 All of them are tapes. Forward mode needs no rules of its own: the vector-Jacobian product `u -> u
 J` is linear in u, so its own vector-Jacobian product by u, at any u, is the Jacobian-vector product
 (the double-vjp construction, J. Townsend 2017, "A new trick for calculating Jacobian vector
-products").
+products"). Of complex numbers that is true as the walk has them (`headgate.core.walk`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Any
 import optree
 
 from headgate.core.namespace import TENSORS
-from headgate.core.op import as_tensor, describe, is_inexact
+from headgate.core.op import as_tensor, is_inexact
 from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, tensor_of
 from headgate.core.variable import Variable
-from headgate.record.graph import observers, refusal
+from headgate.record.errors import describe, refusal
+from headgate.record.graph import observers
 
 
 def _watched(tape: GradientTape, tree: Any) -> Any:
@@ -190,11 +191,11 @@ def _push(tape: GradientTape, target: Any, sources: list[Any], tangents: list[Te
     with GradientTape(watch_accessed_variables=False) as outer:
         probe = TENSORS.zeros_like(target)
         outer.watch(probe)
-        pulled = tape._gradient(target, sources, [probe])
+        pulled = tape._gradient(target, sources, [probe], inside=True)
     reached = [(g, t) for g, t in zip(pulled, tangents, strict=True) if g is not None]
     if not reached:
         return None
-    return outer._gradient([g for g, _ in reached], probe, [t for _, t in reached])
+    return outer._gradient([g for g, _ in reached], probe, [t for _, t in reached], inside=True)
 
 
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:

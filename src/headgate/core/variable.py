@@ -21,21 +21,12 @@ import numpy as np
 from headgate.core.arithmetic import Arithmetic
 from headgate.core.bundle import Bundle, in_transit
 from headgate.core.namespace import TENSORS, Array
-from headgate.core.op import PASS, describe, holds_tensor, lift, lifters, pass_through
+from headgate.core.op import PASS, holds_tensor, lift, lifters, pass_through
 from headgate.core.scope import open_scopes, stage, suspended
 from headgate.core.tensor import Reference, Tensor, constant, is_traced, note_escape, raw, shown
-from headgate.record.graph import (
-    Leaf,
-    Node,
-    Recording,
-    Source,
-    TracingError,
-    caller,
-    ghost,
-    observers,
-    refusal,
-    state,
-)
+from headgate.record.errors import TracingError, describe, refusal
+from headgate.record.graph import Leaf, Node, Recording, Source, ghost, observers, state
+from headgate.record.site import caller
 
 _unnamed = itertools.count()
 
@@ -394,8 +385,8 @@ def _follow(variable: Variable, recording: Recording) -> Node | None:
         kind = "outside_tape"
         if len(recording.sources) > 10_000:  # many short-lived variables, and never a tape
             recording = state.recording = state.outside = Recording()
-    bit = recording.untaped_bit(variable._source)
-    node = ghost(recording, recording.cut(kind, bit, 0, variable.name, variable.shape))
+    bit = recording.sources.untaped_bit(variable._source)
+    node = ghost(recording, recording.cuts.add(kind, bit, 0, variable.name, variable.shape))
     if recording.log is not None:
         recording.log.read(variable, node, kind)
     return node
@@ -408,8 +399,8 @@ def detached(value: Any) -> tuple[Array, int, int]:
     """
     recording = state.recording
     if type(value) is Variable:
-        recording.untaped_bit(value._source)
-        return value._value, recording.masks[value._source], 0
+        recording.sources.untaped_bit(value._source)
+        return value._value, recording.sources.masks[value._source], 0
     array, node = lift(value)
     if not hasattr(array, "dtype"):
         array = np.asarray(array)

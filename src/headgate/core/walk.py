@@ -8,6 +8,14 @@ oldest wanted source.
 
 If nobody records, rules run on raw arrays. If somebody does (higher order), the same rules run on
 tensors, with what they saved put back on its node, and so are recorded themselves.
+
+Complex numbers: what the walk carries and what users see are conjugates of each other. Users see
+gradients G that point uphill, as TensorFlow's do: a loss changes by `Re sum(conj(G) dx)`. In the
+walk it changes by `Re sum(g dx)`, which is JAX's convention, so that the rule of a holomorphic f is
+`g * f'(x)` without a conjugate. They are turned where they cross the border: cotangents that users
+give and gradients that they get (`GradientTape`), and the same for rules that users write
+(`custom_gradient`). What only hands on what a walk carries (compiled functions, branches and loops,
+`recompute_grad`, JAX's functions and ours under JAX) turns nothing.
 """
 
 from __future__ import annotations
@@ -21,8 +29,9 @@ import numpy as np
 
 from headgate.core.namespace import TENSORS, owner
 from headgate.core.op import PASS, PICK, Op, Product, pick_node
-from headgate.core.tensor import tensor_of
-from headgate.record.graph import Node, refusal
+from headgate.core.tensor import Tensor, tensor_of
+from headgate.record.errors import refusal
+from headgate.record.graph import Node
 
 USED = (
     "A non-persistent GradientTape can only be used to compute one set of gradients (or "
@@ -32,7 +41,7 @@ USED = (
 
 
 class Meter(Protocol):
-    """What watches a walk (see `headgate.core.magnitude`)."""
+    """What watches a walk (see `headgate.core.pull`)."""
 
     def passed(self, node: Node, g: Any) -> None:
         """Note the whole cotangent of a node."""
@@ -125,6 +134,13 @@ def walk(
         if free and not node.live & kept and type(node) is Node:
             node.edges = None
     return found
+
+
+def turned(c: Any) -> Any:
+    """Return a cotangent as the other side of the border has it: its conjugate, if complex."""
+    if c.dtype.kind != "c":
+        return c
+    return (TENSORS if type(c) is Tensor else owner[type(c)]).conj(c)
 
 
 def fit(c: Any, shape: tuple[int, ...], dtype: Any, lifted: bool) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from headgate import Verdict
-from headgate.record.graph import shown_path
+from headgate.record.site import shown_path
 
 Progress = Callable[[str, float, float, str], None]
 """Told of a stage's name, how much of it is done, out of how much, and how things stand."""

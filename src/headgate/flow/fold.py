@@ -21,7 +21,7 @@ from math import ceil
 from typing import NamedTuple
 
 from headgate.flow.trace import Event, Gradient, Place, Trace
-from headgate.record.graph import shown_path
+from headgate.record.site import shown_path
 
 MOST_CHILDREN = 40
 ROOT = 0

@@ -28,7 +28,7 @@ from typing import Any
 
 from headgate.flow.fold import Folded, fold, opened
 from headgate.flow.trace import Gradient, Trace
-from headgate.record.graph import shown_path
+from headgate.record.site import shown_path
 
 FULLY_SHOWN = 80
 SHOWN_AT_FIRST = 60

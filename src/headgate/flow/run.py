@@ -25,18 +25,20 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
 
+from headgate.flow.kinds import rank
 from headgate.flow.patterns import covers_call, covers_name, function_of, line_of
-from headgate.flow.report import Finding, as_json, merged, render
+from headgate.flow.report import as_json, merged, render
 from headgate.flow.trace import Trace
+from headgate.flow.watcher import Watcher
 
 CLEAN, FOUND, UNANSWERED = 0, 1, 2
 """Exit statuses of `headgate why`."""
@@ -47,27 +49,6 @@ UNWATCHED = {"torch": "PyTorch", "jax": "JAX", "tensorflow": "TensorFlow", "kera
 
 class CannotRun(Exception):
     """There is nothing to run, or nowhere to write to; the message is for people."""
-
-
-class Watcher(AbstractContextManager[Any], Protocol):
-    """Sees the gradient calls of one framework while it is entered."""
-
-    framework: str
-
-    @property
-    def trace(self) -> Trace:
-        """What was seen."""
-        ...
-
-    def gradients(self) -> list[dict[str, Any]]:
-        """Return the entries of the report's "gradients"."""
-        ...
-
-    def findings(
-        self, no_flow: Sequence[str] = (), flow: Sequence[str] = (), step: int | None = None
-    ) -> list[Finding]:
-        """Return what was found, the most important first."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +84,14 @@ class Ending:
     words: str = ""
 
 
-def why(question: Question, watch: Callable[[], Watcher]) -> int:
-    """Run a script under a watcher, print and write the report, and return the exit status.
+def why(question: Question, watch: Callable[[], Sequence[Watcher]]) -> int:
+    """Run a script under watchers, print and write the report, and return the exit status.
 
     Leaves by SystemExit in a process that the script forked.
 
     Args:
         question: what to run and what to ask.
-        watch: makes the watcher.
+        watch: makes the watchers.
 
     Raises:
         CannotRun: if there is no such script, if it is not Python, or if a report could not be
@@ -118,19 +99,23 @@ def why(question: Question, watch: Callable[[], Watcher]) -> int:
     """
     out, errors, process, folder = sys.stdout, sys.stderr, os.getpid(), os.getcwd()
     pages = _pages_wanted(question)
-    with watch() as watcher:
+    with ExitStack() as looking:
+        watchers = [looking.enter_context(watcher) for watcher in watch()]
         ending = run(question.script, question.arguments, question.module)
         if os.getpid() != process:
             sys.exit(ending.status)
     with _inside(folder):
-        trace, gradients = watcher.trace, watcher.gradients()
-        findings = watcher.findings(question.no_flow, question.flow, question.step)
-        complaint = _unanswered(question, trace)
+        traces = [watcher.trace for watcher in watchers]
+        gradients = [call for watcher in watchers for call in watcher.gradients()]
+        asked = question.no_flow, question.flow, question.step
+        findings = [found for watcher in watchers for found in watcher.findings(*asked)]
+        findings.sort(key=lambda found: rank(found.kind))
+        complaint = _unanswered(question, traces)
         sentences = [ending.words, complaint, _summary(len(gradients), len(merged(findings)))]
         _show(" ".join(filter(None, sentences)), render(findings), (out, errors))
         report = as_json(gradients, findings)
         for path, page in pages:
-            _write(path, page(trace, report))
+            _write(path, page(_fullest(traces), report))
     if ending.status or complaint:
         return UNANSWERED
     return FOUND if findings else CLEAN
@@ -268,10 +253,11 @@ def _inside(folder: str) -> Iterator[None]:
         os.chdir(before)
 
 
-def _unanswered(question: Question, trace: Trace) -> str:
+def _unanswered(question: Question, traces: Sequence[Trace]) -> str:
     """Say what an option asks about that the script never had or did; empty if nothing."""
-    names = sorted({source.name for source in trace.sources})
-    calls = [trace.places[gradient.place] for gradient in trace.gradients]
+    names = sorted({source.name for trace in traces for source in trace.sources})
+    asked = [(trace, gradient) for trace in traces for gradient in trace.gradients]
+    calls = [trace.places[gradient.place] for trace, gradient in asked]
     complaints = []
     for option, patterns in (("--no-flow", question.no_flow), ("--flow", question.flow)):
         for pattern in patterns:
@@ -287,11 +273,16 @@ def _unanswered(question: Question, trace: Trace) -> str:
                 complaints.append(
                     f"{option} {pattern}: no gradient call is there; there are those in {there}."
                 )
-    steps = {gradient.step for gradient in trace.gradients}
+    steps = {gradient.step for _, gradient in asked}
     if question.step is not None and question.step not in steps:
         last = f"the last one was {max(steps)}" if steps else "there was none at all"
         complaints.append(f"--step {question.step}: there was no such gradient call; {last}.")
     return " ".join(complaints)
+
+
+def _fullest(traces: Sequence[Trace]) -> Trace:
+    """Return the trace to draw: that of the framework which computed most of the gradients."""
+    return max(traces, key=lambda trace: len(trace.gradients))
 
 
 def _summary(calls: int, findings: int) -> str:

@@ -34,7 +34,8 @@ from headgate.nn.initializers import get_initializer
 from headgate.nn.paths import name_members, paths, rename, sort_out
 from headgate.nn.symbols import note, symbols
 from headgate.ops.elementwise import astype
-from headgate.record.graph import Site, Source, caller
+from headgate.record.graph import Source
+from headgate.record.site import Site, caller
 from headgate.state import fitted, saved
 
 Shape = tuple[int, ...]

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import optree
 
-from headgate.core.tape import unrecorded
 from headgate.core.tensor import Tensor, constant
 from headgate.core.variable import Variable
 from headgate.naming import plain_name
 from headgate.nn.layer import Layer
 from headgate.nn.paths import name_members, rename, take
 from headgate.nn.symbols import Call, Symbol, calls_between, noted, symbols
+from headgate.record.graph import unrecorded
 
 
 class Model(Layer):

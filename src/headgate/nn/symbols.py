@@ -14,8 +14,8 @@ from typing import Any
 
 import optree
 
-from headgate.core.tape import unrecorded
 from headgate.core.tensor import Tensor
+from headgate.record.graph import unrecorded
 
 
 class Symbol:

@@ -45,8 +45,7 @@ from numpy.lib.stride_tricks import as_strided
 from headgate.core.namespace import Array
 from headgate.core.op import as_tensor, op, public
 from headgate.core.tensor import Tensor
-from headgate.ops.rules import conj
-from headgate.record.graph import caller
+from headgate.record.site import caller
 
 Shape = tuple[int, ...]
 Pair = tuple[int, int]
@@ -561,24 +560,24 @@ def _weight_gradient(xp: Any, x: Array, y: Array, plan: Plan) -> Array:
 convolution = op(
     "convolution(x, w, *, plan)",
     "Convolve x with weights w; `conv` makes the plan.",
-    lambda g, xp, w, plan: xp.transposed_convolution(g, conj(xp, w), plan=plan),
-    lambda g, xp, x, plan: xp.convolution_weights(conj(xp, x), g, plan=plan),
+    lambda g, xp, w, plan: xp.transposed_convolution(g, w, plan=plan),
+    lambda g, xp, x, plan: xp.convolution_weights(x, g, plan=plan),
     impl=_forward,
 )
 
 transposed_convolution = op(
     "transposed_convolution(y, w, *, plan)",
     "Send each element of a convolution's result back to the elements it was computed from.",
-    lambda g, xp, w, plan: xp.convolution(g, conj(xp, w), plan=plan),
-    lambda g, xp, y, plan: xp.convolution_weights(g, conj(xp, y), plan=plan),
+    lambda g, xp, w, plan: xp.convolution(g, w, plan=plan),
+    lambda g, xp, y, plan: xp.convolution_weights(g, y, plan=plan),
     impl=_transposed,
 )
 
 convolution_weights = op(
     "convolution_weights(x, y, *, plan)",
     "Add up, for each weight of a convolution, the products of the x and y that it connects.",
-    lambda g, xp, y, plan: xp.transposed_convolution(conj(xp, y), g, plan=plan),
-    lambda g, xp, x, plan: xp.convolution(conj(xp, x), g, plan=plan),
+    lambda g, xp, y, plan: xp.transposed_convolution(y, g, plan=plan),
+    lambda g, xp, x, plan: xp.convolution(x, g, plan=plan),
     impl=_weight_gradient,
 )
 

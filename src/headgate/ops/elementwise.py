@@ -1,8 +1,8 @@
 """Elementwise ops: arithmetic, powers, trigonometry, comparison, choice, activations.
 
-A rule gives the derivative of one element; broadcasting is the walk's business. For complex values
-the cotangent of a holomorphic f is `g * conj(f'(x))`, so that the gradient of a real loss points
-uphill; for real values that conjugate costs nothing.
+A rule gives the derivative of one element; broadcasting is the walk's business. For a holomorphic f
+it is `g * f'(x)`, complex or not; only what is not holomorphic (`abs`, `sign`, `conj`, `imag`) has
+to conjugate (`headgate.ops.rules`).
 
 At kinks and ties there is no right derivative, only a convention, and it is TensorFlow's: the first
 of two equal arguments of `maximum` gets all, `abs` and `relu` have slope 0 at 0, `clip` passes
@@ -56,8 +56,8 @@ multiply = op(
     >>> hg.multiply([1.0, 2.0], 3.0)
     Tensor([3., 6.], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, y: g * conjugate(xp, y),
-    lambda g, xp, x: g * conjugate(xp, x),
+    lambda g, y: g * y,
+    lambda g, x: g * x,
 )
 
 divide = op(
@@ -67,8 +67,8 @@ divide = op(
     >>> hg.divide([1.0, 2.0], 4.0)
     Tensor([0.25, 0.5 ], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, y: g / conjugate(xp, y),
-    lambda g, xp, y, ans: -g * conjugate(xp, ans / y),
+    lambda g, y: g / y,
+    lambda g, y, ans: -g * (ans / y),
 )
 
 
@@ -84,8 +84,8 @@ divide_no_nan = op(
     >>> hg.divide_no_nan([1.0, 2.0], [0.0, 4.0])
     Tensor([0. , 0.5], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, y: xp.divide_no_nan(g, conjugate(xp, y)),
-    lambda g, xp, y, ans: -g * conjugate(xp, xp.divide_no_nan(ans, y)),
+    lambda g, xp, y: xp.divide_no_nan(g, y),
+    lambda g, xp, y, ans: -g * xp.divide_no_nan(ans, y),
     impl=_divide_no_nan,
 )
 
@@ -136,6 +136,12 @@ identity = op(
     keeps_shape=True,
 )
 
+
+def _abs_rule(g: Any, xp: Any, x: Any) -> Any:
+    slope = xp.sign(x)
+    return g * (xp.conj(slope) if slope.dtype.kind == "c" else slope)
+
+
 abs = op(
     "abs(x)",
     """Return the absolute value of each element; its gradient at 0 is 0.
@@ -143,7 +149,7 @@ abs = op(
     >>> hg.abs([-1.5, 2.0])
     Tensor([1.5, 2. ], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x: g * xp.sign(x),
+    _abs_rule,
 )
 
 
@@ -151,7 +157,7 @@ def _sign_rule(g: Any, xp: Any, x: Any, ans: Any) -> Any:
     if not is_complex(x):
         return xp.zeros_like(g)
     # x / |x| moves only along the unit circle: what points outward in g is lost.
-    return xp.divide_no_nan(g - ans * ans * xp.conj(g), 2 * xp.abs(x))
+    return xp.divide_no_nan(g - xp.conj(ans * ans * g), 2 * xp.abs(x))
 
 
 sign = op(
@@ -172,7 +178,7 @@ reciprocal = op(
     >>> hg.reciprocal([0.5, 4.0])
     Tensor([2.  , 0.25], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, ans: -g * conjugate(xp, ans * ans),
+    lambda g, ans: -g * (ans * ans),
     keeps_shape=True,
 )
 
@@ -190,13 +196,13 @@ def _pow(xp: Any, x: Array, y: Array) -> Array:
 
 def _pow_rule(g: Any, xp: Any, x: Any, y: Any) -> Any:
     if isinstance(y, int | float) and y == 2:
-        return g * conjugate(xp, y * x)
-    return g * conjugate(xp, y * xp.pow(x, y - 1))
+        return g * (y * x)
+    return g * (y * xp.pow(x, y - 1))
 
 
 def _exponent_rule(g: Any, xp: Any, x: Any, ans: Any) -> Any:
     has_logarithm = x != 0 if is_complex(x) else x > 0
-    return g * conjugate(xp, ans * xp.log(xp.where(has_logarithm, x, 1)))
+    return g * (ans * xp.log(xp.where(has_logarithm, x, 1)))
 
 
 pow = op(
@@ -218,7 +224,7 @@ square = op(
     >>> hg.square([1.0, 3.0])
     Tensor([1., 9.], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x: g * (2 * conjugate(xp, x)),
+    lambda g, x: g * (2 * x),
     keeps_shape=True,
 )
 
@@ -229,8 +235,8 @@ squared_difference = op(
     >>> hg.squared_difference([1.0, 3.0], 2.0)
     Tensor([1., 1.], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x, y: g * (2 * conjugate(xp, x - y)),
-    lambda g, xp, x, y: g * (2 * conjugate(xp, y - x)),
+    lambda g, x, y: g * (2 * (x - y)),
+    lambda g, x, y: g * (2 * (y - x)),
     impl=lambda xp, x, y: xp.square(x - y),
 )
 
@@ -241,7 +247,7 @@ sqrt = op(
     >>> hg.sqrt([1.0, 4.0])
     Tensor([1., 2.], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, ans: g * conjugate(xp, 0.5 / ans),
+    lambda g, ans: g * (0.5 / ans),
     keeps_shape=True,
 )
 
@@ -252,7 +258,7 @@ rsqrt = op(
     >>> hg.rsqrt([1.0, 4.0])
     Tensor([1. , 0.5], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, ans: g * conjugate(xp, -0.5 * ans * ans * ans),
+    lambda g, ans: g * (-0.5 * ans * ans * ans),
     impl=lambda xp, x: 1 / xp.sqrt(x),
     keeps_shape=True,
 )
@@ -275,7 +281,7 @@ exp = op(
     >>> hg.exp([0.0, 1.0])
     Tensor([1.        , 2.71828183], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, ans: g * conjugate(xp, ans),
+    lambda g, ans: g * ans,
     keeps_shape=True,
 )
 
@@ -297,7 +303,7 @@ expm1 = op(
     >>> hg.expm1([0.0, 1.0])
     Tensor([0.        , 1.71828183], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x: g * conjugate(xp, xp.exp(x)),
+    lambda g, xp, x: g * xp.exp(x),
     keeps_shape=True,
 )
 
@@ -308,7 +314,7 @@ log = op(
     >>> hg.log([1.0, 2.0])
     Tensor([0.        , 0.69314718], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x: g / conjugate(xp, x),
+    lambda g, x: g / x,
     keeps_shape=True,
 )
 
@@ -319,7 +325,7 @@ log1p = op(
     >>> hg.log1p([0.0, 1.0])
     Tensor([0.        , 0.69314718], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x: g / conjugate(xp, 1 + x),
+    lambda g, x: g / (1 + x),
     keeps_shape=True,
 )
 
@@ -330,7 +336,7 @@ log2 = op(
     >>> hg.log2([1.0, 8.0])
     Tensor([0., 3.], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x: g / conjugate(xp, math.log(2) * x),
+    lambda g, x: g / (math.log(2) * x),
     keeps_shape=True,
 )
 
@@ -341,7 +347,7 @@ log10 = op(
     >>> hg.log10([1.0, 1000.0])
     Tensor([0., 3.], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x: g / conjugate(xp, math.log(10) * x),
+    lambda g, x: g / (math.log(10) * x),
     keeps_shape=True,
 )
 
@@ -365,7 +371,7 @@ sin = op(
     >>> hg.sin([0.0, 1.0])
     Tensor([0.        , 0.84147098], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x: g * conjugate(xp, xp.cos(x)),
+    lambda g, xp, x: g * xp.cos(x),
     keeps_shape=True,
 )
 
@@ -376,7 +382,7 @@ cos = op(
     >>> hg.cos([0.0, 1.0])
     Tensor([1.        , 0.54030231], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x: -g * conjugate(xp, xp.sin(x)),
+    lambda g, xp, x: -g * xp.sin(x),
     keeps_shape=True,
 )
 
@@ -387,7 +393,7 @@ tan = op(
     >>> hg.tan([0.0, 1.0])
     Tensor([0.        , 1.55740772], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, ans: g * conjugate(xp, 1 + ans * ans),
+    lambda g, ans: g * (1 + ans * ans),
     keeps_shape=True,
 )
 
@@ -398,7 +404,7 @@ asin = op(
     >>> hg.asin([0.0, 1.0])
     Tensor([0.        , 1.57079633], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x: g / conjugate(xp, xp.sqrt((1 - x) * (1 + x))),
+    lambda g, xp, x: g / xp.sqrt((1 - x) * (1 + x)),
     keeps_shape=True,
 )
 
@@ -409,7 +415,7 @@ acos = op(
     >>> hg.acos([0.0, 1.0])
     Tensor([1.57079633, 0.        ], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x: -g / conjugate(xp, xp.sqrt((1 - x) * (1 + x))),
+    lambda g, xp, x: -g / xp.sqrt((1 - x) * (1 + x)),
     keeps_shape=True,
 )
 
@@ -420,7 +426,7 @@ atan = op(
     >>> hg.atan([0.0, 1.0])
     Tensor([0.        , 0.78539816], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x: g / conjugate(xp, 1 + x * x),
+    lambda g, x: g / (1 + x * x),
     keeps_shape=True,
 )
 
@@ -448,7 +454,7 @@ sinh = op(
     >>> hg.sinh([0.0, 1.0])
     Tensor([0.        , 1.17520119], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x: g * conjugate(xp, xp.cosh(x)),
+    lambda g, xp, x: g * xp.cosh(x),
     keeps_shape=True,
 )
 
@@ -459,7 +465,7 @@ cosh = op(
     >>> hg.cosh([0.0, 1.0])
     Tensor([1.        , 1.54308063], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x: g * conjugate(xp, xp.sinh(x)),
+    lambda g, xp, x: g * xp.sinh(x),
     keeps_shape=True,
 )
 
@@ -470,7 +476,7 @@ tanh = op(
     >>> hg.tanh([0.0, 1.0])
     Tensor([0.        , 0.76159416], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, ans: g * conjugate(xp, 1 - ans * ans),
+    lambda g, ans: g * (1 - ans * ans),
     keeps_shape=True,
 )
 
@@ -481,7 +487,7 @@ asinh = op(
     >>> hg.asinh([0.0, 1.0])
     Tensor([0.        , 0.88137359], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, ans: g / conjugate(xp, xp.cosh(ans)),
+    lambda g, xp, ans: g / xp.cosh(ans),
     keeps_shape=True,
 )
 
@@ -492,7 +498,7 @@ acosh = op(
     >>> hg.acosh([1.0, 2.0])
     Tensor([0.       , 1.3169579], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, ans: g / conjugate(xp, xp.sinh(ans)),
+    lambda g, xp, ans: g / xp.sinh(ans),
     keeps_shape=True,
 )
 
@@ -503,7 +509,7 @@ atanh = op(
     >>> hg.atanh([0.0, 0.5])
     Tensor([0.        , 0.54930614], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x: g / conjugate(xp, (1 - x) * (1 + x)),
+    lambda g, x: g / ((1 - x) * (1 + x)),
     keeps_shape=True,
 )
 
@@ -537,7 +543,7 @@ imag = op(
     >>> hg.imag([1 + 2j])
     Tensor([2.], shape=(1,), dtype=float64)
     """,
-    lambda g: g * 1j,
+    lambda g: g * -1j,
 )
 
 

@@ -2,7 +2,10 @@
 
 Functions of matrices work on the last two axes, and so on stacks of matrices. In the docstrings of
 rules x* is the conjugate transpose of x, and <a, b> = Re trace(a* b) the inner product that defines
-a gradient: if dy = L(dx), that for x is the c with <g, L(dx)> = <c, dx>. The formulas are those of
+a gradient: if dy = L(dx), that for x is the c with <g, L(dx)> = <c, dx>. A walk carries the
+conjugates of that (`headgate.ops.rules`), so that products, `solve`, `inv` and `det` have plain
+transposes where the literature has x*; the rules that follow the literature to the letter are
+`by_adjoint`. The formulas are those of
 
 * M. Giles, "An extended collection of matrix derivative results for forward and reverse mode
   algorithmic differentiation", 2008 (solve, inv, det, eigh, svd),
@@ -30,7 +33,7 @@ from __future__ import annotations
 import math
 import string
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,6 +95,20 @@ def _linalg(name: str) -> Callable[..., Any]:
     return lambda xp, x: getattr(xp.array_module.linalg, name)(x)
 
 
+def by_adjoint(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a rule that is stated for conjugated cotangents as one for those of a walk."""
+
+    @wraps(rule)
+    def turned(g: Any, xp: Any, *args: Any) -> Any:
+        if type(g) is tuple:
+            g = tuple(conj(xp, part) for part in g)
+        else:
+            g = conj(xp, g)
+        return conj(xp, rule(g, xp, *args))
+
+    return turned
+
+
 # -- products -------------------------------------------------------------------------------------
 
 # Both rules know from the numbers of axes alone which of the operands were vectors, and multiply
@@ -99,7 +116,6 @@ def _linalg(name: str) -> Callable[..., Any]:
 
 
 def _matmul_x(g: Any, xp: Any, y: Any) -> Any:
-    y = conj(xp, y)
     if y.ndim == 2:
         return g @ y.T
     if y.ndim == 1:
@@ -112,7 +128,6 @@ def _matmul_x(g: Any, xp: Any, y: Any) -> Any:
 def _matmul_y(g: Any, xp: Any, x: Any, y_shape: Any) -> Any:
     if xp is NUMPY and x.ndim == len(y_shape) == 2 and x.dtype is g.dtype and x.dtype.kind == "f":
         return Product([(x, g)])
-    x = conj(xp, x)
     if x.ndim == 2:
         return x.T @ g
     if x.ndim == 1:
@@ -160,8 +175,8 @@ vecdot = op(
     >>> hg.vecdot([[1.0, 2.0], [3.0, 4.0]], [1.0, 10.0])
     Tensor([21., 43.], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, y, axis: conj(xp, xp.expand_dims(g, axis=axis)) * y,
-    lambda g, xp, x, axis: xp.expand_dims(g, axis=axis) * x,
+    lambda g, xp, y, axis: conj(xp, xp.expand_dims(g, axis=axis) * y),
+    lambda g, xp, x, axis: xp.expand_dims(g, axis=axis) * conj(xp, x),
     impl=_vecdot,
 )
 
@@ -193,7 +208,7 @@ def _contraction(axes: Any, x_ndim: int, y_ndim: int) -> _Contraction:
 def _tensordot_x(g: Any, xp: Any, y: Any, x_shape: Any, axes: Any) -> Any:
     plan = _contraction(axes, len(x_shape), y.ndim)
     kept = len(plan.x_kept)
-    c = xp.tensordot(g, conj(xp, y), axes=(tuple(range(kept, g.ndim)), plan.y_kept))
+    c = xp.tensordot(g, y, axes=(tuple(range(kept, g.ndim)), plan.y_kept))
     # Its axes are those kept of x, then those summed, in y's order: put each in its place.
     summed = sorted(range(len(plan.y_axes)), key=lambda k: plan.y_axes[k])
     order = (*plan.x_kept, *(plan.x_axes[k] for k in summed))
@@ -203,7 +218,7 @@ def _tensordot_x(g: Any, xp: Any, y: Any, x_shape: Any, axes: Any) -> Any:
 def _tensordot_y(g: Any, xp: Any, x: Any, y_shape: Any, axes: Any) -> Any:
     plan = _contraction(axes, x.ndim, len(y_shape))
     kept = len(plan.x_kept)
-    c = xp.tensordot(conj(xp, x), g, axes=(plan.x_kept, tuple(range(kept))))
+    c = xp.tensordot(x, g, axes=(plan.x_kept, tuple(range(kept))))
     summed = sorted(range(len(plan.x_axes)), key=lambda k: plan.x_axes[k])
     order = (*(plan.y_axes[k] for k in summed), *plan.y_kept)
     return xp.permute_dims(c, tuple(np.argsort(order).tolist()))
@@ -231,8 +246,8 @@ outer = op(
     Tensor([[3., 4.],
             [6., 8.]], shape=(2, 2), dtype=float64)
     """,
-    lambda g, xp, y: g @ conj(xp, y),
-    lambda g, xp, x: conj(xp, x) @ g,
+    lambda g, y: g @ y,
+    lambda g, x: x @ g,
     impl=lambda xp, x, y: xp.array_module.linalg.outer(x, y),
 )
 
@@ -250,8 +265,8 @@ cross = op(
     >>> hg.linalg.cross([1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
     Tensor([0., 0., 1.], shape=(3,), dtype=float64)
     """,
-    lambda g, xp, y, axis: xp.cross(conj(xp, y), g, axis=axis),
-    lambda g, xp, x, axis: xp.cross(g, conj(xp, x), axis=axis),
+    lambda g, xp, y, axis: xp.cross(y, g, axis=axis),
+    lambda g, xp, x, axis: xp.cross(g, x, axis=axis),
     impl=_cross,
 )
 
@@ -396,7 +411,7 @@ def _einsum_rule(g: Any, xp: Any, operands: Any, index: int, subscripts: str) ->
     terms = [parsed.output]
     for k, (operand, term) in enumerate(zip(operands, parsed.inputs, strict=True)):
         if k != index:
-            arrays.append(conj(xp, operand))
+            arrays.append(operand)
             terms.append(term)
     wanted = ""
     fresh = iter(_fresh("".join(parsed.inputs), len(own) - len(set(own))))
@@ -443,21 +458,21 @@ def einsum(subscripts: str, *operands: Any) -> Tensor:
 
 # -- solving, determinants ------------------------------------------------------------------------
 
-# dx = A^-1 (db - dA x), hence gradients A^-* g for b and -(A^-* g) x* for A. (Giles, 2.3.1)
+# dx = A^-1 (db - dA x), hence gradients A^-T g for b and -(A^-T g) x^T for A. (Giles, 2.3.1)
 
 
-def _solve_adjoint(g: Any, xp: Any, x: Any, y_shape: Any) -> Any:
-    """Return x^-* g as columns."""
-    return xp.solve(_adjoint(xp, x), xp.expand_dims(g, axis=-1) if len(y_shape) == 1 else g)
+def _solve_transposed(g: Any, xp: Any, x: Any, y_shape: Any) -> Any:
+    """Return x^-T g as columns."""
+    return xp.solve(x.mT, xp.expand_dims(g, axis=-1) if len(y_shape) == 1 else g)
 
 
 def _solve_x(g: Any, xp: Any, x: Any, ans: Any, y_shape: Any) -> Any:
-    solved = _solve_adjoint(g, xp, x, y_shape)
-    return -solved @ _adjoint(xp, xp.expand_dims(ans, axis=-1) if len(y_shape) == 1 else ans)
+    solved = _solve_transposed(g, xp, x, y_shape)
+    return -solved @ (xp.expand_dims(ans, axis=-1) if len(y_shape) == 1 else ans).mT
 
 
 def _solve_y(g: Any, xp: Any, x: Any, y_shape: Any) -> Any:
-    solved = _solve_adjoint(g, xp, x, y_shape)
+    solved = _solve_transposed(g, xp, x, y_shape)
     return solved[..., 0] if len(y_shape) == 1 else solved
 
 
@@ -482,7 +497,7 @@ inv = op(
             [0.  , 0.25]], shape=(2, 2), dtype=float64)
     """,
     # dy = -y dx y (Giles, 2.2.3)
-    lambda g, xp, ans: -_adjoint(xp, ans) @ g @ _adjoint(xp, ans),
+    lambda g, ans: -ans.mT @ g @ ans.mT,
     impl=_linalg("inv"),
 )
 
@@ -499,9 +514,9 @@ def _cofactors(xp: Any, x: Array) -> Array:
 
 def _cofactors_rule(g: Any, xp: Any, x: Any, ans: Any) -> Any:
     """With c = det(x) x^-T:  dc = c trace(x^-1 dx) - x^-T dx^T c.  Needs an inverse, unlike c."""
-    scale = xp.sum(g * conj(xp, ans), axis=(-2, -1), keepdims=True)
+    scale = xp.sum(g * ans, axis=(-2, -1), keepdims=True)
     identity = xp.eye(x.shape[-1], dtype=ans.dtype)
-    return (scale * identity - conj(xp, ans) @ g.mT) @ _adjoint(xp, xp.inv(x))
+    return (scale * identity - ans @ g.mT) @ xp.inv(x).mT
 
 
 cofactors = op(
@@ -524,7 +539,7 @@ det = op(
     >>> hg.linalg.det([[2.0, 0.0], [0.0, 4.0]])
     Tensor(8., shape=(), dtype=float64)
     """,
-    lambda g, xp, x: g[..., None, None] * conj(xp, xp.cofactors(x)),
+    lambda g, xp, x: g[..., None, None] * xp.cofactors(x),
     impl=_linalg("det"),
 )
 
@@ -533,8 +548,8 @@ def _slogdet_rule(g: Any, xp: Any, x: Any, ans: Any) -> Any:
     """With t = trace(x^-1 dx):  d log|det| = Re t,  d sign = i sign Im t (zero if real)."""
     g_sign, g_log = g
     if x.dtype.kind == "c":
-        g_log = g_log + xp.imag(g_sign * conj(xp, ans[0])) * 1j
-    return g_log[..., None, None] * _adjoint(xp, xp.inv(x))
+        g_log = g_log + xp.imag(g_sign * ans[0]) * 1j
+    return g_log[..., None, None] * xp.inv(x).mT
 
 
 slogdet = op(
@@ -550,6 +565,7 @@ slogdet = op(
 )
 
 
+@by_adjoint
 def _pinv_rule(g: Any, xp: Any, x: Any, ans: Any) -> Any:
     """With p = x^+:  dp = -p dx p + p p* dx* (1 - x p) + (1 - p x) dx* p* p. (Golub and Pereyra)"""
     p, p_adjoint, g_adjoint = ans, _adjoint(xp, ans), _adjoint(xp, g)
@@ -608,6 +624,7 @@ def _cholesky(xp: Any, x: Array, *, upper: bool) -> Array:
     return _adjoint(xp, lower) if upper else lower
 
 
+@by_adjoint
 def _cholesky_rule(g: Any, xp: Any, ans: Any, upper: bool) -> Any:
     """With half(m) the lower triangle, its diagonal halved:  dl = l half(l^-1 dx l^-*). (Murray)"""
     lower, g = (_adjoint(xp, ans), _adjoint(xp, g)) if upper else (ans, g)
@@ -645,6 +662,7 @@ def _onto_basis(xp: Any, basis: Any, g: Any, rank: int) -> tuple[Any, Any]:
     return a, g_a - b @ (_adjoint(xp, g_b) @ a)
 
 
+@by_adjoint
 def _qr_rule(g: Any, xp: Any, ans: Any) -> Any:
     """See Walter and Lehmann; Roberts and Roberts for more columns than rows."""
     rank = min(ans[1].shape[-1], ans[0].shape[-2])
@@ -689,6 +707,7 @@ def _checked_mode(xp: Any, x: Array, mode: str) -> Any:
     return xp.array_module.linalg.qr(x, mode=mode)
 
 
+@by_adjoint
 def _svd_rule(g: Any, xp: Any, ans: Any) -> Any:
     """See Townsend; for complex values Wan and Zhang.
 
@@ -738,6 +757,7 @@ svd = op(
 )
 
 
+@by_adjoint
 def _svdvals_rule(g: Any, xp: Any, x: Any) -> Any:
     u, _, vh = xp.svd(x, full_matrices=False)
     return (u * _columns(xp, g)) @ vh
@@ -755,6 +775,7 @@ svdvals = op(
 )
 
 
+@by_adjoint
 def _eigh_rule(g: Any, xp: Any, ans: Any) -> Any:
     """With f[i, j] = 1 / (w[j] - w[i]), in the basis v:  diag(g_w) + f (v* g_v). (Giles, 3.1)"""
     w, v = ans
@@ -776,6 +797,7 @@ eigh = op(
 )
 
 
+@by_adjoint
 def _eigvalsh_rule(g: Any, xp: Any, x: Any) -> Any:
     _, v = xp.eigh(x)
     return (v * _columns(xp, g)) @ _adjoint(xp, v)
@@ -859,6 +881,8 @@ def _vector_norm_rule(
     """At zero the result is NaN, as in TensorFlow, unless the norm is a sum or a maximum."""
     g = keep(g, x.shape, axis, keepdims)
     ans = keep(ans, x.shape, axis, keepdims)
+    if x.dtype.kind == "c":
+        x = xp.conj(x)
     if ord == 0:
         return xp.zeros_like(x) * g
     if ord == 2:

@@ -17,7 +17,7 @@ from headgate.core.variable import Variable
 
 # The rows have to be there before they are attached.
 from headgate.ops import elementwise, index, linalg, reduce, shape  # noqa: F401
-from headgate.record.graph import refusal
+from headgate.record.errors import refusal
 
 _BINARY = {
     "add": "add",

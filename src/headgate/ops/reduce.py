@@ -27,7 +27,7 @@ import numpy as np
 
 from headgate.core.namespace import Array
 from headgate.core.op import op
-from headgate.ops.rules import Axis, conj, normal_axes
+from headgate.ops.rules import Axis, normal_axes
 
 # -- helpers of the rules -------------------------------------------------------------------------
 
@@ -188,7 +188,8 @@ def _extreme_rule(g: Any, xp: Any, x: Any, ans: Any, axis: Axis, keepdims: bool)
 
 def _var_rule(g: Any, xp: Any, x: Any, axis: Axis, correction: float, keepdims: bool) -> Any:
     weight = 2.0 * keep(g, x.shape, axis, keepdims) / _freedom(x.shape, axis, correction)
-    return weight * (x - xp.mean(x, axis=axis, keepdims=True))
+    apart = x - xp.mean(x, axis=axis, keepdims=True)
+    return weight * (xp.conj(apart) if apart.dtype.kind == "c" else apart)
 
 
 def _std_rule(
@@ -207,7 +208,7 @@ def _prod_rule(g: Any, xp: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
     after = xp.cumulative_prod(flat[..., ::-1], axis=-1, include_initial=True)[..., :-1][..., ::-1]
     back = tuple(order.index(k) for k in range(x.ndim))
     others = xp.permute_dims(xp.reshape(before * after, shape), back)
-    return keep(g, x.shape, axis, keepdims) * conj(xp, others)
+    return keep(g, x.shape, axis, keepdims) * others
 
 
 def _cumulative_sum_rule(
@@ -225,14 +226,14 @@ def _cumulative_prod_rule(g: Any, xp: Any, x: Any, axis: int | None, include_ini
         g = _part(g, axis, 1, None)
     before = xp.cumulative_prod(x, axis=axis, include_initial=True)
     count = x.shape[axis]
-    factor = conj(xp, _part(x, axis, 1, None))
+    factor = _part(x, axis, 1, None)
     length = 1
     while length < count:
         joined = _part(g, axis, None, -length) + factor * _part(g, axis, length, None)
         g = xp.concat([joined, _part(g, axis, -length, None)], axis=axis)
         factor = _part(factor, axis, None, -length) * _part(factor, axis, length, None)
         length *= 2
-    return g * conj(xp, _part(before, axis, None, count))
+    return g * _part(before, axis, None, count)
 
 
 def _sort_rule(g: Any, xp: Any, x: Any, axis: int, descending: bool) -> Any:

@@ -3,6 +3,11 @@
 Like the rules themselves they run on raw arrays and on tensors alike: they use only what an array
 and a tensor both have (`shape`, `ndim`, `dtype`, operators) and rows reached through the namespace
 `xp`.
+
+A rule for complex values follows JAX's convention: the cotangent of a holomorphic f is `g * f'(x)`.
+Who computes with it sees the conjugate, but that is the walk's business (`headgate.core.walk`). In
+general it is the c with `Re sum(g dy) = Re sum(c dx)`; where dy depends on the conjugate of dx, the
+rule has to conjugate.
 """
 
 from __future__ import annotations

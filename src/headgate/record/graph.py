@@ -1,4 +1,4 @@
-"""The record of a computation: nodes, cuts and recordings. Data only; nothing here computes.
+"""The record of a computation: nodes and recordings. Data only; nothing here computes.
 
 A **recording** lasts, in one thread, from the first tape entered to the last one left; tapes that
 overlap share it. Each op that runs meanwhile on a value that a tape watches makes a **node**. The
@@ -11,9 +11,7 @@ recording:
 
 * `live`: the bits whose gradient can flow back from this value. A tape that is not recording just
   now has its bits in `Recording.paused`, so what runs meanwhile is constant for that tape alone.
-* `cuts`: the **cuts** upstream of this value, one bit per place (not per execution). A cut is a
-  tombstone: what sort, where, which sources it severed, which cuts lay before it. It holds no
-  arrays.
+* `cuts`: the **cuts** upstream of this value, one bit per place (`headgate.record.cuts`).
 
 Both are OR-ed from parents to children by each op. Whether source k reaches a target, and what
 stopped it, is then a matter of bit tests, also long after the graph was freed. A value with cuts
@@ -23,19 +21,14 @@ edges at all.
 
 from __future__ import annotations
 
-import itertools
-import linecache
-import os
-import sys
 import threading
 from collections.abc import Iterator
-from types import CodeType, FrameType
-from typing import Any, NamedTuple, Protocol
+from contextlib import contextmanager
+from types import CodeType
+from typing import Any, Protocol
 
-import optree
-
-sequence = itertools.count(1).__next__
-"""Numbers nodes in order of creation, over all threads: parents come before their children."""
+from headgate.record.cuts import Cuts, bits, sequence
+from headgate.record.site import Site
 
 
 class Node:
@@ -88,184 +81,43 @@ class Leaf(Node):
     epoch: object  # the state of the active tapes in which this leaf was last seen to be up to date
 
 
-class Site(NamedTuple):
-    """A place in the user's program; file, line and text are found only when somebody asks."""
+class Tape(Protocol):
+    """What a recording knows of a tape."""
 
-    code: CodeType
-    instruction: int
+    _bits: int
+    _watch_accessed: bool
 
-    @property
-    def file(self) -> str:
-        return self.code.co_filename
-
-    @property
-    def line(self) -> int:
-        positions = list(self.code.co_positions())
-        found = positions[self.instruction // 2][0] if self.instruction >= 0 else None
-        return found or self.code.co_firstlineno
-
-    @property
-    def text(self) -> str:
-        return linecache.getline(self.file, self.line).strip()
-
-    def __str__(self) -> str:
-        return f"{shown_path(self.file)}:{self.line}"
+    def _access(self, variable: Any, leaf: Leaf) -> None: ...
 
 
-def shown_path(file: str) -> str:
-    """Return a path as a person wants to read it: relative if it lies below the working folder."""
-    try:
-        relative = os.path.relpath(file)
-    except (OSError, ValueError):  # the working folder is gone, or on another drive
-        return file
-    return file if relative.startswith("..") or file.startswith("<") else relative
+class Sources:
+    """The ledger of a recording beside that of its cuts: the source that each bit stands for.
 
-
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_PROGRAMS = os.path.join(_PACKAGE, "examples") + os.sep
-_OPTREE = os.path.dirname(optree.__file__) + os.sep
-
-
-class _Internal(dict[str, bool]):
-    """File -> whether it is Headgate's own (its example programs count as a user's)."""
-
-    def __missing__(self, file: str) -> bool:
-        found = self[file] = file.startswith(("<headgate ", _OPTREE, "<frozen ")) or (
-            file.startswith(_PACKAGE) and not file.startswith(_PROGRAMS)
-        )
-        return found
-
-
-_internal = _Internal()
-
-
-def where() -> tuple[CodeType, int]:
-    """Return the innermost place on the stack that is not Headgate's own: the user's line.
-
-    Called for each node, so it returns the parts of a `Site` and makes none.
-    """
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        code = frame.f_code
-        if not _internal[code.co_filename]:
-            return code, frame.f_lasti
-        frame = frame.f_back
-    return sys._getframe(1).f_code, sys._getframe(1).f_lasti
-
-
-def caller() -> Site:
-    """Return the user's line as a `Site`."""
-    return Site(*where())
-
-
-def name_in_program(value: Any) -> str:
-    """Return what the user's program calls a value where it is now, or "" if it has no name there.
-
-    That is the name of a variable of Python, or a key or position in a dictionary or list that has
-    a name.
-    """
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _internal[frame.f_code.co_filename]:
-        frame = frame.f_back
-    if frame is None:
-        return ""
-    names = {**frame.f_globals, **frame.f_locals}
-    for name, bound in names.items():
-        if bound is value:
-            return name
-    for name, bound in names.items():
-        if type(bound) is dict:
-            for key, item in bound.items():
-                if item is value:
-                    return str(key)
-        elif type(bound) in (list, tuple):
-            for number, item in enumerate(bound):
-                if item is value:
-                    return f"{name}[{number}]"
-    return ""
-
-
-def refusal(kind: type[Exception], message: str) -> Exception:
-    """Return an error about something the user asked for, with the user's line in its message."""
-    site = caller()
-    error: Any = kind(f"{message}\n  at {site}: {site.text}")
-    error.headgate_explained = True  # an op that raises it has nothing to add
-    found: Exception = error
-    return found
-
-
-class MissingGradientWarning(UserWarning):
-    """A gradient that was asked for is None; says why, once for each line that asks.
-
-    Switch it off as any warning: `warnings.simplefilter("ignore", hg.MissingGradientWarning)`.
+    A source has one bit for each tape that watches it (`masks` has all of them together), and one
+    more (`untaped`) if something has to be said of it that is no tape's. `blocked` has the bits of
+    sources that got nothing from a walk in which a custom rule gave None.
     """
 
-
-class TracingError(TypeError):
-    """Something was asked of a tensor that is not known while a function is traced."""
-
-
-class Cut:
-    """A place where gradient stops although the value goes on (kinds: see `headgate.core.tape`)."""
-
-    __slots__ = ("covers", "earlier", "kind", "label", "order", "severed", "shape", "site")
-
-    def __init__(self, kind: str, site: Site, label: str, shape: tuple[int, ...] | None) -> None:
-        self.kind = kind
-        self.site = site
-        self.label = label
-        self.shape = shape
-        self.severed = 0  # mask of source bits
-        self.covers = 0  # the same, with what the cuts before this one severed
-        self.earlier = 0  # mask of cuts
-        self.order = sequence()
-
-
-BACK, MAYBE_BACK = "came back", "may have come back"
-"""Labels of the cuts where a value returns from the host: one that is known to have left, and one
-of which only that something had left before it came."""
-
-_CUTS_PER_SITE = 128
-"""One site makes a cut for each set of sources that it or the cuts before it severed (a layer used
-with two sets of weights stops both at one line), but not more than this: the last one takes the
-rest."""
-
-
-class Recording:
-    """What the tapes of one thread share while they overlap. See the head of this module."""
+    __slots__ = ("_found", "blocked", "masks", "untaped")
 
     def __init__(self) -> None:
-        self.tapes: list[Any] = []  # those that record now
-        self.suspended: list[Any] = []  # those under stop_recording
-        self.epoch = object()  # replaced whenever `tapes` changes
-        self.paused = 0  # bits of tapes that do not record now
-        self.stopped = 0  # of those, the bits paused by stop_recording
-        self.kept = 0  # bits of tapes that still need their graph
-        self.walking = False  # a backward walk is running: what it severs is nobody's mistake
-        self.sources: list[Source] = []  # bit number -> source
-        self.masks: dict[Source, int] = {}  # source -> all its bits here
-        self.untaped: dict[Source, int] = {}  # source -> its bit that belongs to no tape
-        self.leaves: dict[Source, Leaf] = {}  # variables only; a watched tensor holds its own leaf
-        self.cuts: list[Cut] = []  # cut number -> cut
-        self.sites: dict[tuple[Any, ...], dict[tuple[int, int], int]] = {}
-        self.escapes = 0  # cuts through which values left for the host
-        self.departed: dict[int, Any] = {}  # bit of such a cut -> the last value that left there
-        self.log: Any = None  # told of everything that happens, while somebody traces
-        self.refused = 0  # cuts of custom rules that were asked and gave no gradient
-        self.blocked = 0  # bits of sources that got nothing for that reason
-        self.read_log: list[Any] | None = None  # variables read, while somebody wants to know
-        self.before: Recording | None = None  # the one to go back to
+        self._found: list[Source] = []
+        self.masks: dict[Source, int] = {}
+        self.untaped: dict[Source, int] = {}
+        self.blocked = 0
+
+    def __len__(self) -> int:
+        return len(self._found)
 
     @property
-    def in_use(self) -> bool:
-        """Whether any tape records here, or will again when its stop_recording ends."""
-        return bool(self.tapes or self.suspended)
-
-    # -- sources and bits -------------------------------------------------------------------------
+    def every(self) -> int:
+        """The mask of all bits that were given out."""
+        return (1 << len(self._found)) - 1
 
     def new_bit(self, source: Source) -> int:
-        bit = 1 << len(self.sources)
-        self.sources.append(source)
+        """Give out one more bit."""
+        bit = 1 << len(self._found)
+        self._found.append(source)
         self.masks[source] = self.masks.get(source, 0) | bit
         return bit
 
@@ -276,6 +128,91 @@ class Recording:
             bit = self.untaped[source] = self.new_bit(source)
         return bit
 
+    def of(self, mask: int) -> list[Source]:
+        """Return the sources of a mask, each once, in the order in which they were met."""
+        return list(dict.fromkeys(self._found[k] for k in bits(mask)))
+
+
+class Recording:
+    """What the tapes of one thread share while they overlap. See the head of this module.
+
+    `epoch`, `paused` and `stopped` follow from the tapes and their bits; only the methods here set
+    them.
+    """
+
+    __slots__ = (
+        "before",
+        "cuts",
+        "departed",
+        "epoch",
+        "kept",
+        "leaves",
+        "log",
+        "paused",
+        "read_log",
+        "sources",
+        "stopped",
+        "suspended",
+        "tapes",
+        "walking",
+    )
+
+    def __init__(self) -> None:
+        self.tapes: list[Tape] = []  # those that record now
+        self.suspended: list[Tape] = []  # those under stop_recording
+        self.epoch = object()  # replaced when a variable may be another tape's business than before
+        self.paused = 0  # bits of tapes that do not record now
+        self.stopped = 0  # of those, the bits paused by stop_recording
+        self.kept = 0  # bits of tapes that still need their graph
+        self.walking = False  # a backward walk is running: what it severs is nobody's mistake
+        self.sources = Sources()
+        self.leaves: dict[Source, Leaf] = {}  # variables only; a watched tensor holds its own leaf
+        self.cuts = Cuts()
+        self.departed: dict[int, Any] = {}  # bit of a cut -> the last value that left there
+        self.log: Any = None  # told of everything that happens, while somebody traces
+        self.read_log: list[Any] | None = None  # variables read, while somebody wants to know
+        self.before: Recording | None = None  # the one to go back to
+
+    @property
+    def in_use(self) -> bool:
+        """Whether any tape records here, or will again when its stop_recording ends."""
+        return bool(self.tapes or self.suspended)
+
+    def refresh(self, active: int | None = None) -> None:
+        """Bring the masks up to date with the tapes that record now.
+
+        `active` are the bits that count as theirs: other ones than they have by now, when what they
+        recorded earlier is run again.
+        """
+        stopped = 0
+        for tape in self.suspended:
+            stopped |= tape._bits
+        if active is None:
+            active = 0
+            for tape in self.tapes:
+                active |= tape._bits
+        self.epoch = object()
+        self.paused = self.sources.every & ~active
+        self.stopped = stopped
+
+    def read_anew(self) -> None:
+        """Let each variable be seen again when it is read next: what is watched has changed."""
+        self.epoch = object()
+
+    @contextmanager
+    def reads(self) -> Iterator[list[Any]]:
+        """Collect the variables that are read in a block."""
+        outer = self.read_log
+        log = self.read_log = []
+        self.read_anew()  # leaves that are up to date are not reported
+        try:
+            yield log
+        finally:
+            self.read_log = outer
+            self.read_anew()
+            if outer is not None:
+                outer.extend(log)
+
     def leaf(self, source: Source) -> Leaf:
         """Return a variable's leaf in this recording, made on its first read."""
         found = self.leaves.get(source)
@@ -283,59 +220,15 @@ class Recording:
             found = self.leaves[source] = new_leaf(self, source)
         return found
 
-    def sources_of(self, mask: int) -> list[Source]:
-        """Return the sources of a mask, each once, in the order in which they were met."""
-        return list(dict.fromkeys(self.sources[k] for k in bits(mask)))
-
-    # -- cuts -------------------------------------------------------------------------------------
-
-    def cut(
-        self,
-        kind: str,
-        severed: int,
-        earlier: int = 0,
-        label: str = "",
-        shape: tuple[int, ...] | None = None,
-        site: Site | None = None,
-    ) -> int:
-        """Note that a cut at the user's line severed these sources; return the cut's bit."""
-        if site is None:
-            site = caller()
-        covers = severed
-        for number in bits(earlier):
-            covers |= self.cuts[number].covers
-        known = self.sites.setdefault((kind, id(site.code), site.instruction, label), {})
-        if (severed, covers) in known:
-            number = known[severed, covers]
-        elif len(known) < _CUTS_PER_SITE:
-            number = known[severed, covers] = len(self.cuts)
-            self.cuts.append(Cut(kind, site, label, shape))
-        else:
-            number = next(reversed(known.values()))
-        cut = self.cuts[number]
-        cut.severed |= severed
-        cut.covers |= covers
-        cut.earlier |= earlier & ~(1 << number)
-        return 1 << number
-
-    def reached(self, mask: int, guesses: bool = True) -> list[int]:
-        """Return the numbers of the cuts of a mask and of all before them, from the sources on.
-
-        Without guesses, what lies before a `MAYBE_BACK` is left out.
-        """
-        seen, todo = 0, mask
-        while todo:
-            seen |= todo
-            earlier = 0
-            for number in bits(todo):
-                if guesses or self.cuts[number].label != MAYBE_BACK:
-                    earlier |= self.cuts[number].earlier
-            todo = earlier & ~seen
-        return sorted(bits(seen), key=lambda number: self.cuts[number].order)
-
-    def upstream(self, mask: int, guesses: bool = True) -> list[Cut]:
-        """Return the cuts of a mask and all before them, from the sources on."""
-        return [self.cuts[number] for number in self.reached(mask, guesses)]
+    def give_bit(self, leaf: Leaf, recorded: bool) -> int:
+        """Give a leaf the bit of one more tape that watches its source, and records now or not."""
+        bit = self.sources.new_bit(leaf.source)
+        leaf.own |= bit
+        leaf.live |= bit
+        self.kept |= bit
+        if not recorded:
+            self.paused |= bit
+        return bit
 
     # -- values that come from elsewhere ----------------------------------------------------------
 
@@ -351,44 +244,36 @@ class Recording:
             cuts = node.cuts
             if severed and not self.walking:
                 kind = "no_grad_block" if severed & self.stopped else "outside_tape"
-                cuts |= self.cut(kind, severed, cuts)
+                cuts |= self.cuts.add(kind, severed, cuts)
             return node.live & ~self.paused, cuts
         if self.walking:
             return 0, 0
         cuts = self.translated(node.recording, node.cuts)
         if node.live & ~forgiven:
             severed = self._translate_sources(node.recording, node.live & ~forgiven)
-            cuts |= self.cut("outside_tape", severed, cuts)
+            cuts |= self.cuts.add("outside_tape", severed, cuts)
         return 0, cuts
 
     def _translate_sources(self, other: Recording, mask: int) -> int:
         here = 0
-        for source in other.sources_of(mask):
-            here |= self.untaped_bit(source)
+        for source in other.sources.of(mask):
+            here |= self.sources.untaped_bit(source)
         return here
 
     def translated(self, other: Recording, mask: int) -> int:
         """Return the mask here for cuts of another recording."""
         here: dict[int, int] = {}  # number there -> bit here
-        for number in other.reached(mask):
+        for number in other.cuts.reached(mask):
             cut = other.cuts[number]
             earlier = 0
             for k in bits(cut.earlier):
                 earlier |= here.get(k, 0)
             severed = self._translate_sources(other, cut.severed)
-            here[number] = self.cut(cut.kind, severed, earlier, cut.label, cut.shape, cut.site)
+            here[number] = self.cuts.add(cut.kind, severed, earlier, cut.label, cut.shape, cut.site)
         found = 0
         for k in bits(mask):
             found |= here[k]
         return found
-
-
-def bits(mask: int) -> Iterator[int]:
-    """Yield the numbers of the bits that are set."""
-    while mask:
-        low = mask & -mask
-        yield low.bit_length() - 1
-        mask ^= low
 
 
 def new_leaf(recording: Recording, source: Source) -> Leaf:
@@ -479,3 +364,21 @@ class _State(threading.local):
 
 
 state = _State()
+
+
+@contextmanager
+def apart() -> Iterator[Recording]:
+    """Run a block in a recording of its own: the tapes of this thread do not see it."""
+    before, state.recording = state.recording, Recording()
+    try:
+        yield state.recording
+    finally:
+        state.recording = before
+
+
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """Run a block in which no tape of this thread records or watches anything."""
+    with apart() as recording:
+        recording.walking = True  # what comes in from outside is a plain constant
+        yield

@@ -1,8 +1,8 @@
 """Expectations: tests that gradient arrives where it must, and nowhere else.
 
 No tape is asked for. A target's node knows its recording, and so all sources that any tape of it
-watched; the masks then say what is connected and what cut the rest (`headgate.core.verdict`). While
-the graph is there, the walk is run as well, without freeing anything: it gives norms, finds
+watched; the masks then say what is connected and what cut the rest (`headgate.record.verdict`).
+While the graph is there, the walk is run as well, without freeing anything: it gives norms, finds
 gradients that are connected and exactly zero, and the graph shows on which lines a source is used.
 When `gradient` has freed the graph, connection and cuts are all that is left to check.
 
@@ -20,18 +20,20 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import optree
 
-from headgate.core.namespace import owner
-from headgate.core.op import describe
-from headgate.core.tape import unrecorded
+from headgate.core.arguments import value_of
+from headgate.core.asked import asked, question
+from headgate.core.pull import pull
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
-from headgate.core.verdict import Place, Verdict, explain, name_of
-from headgate.core.walk import walk
 from headgate.nn.layer import Layer
-from headgate.record.graph import Leaf, Node, Recording, Site, refusal, shown_path, state
+from headgate.record.asked import Asked
+from headgate.record.errors import describe, refusal
+from headgate.record.graph import Leaf, Node, Recording, state, unrecorded
+from headgate.record.magnitude import norm
+from headgate.record.site import Site, shown_path
+from headgate.record.verdict import Place, Verdict, explain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -221,40 +223,41 @@ class Finding:
 
 def _examine(targets: list[Any], sources: list[Any]) -> list[Finding]:
     """Return a finding for each source."""
+    about = list(map(asked, sources))
     pairs = [(node, target) for target in targets if (node := _node(target)) is not None]
-    recording = _recording([node for node, _ in pairs], sources)
+    recording = _recording([node for node, _ in pairs], about)
     if recording is None:
         text = "the target is a constant, and no tape knows of this source"
         return [
-            Finding(Verdict(name_of(source), "unused", "unused_parameter", (), text))
-            for source in sources
+            Finding(Verdict(source.name, "unused", "unused_parameter", (), text))
+            for source in about
         ]
-    bits = [_bits(recording, source) for source in sources]
+    every = question(recording, _watched(recording), True, targets)
+    bits = [_bits(recording, source) for source in about]
     wanted = functools.reduce(operator.or_, bits)
-    seeds = [(n, target) for n, target in pairs if n.recording is recording and n.live & wanted]
-    graph = _graph([node for node, _ in seeds], wanted)
-    if not graph:  # nothing to walk through, or freed
-        return [Finding(_explain(recording, targets, source)) for source in sources]
-    leaves = {node.source: node for node in graph.values() if type(node) is Leaf}
-    origins = [
-        leaves.get(source._source) if type(source) is Variable else source.node
-        for source in sources
+    seeds = [
+        (node, value_of(target), None)
+        for node, target in pairs
+        if node.recording is recording and node.live & wanted
     ]
-    numbers = {node.seq for node in origins if node is not None and node.seq in graph}
-    gradients = _gradients(seeds, numbers, wanted)
-    entries = _entries(graph, numbers)
+    graph = _graph([node for node, _, _ in seeds], wanted)
+    if not graph:  # nothing to walk through, or freed
+        return [Finding(explain(every, source)) for source in about]
+    leaves = {node.source: node for node in graph.values() if type(node) is Leaf}
+    found = [leaves.get(s.identity) if s.variable and s.identity else s.node for s in about]
+    origins = [node if node is not None and node.seq in graph else None for node in found]
+    with unrecorded():
+        gradients = pull(seeds, origins, bits)
+    entries = _entries(graph, {node.seq for node in origins if node is not None})
     findings = []
-    for source, origin, mask in zip(sources, origins, bits, strict=True):
-        number = origin.seq if origin is not None else 0
-        norm = _norm(gradients[number]) if number in gradients else None
-        if norm is None and recording.refused and any(node.live & mask for node, _ in seeds):
-            recording.blocked |= mask  # a custom rule was asked just now, and gave None
-        verdict = _explain(recording, targets, source)
-        findings.append(Finding(verdict, norm, tuple(entries.get(number, ()))))
+    for source, origin, gradient in zip(about, origins, gradients, strict=True):
+        size = None if gradient is None else norm(gradient)
+        lines = () if origin is None else tuple(entries.get(origin.seq, ()))
+        findings.append(Finding(explain(every, source), size, lines))
     return findings
 
 
-def _recording(nodes: list[Node], sources: list[Any]) -> Recording | None:
+def _recording(nodes: list[Node], sources: list[Asked]) -> Recording | None:
     """Return the recording that explains the targets: theirs, or for constants the sources'."""
     alive = {id(node.recording): node.recording for node in nodes if node.live}
     if len(alive) > 1:
@@ -264,8 +267,7 @@ def _recording(nodes: list[Node], sources: list[Any]) -> Recording | None:
         )
     known = [*alive.values(), *(node.recording for node in nodes)]
     if not known:
-        reads = [s._leaf if type(s) is Variable else s.node for s in sources]
-        known = [node.recording for node in reads if node is not None]
+        known = [source.node.recording for source in sources if source.node is not None]
     return known[0] if known else None
 
 
@@ -276,10 +278,10 @@ def _node(target: Any) -> Node | None:
     return node
 
 
-def _bits(recording: Recording, source: Any) -> int:
+def _bits(recording: Recording, source: Asked) -> int:
     """Return the bits whose presence in a node says that it may lead to the source."""
-    if type(source) is Variable:
-        return recording.masks.get(source._source, 0)
+    if source.variable and source.identity is not None:
+        return recording.sources.masks.get(source.identity, 0)
     node = source.node
     if node is None or node.recording is not recording:
         return 0
@@ -287,12 +289,12 @@ def _bits(recording: Recording, source: Any) -> int:
     return mask
 
 
-def _explain(recording: Recording, targets: list[Any], source: Any) -> Verdict:
-    """Return the verdict on a source as all tapes of a recording together see it."""
-    watched = (1 << len(recording.sources)) - 1
-    for bit in recording.untaped.values():
+def _watched(recording: Recording) -> int:
+    """Return the bits of all tapes of a recording together."""
+    watched = recording.sources.every
+    for bit in recording.sources.untaped.values():
         watched &= ~bit
-    return explain(recording, watched, True, targets, source)
+    return watched
 
 
 def _graph(nodes: list[Node], wanted: int) -> dict[int, Node] | None:
@@ -310,18 +312,6 @@ def _graph(nodes: list[Node], wanted: int) -> dict[int, Node] | None:
     return found
 
 
-def _gradients(seeds: list[tuple[Node, Any]], numbers: set[int], wanted: int) -> dict[int, Any]:
-    """Return the gradients of the sum of all targets by the nodes with these numbers."""
-    if not numbers:
-        return {}
-    ones = []
-    for node, target in seeds:
-        value = target._value if type(target) is Variable else target.value
-        ones.append((node, owner[type(value)].ones_like(value)))
-    with unrecorded(), np.errstate(all="ignore"):
-        return walk(ones, numbers, wanted, kept=0, lifted=False, free=False)
-
-
 def _entries(graph: dict[int, Node], numbers: set[int]) -> dict[int, dict[Site, None]]:
     """Return, for the nodes with these numbers, the lines of the ops that took their values."""
     found: dict[int, dict[Site, None]] = {}
@@ -331,15 +321,6 @@ def _entries(graph: dict[int, Node], numbers: set[int]) -> dict[int, dict[Site, 
             if node.site is not None and edge and edge[0].seq in numbers:
                 found.setdefault(edge[0].seq, {})[Site(*node.site)] = None
     return found
-
-
-def _norm(gradient: Any) -> float:
-    """Return a Euclidean norm that is zero only if each element is."""
-    sizes = np.abs(np.asarray(gradient)).astype(np.float64)
-    largest = sizes.max(initial=0.0)
-    if not largest or not np.isfinite(largest):
-        return float(largest)
-    return float(largest * np.sqrt(np.sum((sizes / largest) ** 2)))  # squares do not underflow
 
 
 # -- arguments ------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from headgate.core.tensor import Tensor, raw
 from headgate.core.tensor import constant as _constant
 from headgate.ops import index as _index
 from headgate.optim import clip as _clip
-from headgate.record.graph import TracingError as _TracingError
+from headgate.record.errors import TracingError as _TracingError
 from headgate.tf._adapt import IndexedSlices, convert_to_tensor, matched, static, tensor
 
 float16, float32, float64 = np.dtype("float16"), np.dtype("float32"), np.dtype("float64")

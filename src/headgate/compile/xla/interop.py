@@ -12,8 +12,8 @@ backward pass is again a function of tensors that is given to JAX in this way, s
 here too. Variables become arguments and results as they do for `headgate.function`: while the
 function runs, a scope says what they hold and keeps what is assigned to them.
 
-Gradients of complex arrays are the conjugates of JAX's (`headgate.core.tape`), so cotangents and
-gradients are conjugated on the way in and out.
+Cotangents of complex arrays are the same in JAX and in a walk (`headgate.core.walk`); only users of
+tapes see their conjugates.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ from headgate.compile.xla import program as xla
 from headgate.core.bundle import in_transit
 from headgate.core.custom import record_custom
 from headgate.core.namespace import NUMPY, TENSORS, Array, is_array, owner
-from headgate.core.op import as_tensor, describe, is_inexact, lift
+from headgate.core.op import as_tensor, is_inexact, lift
 from headgate.core.scope import Scope, stage, suspended
-from headgate.core.tape import GradientTape, apart
+from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, constant, is_traced, tensor_of
 from headgate.core.variable import Variable, bind
-from headgate.record.graph import TracingError, refusal, state
+from headgate.record.errors import TracingError, describe, refusal
+from headgate.record.graph import apart, state
 
 
 def _jax() -> Any:
@@ -231,9 +232,7 @@ class _JaxPull:
 
 
 def _pulled_back(back: Callable[..., Any], cotangents: list[Any]) -> list[Any]:
-    conj = _jax().numpy.conj
-    turned = [conj(c) if c.dtype.kind == "c" else c for c in cotangents]
-    return [conj(g) if g.dtype.kind == "c" else g for g in back(turned)]
+    return list(back(cotangents))
 
 
 def _output(leaf: Any, native: bool) -> Any:
@@ -467,15 +466,11 @@ def _pulled(run: Callable[[list[Tensor]], Any], live: list[bool]) -> Any:
         with GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(wanted)
             results = [r for r in _jax().tree.leaves(run(inputs)) if is_inexact(r)]
-        cotangents = [_conj(c) for c in tensors[len(live) :]]
-        return [_conj(g) for g in tape._gradient(results, wanted, cotangents, "zero")]
+        cotangents = tensors[len(live) :]
+        gradients: list[Tensor] = tape._gradient(results, wanted, cotangents, "zero", inside=True)
+        return gradients
 
     return pull
-
-
-def _conj(x: Tensor) -> Tensor:
-    turned: Tensor = TENSORS.conj(x) if x.dtype.kind == "c" else x
-    return turned
 
 
 # -- from one library to another -------------------------------------------------------------------

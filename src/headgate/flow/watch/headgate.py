@@ -18,50 +18,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from headgate.core.magnitude import Magnitudes, leaf_of, norm
+from headgate.core.asked import asked, name_of
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
-from headgate.core.verdict import Place, Verdict, explain, name_of
-from headgate.flow.page import notebook, page
+from headgate.flow.kinds import cure, rank
 from headgate.flow.patterns import names_it, names_it_at
-from headgate.flow.report import Finding, as_json, cure
-from headgate.flow.text import as_dot, as_mermaid, as_text
+from headgate.flow.report import Finding
 from headgate.flow.trace import Place as TracePlace
 from headgate.flow.trace import Trace
 from headgate.flow.watch.log import Log
+from headgate.flow.watcher import Watcher
 from headgate.nn.layer import Layer, calls, every_layer
-from headgate.record.graph import Leaf, Node, Recording, Site, Source, caller, observers, state
+from headgate.record.graph import Leaf, Node, Recording, Source, observers, state
+from headgate.record.magnitude import Magnitudes, leaf_of, norm
+from headgate.record.site import Site, caller
+from headgate.record.verdict import Place, Verdict, explain
 
 MEASURED = 20
 """So many passes of one line are looked at closely; later ones only while a gradient is missing."""
 
 KEPT = 1000
 """So many gradient calls are kept for the report in full."""
-
-RANK = (
-    "missing_stop",
-    "stop_gradient",
-    "no_grad_block",
-    "nondiff_op",
-    "integer_cast",
-    "host_round_trip",
-    "rewrap",
-    "stateful_write",
-    "outside_tape",
-    "variable_replaced",
-    "non_leaf",
-    "checkpoint",
-    "custom_gradient",
-    "not_watched",
-    "not_registered",
-    "mask",
-    "zero_derivative",
-    "optimizer_mask",
-    "frozen",
-    "unused_parameter",
-)
-"""Kinds of findings, the most important first: a cut is always a mistake or a decision, while a
-parameter that is not used may be nobody's concern."""
 
 
 @dataclass(slots=True)
@@ -99,7 +76,7 @@ class Known:
     calls: set[tuple[int, int]] = field(default_factory=set)  # the lines that asked for it
 
 
-class Watch:
+class Watch(Watcher):
     """Look on at all gradient calls of this process; a context manager.
 
     Args:
@@ -190,10 +167,8 @@ class Watch:
             verdicts = []
             if close:
                 self._look_around(site, tape, targets, sources)
-                verdicts = [
-                    explain(tape._recording, tape._bits, tape._watch_accessed, targets, source)
-                    for source in sources
-                ]
+                about = tape._question(targets)
+                verdicts = [explain(about, asked(source)) for source in sources]
                 self.calls.append(call)
         meter = Magnitudes() if close else None
         if tape._recording.log is self._log:
@@ -207,7 +182,7 @@ class Watch:
         call, keys, verdicts, tape, targets, sources, meter, place = memo[1]
         with self._lock:
             inner = state.recording.in_use and state.recording.tapes != [tape]
-            sizes = [None if g is None else norm(g) for g in gradients]
+            sizes = [None if g is None else norm(g.value) for g in gradients]
             if call.nodes:
                 named = list(zip(call.targets, call.nodes))
                 self._log.gradient(call.site, call.step, named, sources, sizes, meter)
@@ -223,13 +198,9 @@ class Watch:
                     self._known[key].healthy = True
             for key, source, verdict, size in zip(keys, sources, verdicts, sizes):
                 if size is None and verdict.connected:  # a custom rule gave None in this very walk
-                    verdict = explain(
-                        tape._recording, tape._bits, tape._watch_accessed, targets, source
-                    )
+                    verdict = explain(tape._question(targets), asked(source))
                 elif size == 0:
-                    verdict = explain(
-                        tape._recording, tape._bits, tape._watch_accessed, targets, source, meter
-                    )
+                    verdict = explain(tape._question(targets), asked(source), meter)
                 expected = verdict.verdict == "zero" and _only_waits(source, meter, alive)
                 outcome = Outcome(verdict, call.site, size, expected)
                 call.outcomes[key] = outcome
@@ -262,7 +233,7 @@ class Watch:
             node = tape._node(target)
             if node is None:
                 continue
-            reached = [s for s in node.recording.sources_of(node.live) if s.made is not None]
+            reached = [s for s in node.recording.sources.of(node.live) if s.made is not None]
             leaks = [self._leaks.setdefault(source, {}) for source in reached]
             if any(call not in known for known in leaks):
                 entrances = _entrances(node)
@@ -331,37 +302,10 @@ class Watch:
     def findings(
         self, no_flow: Sequence[str] = (), flow: Sequence[str] = (), step: int | None = None
     ) -> list[Finding]:
-        """Return what is wrong, the most important first.
-
-        Args:
-            no_flow: patterns of parameters that gradient must not reach (`headgate.flow.patterns`);
-                none is missed there.
-            flow: patterns of parameters that must get a gradient wherever they are asked for.
-            step: look only at this pass of each gradient call, from 0.
-        """
         found: dict[tuple[str, str], Finding] = {}
         for finding in self._all(no_flow, flow, step):
             found.setdefault((finding.parameter, finding.kind), finding)
-        return sorted(found.values(), key=lambda finding: RANK.index(finding.kind))
-
-    def text(self) -> str:
-        """Return the flow as text for a terminal."""
-        return as_text(self.trace)
-
-    def mermaid(self) -> str:
-        """Return the flow as a Mermaid flowchart."""
-        return as_mermaid(self.trace)
-
-    def dot(self) -> str:
-        """Return the flow in Graphviz' language."""
-        return as_dot(self.trace)
-
-    def html(self, title: str = "Flow of gradient") -> str:
-        """Return the flow as a page: one self-contained HTML file."""
-        return page(self.trace, title, as_json([], self.findings())["findings"])
-
-    def _repr_html_(self) -> str:
-        return notebook(self.trace)
+        return sorted(found.values(), key=lambda finding: rank(finding.kind))
 
     def _all(
         self, no_flow: Sequence[str], flow: Sequence[str], step: int | None
@@ -451,7 +395,7 @@ def _only_waits(source: Any, meter: Magnitudes | None, alive: set[Source]) -> bo
 
     So it is with the first step of a low-rank adapter, one of whose factors starts at zero.
     """
-    number = None if meter is None else meter.number(source)
+    number = None if meter is None else meter.number(asked(source))
     if meter is None or number is None:
         return False
     zeros = meter.zeros(number)

@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from headgate.core.magnitude import Magnitudes
 from headgate.core.op import INEXACT, PICK, Op
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
 from headgate.flow.trace import Event, Gradient, Place, Source, Trace
 from headgate.nn.layer import calls
-from headgate.record.graph import Leaf, Node, Site, sequence, state, where
+from headgate.record.cuts import sequence
+from headgate.record.graph import Leaf, Node, state
 from headgate.record.graph import Source as Identity
+from headgate.record.magnitude import Magnitudes
+from headgate.record.site import Site, where
 
 MOST = 100_000
 """So many events are kept; what comes after is not traced."""

@@ -5,18 +5,21 @@ each edge over which something came in that was not zero and only zeros went out
 gradient is zero, the edges of that sort above it are where the gradient died: a relu of which no
 element is positive, a clip out of range, a product with a mask of zeros. How many elements an op
 lets through is found by its own rule, from a cotangent of ones.
+
+Cotangents come here finished, as arrays; those of an op with several outputs as a tuple of them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from headgate.core.op import Op, Parts, Product
-from headgate.core.tensor import Tensor
-from headgate.record.graph import Leaf, Node, Site, Source
+from headgate.record.asked import Asked
+from headgate.record.graph import Leaf, Node, Source
+from headgate.record.site import Site
 
 _SELECTIONS = {"where", "index", "take", "take_along_axis", "route"}
 """Ops that let gradient through for some elements only, chosen by an argument or an index."""
@@ -65,8 +68,8 @@ class Magnitudes:
         if type(node) is Leaf:
             self.leaves[node.source] = node.seq
 
-    def gave(self, node: Node, position: int, g: Any, c: Any) -> None:
-        """Note what a node gave to one of its arguments."""
+    def gave(self, node: Node, position: int, g: Any, c: Any, opened: Callable[[], Any]) -> None:
+        """Note what a node gave to one of its arguments; `opened` says what for ones."""
         assert node.edges is not None
         parent = node.edges[position][0]
         if parent.seq in self.below:
@@ -74,14 +77,14 @@ class Magnitudes:
         else:
             self.below[parent.seq] = [(node.seq, position)]
         if is_zero(c) and not is_zero(g):
-            self.died[node.seq, position] = _autopsy(node, position, g, c)
+            self.died[node.seq, position] = _autopsy(node, position, g, c, opened)
 
-    def number(self, source: Any) -> int | None:
-        """Return the number of the node of a variable or tensor, if the walk came to it."""
-        if type(source) is Tensor:
-            node = source.node
-            return None if node is None or node.seq not in self.nodes else node.seq
-        return self.leaves.get(source._source)
+    def number(self, source: Asked) -> int | None:
+        """Return the number of the node of a source, if the walk came to it."""
+        if source.variable:
+            return None if source.identity is None else self.leaves.get(source.identity)
+        node = source.node
+        return None if node is None or node.seq not in self.nodes else node.seq
 
     def zeros(self, origin: int) -> list[Zero]:
         """Return the ops at which the gradient on its way to a node became zero, oldest first."""
@@ -122,9 +125,9 @@ class Magnitudes:
 
 def norm(g: Any) -> float:
     """Return the Euclidean norm of a cotangent."""
-    if type(g) is Parts:
-        return math.hypot(*map(norm, g.parts.values()))
-    array = g if type(g) is np.ndarray or isinstance(g, np.generic) else _array(g)
+    if type(g) is tuple:
+        return math.hypot(*map(norm, g))
+    array = np.asarray(g)
     if array.ndim == 0:
         return abs(array.item())  # type: ignore[no-any-return]
     flat = array.reshape(-1)
@@ -142,43 +145,33 @@ def norm(g: Any) -> float:
 
 def is_zero(g: Any) -> bool:
     """Tell whether a cotangent has elements, and all of them are exactly zero."""
-    if type(g) is Parts:
-        return all(map(is_zero, g.parts.values()))
-    array = g if type(g) is np.ndarray or isinstance(g, np.generic) else _array(g)
+    if type(g) is tuple:
+        return all(map(is_zero, g))
+    array = np.asarray(g)
     if array.ndim == 0:
         return not array
     return array.size > 0 and not array.item(0) and not array.any()
 
 
-def _array(g: Any) -> Any:
-    if type(g) is Product:
-        g = g.value()
-    value = getattr(g, "value", g)  # of a tensor, while the walk is recorded
-    return np.asarray(value)
-
-
-def _autopsy(node: Node, position: int, g: Any, c: Any) -> Zero:
+def _autopsy(node: Node, position: int, g: Any, c: Any, opened: Callable[[], Any]) -> Zero:
     """Find out how an op turned a gradient into zeros."""
-    op: Op = node.op
-    assert node.edges is not None
-    _, rule, args, _, _ = node.edges[position]
+    op = node.op
     kind, factor = "zero_derivative", None
     alive = 0
     if op.cut_kind == "custom_gradient":
         kind = "custom_gradient"
-    elif type(g) is not Parts:
-        array = _array(g)
+    elif type(g) is not tuple:
         try:
-            open_rule = _array(rule(np.ones(array.shape, array.dtype), *args))
-            alive = int(np.count_nonzero(open_rule))
+            alive = int(np.count_nonzero(opened()))
         except Exception:  # a rule that needs the cotangent it was made for
             alive = 0
-        if op.name in _SELECTIONS or array.size == 0:
+        if op.name in _SELECTIONS or np.size(g) == 0:
             kind = "mask"
         elif op.name in _LINEAR:
-            kind, factor = _zero_factor(node, op.plans[position], args)
+            assert node.edges is not None
+            kind, factor = _zero_factor(node, op.plans[position], node.edges[position][2])
     site = None if node.site is None else Site(*node.site)
-    return Zero(op.name, site, kind, alive, int(np.size(_array(c))), factor, node.seq)
+    return Zero(op.name, site, kind, alive, int(np.size(c)), factor, node.seq)
 
 
 def _zero_factor(node: Node, plan: Any, args: tuple[Any, ...]) -> tuple[str, Node | None]:

@@ -29,30 +29,21 @@ The kinds of cut are
     zero_derivative   gradient arrives, but an op made it exactly zero: a dead relu, a clip
     mask              the same by a selection or a product with zeros: nothing was chosen
 
-The last two are known when magnitudes were measured (`headgate.core.magnitude`).
+The last two are known when magnitudes were measured (`headgate.record.magnitude`).
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from headgate.core.magnitude import Magnitudes, Step, Zero, leaf_of
-from headgate.core.op import is_inexact
-from headgate.core.tensor import Tensor
-from headgate.core.variable import Variable
-from headgate.record.graph import (
-    Cut,
-    Leaf,
-    Node,
-    Recording,
-    Site,
-    Source,
-    name_in_program,
-    shown_path,
-)
+from headgate.record.asked import Asked, Question
+from headgate.record.cuts import Cut
+from headgate.record.graph import Node, Recording, Source
+from headgate.record.magnitude import Magnitudes, Step, Zero, leaf_of
+from headgate.record.site import Site, shown_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,105 +229,67 @@ class FlowReport:
         return f"<table><tr><th>source</th><th>gradient</th><th>why</th></tr>{rows}</table>"
 
 
-def explain(
-    recording: Recording | None,
-    tape_bits: int,
-    watches_reads: bool,
-    targets: list[Any],
-    source: Any,
-    measured: Magnitudes | None = None,
-) -> Verdict:
-    """Return the verdict on one source, as the tape with these bits of its recording sees it.
+def explain(question: Question, source: Asked, measured: Magnitudes | None = None) -> Verdict:
+    """Return the verdict on one source, as the tape that is asked sees it.
 
     `measured` is what a walk from the targets noted; without it, a gradient of zeros counts as one.
     """
-    name = name_of(source)
+    name = source.name
     made = _made(source)
+    recording, nodes = question.recording, question.nodes
     if recording is None:
         return Verdict(name, "cut", "outside_tape", (), "the tape was never entered", made)
-    if not is_inexact(source if type(source) is Tensor else source._value):
+    if not source.inexact:
         text = f"its dtype, {source.dtype}, has no gradient"
         return Verdict(name, "not watched", "not_watched", (), text, made)
-    if any(target is source for target in targets):
+    if any(target is source.itself for target in question.targets):
         return Verdict(name, "connected", None, (), "it is the target itself", made)
-    nodes = [
-        node
-        for target in targets
-        if (
-            node := recording.leaves.get(target._source)
-            if type(target) is Variable
-            else target.node
-        )
-        is not None
-    ]
     connected = by_value = False
     for node in nodes:
-        every, mine = _bits_in(node.recording, source, recording, tape_bits)
+        every, mine = _bits_in(node.recording, source, question)
         if node.recording is recording:
-            connected = connected or _reaches(node, source, mine & tape_bits)
+            connected = connected or _reaches(node, source, mine & question.bits)
         by_value = by_value or bool(node.live & every)
-    found, kind = _cuts_of(nodes, source, recording, tape_bits, guesses=False)
-    asked = _bits_in(recording, source, recording, tape_bits)[1]
-    if connected and asked & recording.blocked:
+    found, kind = _cuts_of(question, source, guesses=False)
+    mine = _bits_in(recording, source, question)[1]
+    if connected and mine & recording.sources.blocked:
         cuts: dict[int, Cut] = {}
-        _note(cuts, recording, recording.refused, asked)
+        _note(cuts, recording, recording.cuts.refused, mine)
         places = (*found, *_places(cuts))
         return Verdict(name, "cut", "custom_gradient", places, "a custom rule gave None", made)
     if connected:
-        return _measured(name, source, found, made, measured)
+        return _measured(source, found, made, measured)
     if found:
         return Verdict(name, "cut", kind, found, "", made)
-    watched = bool(asked & tape_bits)
-    if by_value and (watched or type(source) is Variable):
+    watched = bool(mine & question.bits)
+    if by_value and (watched or source.variable):
         text = "computed while this tape did not record"
         return Verdict(name, "cut", "outside_tape", (), text, made)
-    found = _through_others(nodes, source, recording, tape_bits)
+    found = _through_others(recording, question, source)
     if found:
         return Verdict(name, "cut", found[0].kind, found, "", made)
-    guessed, kind = _cuts_of(nodes, source, recording, tape_bits, guesses=True)
+    guessed, kind = _cuts_of(question, source, guesses=True)
     if guessed:
         text = "something that was made on the host after that leads to the target"
         return Verdict(name, "cut", kind, guessed, text, made)
-    replaced = _replaced(name, source, nodes, recording, tape_bits)
+    replaced = _replaced(source, nodes, recording)
     if replaced is not None:
         return replaced
     if not watched:
-        return Verdict(name, *_unwatched(source, watches_reads), made)
+        return Verdict(name, *_unwatched(source, question.watches_reads), made)
     return Verdict(
         name, "unused", "unused_parameter", (), "the target was computed without it", made
     )
 
 
-def updated(verdict: Verdict, source: Any, model: Any, optimizer: Any) -> Verdict:
-    """Add to the verdict on a connected variable why it is not trained all the same, if so."""
-    if verdict.verdict != "connected" or type(source) is not Variable:
-        return verdict
-    if model is not None and not any(each is source for each in model.variables):
-        text = "gradient arrives, but it is not among the variables of the model"
-        return replace(verdict, kind="not_registered", detail=text)
-    had_steps = {} if optimizer is None else optimizer._state
-    if had_steps and source._source not in had_steps:
-        text = "gradient arrives, but the optimizer had steps for other variables and none for it"
-        return replace(verdict, kind="optimizer_mask", detail=text)
-    return verdict
-
-
-def name_of(source: Any) -> str:
-    """Return a variable's name, or what the user's program calls a tensor."""
-    if type(source) is Variable:
-        return source.name
-    return name_in_program(source) or f"tensor of shape {source.shape}"
-
-
-def _made(source: Any) -> Place | None:
-    if type(source) is not Variable or source._source.made is None:
+def _made(source: Asked) -> Place | None:
+    if source.made is None:
         return None
-    return Place.at("created", source._source.made, source.name, source.shape)
+    return Place.at("created", source.made, source.name, source.shape)
 
 
 def _measured(
-    name: str,
-    source: Any,
+    source: Asked,
     found: tuple[Place, ...],
     made: Place | None,
     measured: Magnitudes | None,
@@ -344,17 +297,17 @@ def _measured(
     """Return the verdict on a source that gradient reaches, with how much of it does."""
     number = None if measured is None else measured.number(source)
     if measured is None or number is None:
-        return Verdict(name, "connected", None, found, "", made)
+        return Verdict(source.name, "connected", None, found, "", made)
     size = measured.nodes[number][1]
-    zeros = measured.zeros(number) if size == 0 and source.size else []
+    zeros = measured.zeros(number) if size == 0 and 0 not in source.shape else []
     if not zeros:
-        return Verdict(name, "connected", None, found, "", made, size)
+        return Verdict(source.name, "connected", None, found, "", made, size)
     places = tuple(dict.fromkeys(place_of_zero(zero) for zero in zeros if zero.site is not None))
     detail = "the gradient is exactly zero: " + "; ".join(map(told_of_zero, zeros))
-    return Verdict(name, "zero", zeros[0].kind, places, detail, made, 0.0)
+    return Verdict(source.name, "zero", zeros[0].kind, places, detail, made, 0.0)
 
 
-def with_path(verdict: Verdict, source: Any, measured: Magnitudes) -> Verdict:
+def with_path(verdict: Verdict, source: Asked, measured: Magnitudes) -> Verdict:
     """Add to a verdict the ops over which the gradient came, with its norm at each."""
     number = measured.number(source)
     if verdict.norm is None or number is None:
@@ -383,7 +336,7 @@ def told_of_zero(zero: Zero) -> str:
 
 
 def _cuts_of(
-    nodes: list[Node], source: Any, recording: Recording, tape_bits: int, guesses: bool
+    question: Question, source: Asked, guesses: bool
 ) -> tuple[tuple[Place, ...], str | None]:
     """Return the cuts upstream of some values that severed a source, and the kind to blame.
 
@@ -393,10 +346,10 @@ def _cuts_of(
     """
     cuts: dict[int, Cut] = {}
     severing: list[Cut] = []
-    for node in nodes:
-        _, mine = _bits_in(node.recording, source, recording, tape_bits)
+    for node in question.nodes:
+        _, mine = _bits_in(node.recording, source, question)
         _note(cuts, node.recording, node.cuts, mine, guesses)
-        way = node.recording.upstream(node.cuts, guesses)
+        way = node.recording.cuts.upstream(node.cuts, guesses)
         severing += [cut for cut in way if cut.severed & mine]
     if not severing:
         return _places(cuts), None
@@ -404,20 +357,18 @@ def _cuts_of(
     return _places(cuts), blamed.kind
 
 
-def _through_others(
-    nodes: list[Node], source: Any, recording: Recording, tape_bits: int
-) -> tuple[Place, ...]:
+def _through_others(recording: Recording, question: Question, source: Asked) -> tuple[Place, ...]:
     """Return the cuts by which a source's value got into others, the last of which leads on.
 
     A value can go through several variables: `b` is made from `a`, and `c` is assigned `b`.
     """
     used = [
         other
-        for other, bits_there in recording.masks.items()
+        for other, bits_there in recording.sources.masks.items()
         if any(
             node.live & bits_there
-            or any(cut.severed & bits_there for cut in recording.upstream(node.cuts))
-            for node in nodes
+            or any(cut.severed & bits_there for cut in recording.cuts.upstream(node.cuts))
+            for node in question.nodes
             if node.recording is recording
         )
     ]
@@ -429,9 +380,9 @@ def _through_others(
             continue
         there, bit = other.past
         severed = 0
-        for cut in there.upstream(bit):
+        for cut in there.cuts.upstream(bit):
             severed |= cut.severed
-        before = set(there.sources_of(severed))
+        before = set(there.sources.of(severed))
         hops.append((other, there, bit, before))
         used += before - known
         known |= before
@@ -441,23 +392,24 @@ def _through_others(
     while grown:
         grown = False
         for other, there, bit, before in hops:
-            _, mine = _bits_in(there, source, recording, tape_bits)
+            _, mine = _bits_in(there, source, question)
             for carrier in before & carriers:
-                mine |= there.masks[carrier]
-            if other not in carriers and any(cut.severed & mine for cut in there.upstream(bit)):
+                mine |= there.sources.masks[carrier]
+            if other not in carriers and any(
+                cut.severed & mine for cut in there.cuts.upstream(bit)
+            ):
                 carriers.add(other)
                 _note(cuts, there, bit, mine)
                 grown = True
     return _places(cuts)
 
 
-def _replaced(
-    name: str, source: Any, nodes: list[Node], recording: Recording, tape_bits: int
-) -> Verdict | None:
+def _replaced(source: Asked, nodes: Sequence[Node], recording: Recording) -> Verdict | None:
     """Return the verdict on a source that is not what the program computed with."""
-    if type(source) is Variable:
-        identity = source._source
-        for other, mask in recording.masks.items():
+    name, identity = source.name, source.identity
+    if source.variable:
+        assert identity is not None
+        for other, mask in recording.sources.masks.items():
             if other is identity or other.name != identity.name or other.made is None:
                 continue
             if any(node.live & mask for node in nodes):
@@ -468,22 +420,24 @@ def _replaced(
                 return Verdict(name, "unused", place.kind, (place,), text, _made(source))
         return None
     node = source.node
-    if node is None or type(node) is Leaf:
+    if node is None or identity is not None:
         return None
     there = node.recording
     if node.live and node.site is not None:
         if any(target.live & node.live for target in nodes if target.recording is there):
             place = Place.at("non_leaf", Site(*node.site), "", source.shape)
-            names = ", ".join(s.name for s in there.sources_of(node.live))
+            names = ", ".join(s.name for s in there.sources.of(node.live))
             text = f"it was computed here from {names}, and the target does not use it"
             return Verdict(name, "unused", place.kind, (place,), text)
         return None
-    reads = [cut for cut in there.upstream(node.cuts) if cut.kind == "outside_tape"]
+    reads = [cut for cut in there.cuts.upstream(node.cuts) if cut.kind == "outside_tape"]
     if not reads:
         return None
-    names = ", ".join(dict.fromkeys(s.name for c in reads for s in there.sources_of(c.severed)))
-    sources = {s for c in reads for s in there.sources_of(c.severed)}
-    used = any(target.live & target.recording.masks.get(s, 0) for target in nodes for s in sources)
+    names = ", ".join(dict.fromkeys(s.name for c in reads for s in there.sources.of(c.severed)))
+    sources = {s for c in reads for s in there.sources.of(c.severed)}
+    used = any(
+        target.live & target.recording.sources.masks.get(s, 0) for target in nodes for s in sources
+    )
     copied = all(s.made is not None and str(s.made) == str(reads[-1].site) for s in sources)
     kind = "non_leaf" if used or copied else "variable_replaced"
     place = Place(kind, *_place_tail(reads[-1]))
@@ -504,7 +458,7 @@ def _note(
     cuts: dict[int, Cut], recording: Recording, mask: int, mine: int, guesses: bool = True
 ) -> None:
     """Add the cuts of a mask that severed a source, and those behind them."""
-    way = recording.upstream(mask, guesses)
+    way = recording.cuts.upstream(mask, guesses)
     for cut in way:
         if cut.severed & mine:
             behind = [later for later in way if _follows(later, cut, recording)]
@@ -516,11 +470,11 @@ def _places(cuts: dict[int, Cut]) -> tuple[Place, ...]:
     return tuple(dict.fromkeys(Place.of(cuts[order]) for order in sorted(cuts)))
 
 
-def _unwatched(source: Any, watches_reads: bool) -> tuple[str, str, tuple[Place, ...], str]:
-    if type(source) is Tensor:
+def _unwatched(source: Asked, watches_reads: bool) -> tuple[str, str, tuple[Place, ...], str]:
+    if not source.variable:
         text = "call tape.watch(x) in the block before x is used, and use that very x"
         return "not watched", "not_watched", (), text
-    if not source._trainable:
+    if not source.trainable:
         return (
             "not watched",
             "frozen",
@@ -533,31 +487,25 @@ def _unwatched(source: Any, watches_reads: bool) -> tuple[str, str, tuple[Place,
     return "unused", "unused_parameter", (), "it was never read while the tape recorded"
 
 
-def _bits_in(
-    there: Recording, source: Any, recording: Recording, tape_bits: int
-) -> tuple[int, int]:
-    """Return the bits by which a recording knows a source: all, and those of this tape.
+def _bits_in(there: Recording, source: Asked, question: Question) -> tuple[int, int]:
+    """Return the bits by which a recording knows a source: all, and those of the tape asked.
 
     The bit that belongs to no tape counts as this tape's. A result in the middle has no bits of
     its own and stands in for all that it was computed from.
     """
-    if type(source) is Variable:
-        identity: Source = source._source
-    elif type(source.node) is Leaf:
-        identity = source.node.source
-    else:
-        node = source.node
+    identity, node = source.identity, source.node
+    if identity is None:
         every = node.live if node is not None and node.recording is there else 0
         return 0, every
-    every = there.masks.get(identity, 0)
-    if there is not recording:
+    every = there.sources.masks.get(identity, 0)
+    if there is not question.recording:
         return every, every
-    return every, every & (tape_bits | there.untaped.get(identity, 0))
+    return every, every & (question.bits | there.sources.untaped.get(identity, 0))
 
 
-def _reaches(node: Node, source: Any, mine: int) -> bool:
+def _reaches(node: Node, source: Asked, mine: int) -> bool:
     """Tell whether gradient flows from a node to a source."""
-    if type(source) is Variable or source.node is None or type(source.node) is Leaf:
+    if source.identity is not None or source.node is None:
         return bool(node.live & mine)
     todo, seen = [node], set()  # a result in the middle: search the graph, if it is still there
     while todo:
@@ -573,4 +521,4 @@ def _reaches(node: Node, source: Any, mine: int) -> bool:
 
 def _follows(later: Cut, first: Cut, recording: Recording) -> bool:
     """Tell whether one cut lies behind another on a value's way."""
-    return later is not first and any(c is first for c in recording.upstream(later.earlier))
+    return later is not first and any(c is first for c in recording.cuts.upstream(later.earlier))

@@ -1,0 +1,140 @@
+"""Pull: the one way into the walk. Seeds go in, a gradient or None for each origin comes out.
+
+Tapes pull from targets to sources, tests of flow look at what such a pull would bring, and
+constructs of a program pull from their results to their boundary. What differs is said by masks:
+the `bits` that lead to each origin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from headgate.core.namespace import TENSORS, Array, common, owner
+from headgate.core.op import Parts, Product
+from headgate.core.tensor import Tensor, constant
+from headgate.core.walk import turned, walk
+from headgate.record.graph import Leaf, Node, state
+from headgate.record.magnitude import Magnitudes
+
+
+def pull(
+    seeds: Sequence[tuple[Node, Array, Any]],
+    origins: Sequence[Node | None],
+    bits: Sequence[int] | None = None,
+    kept: int = 0,
+    lifted: bool = False,
+    free: bool = False,
+    meter: Magnitudes | None = None,
+    beyond: bool = True,
+    border: bool = False,
+) -> list[Any]:
+    """Return the gradient for each origin; None for those to which nothing comes.
+
+    A seed is a node, its value and the cotangent that it starts with (None: ones). `bits` has the
+    mask that leads to each origin; without it all ways are gone, and nobody asks why one is closed.
+    `border` says that cotangents and gradients are those of users, and turned on their way in and
+    out. The others are those of `walk`.
+    """
+    numbers = {origin.seq for origin in origins if origin is not None}
+    wanted = -1
+    if bits is not None:
+        wanted = 0
+        for mask in bits:
+            wanted |= mask
+    found: dict[int, Any] = {}
+    if seeds and numbers and wanted:
+        current = state.recording
+        was_walking, current.walking = current.walking, True
+        try:
+            with np.errstate(all="ignore"):
+                starts = [
+                    (
+                        node,
+                        seed(
+                            value,
+                            turned(c) if border and c is not None else c,
+                            lifted and meter is None,
+                        ),
+                    )
+                    for node, value, c in seeds
+                ]
+                shown = None if meter is None else _Shown(meter)
+                found = walk(starts, numbers, wanted, kept, lifted, free, shown, beyond)
+                if border:
+                    for number, g in found.items():
+                        if g.dtype.kind == "c":
+                            found[number] = turned(g)
+        finally:
+            current.walking = was_walking
+    gradients = [None if origin is None else found.get(origin.seq) for origin in origins]
+    if bits is not None and seeds:
+        recording = seeds[0][0].recording
+        if recording.cuts.refused:  # what is missing now, a custom rule may have withheld
+            for g, mask in zip(gradients, bits, strict=True):
+                if g is None and any(node.live & mask for node, _, _ in seeds):
+                    recording.sources.blocked |= mask
+    return gradients
+
+
+def seed(value: Array, cotangent: Any, lifted: bool) -> Any:
+    """Return the cotangent that a target of this value starts with, ones by default."""
+    if cotangent is None:
+        ones = owner[type(value)].ones_like(value)
+        return constant(ones) if lifted else ones
+    if lifted:
+        if cotangent.shape == value.shape:
+            return cotangent
+        return TENSORS.broadcast_to(cotangent, value.shape)
+    given = cotangent.value if type(cotangent) is Tensor else cotangent
+    # It becomes one of the target's library, or what passes it on would not be.
+    xp = owner[common(type(value), type(given))]
+    given = xp.asarray(given)
+    return given if given.shape == value.shape else xp.broadcast_to(given, value.shape)
+
+
+def bits_to(node: Node | None, mine: int) -> int:
+    """Return the bits that lead to a source: its own if it is watched, else all that reach it."""
+    if node is None:
+        return 0
+    if type(node) is Leaf:
+        return node.own & mine or node.live & mine
+    return node.live & mine
+
+
+class _Shown:
+    """Shows a meter what a walk carries, as finished cotangents."""
+
+    __slots__ = ("meter",)
+
+    def __init__(self, meter: Magnitudes) -> None:
+        self.meter = meter
+
+    def passed(self, node: Node, g: Any) -> None:
+        """Show the whole cotangent of a node."""
+        self.meter.passed(node, _finished(g))
+
+    def gave(self, node: Node, position: int, g: Any, c: Any) -> None:
+        """Show what a node gave to one of its arguments."""
+        g, c = _finished(g), _finished(c)
+        self.meter.gave(node, position, g, c, partial(_opened, node, position, g))
+
+
+def _finished(g: Any) -> Any:
+    """Return a cotangent as an array; those of several outputs as a tuple of what arrived."""
+    if type(g) is Parts:
+        return tuple(map(_finished, g.parts.values()))
+    if type(g) is Product:
+        return g.value()
+    return g.value if type(g) is Tensor else g
+
+
+def _opened(node: Node, position: int, g: Any) -> Any:
+    """Return what a node's rule gives for a cotangent of ones."""
+    assert node.edges is not None
+    _, rule, args, _, _ = node.edges[position]
+    g = np.asarray(g)
+    return _finished(rule(np.ones(g.shape, g.dtype), *args))

@@ -1,0 +1,171 @@
+"""Kinds: what can be wrong with a gradient, one row for each, for all frameworks.
+
+A row says what happened to the parameters and what to do about it, each in a sentence. The order of
+the rows is their rank in a report. A watcher names a kind by its key; only this table knows words.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Kind(NamedTuple):
+    """What a kind of cut does to `{names}`, and what to do about it."""
+
+    what: str
+    cure: str
+
+
+KINDS = {
+    "missing_stop": Kind(
+        "Gradient reaches {names}, where it was declared unwanted",
+        "Put hg.stop_gradient around what is used here, or compute it under tape.stop_recording().",
+    ),
+    "stop_gradient": Kind(
+        "No gradient reaches {names}: the value passes a stop",
+        "Remove the stop, or put it around only the part that must stay constant; "
+        "hg.route sends gradient to some of the arguments.",
+    ),
+    "no_grad_block": Kind(
+        "No gradient reaches {names}: the value is computed while recording is stopped",
+        "Move this line out of the `with tape.stop_recording()` block.",
+    ),
+    "nondiff_op": Kind(
+        "No gradient reaches {names}: the value passes an operation without a derivative",
+        "Use a smooth form of it, or keep the hard value forward and the gradient of a smooth one "
+        "backward: hg.straight_through(hard, soft).",
+    ),
+    "integer_cast": Kind(
+        "No gradient reaches {names}: the value is cast to whole numbers or booleans",
+        "Keep it in floating point as far as the loss, or pass the gradient on with "
+        "hg.straight_through(hard, soft).",
+    ),
+    "host_round_trip": Kind(
+        "No gradient reaches {names}: the value leaves for Python or NumPy and comes back as a "
+        "constant",
+        "Compute with Headgate's functions on the tensor itself; use float() and numpy() for "
+        "logging only.",
+    ),
+    "rewrap": Kind(
+        "No gradient reaches {names}: the value is copied into a new variable",
+        "Use the tensor itself; hg.asarray(x) makes a tensor of it without a copy.",
+    ),
+    "stateful_write": Kind(
+        "No gradient reaches {names}: the value is written into a variable and read back",
+        "Use the tensor itself in the loss; write it into the variable for later steps only.",
+    ),
+    "outside_tape": Kind(
+        "No gradient reaches {names}: the value is computed while the tape does not record",
+        "Compute it inside the `with GradientTape()` block that is asked for the gradient.",
+    ),
+    "variable_replaced": Kind(
+        "No gradient reaches {names}: this name stands for another object by now",
+        "Change the variable in place, with w.assign(...) or w.assign_sub(...), and collect the "
+        "list of variables after the last one was made.",
+    ),
+    "non_leaf": Kind(
+        "No gradient reaches {names}: asked of a copy that the target was not computed from",
+        "Ask for the gradient of the variable itself, or compute the target from the copy.",
+    ),
+    "checkpoint": Kind(
+        "No gradient reaches {names}: used in a recomputed part none of whose arguments "
+        "needs a gradient",
+        "Pass what needs a gradient as an argument of the recomputed function.",
+    ),
+    "custom_gradient": Kind(
+        "No gradient reaches {names}: a custom rule returns nothing, or zeros",
+        "Return a gradient for this argument from the rule, or drop hg.custom_gradient and let the "
+        "tape derive it.",
+    ),
+    "not_watched": Kind(
+        "No gradient reaches {names}: the tape was not asked to watch",
+        "Call tape.watch(x) in the block before x is used, or make it a trainable hg.Variable.",
+    ),
+    "not_registered": Kind(
+        "Used, but not among the variables that are trained: {names}",
+        "Make it an attribute of the model or of one of its layers, or add it to the list of "
+        "variables.",
+    ),
+    "mask": Kind(
+        "The gradient of {names} is exactly zero: a mask lets nothing through",
+        "Look at the mask: it selects no element here. Skip such a batch, or correct the "
+        "condition.",
+    ),
+    "zero_derivative": Kind(
+        "The gradient of {names} is exactly zero: the derivative is zero at every element here",
+        "Look at the values that arrive here: use hg.leaky_relu, a wider clip, smaller weights "
+        "or logits instead of saturated outputs.",
+    ),
+    "optimizer_mask": Kind(
+        "The optimizer never updates {names}, though a gradient is there",
+        "Pass its pair of gradient and variable to apply_gradients, too.",
+    ),
+    "frozen": Kind(
+        "No gradient is asked for {names}: frozen",
+        "Set trainable to True before the variables are collected, or declare it frozen: "
+        "--no-flow NAME.",
+    ),
+    "unused_parameter": Kind(
+        "No gradient reaches {names}: not used for the target",
+        "Use it, or what was computed from it, in the target; or do not ask for its gradient.",
+    ),
+}
+"""One row for each kind, the most important first: a cut is always a mistake or a decision, while a
+parameter that is not used may be nobody's concern."""
+
+_SOFT_CURES = {
+    ("argmax", "argmin"): "Use hg.softmax instead, or keep the hard choice forward: "
+    "hg.straight_through(one_hot, soft).",
+    ("argsort", "searchsorted"): "Use the sorted values or a softmax over them, not positions.",
+    ("round", "floor", "ceil", "trunc"): "Keep the rounded value and pass the gradient on: "
+    "hg.straight_through(rounded, x).",
+    ("greater", "greater_equal", "less", "less_equal", "equal", "not_equal", "sign"): "Use "
+    "hg.sigmoid(scale * difference) in its place, or hg.straight_through(hard, soft).",
+    ("categorical", "bernoulli"): "Put the log-probability of what was drawn into the loss, or "
+    "use hg.straight_through(one_hot, probabilities).",
+}
+OP_CURES = {op: text for ops, text in _SOFT_CURES.items() for op in ops}
+"""For operations without a derivative: a cure that is closer than that of their kind."""
+
+
+def cure(kind: str, op: str = "") -> str:
+    """Return what to do about a kind of cut, in one sentence.
+
+    Args:
+        kind: a key of `KINDS`.
+        op: the operation at which gradient ends, by which the advice may be closer.
+
+    Raises:
+        ValueError: if there is no such kind.
+
+    >>> from headgate.flow.kinds import cure
+    >>> cure("nondiff_op", "round")
+    'Keep the rounded value and pass the gradient on: hg.straight_through(rounded, x).'
+    """
+    own = row(kind).cure
+    return OP_CURES.get(op, own) if kind in ("nondiff_op", "zero_derivative") else own
+
+
+def rank(kind: str) -> int:
+    """Return how far down a kind stands in a report, from 0 for the most important.
+
+    >>> from headgate.flow.kinds import rank
+    >>> rank("stop_gradient") < rank("unused_parameter")
+    True
+    """
+    return _RANK[kind]
+
+
+_RANK = {kind: number for number, kind in enumerate(KINDS)}
+
+
+def row(kind: str) -> Kind:
+    """Return the row of a kind.
+
+    Raises:
+        ValueError: if there is no such kind.
+    """
+    found = KINDS.get(kind)
+    if found is None:
+        raise ValueError(f"there is no kind of cut {kind!r}; use one of {', '.join(KINDS)}")
+    return found

@@ -1,0 +1,34 @@
+"""Errors about what the user asked for: they name the line, what was given, and the cure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headgate.record.site import caller
+
+
+class MissingGradientWarning(UserWarning):
+    """A gradient that was asked for is None; says why, once for each line that asks.
+
+    Switch it off as any warning: `warnings.simplefilter("ignore", hg.MissingGradientWarning)`.
+    """
+
+
+class TracingError(TypeError):
+    """Something was asked of a tensor that is not known while a function is traced."""
+
+
+def refusal(kind: type[Exception], message: str) -> Exception:
+    """Return an error about something the user asked for, with the user's line in its message."""
+    site = caller()
+    error: Any = kind(f"{message}\n  at {site}: {site.text}")
+    error.headgate_explained = True  # an op that raises it has nothing to add
+    found: Exception = error
+    return found
+
+
+def describe(value: Any) -> str:
+    """Say what an argument is, in a few words: dtype and shape, or type and value."""
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"{value.dtype} {tuple(value.shape)}"
+    return f"{type(value).__name__} {value!r}"[:80]

@@ -1,0 +1,113 @@
+"""Sites: the line of the user's program that something comes from.
+
+The stack is walked past Headgate's own files up to the first one that is not: that is the user's
+line. A site is only a code object and an instruction in it, which costs next to nothing to take;
+file, line and text are looked up when somebody reads the report.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+import optree
+
+
+class Site(NamedTuple):
+    """A place in the user's program; file, line and text are found only when somebody asks."""
+
+    code: CodeType
+    instruction: int
+
+    @property
+    def file(self) -> str:
+        return self.code.co_filename
+
+    @property
+    def line(self) -> int:
+        positions = list(self.code.co_positions())
+        found = positions[self.instruction // 2][0] if self.instruction >= 0 else None
+        return found or self.code.co_firstlineno
+
+    @property
+    def text(self) -> str:
+        return linecache.getline(self.file, self.line).strip()
+
+    def __str__(self) -> str:
+        return f"{shown_path(self.file)}:{self.line}"
+
+
+def shown_path(file: str) -> str:
+    """Return a path as a person wants to read it: relative if it lies below the working folder."""
+    try:
+        relative = os.path.relpath(file)
+    except (OSError, ValueError):  # the working folder is gone, or on another drive
+        return file
+    return file if relative.startswith("..") or file.startswith("<") else relative
+
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_PROGRAMS = os.path.join(_PACKAGE, "examples") + os.sep
+_OPTREE = os.path.dirname(optree.__file__) + os.sep
+
+
+class _Internal(dict[str, bool]):
+    """File -> whether it is Headgate's own (its example programs count as a user's)."""
+
+    def __missing__(self, file: str) -> bool:
+        found = self[file] = file.startswith(("<headgate ", _OPTREE, "<frozen ")) or (
+            file.startswith(_PACKAGE) and not file.startswith(_PROGRAMS)
+        )
+        return found
+
+
+_internal = _Internal()
+
+
+def where() -> tuple[CodeType, int]:
+    """Return the innermost place on the stack that is not Headgate's own: the user's line.
+
+    Called for each node, so it returns the parts of a `Site` and makes none.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if not _internal[code.co_filename]:
+            return code, frame.f_lasti
+        frame = frame.f_back
+    return sys._getframe(1).f_code, sys._getframe(1).f_lasti
+
+
+def caller() -> Site:
+    """Return the user's line as a `Site`."""
+    return Site(*where())
+
+
+def name_in_program(value: Any) -> str:
+    """Return what the user's program calls a value where it is now, or "" if it has no name there.
+
+    That is the name of a variable of Python, or a key or position in a dictionary or list that has
+    a name.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _internal[frame.f_code.co_filename]:
+        frame = frame.f_back
+    if frame is None:
+        return ""
+    names = {**frame.f_globals, **frame.f_locals}
+    for name, bound in names.items():
+        if bound is value:
+            return name
+    for name, bound in names.items():
+        if type(bound) is dict:
+            for key, item in bound.items():
+                if item is value:
+                    return str(key)
+        elif type(bound) in (list, tuple):
+            for number, item in enumerate(bound):
+                if item is value:
+                    return f"{name}[{number}]"
+    return ""
