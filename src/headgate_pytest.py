@@ -17,7 +17,7 @@ import pytest
 def pytest_runtest_makereport(call: Any) -> Generator[None, Any, Any]:
     """Add the section "gradient flow" to the report of a test that failed with a `FlowError`."""
     report = yield
-    expect = sys.modules.get("headgate.flow.expect")
+    expect = sys.modules.get("headgate.testing.flow")
     if expect and call.excinfo and isinstance(call.excinfo.value, expect.FlowError):
         report.sections.append(("gradient flow", call.excinfo.value.report))
     return report

@@ -64,7 +64,8 @@ class Batches:
         drop_last: bool = True,
         epochs: int | None = None,
     ) -> None:
-        self._arrays = optree.tree_map(_as_array, arrays)
+        given: Any = arrays
+        self._arrays: Any = optree.tree_map(_as_array, given)
         self.rows = _rows(optree.tree_paths(self._arrays), optree.tree_leaves(self._arrays))
         self.batch_size = operator.index(batch_size)
         if self.batch_size < 1:
@@ -101,11 +102,11 @@ class Batches:
             raise StopIteration
         start = self.position * self.batch_size
         rows = self._rows_in_order()[start : start + self.batch_size]
-        batch = optree.tree_map(lambda array: array[rows], self._arrays)
+        batch: Any = optree.tree_map(lambda array: array[rows], self._arrays)
         self.position += 1
         if self.position == len(self):
             self.epoch, self.position = self.epoch + 1, 0
-        return batch
+        return tuple(batch)
 
     def _rows_in_order(self) -> Any:
         """Return the numbers of all rows in the order of this epoch."""
@@ -146,9 +147,9 @@ class Batches:
         """
         expected = self.get_state()
         if not isinstance(state, dict) or state.keys() != expected.keys():
-            found = sorted(state) if isinstance(state, dict) else repr(state)
+            keys = sorted(state) if isinstance(state, dict) else repr(state)
             raise ValueError(
-                f"the state of Batches has the keys {sorted(expected)}, and this one is {found}"
+                f"the state of Batches has the keys {sorted(expected)}, and this one is {keys}"
             )
         for name, value in self._settings().items():
             if state[name] != value:

@@ -3,7 +3,7 @@
 Each loss is a function of `y_true` and `y_pred` that gives one number per sample (the last axis is
 reduced), and a class of the same name in capitals that holds the options and reduces what is left:
 "sum_over_batch_size" (the mean), "mean_with_sample_weight", "sum" or "none". `y_true` is cast to
-the dtype of `y_pred`.
+the dtype of `y_pred`. Here each class follows its function.
 
 From probabilities, a cross entropy has no gradient where they are rounded to 0 or 1. If they come
 from a sigmoid or softmax of a layer, it is therefore computed from that one's argument instead.
@@ -43,7 +43,7 @@ from headgate.ops.shape import broadcast_to, expand_dims, squeeze
 _EPSILON = 1e-7
 """Probabilities are kept this far from 0 and 1."""
 
-# -- functions -------------------------------------------------------------------------------------
+# -- what all losses share -------------------------------------------------------------------------
 
 
 def pair(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
@@ -95,319 +95,6 @@ def _as_logits(name: str, y_pred: Tensor, from_logits: bool) -> tuple[Tensor, bo
             stacklevel=3,
         )
     return logits, True
-
-
-def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
-    """Return the mean over the last axis of squared differences.
-
-    >>> from headgate import losses
-    >>> losses.mean_squared_error([[0.0, 1.0]], [[1.0, 1.0]]).numpy()
-    array([0.5])
-    """
-    y_true, y_pred = pair(y_true, y_pred)
-    return mean(square(y_pred - y_true), axis=-1)
-
-
-def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
-    """Return the mean over the last axis of absolute differences.
-
-    >>> from headgate import losses
-    >>> losses.mean_absolute_error([[0.0, 1.0]], [[1.0, 1.0]]).numpy()
-    array([0.5])
-    """
-    y_true, y_pred = pair(y_true, y_pred)
-    return mean(abs(y_pred - y_true), axis=-1)
-
-
-def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
-    """Return the mean over the last axis of squares / 2 of differences, linear beyond `delta`.
-
-    >>> from headgate import losses
-    >>> losses.huber([[0.0, 0.0]], [[1.0, 3.0]]).numpy()
-    array([1.5])
-    """
-    y_true, y_pred = pair(y_true, y_pred)
-    size = abs(y_pred - y_true)
-    near = minimum(size, delta)  # near * (size - near / 2) is both branches in one
-    return mean(near * (size - 0.5 * near), axis=-1)
-
-
-def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
-    """Return the mean over the last axis of absolute differences, in percent of y_true.
-
-    >>> from headgate import losses
-    >>> losses.mean_absolute_percentage_error([[2.0, 4.0]], [[1.0, 4.0]]).numpy()
-    array([25.])
-    """
-    y_true, y_pred = pair(y_true, y_pred)
-    return 100.0 * mean(abs((y_pred - y_true) / maximum(abs(y_true), _EPSILON)), axis=-1)
-
-
-def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
-    """Return the mean over the last axis of squared differences of `log(1 + y)`.
-
-    >>> from headgate import losses
-    >>> losses.mean_squared_logarithmic_error([[0.0, 1.0]], [[0.0, 3.0]]).numpy().round(4)
-    array([0.2402])
-    """
-    y_true, y_pred = (log1p(maximum(y, _EPSILON)) for y in pair(y_true, y_pred))
-    return mean(square(y_pred - y_true), axis=-1)
-
-
-def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
-    """Return the mean over the last axis of `log(cosh(difference))`: a smooth absolute difference.
-
-    >>> from headgate import losses
-    >>> losses.log_cosh([[0.0, 0.0]], [[0.0, 1.0]]).numpy().round(4)
-    array([0.2169])
-    """
-    y_true, y_pred = pair(y_true, y_pred)
-    difference = y_pred - y_true
-    return mean(difference + softplus(-2.0 * difference) - math.log(2.0), axis=-1)
-
-
-def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
-    """Return minus the cosines of the angles between vectors along an axis: -1 is the best.
-
-    A vector of zeros has the cosine 0 with all others.
-
-    >>> from headgate import losses
-    >>> losses.cosine_similarity([[0.0, 1.0], [0.0, 1.0]], [[0.0, 2.0], [3.0, 0.0]]).numpy()
-    array([-1., -0.])
-    """
-    y_true, y_pred = (_unit(y, axis) for y in pair(y_true, y_pred))
-    return -sum(y_true * y_pred, axis=axis)
-
-
-def _unit(x: Tensor, axis: int) -> Tensor:
-    return x * rsqrt(maximum(sum(square(x), axis=axis, keepdims=True), _EPSILON**2))
-
-
-def hinge(y_true: Any, y_pred: Any) -> Tensor:
-    """Return the mean over the last axis of what `y_true * y_pred` lacks to 1.
-
-    Args:
-        y_true: right answers, -1 or 1; if they are 0 and 1 only, 0 counts as -1.
-        y_pred: scores of the same shape.
-
-    >>> from headgate import losses
-    >>> losses.hinge([[-1.0, 1.0]], [[0.5, 2.0]]).numpy()
-    array([0.75])
-    """
-    return mean(_lack(y_true, y_pred), axis=-1)
-
-
-def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
-    """Return the mean over the last axis of the squares of what `y_true * y_pred` lacks to 1.
-
-    Arguments are those of `hinge`.
-
-    >>> from headgate import losses
-    >>> losses.squared_hinge([[-1.0, 1.0]], [[0.5, 2.0]]).numpy()
-    array([1.125])
-    """
-    return mean(square(_lack(y_true, y_pred)), axis=-1)
-
-
-def _lack(y_true: Any, y_pred: Any) -> Tensor:
-    y_true, y_pred = pair(y_true, y_pred)
-    is_binary = all((y_true == 0.0) | (y_true == 1.0))
-    return maximum(1.0 - where(is_binary, 2.0 * y_true - 1.0, y_true) * y_pred, 0.0)
-
-
-def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
-    """Return what the right class's score lacks to the highest other score plus 1.
-
-    Args:
-        y_true: one-hot classes along the last axis.
-        y_pred: scores of the same shape.
-
-    >>> from headgate import losses
-    >>> losses.categorical_hinge([[0.0, 1.0]], [[0.5, 1.0]]).numpy()
-    array([0.5])
-    """
-    y_true, y_pred = pair(y_true, y_pred)
-    right = sum(y_true * y_pred, axis=-1)
-    wrong = max((1.0 - y_true) * y_pred, axis=-1)
-    return maximum(wrong - right + 1.0, 0.0)
-
-
-def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
-    """Return the Kullback-Leibler divergences of probabilities along the last axis.
-
-    >>> from headgate import losses
-    >>> losses.kl_divergence([[0.0, 1.0]], [[0.5, 0.5]]).numpy().round(4)
-    array([0.6931])
-    """
-    y_true, y_pred = (clip(y, _EPSILON, 1.0) for y in pair(y_true, y_pred))
-    return sum(y_true * log(y_true / y_pred), axis=-1)
-
-
-def poisson(y_true: Any, y_pred: Any) -> Tensor:
-    """Return the mean over the last axis of `y_pred - y_true * log(y_pred)`.
-
-    That is how improbable the counts `y_true` are if `y_pred` are their mean values, up to a
-    constant.
-
-    >>> from headgate import losses
-    >>> losses.poisson([[2.0, 0.0]], [[1.0, 3.0]]).numpy().round(4)
-    array([2.])
-    """
-    y_true, y_pred = pair(y_true, y_pred)
-    return mean(y_pred - y_true * log(y_pred + _EPSILON), axis=-1)
-
-
-def binary_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    from_logits: bool = False,
-    label_smoothing: float = 0.0,
-    axis: int = -1,
-) -> Tensor:
-    """Return the mean over an axis of the cross entropies of independent yes-no questions.
-
-    Args:
-        y_true: the right answers, from 0 to 1.
-        y_pred: probabilities, or logits if `from_logits`; of the same shape.
-        from_logits: whether `y_pred` still lacks a sigmoid.
-        label_smoothing: how far to move the right answers towards 1/2.
-        axis: to take the mean over.
-
-    >>> from headgate import losses
-    >>> losses.binary_crossentropy([[1.0, 0.0]], [[0.0, 0.0]], from_logits=True).numpy()
-    array([0.69314718])
-    """
-    name = "binary_crossentropy"
-    y_pred, from_logits = _as_logits(name, floats(y_pred), from_logits)
-    each, _, _ = _yes_no(name, y_true, y_pred, from_logits, label_smoothing)
-    return mean(each, axis=axis)
-
-
-def binary_focal_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    apply_class_balancing: bool = False,
-    alpha: float = 0.25,
-    gamma: float = 2.0,
-    from_logits: bool = False,
-    label_smoothing: float = 0.0,
-    axis: int = -1,
-) -> Tensor:
-    """Return binary cross entropies in which answers that are nearly right count little.
-
-    Each is multiplied by `(1 - probability of the right answer) ** gamma`.
-
-    Args:
-        y_true: the right answers, from 0 to 1.
-        y_pred: probabilities, or logits if `from_logits`; of the same shape.
-        apply_class_balancing: whether to weigh the answers 1 with `alpha` and 0 with `1 - alpha`.
-        alpha: of the class balancing.
-        gamma: how little; with 0 the result is that of `binary_crossentropy`.
-        from_logits: whether `y_pred` still lacks a sigmoid.
-        label_smoothing: how far to move the right answers towards 1/2.
-        axis: to take the mean over.
-
-    >>> from headgate import losses
-    >>> losses.binary_focal_crossentropy([[1.0, 0.0]], [[0.5, 0.5]]).numpy().round(4)
-    array([0.1733])
-    """
-    name = "binary_focal_crossentropy"
-    y_pred, from_logits = _as_logits(name, floats(y_pred), from_logits)
-    each, y_true, p = _yes_no(name, y_true, y_pred, from_logits, label_smoothing)
-    each = (1.0 - (y_true * p + (1.0 - y_true) * (1.0 - p))) ** gamma * each
-    if apply_class_balancing:
-        each = (y_true * alpha + (1.0 - y_true) * (1.0 - alpha)) * each
-    return mean(each, axis=axis)
-
-
-def _yes_no(
-    name: str, y_true: Any, y_pred: Tensor, from_logits: bool, label_smoothing: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the cross entropies of yes-no questions, smoothed answers and probabilities."""
-    y_true, y_pred = pair(y_true, y_pred)
-    _check_shapes(name, y_true, y_pred)
-    if label_smoothing:
-        y_true = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing
-    if from_logits:
-        return sigmoid_cross_entropy(y_pred, y_true), y_true, sigmoid(y_pred)
-    p = clip(y_pred, _EPSILON, 1.0 - _EPSILON)
-    return -(y_true * log(p) + (1.0 - y_true) * log(1.0 - p)), y_true, p
-
-
-def categorical_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    from_logits: bool = False,
-    label_smoothing: float = 0.0,
-    axis: int = -1,
-) -> Tensor:
-    """Return the cross entropies of probabilities of classes along an axis.
-
-    Args:
-        y_true: the right probabilities, mostly one-hot.
-        y_pred: probabilities (they are scaled to add up to 1), or logits if `from_logits`; of the
-            same shape.
-        from_logits: whether `y_pred` still lacks a softmax.
-        label_smoothing: how much of `y_true` to spread over all classes.
-        axis: of the classes.
-
-    >>> from headgate import losses
-    >>> losses.categorical_crossentropy([[0.0, 1.0]], [[0.5, 0.5]]).numpy()
-    array([0.69314718])
-    """
-    name = "categorical_crossentropy"
-    y_pred, from_logits = _as_logits(name, floats(y_pred), from_logits)
-    y_true, y_pred = pair(y_true, y_pred)
-    _check_shapes(name, y_true, y_pred)
-    if label_smoothing:
-        y_true = y_true * (1.0 - label_smoothing) + label_smoothing / y_true.shape[axis]
-    if from_logits:
-        return softmax_cross_entropy(y_pred, y_true, axis=axis)
-    y_pred = y_pred / sum(y_pred, axis=axis, keepdims=True)
-    y_pred = clip(y_pred, _EPSILON, 1.0 - _EPSILON)
-    return -sum(y_true * log(y_pred), axis=axis)
-
-
-def sparse_categorical_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    from_logits: bool = False,
-    ignore_class: int | None = None,
-    axis: int = -1,
-) -> Tensor:
-    """Return the cross entropies of class numbers along the last axis.
-
-    Args:
-        y_true: the right classes, from 0 on, of the shape of `y_pred` without its last axis (or
-            with a last axis of 1).
-        y_pred: probabilities, or logits if `from_logits`.
-        from_logits: whether `y_pred` still lacks a softmax.
-        ignore_class: a class number whose samples have the loss 0.
-        axis: of the classes; only the last one.
-
-    >>> from headgate import losses
-    >>> losses.sparse_categorical_crossentropy([1], [[0.5, 0.5]]).numpy()
-    array([0.69314718])
-    """
-    name = "sparse_categorical_crossentropy"
-    y_pred, from_logits = _as_logits(name, floats(y_pred), from_logits)
-    if axis not in (-1, y_pred.ndim - 1):
-        raise ValueError(f"{name}: the classes must be on the last axis, not on axis {axis}")
-    y_true = as_tensor(y_true)
-    if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
-        y_true = squeeze(y_true, axis=-1)
-    if y_true.dtype.kind not in "iu":
-        y_true = astype(y_true, "int64")
-    if not from_logits:
-        y_pred = log(clip(y_pred, _EPSILON, 1.0 - _EPSILON))
-    if ignore_class is None:
-        return sparse_softmax_cross_entropy(y_pred, y_true)
-    counted = y_true != ignore_class
-    each = sparse_softmax_cross_entropy(y_pred, where(counted, y_true, 0))
-    return where(counted, each, 0.0)
-
-
-# -- classes ---------------------------------------------------------------------------------------
 
 
 class Loss:
@@ -491,6 +178,20 @@ class _Plain(Loss):
         return type(self)._function(y_true, y_pred)
 
 
+# -- differences -----------------------------------------------------------------------------------
+
+
+def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
+    """Return the mean over the last axis of squared differences.
+
+    >>> from headgate import losses
+    >>> losses.mean_squared_error([[0.0, 1.0]], [[1.0, 1.0]]).numpy()
+    array([0.5])
+    """
+    y_true, y_pred = pair(y_true, y_pred)
+    return mean(square(y_pred - y_true), axis=-1)
+
+
 class MeanSquaredError(_Plain):
     """The mean of squared differences.
 
@@ -500,6 +201,17 @@ class MeanSquaredError(_Plain):
     """
 
     _function = staticmethod(mean_squared_error)
+
+
+def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
+    """Return the mean over the last axis of absolute differences.
+
+    >>> from headgate import losses
+    >>> losses.mean_absolute_error([[0.0, 1.0]], [[1.0, 1.0]]).numpy()
+    array([0.5])
+    """
+    y_true, y_pred = pair(y_true, y_pred)
+    return mean(abs(y_pred - y_true), axis=-1)
 
 
 class MeanAbsoluteError(_Plain):
@@ -513,6 +225,53 @@ class MeanAbsoluteError(_Plain):
     _function = staticmethod(mean_absolute_error)
 
 
+def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
+    """Return the mean over the last axis of squares / 2 of differences, linear beyond `delta`.
+
+    >>> from headgate import losses
+    >>> losses.huber([[0.0, 0.0]], [[1.0, 3.0]]).numpy()
+    array([1.5])
+    """
+    y_true, y_pred = pair(y_true, y_pred)
+    size = abs(y_pred - y_true)
+    near = minimum(size, delta)  # near * (size - near / 2) is both branches in one
+    return mean(near * (size - 0.5 * near), axis=-1)
+
+
+class Huber(Loss):
+    """Half the mean of squared differences, linear where they are larger than `delta`.
+
+    >>> from headgate import losses
+    >>> losses.Huber()([[0.0, 0.0]], [[1.0, 3.0]]).numpy()
+    np.float64(1.5)
+    """
+
+    def __init__(
+        self,
+        delta: float = 1.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "huber_loss",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.delta = delta
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        """Return the losses of the samples."""
+        return huber(y_true, y_pred, self.delta)
+
+
+def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
+    """Return the mean over the last axis of absolute differences, in percent of y_true.
+
+    >>> from headgate import losses
+    >>> losses.mean_absolute_percentage_error([[2.0, 4.0]], [[1.0, 4.0]]).numpy()
+    array([25.])
+    """
+    y_true, y_pred = pair(y_true, y_pred)
+    return 100.0 * mean(abs((y_pred - y_true) / maximum(abs(y_true), _EPSILON)), axis=-1)
+
+
 class MeanAbsolutePercentageError(_Plain):
     """The mean of absolute differences, in percent of the right values.
 
@@ -522,6 +281,17 @@ class MeanAbsolutePercentageError(_Plain):
     """
 
     _function = staticmethod(mean_absolute_percentage_error)
+
+
+def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
+    """Return the mean over the last axis of squared differences of `log(1 + y)`.
+
+    >>> from headgate import losses
+    >>> losses.mean_squared_logarithmic_error([[0.0, 1.0]], [[0.0, 3.0]]).numpy().round(4)
+    array([0.2402])
+    """
+    y_true, y_pred = (log1p(maximum(y, _EPSILON)) for y in pair(y_true, y_pred))
+    return mean(square(y_pred - y_true), axis=-1)
 
 
 class MeanSquaredLogarithmicError(_Plain):
@@ -535,6 +305,18 @@ class MeanSquaredLogarithmicError(_Plain):
     _function = staticmethod(mean_squared_logarithmic_error)
 
 
+def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
+    """Return the mean over the last axis of `log(cosh(difference))`: a smooth absolute difference.
+
+    >>> from headgate import losses
+    >>> losses.log_cosh([[0.0, 0.0]], [[0.0, 1.0]]).numpy().round(4)
+    array([0.2169])
+    """
+    y_true, y_pred = pair(y_true, y_pred)
+    difference = y_pred - y_true
+    return mean(difference + softplus(-2.0 * difference) - math.log(2.0), axis=-1)
+
+
 class LogCosh(_Plain):
     """The mean of `log(cosh(difference))`: a smooth absolute difference.
 
@@ -546,59 +328,17 @@ class LogCosh(_Plain):
     _function = staticmethod(log_cosh)
 
 
-class Hinge(_Plain):
-    """The mean of what scores lack to a margin of 1; see `hinge`.
+def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
+    """Return minus the cosines of the angles between vectors along an axis: -1 is the best.
+
+    A vector of zeros has the cosine 0 with all others.
 
     >>> from headgate import losses
-    >>> losses.Hinge()([[-1.0, 1.0]], [[0.5, 2.0]]).numpy().round(4)
-    np.float64(0.75)
+    >>> losses.cosine_similarity([[0.0, 1.0], [0.0, 1.0]], [[0.0, 2.0], [3.0, 0.0]]).numpy()
+    array([-1., -0.])
     """
-
-    _function = staticmethod(hinge)
-
-
-class SquaredHinge(_Plain):
-    """The mean of squares of what scores lack to a margin of 1; see `hinge`.
-
-    >>> from headgate import losses
-    >>> losses.SquaredHinge()([[-1.0, 1.0]], [[0.5, 2.0]]).numpy().round(4)
-    np.float64(1.125)
-    """
-
-    _function = staticmethod(squared_hinge)
-
-
-class CategoricalHinge(_Plain):
-    """What the right class's score lacks to the highest other one plus 1.
-
-    >>> from headgate import losses
-    >>> losses.CategoricalHinge()([[0.0, 1.0]], [[0.5, 1.0]]).numpy().round(4)
-    np.float64(0.5)
-    """
-
-    _function = staticmethod(categorical_hinge)
-
-
-class KLDivergence(_Plain):
-    """The Kullback-Leibler divergence of probabilities along the last axis.
-
-    >>> from headgate import losses
-    >>> losses.KLDivergence()([[0.0, 1.0]], [[0.5, 0.5]]).numpy().round(4)
-    np.float64(0.6931)
-    """
-
-    _function = staticmethod(kl_divergence)
-
-
-class Poisson(_Plain):
-    """How improbable counts are, given their mean values; see `poisson`.
-
-    >>> from headgate import losses
-    >>> losses.Poisson()([[2.0, 0.0]], [[1.0, 3.0]]).numpy().round(4)
-    np.float64(2.0)
-    """
-
-    _function = staticmethod(poisson)
+    y_true, y_pred = (_unit(y, axis) for y in pair(y_true, y_pred))
+    return -sum(y_true * y_pred, axis=axis)
 
 
 class CosineSimilarity(Loss):
@@ -624,27 +364,169 @@ class CosineSimilarity(Loss):
         return cosine_similarity(y_true, y_pred, self.axis)
 
 
-class Huber(Loss):
-    """Half the mean of squared differences, linear where they are larger than `delta`.
+def _unit(x: Tensor, axis: int) -> Tensor:
+    return x * rsqrt(maximum(sum(square(x), axis=axis, keepdims=True), _EPSILON**2))
+
+
+# -- margins ---------------------------------------------------------------------------------------
+
+
+def hinge(y_true: Any, y_pred: Any) -> Tensor:
+    """Return the mean over the last axis of what `y_true * y_pred` lacks to 1.
+
+    Args:
+        y_true: right answers, -1 or 1; if they are 0 and 1 only, 0 counts as -1.
+        y_pred: scores of the same shape.
 
     >>> from headgate import losses
-    >>> losses.Huber()([[0.0, 0.0]], [[1.0, 3.0]]).numpy()
-    np.float64(1.5)
+    >>> losses.hinge([[-1.0, 1.0]], [[0.5, 2.0]]).numpy()
+    array([0.75])
+    """
+    return mean(_lack(y_true, y_pred), axis=-1)
+
+
+class Hinge(_Plain):
+    """The mean of what scores lack to a margin of 1; see `hinge`.
+
+    >>> from headgate import losses
+    >>> losses.Hinge()([[-1.0, 1.0]], [[0.5, 2.0]]).numpy().round(4)
+    np.float64(0.75)
     """
 
-    def __init__(
-        self,
-        delta: float = 1.0,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "huber_loss",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(name, reduction, dtype)
-        self.delta = delta
+    _function = staticmethod(hinge)
 
-    def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        """Return the losses of the samples."""
-        return huber(y_true, y_pred, self.delta)
+
+def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
+    """Return the mean over the last axis of the squares of what `y_true * y_pred` lacks to 1.
+
+    Arguments are those of `hinge`.
+
+    >>> from headgate import losses
+    >>> losses.squared_hinge([[-1.0, 1.0]], [[0.5, 2.0]]).numpy()
+    array([1.125])
+    """
+    return mean(square(_lack(y_true, y_pred)), axis=-1)
+
+
+class SquaredHinge(_Plain):
+    """The mean of squares of what scores lack to a margin of 1; see `hinge`.
+
+    >>> from headgate import losses
+    >>> losses.SquaredHinge()([[-1.0, 1.0]], [[0.5, 2.0]]).numpy().round(4)
+    np.float64(1.125)
+    """
+
+    _function = staticmethod(squared_hinge)
+
+
+def _lack(y_true: Any, y_pred: Any) -> Tensor:
+    y_true, y_pred = pair(y_true, y_pred)
+    is_binary = all((y_true == 0.0) | (y_true == 1.0))
+    return maximum(1.0 - where(is_binary, 2.0 * y_true - 1.0, y_true) * y_pred, 0.0)
+
+
+def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
+    """Return what the right class's score lacks to the highest other score plus 1.
+
+    Args:
+        y_true: one-hot classes along the last axis.
+        y_pred: scores of the same shape.
+
+    >>> from headgate import losses
+    >>> losses.categorical_hinge([[0.0, 1.0]], [[0.5, 1.0]]).numpy()
+    array([0.5])
+    """
+    y_true, y_pred = pair(y_true, y_pred)
+    right = sum(y_true * y_pred, axis=-1)
+    wrong = max((1.0 - y_true) * y_pred, axis=-1)
+    return maximum(wrong - right + 1.0, 0.0)
+
+
+class CategoricalHinge(_Plain):
+    """What the right class's score lacks to the highest other one plus 1.
+
+    >>> from headgate import losses
+    >>> losses.CategoricalHinge()([[0.0, 1.0]], [[0.5, 1.0]]).numpy().round(4)
+    np.float64(0.5)
+    """
+
+    _function = staticmethod(categorical_hinge)
+
+
+# -- probabilities ---------------------------------------------------------------------------------
+
+
+def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
+    """Return the Kullback-Leibler divergences of probabilities along the last axis.
+
+    >>> from headgate import losses
+    >>> losses.kl_divergence([[0.0, 1.0]], [[0.5, 0.5]]).numpy().round(4)
+    array([0.6931])
+    """
+    y_true, y_pred = (clip(y, _EPSILON, 1.0) for y in pair(y_true, y_pred))
+    return sum(y_true * log(y_true / y_pred), axis=-1)
+
+
+class KLDivergence(_Plain):
+    """The Kullback-Leibler divergence of probabilities along the last axis.
+
+    >>> from headgate import losses
+    >>> losses.KLDivergence()([[0.0, 1.0]], [[0.5, 0.5]]).numpy().round(4)
+    np.float64(0.6931)
+    """
+
+    _function = staticmethod(kl_divergence)
+
+
+def poisson(y_true: Any, y_pred: Any) -> Tensor:
+    """Return the mean over the last axis of `y_pred - y_true * log(y_pred)`.
+
+    That is how improbable the counts `y_true` are if `y_pred` are their mean values, up to a
+    constant.
+
+    >>> from headgate import losses
+    >>> losses.poisson([[2.0, 0.0]], [[1.0, 3.0]]).numpy().round(4)
+    array([2.])
+    """
+    y_true, y_pred = pair(y_true, y_pred)
+    return mean(y_pred - y_true * log(y_pred + _EPSILON), axis=-1)
+
+
+class Poisson(_Plain):
+    """How improbable counts are, given their mean values; see `poisson`.
+
+    >>> from headgate import losses
+    >>> losses.Poisson()([[2.0, 0.0]], [[1.0, 3.0]]).numpy().round(4)
+    np.float64(2.0)
+    """
+
+    _function = staticmethod(poisson)
+
+
+def binary_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """Return the mean over an axis of the cross entropies of independent yes-no questions.
+
+    Args:
+        y_true: the right answers, from 0 to 1.
+        y_pred: probabilities, or logits if `from_logits`; of the same shape.
+        from_logits: whether `y_pred` still lacks a sigmoid.
+        label_smoothing: how far to move the right answers towards 1/2.
+        axis: to take the mean over.
+
+    >>> from headgate import losses
+    >>> losses.binary_crossentropy([[1.0, 0.0]], [[0.0, 0.0]], from_logits=True).numpy()
+    array([0.69314718])
+    """
+    name = "binary_crossentropy"
+    y_pred, from_logits = _as_logits(name, floats(y_pred), from_logits)
+    each, _, _ = _yes_no(name, y_true, y_pred, from_logits, label_smoothing)
+    return mean(each, axis=axis)
 
 
 class BinaryCrossentropy(Loss):
@@ -675,6 +557,43 @@ class BinaryCrossentropy(Loss):
         return binary_crossentropy(
             y_true, y_pred, self.from_logits, self.label_smoothing, self.axis
         )
+
+
+def binary_focal_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    apply_class_balancing: bool = False,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """Return binary cross entropies in which answers that are nearly right count little.
+
+    Each is multiplied by `(1 - probability of the right answer) ** gamma`.
+
+    Args:
+        y_true: the right answers, from 0 to 1.
+        y_pred: probabilities, or logits if `from_logits`; of the same shape.
+        apply_class_balancing: whether to weigh the answers 1 with `alpha` and 0 with `1 - alpha`.
+        alpha: of the class balancing.
+        gamma: how little; with 0 the result is that of `binary_crossentropy`.
+        from_logits: whether `y_pred` still lacks a sigmoid.
+        label_smoothing: how far to move the right answers towards 1/2.
+        axis: to take the mean over.
+
+    >>> from headgate import losses
+    >>> losses.binary_focal_crossentropy([[1.0, 0.0]], [[0.5, 0.5]]).numpy().round(4)
+    array([0.1733])
+    """
+    name = "binary_focal_crossentropy"
+    y_pred, from_logits = _as_logits(name, floats(y_pred), from_logits)
+    each, y_true, p = _yes_no(name, y_true, y_pred, from_logits, label_smoothing)
+    each = (1.0 - (y_true * p + (1.0 - y_true) * (1.0 - p))) ** gamma * each
+    if apply_class_balancing:
+        each = (y_true * alpha + (1.0 - y_true) * (1.0 - alpha)) * each
+    return mean(each, axis=axis)
 
 
 class BinaryFocalCrossentropy(Loss):
@@ -721,6 +640,54 @@ class BinaryFocalCrossentropy(Loss):
         )
 
 
+def _yes_no(
+    name: str, y_true: Any, y_pred: Tensor, from_logits: bool, label_smoothing: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the cross entropies of yes-no questions, smoothed answers and probabilities."""
+    y_true, y_pred = pair(y_true, y_pred)
+    _check_shapes(name, y_true, y_pred)
+    if label_smoothing:
+        y_true = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    if from_logits:
+        return sigmoid_cross_entropy(y_pred, y_true), y_true, sigmoid(y_pred)
+    p = clip(y_pred, _EPSILON, 1.0 - _EPSILON)
+    return -(y_true * log(p) + (1.0 - y_true) * log(1.0 - p)), y_true, p
+
+
+def categorical_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """Return the cross entropies of probabilities of classes along an axis.
+
+    Args:
+        y_true: the right probabilities, mostly one-hot.
+        y_pred: probabilities (they are scaled to add up to 1), or logits if `from_logits`; of the
+            same shape.
+        from_logits: whether `y_pred` still lacks a softmax.
+        label_smoothing: how much of `y_true` to spread over all classes.
+        axis: of the classes.
+
+    >>> from headgate import losses
+    >>> losses.categorical_crossentropy([[0.0, 1.0]], [[0.5, 0.5]]).numpy()
+    array([0.69314718])
+    """
+    name = "categorical_crossentropy"
+    y_pred, from_logits = _as_logits(name, floats(y_pred), from_logits)
+    y_true, y_pred = pair(y_true, y_pred)
+    _check_shapes(name, y_true, y_pred)
+    if label_smoothing:
+        y_true = y_true * (1.0 - label_smoothing) + label_smoothing / y_true.shape[axis]
+    if from_logits:
+        return softmax_cross_entropy(y_pred, y_true, axis=axis)
+    y_pred = y_pred / sum(y_pred, axis=axis, keepdims=True)
+    y_pred = clip(y_pred, _EPSILON, 1.0 - _EPSILON)
+    return -sum(y_true * log(y_pred), axis=axis)
+
+
 class CategoricalCrossentropy(Loss):
     """The cross entropy of probabilities of classes; see `categorical_crossentropy`.
 
@@ -748,6 +715,45 @@ class CategoricalCrossentropy(Loss):
         return categorical_crossentropy(
             y_true, y_pred, self.from_logits, self.label_smoothing, self.axis
         )
+
+
+def sparse_categorical_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
+) -> Tensor:
+    """Return the cross entropies of class numbers along the last axis.
+
+    Args:
+        y_true: the right classes, from 0 on, of the shape of `y_pred` without its last axis (or
+            with a last axis of 1).
+        y_pred: probabilities, or logits if `from_logits`.
+        from_logits: whether `y_pred` still lacks a softmax.
+        ignore_class: a class number whose samples have the loss 0.
+        axis: of the classes; only the last one.
+
+    >>> from headgate import losses
+    >>> losses.sparse_categorical_crossentropy([1], [[0.5, 0.5]]).numpy()
+    array([0.69314718])
+    """
+    name = "sparse_categorical_crossentropy"
+    y_pred, from_logits = _as_logits(name, floats(y_pred), from_logits)
+    if axis not in (-1, y_pred.ndim - 1):
+        raise ValueError(f"{name}: the classes must be on the last axis, not on axis {axis}")
+    y_true = as_tensor(y_true)
+    if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
+        y_true = squeeze(y_true, axis=-1)
+    if y_true.dtype.kind not in "iu":
+        y_true = astype(y_true, "int64")
+    if not from_logits:
+        y_pred = log(clip(y_pred, _EPSILON, 1.0 - _EPSILON))
+    if ignore_class is None:
+        return sparse_softmax_cross_entropy(y_pred, y_true)
+    counted = y_true != ignore_class
+    each = sparse_softmax_cross_entropy(y_pred, where(counted, y_true, 0))
+    return where(counted, each, 0.0)
 
 
 class SparseCategoricalCrossentropy(Loss):

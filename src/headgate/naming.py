@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import numpy as np
+
+Found = TypeVar("Found")
 
 _float_dtype = np.dtype("float32")
 _names: Counter[str] = Counter()
@@ -56,7 +59,8 @@ def default_dtype() -> Any:
     return _float_dtype
 
 
-def find(what: str, table: dict[str, Any], name: str) -> Any:
+def find(what: str, table: Mapping[str, Found], name: str) -> Found:
+    """Return what a table has under a name; refuse a name that it has not."""
     if name not in table:
         raise ValueError(f"unknown {what} {name!r}; known are {', '.join(sorted(table))}")
     return table[name]

@@ -260,23 +260,23 @@ class Generator:
 
     def categorical(self, logits: Any, num_samples: int = 1) -> Tensor:
         """Draw class numbers; see `headgate.random.categorical`."""
-        return categorical(logits, num_samples=num_samples, generator=self)  # type: ignore[no-any-return]
+        return categorical(logits, num_samples=num_samples, generator=self)
 
     def bernoulli(self, p: Any, shape: Any = ()) -> Tensor:
         """Draw ones and zeros; see `headgate.random.bernoulli`."""
-        return bernoulli(p, shape=shape, generator=self)  # type: ignore[no-any-return]
+        return bernoulli(p, shape=shape, generator=self)
 
     def shuffle(self, x: Any) -> Tensor:
         """Return x with the entries of its first axis in random order."""
-        return shuffle(x, generator=self)  # type: ignore[no-any-return]
+        return shuffle(x, generator=self)
 
     def gamma(self, alpha: Any, shape: Any = ()) -> Tensor:
         """Draw from gamma distributions; see `headgate.random.gamma`."""
-        return gamma(alpha, shape=shape, generator=self)  # type: ignore[no-any-return]
+        return gamma(alpha, shape=shape, generator=self)
 
     def poisson(self, rate: Any, shape: Any = ()) -> Tensor:
         """Draw counts; see `headgate.random.poisson`."""
-        return poisson(rate, shape=shape, generator=self)  # type: ignore[no-any-return]
+        return poisson(rate, shape=shape, generator=self)
 
     def __repr__(self) -> str:
         *_, number = np.array(self._state._value).view(np.uint64).tolist()

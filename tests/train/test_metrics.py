@@ -243,10 +243,17 @@ def test_a_state_resumes(name, options, y_true, y_pred):
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        (None, r"has the keys \['total', 'count'\], and this one is None"),
-        ({"total": np.float64(1)}, r"and this one is \['total'\]"),
-        ({"total": np.zeros(2), "count": np.float64(1)}, r"total of metric 'm' has the shape \(\)"),
-        ({"total": np.float64(1), "count": np.int64(1)}, "dtype float64, the given one .* int64"),
+        (None, "metric 'm': a state is a dictionary .* not NoneType"),
+        ({"total": np.float64(1)}, r"metric 'm': .* missing: \['count'\], unknown: \[\]"),
+        ({"total": np.float64(1), "sum": 1.0}, r"missing: \['count'\], unknown: \['sum'\]"),
+        (
+            {"total": np.zeros(2), "count": np.float64(1)},
+            r"metric 'm': 'total' of the state has the shape \(2,\) .*; expected \(\) and float64",
+        ),
+        (
+            {"total": np.float64(1), "count": np.int64(1)},
+            r"'count' of the state .* dtype int64; expected \(\) and float64",
+        ),
     ],
 )
 def test_a_state_that_does_not_fit_is_refused(state, message):

@@ -183,10 +183,10 @@ def clip_gradient(
     if norm is not None:
         if not norm > 0:
             raise refusal(ValueError, f"clip_gradient: norm must be positive, got {norm}")
-        return _clip_by_norm(x, norm=norm)  # type: ignore[no-any-return]
+        return _clip_by_norm(x, norm=norm)
     if minimum is not None and maximum is not None and minimum > maximum:
         raise refusal(ValueError, f"clip_gradient: minimum {minimum} is above maximum {maximum}")
-    return _clip_by_value(x, minimum=minimum, maximum=maximum)  # type: ignore[no-any-return]
+    return _clip_by_value(x, minimum=minimum, maximum=maximum)
 
 
 route = op(

@@ -25,7 +25,7 @@ import linecache
 import sys
 from collections.abc import Callable, Sequence
 from types import CodeType
-from typing import Any
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 
@@ -47,6 +47,8 @@ from headgate.record.cuts import sequence
 from headgate.record.graph import Node, Recording, ghost, state
 from headgate.record.site import where
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+
 
 class _Implementations(dict[type, Callable[..., Any]]):
     """Array type -> this op's function for it."""
@@ -59,6 +61,32 @@ class _Implementations(dict[type, Callable[..., Any]]):
         found: Callable[..., Any] = getattr(owner[kind], self.name)
         self[kind] = found
         return found
+
+
+@overload
+def op(
+    signature: str,
+    doc: str,
+    *rules: Rule | None,
+    impl: Callable[..., Any] | None = None,
+    impl_numpy: Callable[..., Any] | None = None,
+    outputs: Literal[True],
+    keeps_shape: bool = False,
+    cut_kind: str = "nondiff_op",
+) -> Callable[..., tuple[Tensor, ...]]: ...
+
+
+@overload
+def op(
+    signature: str,
+    doc: str,
+    *rules: Rule | None,
+    impl: Callable[..., Any] | None = None,
+    impl_numpy: Callable[..., Any] | None = None,
+    outputs: Literal[False] = False,
+    keeps_shape: bool = False,
+    cut_kind: str = "nondiff_op",
+) -> Callable[..., Tensor]: ...
 
 
 def op(
@@ -111,7 +139,7 @@ def op(
     return function  # type: ignore[no-any-return]
 
 
-def public(function: Callable[..., Any]) -> Callable[..., Any]:
+def public(function: Function) -> Function:
     """Make a plain function of tensors (a composition of ops) known to rules as `xp.<its name>`."""
     name = function.__name__
     if hasattr(TENSORS, name):
@@ -277,7 +305,7 @@ def _record_list(
 ) -> Tensor:
     """Compute and record an op on a list of arrays: the generated function as a loop."""
     if type(arrays) is Tensor or not isinstance(arrays, Sequence):
-        arrays = [as_tensor(arrays)[k] for k in range(len(as_tensor(arrays)))]  # type: ignore[index]
+        arrays = [as_tensor(arrays)[k] for k in range(len(as_tensor(arrays)))]
     if not arrays:
         fail_with(op, ValueError("needs at least one array"), {}, statics)
     lifted = [lift(array) for array in arrays]

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.arithmetic import Arithmetic
 from headgate.core.host import came_back, note_escape
 from headgate.core.namespace import Array, is_array, owner
 from headgate.core.traced import BRANCHING, is_traced, refused_trace
@@ -23,7 +24,7 @@ from headgate.record.errors import refusal
 from headgate.record.graph import Node
 
 
-class Tensor:
+class Tensor(Arithmetic):
     """An immutable array on which ops are recorded; made by `headgate.asarray` and by every op.
 
     >>> import headgate as hg

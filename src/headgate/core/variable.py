@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.arithmetic import Arithmetic
 from headgate.core.bundle import Bundle, in_transit
 from headgate.core.cotangent import pass_through
 from headgate.core.host import note_escape
@@ -34,7 +35,7 @@ from headgate.record.site import caller
 _unnamed = itertools.count()
 
 
-class Variable:
+class Variable(Arithmetic):
     """A mutable cell that tapes watch and optimizers assign to.
 
     Args:

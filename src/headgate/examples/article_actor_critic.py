@@ -58,7 +58,7 @@ def network(name: str, outputs: int, activation: str | None) -> Any:
     )
 
 
-def networks() -> tuple[Any, ...]:
+def networks() -> tuple[Any, Any, Any, Any]:
     """Make an actor, a critic and an optimizer for each."""
     return (
         network("actor", ACTIONS, "softmax"),
@@ -246,14 +246,15 @@ def train_as_written(
     env: Any, rng: Any, seed: int, quick: bool, progress: Progress
 ) -> tuple[dict[str, Any], list[Any]]:
     """Play and learn as the article says; return figures and verdicts."""
-    actor, critic, *optimizers = networks()
+    made = networks()
+    actor, critic = made[:2]
     start = actor.get_weights() + critic.get_weights()
     played = []
     episodes = 5 if quick else WINDOW
     for episode in range(1, episodes + 1):
         states, _, rewards = play(env, actor, rng, seed if episode == 1 else None)
         played.append(len(rewards.numpy()))
-        verdicts, refusals = as_written(actor, critic, *optimizers, states, rewards)
+        verdicts, refusals = as_written(*made, states, rewards)
         progress("example 3, as written", episode, episodes, f"return {played[-1]}")
     figures = {
         "episodes": episodes,
@@ -271,7 +272,8 @@ def train_corrected(
     env: Any, rng: Any, seed: int, quick: bool, progress: Progress
 ) -> tuple[dict[str, Any], list[Any], list[Any]]:
     """Play and learn until the goal is reached; return figures and verdicts."""
-    actor, critic, *optimizers = networks()
+    made = networks()
+    actor, critic = made[:2]
     limit = 500 if quick else LIMIT
     played: list[int] = []
     norms: list[tuple[float, float]] = []
@@ -289,7 +291,7 @@ def train_corrected(
         progress("example 3, corrected", GOAL if over else min(mean, GOAL - 1), GOAL, note)
         if solved:
             break
-        norms.append(learn(actor, critic, *optimizers, states, taken, returns))
+        norms.append(learn(*made, states, taken, returns))
     tape, loss = actor_step(actor, critic, states, taken, returns)
     connected = list(tape.why(loss, actor.trainable_variables))
     critic_of_policy_loss = tape.why(loss, critic.trainable_variables)

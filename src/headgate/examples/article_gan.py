@@ -69,7 +69,7 @@ class Generator(tf.keras.Model):
         return tf.concat([self.paint(noise), noise[:, LATENT:]], axis=1)
 
 
-def networks() -> tuple[Any, ...]:
+def networks() -> tuple[Any, Any, Any, Any]:
     """Make a generator, a discriminator and an optimizer for each."""
     discriminator = tf.keras.Sequential(
         [
@@ -80,8 +80,8 @@ def networks() -> tuple[Any, ...]:
         ],
         name="discriminator",
     )
-    optimizers = [tf.keras.optimizers.Adam(RATE, beta_1=0.5) for _ in range(2)]
-    return Generator(), discriminator, *optimizers
+    of_generator, of_discriminator = (tf.keras.optimizers.Adam(RATE, beta_1=0.5) for _ in range(2))
+    return Generator(), discriminator, of_generator, of_discriminator
 
 
 def discriminator_loss_of(real: Any, fake: Any) -> Any:
@@ -271,13 +271,12 @@ def train_as_written(
     digits: Digits, quick: bool, progress: Progress
 ) -> tuple[dict[str, Any], list[Any], tuple[str, Any]]:
     """Train as the article says; return figures, verdicts and a labelled sample of images."""
-    generator, discriminator, *optimizers = networks()
+    made = networks()
+    generator = made[0]
     start = generator.get_weights()
     steps = 20 if quick else 200
     for step in range(1, steps + 1):
-        loss, verdicts, refusals = as_written(
-            generator, discriminator, *optimizers, *digits.batch()
-        )
+        loss, verdicts, refusals = as_written(*made, *digits.batch())
         progress("example 2, as written", step, steps, f"generator's loss {float(loss):.2f}")
     pixels = digits.painted_by(generator)
     figures = {

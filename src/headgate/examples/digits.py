@@ -15,7 +15,6 @@ each to the nearest training image is compared with that distance for the held-o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -148,7 +147,7 @@ def sheet(*rows: Any) -> Any:
     return np.clip(np.stack(rows).reshape(len(rows), -1, SIDE, SIDE), 0.0, 1.0)
 
 
-def beside_nearest(images: Any, classes: Any, rows: int = 3) -> tuple[Any, Sequence[str]]:
+def beside_nearest(images: Any, classes: Any, rows: int = 3) -> tuple[Any, tuple[str, ...]]:
     """Return a sheet of generated images, a digit in each column, each above its nearest real one.
 
     Args:

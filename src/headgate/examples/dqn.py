@@ -65,7 +65,7 @@ class Replay:
 
     def __init__(self, capacity: int) -> None:
         self.seen = 0  # steps put in so far, those written over since included
-        self.columns = {
+        self.columns: dict[str, np.ndarray[Any, Any]] = {
             "before": np.zeros((capacity, OBSERVATIONS), np.float32),
             "actions": np.zeros(capacity, np.int64),
             "after": np.zeros((capacity, OBSERVATIONS), np.float32),

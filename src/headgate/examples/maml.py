@@ -96,7 +96,9 @@ def adapt(weights: Weights, x: Any, y: Any, stop: Callable[[Any], Any]) -> Weigh
     ]
 
 
-def losses_after(steps: tuple[int, ...], weights: Weights, seen: Any, others: Any) -> list[float]:
+def losses_after(
+    steps: tuple[int, ...], weights: Weights, seen: tuple[Any, Any], others: tuple[Any, Any]
+) -> list[float]:
     """Return the mean loss at other points after numbers of steps on the points seen."""
     fast, found = copies(weights, HELD_OUT), []
     for step in range(steps[-1] + 1):
@@ -124,8 +126,8 @@ def train(run: Run) -> Result:
         gradients = tape.gradient(loss, weights)
         optimizer.apply_gradients(zip(gradients, weights, strict=True))
         if run.every(50):
-            before, after = losses_after((0, 1), weights, seen, others)
-            run.log(training_loss=loss, before=before, after_1=after)
+            now, once = losses_after((0, 1), weights, seen, others)
+            run.log(training_loss=loss, before=now, after_1=once)
     before, *after = losses_after((0, 1, 5, 10), weights, seen, others)
     return Result(
         {

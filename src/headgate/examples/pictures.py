@@ -34,7 +34,8 @@ def digits(path: Path, stages: Sequence[tuple[str, Any]], real: Any) -> None:
         axes.set_ylabel(label.replace(", ", ",\n"), rotation="horizontal", ha="right", va="center")
         axes.xaxis.tick_top()
         centres = (np.arange(COLUMNS) + 0.5) * (SIDE + 2) - 0.5
-        axes.set_xticks(centres, labels=range(COLUMNS) if number == 0 else [""] * COLUMNS)
+        labels = [str(column) if number == 0 else "" for column in range(COLUMNS)]
+        axes.set_xticks(centres, labels=labels)
         axes.tick_params(length=0)
     figure.savefig(path, dpi=110, bbox_inches="tight")
 
@@ -69,7 +70,7 @@ def returns(path: Path, played: Sequence[int], as_written: float, goal: float, w
     figure = Figure(figsize=(7.4, 4.2), layout="constrained")
     axes: Any = figure.add_subplot()
     episodes = np.arange(1, len(played) + 1)
-    means = [np.mean(played[max(0, k - window) : k]) for k in episodes]
+    means = [np.mean(played[max(0, k - window) : k]) for k in range(1, len(played) + 1)]
     axes.plot(episodes, played, color="tab:blue", alpha=0.35, label="corrected: each episode")
     axes.plot(episodes, means, color="tab:blue", linewidth=2, label=f"mean of the last {window}")
     axes.axhline(goal, color="tab:green", linestyle="--", label=f"goal: {goal:.0f}")

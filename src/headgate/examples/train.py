@@ -152,7 +152,7 @@ def prepare(program: Program, settings: Settings, stops: bool, out: Path) -> dic
     file = out / "run.json"
     asked = {"program": program.name, "seed": settings.seed, "stops": stops}
     if file.exists():
-        known = json.loads(file.read_text(encoding="utf-8"))
+        known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         if not settings.resume:
             raise Refused(
                 f"{out} holds a run of {known['program']} already: add --resume to go on with it, "

@@ -156,9 +156,8 @@ def fold(trace: Trace) -> Folded:
         of_event.append(number)
     of_gradient = []
     for position, call in enumerate(trace.gradients):
-        key = (TARGET, call.place, call.target_names)
         node = Node(TARGET, ", ".join(call.target_names), call.place)
-        of_gradient.append(number_of(key, (), node))
+        of_gradient.append(number_of((TARGET, call.place, call.target_names), (), node))
         nodes[of_gradient[-1]].members.append(position)
     of_sources = [of_source(number, ()) for number in range(len(trace.sources))]
     groups: list[Group] = []

@@ -96,7 +96,7 @@ ACTIVATIONS: dict[str, Callable[..., Any]] = {
 }
 
 
-def get_activation(identifier: Any) -> Callable[..., Any]:
+def get_activation(identifier: str | Callable[..., Any] | None) -> Callable[..., Any]:
     """Return an activation function, given one, its name, or None for no activation."""
     if identifier is None:
         return linear

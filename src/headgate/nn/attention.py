@@ -26,7 +26,8 @@ class _Projection(Layer):
 
     def __init__(self, sizes: Shape | None, taken: int, initializers: Any, **options: Any) -> None:
         super().__init__(**options)
-        self._sizes = sizes  # None: the one that the layer around finds
+        self._sizes: Shape = sizes or ()
+        self.sized = sizes is not None  # if not, the layer around finds the size
         self._taken = taken
         self.kernel_initializer, self.bias_initializer = initializers
         self.bias: Variable | None = None
@@ -139,8 +140,8 @@ class MultiHeadAttention(Layer):
         self.attention_output.build((*query[:-1], self.num_heads, self.value_dim))
 
     def _size_output(self, query: Shape) -> None:
-        if self.attention_output._sizes is None:
-            self.attention_output._sizes = (query[-1],)
+        if not self.attention_output.sized:
+            self.attention_output._sizes, self.attention_output.sized = (query[-1],), True
 
     def call(
         self,

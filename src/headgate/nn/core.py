@@ -352,7 +352,9 @@ class _Merge(Layer):
 
     def call(self, inputs: Sequence[Any]) -> Any:
         """Combine."""
-        given = [x.shape for x in inputs] if isinstance(inputs, list | tuple) else inputs.shape
+        given: Any = getattr(inputs, "shape", None)
+        if isinstance(inputs, list | tuple):
+            given = [x.shape for x in inputs]
         if not isinstance(given, list) or not given or len({len(shape) for shape in given}) > 1:
             raise ValueError(
                 f"layer {self.name!r} takes a list of tensors with the same number of axes, and "

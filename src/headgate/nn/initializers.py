@@ -261,12 +261,13 @@ INITIALIZERS: dict[str, Callable[..., Any]] = {
 }
 
 
-def get_initializer(identifier: Any) -> Callable[..., Any]:
+def get_initializer(identifier: str | Callable[..., Any]) -> Callable[..., Any]:
     """Return an initializer, a function of shape and dtype, given one or its name."""
     if isinstance(identifier, str):
         identifier = find("initializer", INITIALIZERS, identifier)
     if identifier in INITIALIZERS.values():
-        return identifier()
+        made: Callable[..., Any] = identifier()
+        return made
     if not callable(identifier):
         raise ValueError(
             f"an initializer is a name such as 'glorot_uniform' or a function of shape and dtype, "

@@ -7,9 +7,7 @@ a layer does what its `call` need not care about: arrays become tensors of the l
 shape of the input, and `training` is handed down to all layers called inside.
 
 **Names** are paths: `encoder/dense_1/kernel` is the kernel of the second dense layer in the layer
-`encoder`. A layer that was given no name has the name of the attribute that it is in, or in a list
-one after its class, counted within the layer that holds it; so the names do not depend on what else
-a program has made. The layer that holds others names them before anything in it is built.
+`encoder`. `headgate.nn.paths` says who gets which name, and when.
 """
 
 from __future__ import annotations
@@ -17,11 +15,10 @@ from __future__ import annotations
 import fnmatch
 import functools
 import inspect
-import re
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,12 +29,14 @@ from headgate.core.namespace import is_array
 from headgate.core.scope import suspended
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
-from headgate.naming import default_dtype, plain_name, unique_name
+from headgate.naming import default_dtype, unique_name
 from headgate.nn.initializers import get_initializer
+from headgate.nn.paths import name_members, paths, rename, sort_out
 from headgate.nn.symbols import note, symbols
 from headgate.ops.elementwise import astype
 from headgate.record.graph import Source
 from headgate.record.site import Site, caller
+from headgate.state import fitted, saved
 
 Shape = tuple[int, ...]
 
@@ -85,7 +84,7 @@ class Layer:
     ((1, 2), ['scale/factor'])
     """
 
-    name: str | None = None
+    name: str
     dtype: Any = None
     built = False
     output_shape: Any = None
@@ -123,7 +122,8 @@ class Layer:
                 default = parameter.default
                 cls._takes_training = position, None if default is parameter.empty else default
         if "build" in vars(cls):
-            cls.build = _marking_built(cls.build)
+            # A class's own method is replaced by itself with more around it.
+            cls.build = _marking_built(cls.build)  # type: ignore[method-assign]
 
     # -- what subclasses define -------------------------------------------------------------------
 
@@ -209,7 +209,7 @@ class Layer:
         """Return the variables and layers that this one holds itself, in order."""
         variables: list[Variable] = []
         layers: list[Layer] = []
-        _sort_out(vars(self).values(), variables, layers)
+        sort_out(vars(self).values(), variables, layers)
         return variables, layers
 
     # -- names ------------------------------------------------------------------------------------
@@ -219,56 +219,6 @@ class Layer:
         """The names of the layers that lead to this one, from the outermost, joined by slashes."""
         holder = None if self._holder is None else self._holder()
         return self.name if holder is None else f"{holder.path}/{self.name}"
-
-    def _name_members(self) -> None:
-        """Name the layers that this one holds after their places, unless another one did."""
-        for attribute, value in vars(self).items():
-            if _roles[type(value)] == "layer":
-                self._take(value, attribute.strip("_"))
-            elif _roles[type(value)]:
-                layers: list[Layer] = []
-                _sort_out([value], [], layers)
-                for layer in layers:
-                    self._take(layer, plain_name(type(layer).__name__))
-
-    def _take(self, layer: Layer, wish: str) -> None:
-        """Name a layer after its place in this one, unless another one did."""
-        if layer._holder is not None or layer is self:
-            return
-        layer._holder = weakref.ref(self)
-        if not layer._name_given:
-            number = self._names[wish]
-            self._names[wish] += 1
-            layer.name = f"{wish}_{number}" if number else wish
-        layer._rename()
-
-    def _rename(self) -> None:
-        """Give the variables that are there already, here and in all layers inside, their paths."""
-        made_here = {id(variable) for variable in self._weights}
-        for name, variable in self._own_variables():
-            if id(variable) in made_here or _AUTOMATIC.fullmatch(variable.name):
-                variable.name = variable._source.name = f"{self.path}/{name}"
-        for layer in self._members()[1]:
-            if layer._holder is not None and layer._holder() is self:
-                layer._rename()
-        self._name_members()
-
-    def _own_variables(self) -> Iterator[tuple[str, Variable]]:
-        """Yield the variables that this layer holds itself, each with the last part of its name."""
-        seen: set[int] = set()
-        for attribute, value in vars(self).items():
-            variables: list[Variable] = []
-            _sort_out([value], variables, [])
-            for number, variable in enumerate(variables):
-                if id(variable) in seen:
-                    continue
-                seen.add(id(variable))
-                if attribute == "_weights":
-                    yield variable.name.rpartition("/")[2], variable
-                elif type(value) is Variable:
-                    yield attribute.strip("_"), variable
-                else:
-                    yield f"{attribute.strip('_')}_{number}", variable
 
     def named_variables(self) -> dict[str, Variable]:
         """Return all variables by their paths within this layer, in the order of `variables`.
@@ -280,32 +230,7 @@ class Layer:
         >>> list(model.named_variables())
         ['dense/kernel', 'dense/bias', 'dense_1/kernel', 'dense_1/bias']
         """
-        return {path: variable for path, _, variable in self._paths()}
-
-    def _paths(self) -> list[tuple[str, Layer, Variable]]:
-        """Return the path, the holder and the variable for each variable, each variable once."""
-        self._name_members()
-        found: dict[str, tuple[str, Layer, Variable]] = {}
-        seen: set[int] = set()
-
-        def visit(layer: Layer, prefix: str) -> None:
-            if id(layer) in seen:
-                return
-            seen.add(id(layer))
-            for name, variable in layer._own_variables():
-                if id(variable) not in seen:
-                    seen.add(id(variable))
-                    path = _unlike(prefix + name, found)
-                    found[path] = path, layer, variable
-            taken: set[str] = set()
-            for inner in layer._members()[1]:
-                if id(inner) not in seen:
-                    inner_name = _unlike(inner.name or "", taken)
-                    taken.add(inner_name)
-                    visit(inner, f"{prefix}{inner_name}/")
-
-        visit(self, "")
-        return list(found.values())
+        return {path: variable for path, _, variable in paths(self)}
 
     # -- freezing ---------------------------------------------------------------------------------
 
@@ -335,19 +260,19 @@ class Layer:
             layer._frozen.pop(variable._source, None)
 
     def _matching(self, patterns: Sequence[str]) -> list[tuple[Layer, Variable]]:
-        paths = self._paths()
+        known = paths(self)
         found = []
         for pattern in patterns:
             matching = [
                 (layer, variable)
-                for path, layer, variable in paths
+                for path, layer, variable in known
                 if fnmatch.fnmatchcase(path, pattern)
             ]
             if not matching:
-                known = ", ".join(path for path, _, _ in paths[:20]) or "none"
+                names = ", ".join(path for path, _, _ in known[:20]) or "none"
                 raise ValueError(
                     f"{self.name} has no variable that matches {pattern!r}; "
-                    + (f"its variables are: {known}" if paths or self.built else _UNBUILT)
+                    + (f"its variables are: {names}" if known or self.built else _UNBUILT)
                 )
             found += matching
         return found
@@ -386,7 +311,7 @@ class Layer:
 
     def get_state(self) -> dict[str, Any]:
         """Return copies of the values of all variables by path, as NumPy arrays."""
-        return {path: np.array(v._value) for path, v in self.named_variables().items()}
+        return {path: saved(variable) for path, variable in self.named_variables().items()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Assign to all variables, by path.
@@ -396,21 +321,7 @@ class Layer:
                 Nothing is changed then.
         """
         mine = self.named_variables()
-        missing = [path for path in mine if path not in state]
-        unknown = [path for path in state if path not in mine]
-        if missing or unknown:
-            told = [f"missing are {_few(missing)}"] * bool(missing)
-            told += [f"not in {self.name} are {_few(unknown)}"] * bool(unknown)
-            told += [_UNBUILT] * (not self.built)
-            raise ValueError(f"the state does not fit {self.name}: {'; '.join(told)}")
-        values = {path: np.asarray(state[path]) for path in mine}
-        for path, variable in mine.items():
-            value = values[path]
-            if value.shape != variable.shape or value.dtype != variable.dtype:
-                raise ValueError(
-                    f"the state does not fit {self.name}: {path} is {variable.dtype} of shape "
-                    f"{variable.shape}, and was given {value.dtype} of shape {value.shape}"
-                )
+        values = fitted(f"layer {self.name!r}", state, mine, "" if self.built else _UNBUILT)
         for path, variable in mine.items():
             variable.assign(values[path])
 
@@ -470,15 +381,15 @@ class Layer:
     def __call__(self, *args: Any, **options: Any) -> Any:
         x = args[0] if args else None
         if type(x) is not Tensor or len(args) > 1 or x.value.dtype is not self.dtype:
-            if self.name is None:
+            if not hasattr(self, "name"):
                 raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__()")
             if symbols((args, options)):
                 return note(self, args, options, training=False)  # nothing is learnt from examples
             args = tuple(self._admit(argument) for argument in args)
         if not self.built:
             if calls.stack and self._holder is None:
-                calls.stack[-1]._name_members()
-            self._rename()
+                name_members(calls.stack[-1])
+            rename(self)
             self._build(optree.tree_map(_shape_of, args[0]) if args else None)
         result = self._run(args, options)
         if self.output_shape is None:
@@ -515,8 +426,9 @@ class Layer:
             x = as_tensor(value)
             return astype(x, self.dtype) if self._casts(x.dtype) else x
         if isinstance(value, list | tuple | dict):
-            if any(type(x) in (Tensor, Variable) or is_array(x) for x in optree.tree_leaves(value)):
-                return optree.tree_map(self._admit, value)
+            tree: Any = value
+            if any(type(x) in (Tensor, Variable) or is_array(x) for x in optree.tree_leaves(tree)):
+                return optree.tree_map(self._admit, tree)
             if isinstance(value, list) and value:
                 return self._admit(np.asarray(value))
         return value
@@ -535,58 +447,14 @@ class Layer:
 def _marking_built(build: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(build)
     def marking(self: Layer, input_shape: Any) -> None:
-        self._rename()
+        rename(self)
         build(self, input_shape)
         self.built = True
 
     return marking
 
 
-_AUTOMATIC = re.compile(r"variable_[0-9]+")
 _UNBUILT = "it is not built yet: call it, or build(input_shape)"
-
-
-def _unlike(name: str, taken: Iterable[str]) -> str:
-    """Return a name, with a number added if it is taken."""
-    number, found = 1, name
-    while found in taken:
-        found = f"{name}_{number}"
-        number += 1
-    return found
-
-
-def _few(names: Sequence[str]) -> str:
-    """Return the first of some names as text."""
-    more = len(names) - 5
-    return ", ".join(names[:5]) + (f" and {more} more" if more > 0 else "")
-
-
-class _Roles(dict[type, str]):
-    """What the values of a type are to a layer; each type is looked at once."""
-
-    def __missing__(self, kind: type) -> str:
-        found = ""
-        for base, role in ((Layer, "layer"), (list, "several"), (tuple, "several"), (dict, "dict")):
-            if issubclass(kind, base):
-                found = role
-        self[kind] = found
-        return found
-
-
-_roles = _Roles({Variable: "variable"})
-
-
-def _sort_out(values: Iterable[Any], variables: list[Variable], layers: list[Layer]) -> None:
-    """Put the variables and layers among some values, or in structures there, on their lists."""
-    for value in values:
-        role = _roles[type(value)]
-        if role:
-            if role == "variable":
-                variables.append(value)
-            elif role == "layer":
-                layers.append(value)
-            else:
-                _sort_out(value if role == "several" else value.values(), variables, layers)
 
 
 def _shape_of(x: Any) -> Shape:

@@ -16,6 +16,7 @@ from headgate.core.tensor import Tensor, constant
 from headgate.core.variable import Variable
 from headgate.naming import plain_name
 from headgate.nn.layer import Layer
+from headgate.nn.paths import name_members, rename, take
 from headgate.nn.symbols import Call, Symbol, calls_between, noted, symbols
 from headgate.record.graph import unrecorded
 
@@ -69,7 +70,7 @@ class Model(Layer):
         self._layers = [layer for layer in made if isinstance(layer, Layer)]
         self.output_shape = optree.tree_map(lambda symbol: symbol.shape, outputs)
         self.built = True
-        self._name_members()
+        name_members(self)
 
     @property
     def layers(self) -> list[Layer]:
@@ -85,7 +86,7 @@ class Model(Layer):
         """
         if not self.built:
             self.built = True
-            self._rename()
+            rename(self)
             with unrecorded():
                 self(_zeros(input_shape, self.dtype), training=False)
 
@@ -103,7 +104,8 @@ class Model(Layer):
         """Repeat the calls that lead from the inputs to the outputs."""
         if not self._plan:
             super().call(*args, **options)
-        expected, given = optree.tree_leaves(self.inputs), optree.tree_leaves(args)
+        inputs: Any = args
+        expected, given = optree.tree_leaves(self.inputs), optree.tree_leaves(inputs)
         if len(given) != len(expected):
             raise ValueError(f"{self.name} has {len(expected)} inputs and was given {len(given)}")
         values = {id(symbol): value for symbol, value in zip(expected, given, strict=True)}
@@ -112,8 +114,9 @@ class Model(Layer):
             return values[id(leaf)] if type(leaf) is Symbol else leaf
 
         for call in self._plan:
-            call_args, call_options = optree.tree_map(value_of, (call.args, call.options))
-            results = optree.tree_leaves(call.function(*call_args, **call_options))
+            arguments: Any = (call.args, call.options)
+            arguments = optree.tree_map(value_of, arguments)
+            results = optree.tree_leaves(call.function(*arguments[0], **arguments[1]))
             for symbol, value in zip(call.outputs, results, strict=True):
                 values[id(symbol)] = value
         return optree.tree_map(value_of, self.outputs)
@@ -204,7 +207,7 @@ class Sequential(Model):
                 self._examples.append(_zeros((None, *layer._sample_shape), dtype))
         if not isinstance(layer, InputLayer):
             self._stack.append(layer)
-            self._take(layer, plain_name(type(layer).__name__))
+            take(self, layer, plain_name(type(layer).__name__))
             if self._examples:
                 with unrecorded():
                     self._examples.append(layer(self._examples[-1], training=False))
@@ -277,4 +280,5 @@ def Input(
     """
     layer = InputLayer(shape, batch_size, dtype, name=name)
     example = _zeros(layer.output_shape, layer.dtype)
-    return noted(layer, (), {}, example)
+    symbol: Symbol = noted(layer, (), {}, example)
+    return symbol

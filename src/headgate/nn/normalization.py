@@ -48,7 +48,7 @@ class _Normalization(Layer):
 
     def _add_scale_and_offset(self, input_shape: Shape) -> Shape:
         """Make gamma and beta; return their shape: the sizes along `axis`."""
-        self._axes = _from_the_front(self, input_shape)
+        self._axes = _from_the_front(self, self.axis, input_shape)
         self._rank = len(input_shape)
         shape = tuple(input_shape[axis] for axis in self._axes)
         if self.scale:
@@ -98,14 +98,14 @@ class _Normalization(Layer):
         return y if y.dtype == self.dtype else astype(y, self.dtype)
 
 
-def _from_the_front(layer: Layer, input_shape: Shape) -> tuple[int, ...]:
+def _from_the_front(layer: Layer, axis: int | Sequence[int], input_shape: Shape) -> tuple[int, ...]:
     """Return a layer's `axis`, one or several, as numbers from 1; the batch is none of them."""
     rank = len(input_shape)
-    given = (layer.axis,) if isinstance(layer.axis, int) else tuple(layer.axis)
-    axes = tuple(sorted(axis + rank if axis < 0 else axis for axis in given))
-    if not axes or not all(0 < axis < rank and input_shape[axis] for axis in axes):
+    given = (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = tuple(sorted(k + rank if k < 0 else k for k in given))
+    if not axes or not all(0 < k < rank and input_shape[k] for k in axes):
         raise ValueError(
-            f"layer {layer.name!r} normalizes axis={layer.axis!r}, and the shape of its input is "
+            f"layer {layer.name!r} normalizes axis={axis!r}, and the shape of its input is "
             f"{input_shape}; axis must name axes of a known size, without the batch"
         )
     return axes

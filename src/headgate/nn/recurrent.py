@@ -366,7 +366,7 @@ class GRU(_Recurrent):
         return (2, columns) if self.reset_after else (columns,)
 
     def _input_bias(self) -> Any:
-        return self.bias[0] if self.reset_after else self.bias
+        return self.bias[0] if self.bias is not None and self.reset_after else self.bias
 
     def _step(self, inputs: Any, state: State) -> State:
         hidden, gates = state[0], 2 * self.units

@@ -106,11 +106,12 @@ def note(
         options: of the call.
         instead: options of the run on examples that differ from those of the call.
     """
-    example_args, example_options = optree.tree_map(
-        lambda leaf: leaf.example if type(leaf) is Symbol else leaf, (args, {**options, **instead})
+    given: Any = (args, {**options, **instead})
+    of_examples: Any = optree.tree_map(
+        lambda leaf: leaf.example if type(leaf) is Symbol else leaf, given
     )
     with unrecorded():
-        examples = function(*example_args, **example_options)
+        examples = function(*of_examples[0], **of_examples[1])
     return noted(function, args, options, examples)
 
 

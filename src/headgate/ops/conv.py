@@ -186,7 +186,7 @@ def conv(
     """
     x, w = as_tensor(x), as_tensor(w)
     plan = _plan(x.shape, w.shape, stride, padding, dilation, groups, layout)
-    return convolution(x, w, plan=plan)  # type: ignore[no-any-return]
+    return convolution(x, w, plan=plan)
 
 
 @public
@@ -228,4 +228,4 @@ def conv_transpose(
     x, w = as_tensor(x), as_tensor(w)
     options = (stride, padding, dilation, groups, layout, output_shape, output_padding)
     plan = _plan_transposed(x.shape, w.shape, *options)
-    return transposed_convolution(x, w, plan=plan)  # type: ignore[no-any-return]
+    return transposed_convolution(x, w, plan=plan)

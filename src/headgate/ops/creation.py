@@ -16,6 +16,7 @@ from headgate.core.lift import as_tensor, lift
 from headgate.core.namespace import TENSORS, Array, owner
 from headgate.core.op import op, public
 from headgate.core.tensor import Tensor, constant, raw, tensor_of
+from headgate.ops.elementwise import astype
 from headgate.ops.shape import broadcast_to, reshape, sizes
 
 
@@ -169,8 +170,9 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
     Tensor([0, 1, 2], shape=(3,), dtype=int64)
     """
     start, stop, step = _number(start), _number(stop), _number(step)
+    numbers: Any = np.arange  # its types know no dtype that is computed
     first, last = (0, start) if stop is None else (start, stop)
-    return constant(np.arange(first, last, step, dtype))
+    return constant(numbers(first, last, step, dtype))
 
 
 @public
@@ -183,8 +185,10 @@ def linspace(start: Any, stop: Any, num: int, dtype: Any = None, endpoint: bool 
     if lift(start)[1] is None and lift(stop)[1] is None:
         return constant(np.linspace(_number(start), _number(stop), num, endpoint, dtype=dtype))
     weights = np.linspace(0.0, 1.0, num, endpoint)
-    made = TENSORS.add(TENSORS.multiply(start, 1.0 - weights), TENSORS.multiply(stop, weights))
-    return made if dtype is None else TENSORS.astype(made, dtype)
+    made: Tensor = TENSORS.add(
+        TENSORS.multiply(start, 1.0 - weights), TENSORS.multiply(stop, weights)
+    )
+    return made if dtype is None else astype(made, dtype)
 
 
 @public

@@ -23,6 +23,7 @@ from headgate.core.cotangent import pass_through, turned
 from headgate.core.lift import shape_of
 from headgate.core.namespace import Array
 from headgate.core.op import op, public
+from headgate.core.tensor import Tensor
 from headgate.ops.rules import is_complex
 
 # -- arithmetic ------------------------------------------------------------------------------------
@@ -570,7 +571,7 @@ astype_integer = op(
 
 
 @public
-def astype(x: Any, dtype: Any) -> Any:
+def astype(x: Any, dtype: Any) -> Tensor:
     """Convert to another dtype; gradient passes to floating and complex dtypes only.
 
     >>> import headgate as hg

@@ -380,6 +380,6 @@ def l2_normalize(x: Any, axis: Axis = None, epsilon: float = 1e-12) -> Tensor:
     >>> hg.l2_normalize([3.0, 4.0])
     Tensor([0.6, 0.8], shape=(2,), dtype=float64)
     """
-    x = as_tensor(x)
+    given = as_tensor(x)
     squares = real(x * conj(x)) if x.dtype.kind == "c" else x * x
-    return x / sqrt(maximum(sum(squares, axis=axis, keepdims=True), epsilon))
+    return given / sqrt(maximum(sum(squares, axis=axis, keepdims=True), epsilon))

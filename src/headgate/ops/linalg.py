@@ -607,12 +607,13 @@ def matrix_power(x: Any, n: int) -> Tensor:
         return matrix_power(inv(x), -n)
     if n == 0:
         return broadcast_to(eye(x.shape[-1], dtype=x.dtype), x.shape)
-    result = None
+    result: Tensor | None = None
     while True:
         if n % 2:
             result = x if result is None else matmul(result, x)
         n //= 2
         if not n:
+            assert result is not None
             return result
         x = matmul(x, x)
 

@@ -253,7 +253,7 @@ def _widths(widths: Any, ndim: int) -> Widths:
 _MODES = ("constant", "reflect", "symmetric", "edge", "wrap")
 
 
-def _pad_numpy(xp: Any, x: Array, widths: Any, mode: str, value: Any) -> Array:
+def _pad_numpy(xp: Any, x: Array, widths: Any, mode: Any, value: Any) -> Array:
     x = np.asarray(x)
     pairs = checked_widths(x, widths, mode)
     if mode != "constant":
@@ -276,7 +276,7 @@ def _inside(shape: Shape, pairs: Widths) -> tuple[slice, ...]:
     return tuple(slice(pair[0], pair[0] + size) for size, pair in zip(shape, pairs, strict=True))
 
 
-def _sum_of_margins(g: Any, xp: Any, x_shape: Shape, widths: Any, mode: str) -> Any:
+def _sum_of_margins(g: Any, xp: Any, x_shape: Shape, widths: Any, mode: Any) -> Any:
     """Return what was inside, plus what came from the margins if they show elements of `x`."""
     pairs = _widths(widths, len(x_shape))
     if mode == "constant":

@@ -14,7 +14,7 @@ from typing import Any
 from headgate.core.namespace import Array
 from headgate.core.variable import Variable
 from headgate.optim import checks
-from headgate.state import distinct, own, put, require_fit, require_state, saved
+from headgate.state import distinct, fitted, own, put, saved
 
 
 def hard_update(target: Any, source: Any) -> None:
@@ -155,18 +155,10 @@ class ExponentialMovingAverage:
             RuntimeError: the averages are in the variables just now.
         """
         self._require_own("set_state")
-        require_state("ExponentialMovingAverage", state)
         named = self._named()
-        if state.keys() != named.keys():
-            raise ValueError(
-                "ExponentialMovingAverage: the state has averages of other variables; missing: "
-                f"{sorted(named.keys() - state.keys())}, "
-                f"unknown: {sorted(state.keys() - named.keys())}"
-            )
+        arrays = fitted("ExponentialMovingAverage", state, named)
         for key, average in named.items():
-            require_fit("ExponentialMovingAverage", key, state[key], average)
-        for key, average in named.items():
-            put(average, own(state[key], average._value))
+            put(average, own(arrays[key], average._value))
 
     def _named(self) -> dict[str, Variable]:
         named: dict[str, Variable] = {}

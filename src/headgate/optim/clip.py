@@ -102,7 +102,9 @@ def global_norm(gradients: Sequence[Any]) -> Tensor:
     >>> optim.global_norm([hg.asarray([3.0]), None, hg.asarray(4.0)]).numpy()
     np.float64(5.0)
     """
-    return length_of_all(TENSORS, [as_tensor(each) for each in gradients if each is not None])
+    given = [as_tensor(each) for each in gradients if each is not None]
+    length: Tensor = length_of_all(TENSORS, given)
+    return length
 
 
 def clip_by_global_norm(

@@ -40,14 +40,19 @@ _PART = 1 << 17
 """So many bytes of an array go through a rule at once (measured)."""
 
 
-class Common(TypedDict, total=False):
-    """The arguments that all optimizers have; see `Optimizer`."""
+class NameAndClipping(TypedDict, total=False):
+    """Arguments that all optimizers have; see `Optimizer`."""
 
     name: str | None
-    weight_decay: float | None
     clipnorm: float | None
     clipvalue: float | None
     global_clipnorm: float | None
+
+
+class Common(NameAndClipping, total=False):
+    """The arguments that all optimizers have, but for those whose decay is one of their own."""
+
+    weight_decay: float | None
 
 
 class Optimizer:

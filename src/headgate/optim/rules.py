@@ -12,7 +12,7 @@ from typing import Any, Unpack
 
 from headgate.core.namespace import Array
 from headgate.optim import checks
-from headgate.optim.optimizer import Common, Optimizer
+from headgate.optim.optimizer import Common, NameAndClipping, Optimizer
 
 
 class SGD(Optimizer):
@@ -50,7 +50,7 @@ class SGD(Optimizer):
         self.nesterov = nesterov
 
     @property
-    def state_names(self) -> tuple[str, ...]:
+    def state_names(self) -> tuple[str, ...]:  # type: ignore[override]  # follows the settings
         """The velocity, if there is momentum."""
         return ("momentum",) if self.momentum else ()
 
@@ -107,7 +107,7 @@ class RMSprop(Optimizer):
         self.centered = centered
 
     @property
-    def state_names(self) -> tuple[str, ...]:
+    def state_names(self) -> tuple[str, ...]:  # type: ignore[override]  # follows the settings
         """The mean of squared gradients, their mean if centered, and the velocity with momentum."""
         return (
             "velocity",
@@ -219,7 +219,7 @@ class Adam(Optimizer):
         self.amsgrad = amsgrad
 
     @property
-    def state_names(self) -> tuple[str, ...]:
+    def state_names(self) -> tuple[str, ...]:  # type: ignore[override]  # follows the settings
         """The mean of gradients, the mean square, and the largest of these for amsgrad."""
         names = ("momentum", "velocity")
         return (*names, "velocity_hat") if self.amsgrad else names
@@ -267,7 +267,7 @@ class AdamW(Adam):
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         amsgrad: bool = False,
-        **common: Unpack[Common],
+        **common: Unpack[NameAndClipping],
     ) -> None:
         checks.not_negative("AdamW", weight_decay=weight_decay)
         super().__init__(

@@ -74,8 +74,10 @@ def convert_to_tensor(
     >>> tf.convert_to_tensor([1.0, 2.0]).dtype
     dtype('float32')
     """
-    if type(value) is Tensor or type(value) is _Variable:
-        found = value if type(value) is Tensor else value.read_value()
+    if type(value) is _Variable:
+        value = value.read_value()
+    if type(value) is Tensor:
+        found = value
         if dtype is not None and found.dtype != np.dtype(dtype):
             raise ValueError(
                 f"Tensor conversion requested dtype {np.dtype(dtype)} for Tensor with dtype "

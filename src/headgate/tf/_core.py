@@ -6,7 +6,7 @@ import builtins
 import warnings
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -68,7 +68,13 @@ class _MakesVariables(type):
         return isinstance(instance, _variable.Variable)
 
 
-class Variable(metaclass=_MakesVariables):
+if TYPE_CHECKING:  # what a call makes is a `headgate.Variable`, and so is every instance
+    _Base = _variable.Variable
+else:
+    _Base = object
+
+
+class Variable(_Base, metaclass=_MakesVariables):
     """`headgate.Variable` with TensorFlow's default dtypes (float32, int32) and arguments.
 
     >>> import headgate.tf as tf
@@ -76,6 +82,24 @@ class Variable(metaclass=_MakesVariables):
     >>> x.dtype, isinstance(x, tf.Variable)
     (dtype('float32'), True)
     """
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            initial_value: Any = None,
+            trainable: _bool | None = None,
+            validate_shape: _bool = True,
+            caching_device: Any = None,
+            name: str | None = None,
+            variable_def: Any = None,
+            dtype: Any = None,
+            import_scope: Any = None,
+            constraint: Any = None,
+            synchronization: Any = None,
+            aggregation: Any = None,
+            shape: Any = None,
+        ) -> None: ...
 
 
 def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Tensor:
@@ -110,7 +134,7 @@ def stop_gradient(input: Any, name: str | None = None) -> Any:
         return IndexedSlices(*(part if part is None else stop_gradient(part) for part in parts))
     if type(input) is not Tensor and type(input) is not _variable.Variable:
         input = convert_to_tensor(input)
-    return _stop_gradient(input, name)  # type: ignore[no-any-return]
+    return _stop_gradient(input, name)
 
 
 def identity(input: Any, name: str | None = None) -> Tensor:
@@ -504,18 +528,16 @@ def argmax(
     input: Any, axis: Any = None, output_type: Any = int64, name: str | None = None
 ) -> Tensor:
     """Return the index of the greatest element along an axis (the first one by default)."""
-    return ops.astype(
-        ops.argmax(tensor(input), axis=0 if axis is None else static(axis)), output_type
-    )  # type: ignore[no-any-return]
+    found = ops.argmax(tensor(input), axis=0 if axis is None else static(axis))
+    return ops.astype(found, output_type)  # type: ignore[no-any-return]
 
 
 def argmin(
     input: Any, axis: Any = None, output_type: Any = int64, name: str | None = None
 ) -> Tensor:
     """Return the index of the least element along an axis (the first one by default)."""
-    return ops.astype(
-        ops.argmin(tensor(input), axis=0 if axis is None else static(axis)), output_type
-    )  # type: ignore[no-any-return]
+    found = ops.argmin(tensor(input), axis=0 if axis is None else static(axis))
+    return ops.astype(found, output_type)  # type: ignore[no-any-return]
 
 
 def argsort(

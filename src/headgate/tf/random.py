@@ -13,6 +13,7 @@ import numpy as np
 
 from headgate import random as _random
 from headgate.core.namespace import TENSORS as _ops
+from headgate.core.tensor import Tensor as _Tensor
 from headgate.random import set_seed
 from headgate.tf._adapt import static as _static
 from headgate.tf._adapt import tensor as _tensor
@@ -43,36 +44,38 @@ class Generator(_random.Generator):
         """Start anew from a seed."""
         self.set_seed(_static(seed))
 
-    def normal(
+    # The draws have TensorFlow's arguments, which are not those of `headgate.random.Generator`.
+
+    def normal(  # type: ignore[override]
         self,
         shape: Any,
         mean: Any = 0.0,
         stddev: Any = 1.0,
         dtype: Any = np.float32,
         name: str | None = None,
-    ) -> Any:
+    ) -> _Tensor:
         """Draw from a normal distribution; gradient flows to `mean` and `stddev` tensors."""
         return super().normal(_static(shape), mean, stddev, dtype)
 
-    def truncated_normal(
+    def truncated_normal(  # type: ignore[override]
         self,
         shape: Any,
         mean: Any = 0.0,
         stddev: Any = 1.0,
         dtype: Any = np.float32,
         name: str | None = None,
-    ) -> Any:
+    ) -> _Tensor:
         """Draw from a normal distribution cut off at two standard deviations."""
         return super().truncated_normal(_static(shape), mean, stddev, dtype)
 
-    def uniform(
+    def uniform(  # type: ignore[override]
         self,
         shape: Any,
         minval: Any = 0,
         maxval: Any = None,
         dtype: Any = np.float32,
         name: str | None = None,
-    ) -> Any:
+    ) -> _Tensor:
         """Draw from a uniform distribution over [minval, maxval); integers need a maxval."""
         if maxval is None:
             if np.dtype(dtype).kind in "iu":

@@ -245,15 +245,16 @@ def test_state_goes_from_one_model_to_another():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda state: state.pop("scale"), "missing are scale"),
-        (lambda state: state.update(extra=np.ones(2)), "not in .* are extra"),
+        (lambda state: state.pop("scale"), r"missing: \['scale'\], unknown: \[\]"),
+        (lambda state: state.update(extra=np.ones(2)), r"missing: \[\], unknown: \['extra'\]"),
         (
             lambda state: state.update({"gate/kernel": np.ones((2, 2), "float32")}),
-            r"gate/kernel is float32 of shape \(5, 1\), and was given float32 of shape \(2, 2\)",
+            r"'gate/kernel' of the state has the shape \(2, 2\) and dtype float32; "
+            r"expected \(5, 1\) and float32",
         ),
         (
             lambda state: state.update({"gate/kernel": np.ones((5, 1))}),
-            "gate/kernel is float32 .* given float64",
+            "'gate/kernel' .* dtype float64; expected .* float32",
         ),
     ],
 )

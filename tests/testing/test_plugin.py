@@ -99,7 +99,7 @@ def test_the_plugin_does_not_import_the_assertions(run):
 
     def test_modules():
         assert {PLUGIN!r} in sys.modules
-        assert "headgate.flow.expect" not in sys.modules
+        assert "headgate.testing.flow" not in sys.modules
     """
     status, output = run(program)
     assert status == 0, output

@@ -11,8 +11,8 @@ from rich.console import Console
 import headgate as hg
 from core.support import line_of
 from headgate import nn
-from headgate.flow.expect import FlowError
 from headgate.testing import assert_flow, assert_no_flow, flow_matrix
+from headgate.testing.flow import FlowError
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_cut_source_is_told_with_its_line_and_the_others_by_name(w, v):
     assert first == "gradient does not reach 1 of 2 sources"
     assert last == "reached: v"
     assert told[0].startswith("w: cut")
-    assert f"test_expect.py:{line_of('cut')}: y = hg.sum(hg.stop_gradient(w) * v)" in told[1]
+    assert f"test_flow.py:{line_of('cut')}: y = hg.sum(hg.stop_gradient(w) * v)" in told[1]
 
 
 def test_the_report_tells_of_every_source(w, v):
@@ -111,7 +111,7 @@ def test_a_frozen_source(w):
     frozen = hg.Variable([1.0, 1.0], trainable=False, name="frozen")
     with hg.GradientTape():
         y = hg.sum(w * frozen)
-    assert re.search(r"frozen: cut.*\n  frozen .*at .*test_expect", failure(assert_flow, y, frozen))
+    assert re.search(r"frozen: cut.*\n  frozen .*at .*test_flow", failure(assert_flow, y, frozen))
 
 
 def test_a_source_that_was_only_stopped_is_not_taken_for_watched(w):
@@ -129,7 +129,7 @@ def test_a_loss_outside_of_the_tape(w):
     y = hg.sum(h * 3.0)  # cut
     text = failure(assert_flow, y, w)
     assert "outside_tape" in text
-    assert f"test_expect.py:{line_of('cut')}" in text
+    assert f"test_flow.py:{line_of('cut')}" in text
 
 
 def test_a_loss_that_came_back_from_the_host(w):
@@ -137,7 +137,7 @@ def test_a_loss_that_came_back_from_the_host(w):
         y = hg.asarray(float(hg.sum(w)))  # cut
     text = failure(assert_flow, y, w)
     assert "host_round_trip" in text
-    assert f"test_expect.py:{line_of('cut')}" in text
+    assert f"test_flow.py:{line_of('cut')}" in text
 
 
 def test_a_constant_whose_sources_a_tape_knows(w):
@@ -262,8 +262,8 @@ def test_missing_stop_names_the_lines_at_which_it_enters(w, v):
     first, *told, last = failure(assert_no_flow, y, [w, v]).splitlines()
     assert first == "gradient reaches 1 of 2 sources that it must not reach"
     assert told[0].startswith("w: missing_stop; gradient norm")
-    assert f"test_expect.py:{line_of('first')}: h = w * 2.0" in told[1]
-    assert f"test_expect.py:{line_of('second')}: y = hg.sum(h * w)" in told[2]
+    assert f"test_flow.py:{line_of('first')}: h = w * 2.0" in told[1]
+    assert f"test_flow.py:{line_of('second')}: y = hg.sum(h * w)" in told[2]
     assert "headgate.stop_gradient(...) around the value there" in told[3]
     assert last == "not reached: v"
 
@@ -273,8 +273,8 @@ def test_ops_off_the_way_to_the_target_are_no_entries(w):
         y = hg.sum(w * 2.0)  # way
         other = hg.exp(w)  # other
     text = failure(assert_no_flow, y, w)
-    assert f"test_expect.py:{line_of('way')}:" in text
-    assert f"test_expect.py:{line_of('other')}:" not in text
+    assert f"test_flow.py:{line_of('way')}:" in text
+    assert f"test_flow.py:{line_of('other')}:" not in text
     assert other.shape == (2,)
 
 
@@ -363,7 +363,7 @@ def test_cells_tell_of_cuts_parts_and_unused_groups(gan):
     assert (cut.kind, cut.shape) == ("stop_gradient", (2,))
     assert cut.text.startswith("d_loss = hg.sum(hg.stop_gradient(fake) * v)")
     assert matrix.cuts == cell.cuts
-    assert str(cell).endswith(f"test_expect.py:{cut.line}")
+    assert str(cell).endswith(f"test_flow.py:{cut.line}")
     assert str(cell).startswith("stop_gradient at ")
     assert str(matrix.cell("d_loss", "D")) == "4.472 (1 of 2; unused)"
     assert str(matrix.cell("g_loss", "<none>")) == "unused"

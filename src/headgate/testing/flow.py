@@ -76,7 +76,7 @@ def assert_flow(target: Any, sources: Any, *, nonzero: bool = True) -> None:
     >>> assert_flow(loss, [w, b])
     Traceback (most recent call last):
       ...
-    headgate.flow.expect.FlowError: gradient does not reach 1 of 2 sources
+    headgate.testing.flow.FlowError: gradient does not reach 1 of 2 sources
     w: cut
       stop_gradient at ...: loss = hg.stop_gradient(w) * 3.0 + b
     reached: b
@@ -120,7 +120,7 @@ def assert_no_flow(target: Any, sources: Any) -> None:
     >>> assert_no_flow(loss, [w, b])
     Traceback (most recent call last):
       ...
-    headgate.flow.expect.FlowError: gradient reaches 1 of 2 sources that it must not reach
+    headgate.testing.flow.FlowError: gradient reaches 1 of 2 sources that it must not reach
     b: missing_stop; gradient norm 1
     ...
     not reached: w
