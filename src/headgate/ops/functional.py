@@ -381,5 +381,5 @@ def l2_normalize(x: Any, axis: Axis = None, epsilon: float = 1e-12) -> Tensor:
     Tensor([0.6, 0.8], shape=(2,), dtype=float64)
     """
     given = as_tensor(x)
-    squares = real(x * conj(x)) if x.dtype.kind == "c" else x * x
+    squares = real(given * conj(given)) if given.dtype.kind == "c" else given * given
     return given / sqrt(maximum(sum(squares, axis=axis, keepdims=True), epsilon))
