@@ -185,8 +185,8 @@ def preferred() -> Executor:
 def prefer(name: str) -> Iterator[None]:
     """Let functions that are made in a block be compiled by another executor than XLA.
 
-    Not by default or by choice of users: there is one that they have. Tests do, and who writes a
-    new one.
+    Users have one, and no need to choose; whoever writes a second one, or tests what is true of
+    all, has.
     """
     global _preferred
     before, _preferred = _preferred, name

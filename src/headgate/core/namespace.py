@@ -12,8 +12,8 @@ sorts.
   tape.
 
 A gradient rule that is written against `xp` therefore runs on raw arrays when nobody records (fast)
-and on tensors when somebody does (higher order). The same program runs wherever its values live: an
-executor is a namespace.
+and on tensors when somebody does (higher order). The same program runs wherever its values live, or
+on the stand-ins of an executor.
 """
 
 from __future__ import annotations
