@@ -90,6 +90,7 @@ def agree(ours, theirs, **close):
             np.testing.assert_allclose(mine.value, other.value, **close)
 
 
+@pytest.mark.light
 @pytest.mark.parametrize("case", rows(case for case in CASES if case.op not in VALUE_SHAPED))
 def test_compiled_is_eager(case):
     compute, given = program(case)

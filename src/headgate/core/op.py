@@ -628,7 +628,7 @@ def _record_list(
 ) -> Tensor:
     """Compute and record an op on a list of arrays: the generated function as a loop."""
     if type(arrays) is Tensor or not isinstance(arrays, Sequence):
-        arrays = [as_tensor(arrays)[k] for k in range(len(as_tensor(arrays)))]  # type: ignore[index]
+        arrays = [as_tensor(arrays)[k] for k in range(len(as_tensor(arrays)))]
     if not arrays:
         fail_with(op, ValueError("needs at least one array"), {}, statics)
     lifted = [lift(array) for array in arrays]

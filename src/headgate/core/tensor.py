@@ -14,7 +14,7 @@ from __future__ import annotations
 import operator
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,8 +32,13 @@ from headgate.record.graph import (
     where,
 )
 
+if TYPE_CHECKING:
+    from headgate.ops.attached import Attached
+else:
+    Attached = object
 
-class Tensor:
+
+class Tensor(Attached):
     """An immutable array on which ops are recorded; made by `headgate.asarray` and by every op.
 
     >>> import headgate as hg

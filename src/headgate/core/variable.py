@@ -14,7 +14,7 @@ array in a `headgate.core.bundle` instead of in `_array`, at `_place`.
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,8 +38,13 @@ from headgate.record.graph import (
 
 _unnamed = itertools.count()
 
+if TYPE_CHECKING:
+    from headgate.ops.attached import Attached
+else:
+    Attached = object
 
-class Variable:
+
+class Variable(Attached):
     """A mutable cell that tapes watch and optimizers assign to.
 
     Args:
