@@ -65,7 +65,7 @@ results: $(VENV)/.examples,xla
 	$(BIN)/python -m benchmarks results $(ARGS)
 
 clean:
-	rm -rf $(VENV) build dist headgate-demo headgate-train .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .nox build dist headgate-demo headgate-train .mypy_cache .pytest_cache .ruff_cache
 
 # The stamp's name is the list of extras.
 $(VENV)/.%: pyproject.toml | $(BIN)/python
