@@ -246,7 +246,10 @@ def test_jax_gives_the_same(case, letter):
 @pytest.mark.peers
 @pytest.mark.parametrize("case", rows(CASES))
 def test_compiled_by_jax_gives_the_same(case):
-    """Value and gradient as one program under jax.jit; its floating arguments are traced."""
+    """Value and gradient as one program under jax.jit; its floating arguments are traced.
+
+    XLA compiles as it does for users; in `test_compiled.py` it does with less effort.
+    """
     import jax
 
     arguments = case.make()
