@@ -10,18 +10,25 @@ BIN   := $(VENV)/bin
 ARGS  ?=
 
 # Workers share the cores, so each one's array maths keeps to a single thread.
-PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+# What `make quick` runs: the core, TensorFlow's semantics, the order of imports, and every op on
+# NumPy in float64.
+QUICK := tests/core tests/tf_semantics tests/project/test_layers.py tests/ops/test_table.py \
+    -m 'not peers and not other_dtype'
 
 CANDIDATES := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-peers lint format bench results clean
+.PHONY: help demo quick test test-peers lint lines format bench results clean
 
 help:
 	@echo 'make demo        train the three programs of the article; results in ./headgate-demo'
+	@echo 'make quick       run the tests of the core and of the ops, in a minute'
 	@echo 'make test        run the tests (JAX is installed; neither PyTorch nor TensorFlow is)'
 	@echo 'make test-peers  run the tests with PyTorch and TensorFlow as well'
 	@echo 'make lint        ruff and mypy'
+	@echo 'make lines       count the lines of every file'
 	@echo 'make format      let ruff rewrite what it can'
 	@echo 'make bench       compare speed with autograd, JAX, PyTorch and TensorFlow'
 	@echo 'make results     train the nine programs in full, three seeds each; writes docs/results.md'
@@ -29,6 +36,9 @@ help:
 
 demo: $(VENV)/.examples
 	$(BIN)/headgate demo $(ARGS)
+
+quick: $(VENV)/.dev
+	$(PYTEST) $(QUICK) $(ARGS)
 
 test: $(VENV)/.dev,examples,xla
 	$(PYTEST) $(ARGS)
@@ -45,6 +55,9 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+lines: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.lines
+
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -52,7 +65,7 @@ results: $(VENV)/.examples,xla
 	$(BIN)/python -m benchmarks results $(ARGS)
 
 clean:
-	rm -rf $(VENV) build dist headgate-demo headgate-train .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .nox build dist headgate-demo headgate-train .mypy_cache .pytest_cache .ruff_cache
 
 # The stamp's name is the list of extras.
 $(VENV)/.%: pyproject.toml | $(BIN)/python

@@ -3,10 +3,16 @@
 Tests are grouped by what they need. A test marked `peers`, `tensorflow` or `torch` compares with
 that library and is skipped, with the reason, where it is missing. The environment is set here,
 before any test module is imported, because JAX, TensorFlow and matplotlib read it on import.
+
+A test marked `light` compares what programs compute, not how fast, and lets XLA compile them with
+less effort, in a third of the time. Others compile as users do.
 """
 
+import functools
+import gc
 import importlib.util
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,6 +24,7 @@ os.environ.setdefault("JAX_ENABLE_X64", "1")  # Headgate's default float is NumP
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+collect_ignore = ["tests/typing/user_program.py", "tests/typing/wrong_program.py"]
 NEEDS = {"peers": "jax", "tensorflow": "tensorflow", "torch": "torch"}
 
 
@@ -30,6 +37,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         test = getattr(item, "dtest", None)  # that of a doctest
         if test is not None and lacks_jax("".join(example.source for example in test.examples)):
             item.add_marker(pytest.mark.skip(reason="jax is not installed"))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector what lives as long as the session: 11,000 tests and their modules."""
+    gc.collect()
+    gc.freeze()
+
+
+LIGHT = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+    "xla_cpu_use_fusion_emitters": False,
+}
+
+
+@pytest.fixture(autouse=True)
+def _light(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compile the programs of a test that is marked `light` with less effort."""
+    if request.node.get_closest_marker("light") is None:
+        yield
+        return
+    import jax
+
+    jit, before = jax.jit, jax.config.read("jax_disable_most_optimizations")
+    jax.jit = functools.partial(jit, compiler_options=LIGHT)  # Headgate's programs pass here too
+    jax.config.update("jax_disable_most_optimizations", True)  # for what JAX runs op by op
+    try:
+        yield
+    finally:
+        jax.jit = jit
+        jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(autouse=True)

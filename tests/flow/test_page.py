@@ -35,11 +35,17 @@ def size(html):
 
 
 @pytest.mark.parametrize(
-    "trace",
-    [traces.loop(5000), traces.tower(50, 400), traces.flat(20_000), traces.gan(400)],
+    ("program", "sizes"),
+    [
+        (traces.loop, [5000]),
+        (traces.tower, [50, 400]),
+        (traces.flat, [20_000]),
+        (traces.gan, [400]),
+    ],
     ids=["loop", "tower", "flat", "steps"],
 )
-def test_20_000_ops_stay_under_10_megabytes(trace):
+def test_20_000_ops_stay_under_10_megabytes(program, sizes):
+    trace = program(*sizes)
     assert len(trace.events) >= 17_000
     assert size(page(trace)) < 10_000_000
 

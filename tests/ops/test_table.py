@@ -53,8 +53,14 @@ def rows(cases, *more):
 
 
 def each_dtype(cases, letters="fFc"):
+    """Return pytest's parameters for each case in each of its dtypes; `make quick` runs float64."""
     return [
-        pytest.param(case, letter, id=f"{label(case)}-{letter}")
+        pytest.param(
+            case,
+            letter,
+            id=f"{label(case)}-{letter}",
+            marks=[pytest.mark.other_dtype] if letter != "f" else [],
+        )
         for case in cases
         for letter in letters
         if letter in case.dtypes
@@ -167,6 +173,7 @@ def test_derivatives(case, letter):
     )
 
 
+@pytest.mark.other_dtype
 @pytest.mark.parametrize("case", rows(differentiable("F")))
 def test_float32_gradient_is_close_to_float64(case):
     narrow, wide = case.make("F"), case.make("f")
@@ -194,6 +201,7 @@ def narrowed(argument):
     return argument.astype(np.complex64) if wide else argument
 
 
+@pytest.mark.other_dtype
 @pytest.mark.parametrize("case", rows(case for case in differentiable("c") if "F" in case.dtypes))
 def test_complex64_is_close_to_complex128(case):
     wide = case.make("c")
@@ -220,6 +228,7 @@ def jax_arguments(case, letter):
     return values, [jnp.asarray(x) if isinstance(x, np.ndarray) else x for x in values]
 
 
+@pytest.mark.light
 @pytest.mark.peers
 @pytest.mark.parametrize(("case", "letter"), each_dtype(CASES))
 def test_jax_gives_the_same(case, letter):
@@ -237,7 +246,10 @@ def test_jax_gives_the_same(case, letter):
 @pytest.mark.peers
 @pytest.mark.parametrize("case", rows(CASES))
 def test_compiled_by_jax_gives_the_same(case):
-    """Value and gradient as one program under jax.jit; its floating arguments are traced."""
+    """Value and gradient as one program under jax.jit; its floating arguments are traced.
+
+    XLA compiles as it does for users; in `test_compiled.py` it does with less effort.
+    """
     import jax
 
     arguments = case.make()

@@ -33,7 +33,6 @@ LAYERS = [
     "core.scope",
     "core.host",
     "core.traced",
-    "core.arithmetic",
     "core.tensor",
     "core.lift",
     "core.cotangent",

@@ -12,13 +12,8 @@ sorts.
   tape.
 
 A gradient rule that is written against `xp` therefore runs on raw arrays when nobody records (fast)
-<<<<<<< HEAD
-and on tensors when somebody does (higher order). The same program runs wherever its values live,
-and on the stand-ins of an executor.
-=======
 and on tensors when somebody does (higher order). The same program runs wherever its values live, or
 on the stand-ins of an executor.
->>>>>>> exec
 """
 
 from __future__ import annotations

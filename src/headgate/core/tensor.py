@@ -12,19 +12,23 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headgate.core.arithmetic import Arithmetic
 from headgate.core.host import came_back, note_escape
 from headgate.core.namespace import Array, is_array, owner
 from headgate.core.traced import BRANCHING, is_traced, refused_trace
 from headgate.record.errors import refusal
 from headgate.record.graph import Node
 
+if TYPE_CHECKING:
+    from headgate.ops.attached import Attached
+else:
+    Attached = object
 
-class Tensor(Arithmetic):
+
+class Tensor(Attached):
     """An immutable array on which ops are recorded; made by `headgate.asarray` and by every op.
 
     >>> import headgate as hg

@@ -14,11 +14,10 @@ array in a `headgate.core.bundle` instead of in `_array`, at `_place`.
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headgate.core.arithmetic import Arithmetic
 from headgate.core.bundle import Bundle, in_transit
 from headgate.core.cotangent import pass_through
 from headgate.core.host import note_escape
@@ -35,7 +34,13 @@ from headgate.record.site import caller
 _unnamed = itertools.count()
 
 
-class Variable(Arithmetic):
+if TYPE_CHECKING:
+    from headgate.ops.attached import Attached
+else:
+    Attached = object
+
+
+class Variable(Attached):
     """A mutable cell that tapes watch and optimizers assign to.
 
     Args:
