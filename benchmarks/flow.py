@@ -1,7 +1,7 @@
 """What explanations cost: masks and sites on every op, a trace, a million iterations, a large page.
 
 The build without masks and sites is the same library, with the lines that keep them taken out of
-the functions that `headgate.core.op` writes. It runs in a process of its own, in turn with the
+the functions that `headgate.core.row` writes. It runs in a process of its own, in turn with the
 whole one, several rounds of each, and medians are compared.
 """
 
@@ -20,12 +20,12 @@ ROUNDS = 9
 
 def _strip() -> None:
     """Take masks and sites out of the functions that are about to be written."""
-    from headgate.core.op import _Row
+    from headgate.core.row import Row
 
-    whole = _Row._lines
+    whole = Row.lines
 
-    def lines(self: Any, keeps_shape: bool) -> Any:
-        for line in whole(self, keeps_shape):
+    def lines(self: Any) -> Any:
+        for line in whole(self):
             if "cuts" in line and "admit" not in line and "ghost" not in line:
                 words = line.strip()
                 if words == "live = cuts = 0":
@@ -34,7 +34,7 @@ def _strip() -> None:
                     yield line.replace("= cuts", "= 0")
                 elif words.startswith("if ") or words.endswith("is_inexact"):
                     yield line.split("if ")[0] + "if False:"
-                elif "return record_many" in line or "results = record_many" in line:
+                elif "return record_many" in line:
                     yield line.replace(", cuts)", ", 0)")
                 elif "sever(" in line:
                     yield line.split("cuts |=")[0] + "pass"
@@ -48,7 +48,7 @@ def _strip() -> None:
             else:
                 yield line
 
-    _Row._lines = lines  # type: ignore[method-assign]
+    Row.lines = lines  # type: ignore[method-assign]
 
 
 def _programs(hg: Any) -> dict[str, Any]:

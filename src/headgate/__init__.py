@@ -10,9 +10,10 @@ print(tape.why(loss, w))        # where gradient stops, and what stopped it
 """
 
 from headgate import checkpoint, data, linalg, losses, metrics, nn, optim, random
+from headgate.compile.backend import to_backend
 from headgate.compile.control import cond, scan, while_loop
 from headgate.compile.function import RecompileWarning, function
-from headgate.compile.xla.interop import from_jax, to_backend, to_jax
+from headgate.compile.xla.interop import from_jax, to_jax
 from headgate.core.custom import custom_gradient, grad_pass_through, recompute_grad
 from headgate.core.gates import (
     clip_gradient,
@@ -37,12 +38,7 @@ from headgate.core.transforms import (
 from headgate.core.variable import Variable
 from headgate.flow.watch.headgate import trace
 from headgate.ops import operators as _operators  # noqa: F401  it attaches them to tensors
-from headgate.ops.conv import (
-    avg_pool,
-    conv,
-    conv_transpose,
-    max_pool,
-)
+from headgate.ops.conv import conv, conv_transpose
 from headgate.ops.creation import (
     arange,
     asarray,
@@ -182,6 +178,7 @@ from headgate.ops.linalg import (
     tensordot,
     vecdot,
 )
+from headgate.ops.pool import avg_pool, max_pool
 from headgate.ops.reduce import (
     all,
     any,

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from headgate.core.op import as_tensor
+from headgate.core.lift import as_tensor
 from headgate.core.tensor import Tensor
 from headgate.naming import floatx, unique_name
 from headgate.nn.activations import logits_of

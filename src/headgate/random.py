@@ -8,8 +8,9 @@ have nothing in common however large they are, and `split` makes new generators 
 
 The state lives in a variable, which makes it one more array to save, and one more for an executor
 to pass through a compiled step: all that happens to it is that 1 is added. It is written past
-`assign`, for no tape and no report has anything to say about it. A generator whose state is one of
-JAX's arrays, as in a compiled function, draws with JAX (`headgate.compile.xla.random`).
+`assign`, for no tape and no report has anything to say about it. The namespace that owns the state
+draws: for each, `draws` takes the words and returns what draws, and the words after it. Here is
+NumPy's; where the state is a stand-in, as in a compiled function, the executor's draws otherwise.
 
 The functions of this module use the default generator, which `set_seed` starts anew; without that
 it starts from the system's entropy. Threads may share a generator: each draw gets its own number.
@@ -29,10 +30,11 @@ from typing import Any
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
-from headgate.compile.xla import random as xla_random
-from headgate.core.namespace import common, owner
-from headgate.core.op import as_tensor, op
-from headgate.core.tensor import Tensor, constant, is_traced, refused_trace
+from headgate.core.lift import as_tensor
+from headgate.core.namespace import common, implementations, owner
+from headgate.core.op import op
+from headgate.core.tensor import Tensor, constant
+from headgate.core.traced import is_traced, refused_trace
 from headgate.core.variable import Variable
 from headgate.ops.shape import sizes
 
@@ -40,15 +42,28 @@ _WORDS = 6
 _lock = threading.Lock()  # held while a state is read and written, never during a draw
 
 
+class _Draws(np.random.Generator):
+    """NumPy's generator, with all that a namespace's `draws` has; one method is called, once."""
+
+    def truncated_normal(self, size: Any, dtype: Any) -> Any:
+        return standard_truncated_normal(self, size, dtype)
+
+    def standard_gamma(self, shape: Any, size: Any) -> Any:  # type: ignore[override]
+        return super().standard_gamma(np.asarray(shape), size)
+
+    def poisson(self, rate: Any, size: Any) -> Any:  # type: ignore[override]
+        return super().poisson(np.asarray(rate), size)
+
+
 class _Engine(threading.local):
     """A NumPy generator for each thread, put in place before each draw: making one is slow."""
 
     def __init__(self) -> None:
         self.bits = np.random.Philox(0)
-        self.source = np.random.Generator(self.bits)
+        self.source = _Draws(self.bits)
 
-    def placed(self, key: tuple[int, int], number: int) -> np.random.Generator:
-        self.bits.state = {
+    def placed(self, key: tuple[int, int], number: int) -> _Draws:
+        state: Any = {
             "bit_generator": "Philox",
             "state": {"counter": (0, number, 0, 0), "key": key},
             "buffer": (0, 0, 0, 0),
@@ -56,10 +71,31 @@ class _Engine(threading.local):
             "has_uint32": 0,
             "uinteger": 0,
         }
+        self.bits.state = state
         return self.source
 
 
 _engine = _Engine()
+
+
+def _counted(words: Any) -> tuple[tuple[int, int], int, Any]:
+    """Return the key and the number of a draw, and the state after it."""
+    if is_traced(words):
+        raise refused_trace("the key of a NumPy generator: conversion", words)
+    words = np.array(words)
+    wide = words.view(np.uint64)
+    first, second, number = wide.tolist()
+    wide[2] += np.uint64(1)
+    return (first, second), number, words
+
+
+def _draws(xp: Any, words: Any) -> tuple[_Draws, Any]:
+    """Return what draws once, the same for all draws of a thread; and the state after it."""
+    key, number, after = _counted(words)
+    return _engine.placed(key, number), after
+
+
+implementations["draws"] = {"numpy": _draws}
 
 
 class _Key(ISeedSequence):
@@ -75,9 +111,8 @@ class _Key(ISeedSequence):
 def _first_state(seed: int | Sequence[int] | None) -> Any:
     """Return the state that a seed stands for, or one from the system's entropy."""
     if seed is not None:
-        seeds = [
-            operator.index(one) for one in (seed if isinstance(seed, list | tuple) else [seed])
-        ]
+        given: Any = seed if isinstance(seed, list | tuple) else [seed]
+        seeds = [operator.index(one) for one in given]
         # Their number first, for (1, 0) is not 1; and no sign, for that is all that NumPy takes.
         seed = [len(seeds), *(2 * abs(one) + (one < 0) for one in seeds)]
     key = np.random.SeedSequence(seed).generate_state(4)
@@ -137,26 +172,15 @@ class Generator:
     def _take(self) -> tuple[tuple[int, int], int]:
         """Return the key and the number of a draw, and count it."""
         with _lock:
-            words = self._state._value
-            if is_traced(words):
-                raise refused_trace("the key of a NumPy generator: conversion", words)
-            words = np.array(words)
-            wide = words.view(np.uint64)
-            first, second, number = wide.tolist()
-            wide[2] += np.uint64(1)
-            self._state._value = words
-        return (first, second), number
+            key, number, self._state._value = _counted(self._state._value)
+        return key, number
 
     def _source(self) -> Any:
-        """Return a NumPy generator for one draw; the next draw in this thread uses it again.
-
-        On JAX it is something that draws as that does.
-        """
-        words = self._state._value
-        if type(words) is np.ndarray:
-            return _engine.placed(*self._take())
-        self._state._value = xla_random.counted(words)
-        return xla_random.Draws(words)
+        """Return something with the methods of a NumPy generator, for one draw, and count it."""
+        with _lock:
+            words = self._state._value
+            source, self._state._value = owner[type(words)].draws(words)
+        return source
 
     def stream(self) -> np.random.Generator:
         """Return a new NumPy generator, on a stream of its own.
@@ -166,7 +190,8 @@ class Generator:
         (3,)
         """
         key, number = self._take()
-        bits = np.random.Philox(_Key(key), counter=np.array([0, number, 0, 0], np.uint64))
+        seed: Any = _Key(key)
+        bits = np.random.Philox(seed, counter=np.array([0, number, 0, 0], np.uint64))
         return np.random.Generator(bits)
 
     def split(self, count: int = 2) -> list[Generator]:
@@ -197,10 +222,7 @@ class Generator:
     ) -> Tensor:
         """Draw from a cut-off normal distribution; see `headgate.random.truncated_normal`."""
         source, drawn_dtype = self._source(), _drawn_dtype("truncated_normal", dtype)
-        if type(source) is np.random.Generator:
-            drawn = standard_truncated_normal(source, sizes(shape), drawn_dtype)
-        else:
-            drawn = source.truncated_normal(sizes(shape), drawn_dtype)
+        drawn = source.truncated_normal(sizes(shape), drawn_dtype)
         return _scaled(drawn, stddev, mean, dtype)
 
     def uniform(
@@ -238,36 +260,36 @@ class Generator:
 
     def categorical(self, logits: Any, num_samples: int = 1) -> Tensor:
         """Draw class numbers; see `headgate.random.categorical`."""
-        return categorical(logits, num_samples=num_samples, generator=self)
+        return categorical(logits, num_samples=num_samples, generator=self)  # type: ignore[no-any-return]
 
     def bernoulli(self, p: Any, shape: Any = ()) -> Tensor:
         """Draw ones and zeros; see `headgate.random.bernoulli`."""
-        return bernoulli(p, shape=shape, generator=self)
+        return bernoulli(p, shape=shape, generator=self)  # type: ignore[no-any-return]
 
     def shuffle(self, x: Any) -> Tensor:
         """Return x with the entries of its first axis in random order."""
-        return shuffle(x, generator=self)
+        return shuffle(x, generator=self)  # type: ignore[no-any-return]
 
     def gamma(self, alpha: Any, shape: Any = ()) -> Tensor:
         """Draw from gamma distributions; see `headgate.random.gamma`."""
-        return gamma(alpha, shape=shape, generator=self)
+        return gamma(alpha, shape=shape, generator=self)  # type: ignore[no-any-return]
 
     def poisson(self, rate: Any, shape: Any = ()) -> Tensor:
         """Draw counts; see `headgate.random.poisson`."""
-        return poisson(rate, shape=shape, generator=self)
+        return poisson(rate, shape=shape, generator=self)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         *_, number = np.array(self._state._value).view(np.uint64).tolist()
         return f"<Generator {self._state.name!r}, {number} draws done>"
 
 
-_PLAIN = (int, float, np.ndarray, np.generic)
+_PLAIN: Any = (int, float, np.ndarray, np.generic)
 
 
 def _scaled(drawn: Any, scale: Any, shift: Any, dtype: Any) -> Tensor:
     """Return `drawn * scale + shift`; gradient flows to those of the two that are tensors."""
     if not (isinstance(scale, _PLAIN) and isinstance(shift, _PLAIN)):
-        return constant(_cast(drawn, dtype)) * scale + shift
+        return constant(_cast(drawn, dtype)) * scale + shift  # type: ignore[no-any-return]
     if not (_is_number(scale, 1) and _is_number(shift, 0)):
         drawn = drawn * scale + shift
     return constant(_cast(drawn, dtype))
@@ -563,15 +585,9 @@ bernoulli = op(
 )
 
 
-def _for(source: Any, parameter: Any) -> Any:
-    """Return a parameter as an array of the library that draws."""
-    return np.asarray(parameter) if type(source) is np.random.Generator else parameter
-
-
 def _draw_gamma(xp: Any, alpha: Any, *, shape: Any, generator: Any) -> Any:
     alpha = xp.asarray(alpha)
-    source = _source_of(generator)
-    drawn = source.standard_gamma(_for(source, alpha), (*sizes(shape), *alpha.shape))
+    drawn = _source_of(generator).standard_gamma(alpha, (*sizes(shape), *alpha.shape))
     return _cast(drawn, alpha.dtype)
 
 
@@ -591,8 +607,7 @@ gamma = op(
 
 def _draw_poisson(xp: Any, rate: Any, *, shape: Any, generator: Any) -> Any:
     rate = xp.asarray(rate)
-    source = _source_of(generator)
-    drawn = source.poisson(_for(source, rate), (*sizes(shape), *rate.shape))
+    drawn = _source_of(generator).poisson(rate, (*sizes(shape), *rate.shape))
     return _cast(drawn, rate.dtype)
 
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from headgate.ops.conv import Plan, Window
+from headgate.ops.windows import Plan, Window
 from headgate.testing import OpCase, distinct, integers, real
 
 

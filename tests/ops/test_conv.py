@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import headgate as hg
-from headgate.ops.conv import Plan, Window, convolution
+from headgate.ops.conv import convolution
+from headgate.ops.windows import Plan, Window
 from headgate.testing import check_gradient
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import headgate as hg
+from headgate.core.lift import as_tensor
 from headgate.core.namespace import TENSORS
-from headgate.core.op import as_tensor
 from headgate.testing import DTYPES, OpCase, check_gradient
 
 TABLES = [

@@ -2,7 +2,7 @@
 
 A compiled function runs its Python once for each signature (`headgate.compile.signature`), on
 stand-ins for arrays, and what it does becomes a program of an executor
-(`headgate.compile.xla.program`). That program is what runs from then on.
+(`headgate.compile.executor`). That program is what runs from then on.
 
 Programs have no variables, so those that the function reads or writes are *lifted*: their arrays
 are passed in, and new ones passed out and put back into the cells. Which they are is found while
@@ -30,14 +30,14 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from headgate.compile.executor import Executor, Tracing, at_work, preferred
 from headgate.compile.leaks import no_leaks
 from headgate.compile.signature import Form, Frame, Given, Parameters, Quick
-from headgate.compile.xla import program as xla
 from headgate.core.bundle import Bundle, in_transit
 from headgate.core.custom import record_custom
+from headgate.core.lift import as_tensor, is_inexact
 from headgate.core.namespace import Array
-from headgate.core.op import as_tensor, is_inexact
-from headgate.core.scope import Scope, open_scopes, stage
+from headgate.core.scope import open_scopes, stage
 from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, constant, tensor_of
 from headgate.core.variable import Variable, bind, node_of
@@ -65,6 +65,7 @@ class _Variant:
         "call",
         "described",
         "donated",
+        "executor",
         "form",
         "frame",
         "history",
@@ -84,6 +85,7 @@ class _Variant:
         described: dict[str, str],
         wide: bool,
     ) -> None:
+        self.executor = trace.executor
         self.program = program
         self.bundle = bundle
         self.read = trace.read
@@ -108,18 +110,18 @@ class _Variant:
 
     def run(self, leaves: list[Any], native: bool, node: Node | None = None) -> list[Tensor]:
         """Run the program on the variables and these arrays; return its results with a node."""
-        call = self.call
+        call, executor = self.call, self.executor
         if call is None:
             call = self.call = self.program.compile()
         with in_transit:
             bundle = self.bundle
             if bundle.shared or not bundle.intact:
-                bundle.gather(xla)
+                bundle.gather(executor)
             used = bundle.arrays
             native = native or bundle.native
             kept = []
             for variable in self.read:
-                holder, index = variable._place or lent(variable)
+                holder, index = variable._place or lent(variable, executor)
                 native = native or holder.native
                 kept.append(holder.arrays[index])
             if self.donated:
@@ -128,24 +130,24 @@ class _Variant:
             kept += leaves
             try:
                 if self.wide:
-                    with xla.wide():
+                    with executor.wide():
                         new, results = call(used, kept)
                 else:
                     new, results = call(used, kept)
             except ValueError as error:
                 self.call = self.program.moved(error, used, kept)
-                with xla.wide():
+                with executor.wide():
                     new, results = self.call(used, kept)
             bundle.renew(new)
         if native:
             return [tensor_of(array, node) for array in results]
-        return [tensor_of(xla.host(array), node) for array in results]
+        return [tensor_of(executor.host(array), node) for array in results]
 
 
-def lent(variable: Variable) -> tuple[Bundle, int]:
+def lent(variable: Variable, executor: Executor) -> tuple[Bundle, int]:
     """Put a variable that is only read into a bundle of its own."""
     bundle = Bundle([variable])
-    bundle.lend(xla)
+    bundle.lend(executor)
     return bundle, 0
 
 
@@ -154,24 +156,26 @@ class _Trace:
 
     def __init__(
         self,
+        executor: Executor,
         function: Callable[..., Any],
         frame: Frame,
         written: list[Variable],
         read: list[Variable],
         donated: Sequence[int],
     ) -> None:
+        self.executor = executor
         self.function = function
         self.frame = frame
         self.written = written
         self.read = read
         self.donated = donated
-        self.scope = Scope(self._stand_in)
+        self.scope = Tracing(self._stand_in, executor)
         self.given: dict[Any, Array] = {}
         self.form: Any = None
 
     def _stand_in(self, variable: Variable) -> Array:
         given = self.given.get(variable._source)
-        return xla.stand_in(variable._form) if given is None else given
+        return self.executor.stand_in(variable._form) if given is None else given
 
     def __call__(self, used: Sequence[Any], kept: Sequence[Any]) -> Any:
         written, read = len(self.written), len(self.read)
@@ -182,7 +186,7 @@ class _Trace:
             leaves.insert(k, array)
         args, kwargs = self.frame.filled([constant(leaf) for leaf in leaves])
         with apart(), self.scope.entered():
-            self.form = Form(self.function(*args, **kwargs))
+            self.form = Form(self.function(*args, **kwargs), self.executor)
         results, self.form.arrays = self.form.arrays, []
         new = [_new_value(self.scope, variable) for variable in self.found[0]]
         self.scope.values.clear()  # stand-ins must not outlive the trace
@@ -195,8 +199,8 @@ class _Trace:
         return list(written.values()), [v for s, v in self.scope.met.items() if s not in written]
 
 
-def _new_value(scope: Scope, variable: Variable) -> Array:
-    value = xla.fitted(scope.values[variable._source], variable._form)
+def _new_value(scope: Tracing, variable: Variable) -> Array:
+    value = scope.executor.fitted(scope.values[variable._source], variable._form)
     if value.shape != variable.shape:
         raise refusal(
             ValueError,
@@ -222,11 +226,13 @@ class Function:
         donate: bool | Sequence[str] = True,
         static_argnames: Sequence[str] = (),
         jit: bool = True,
+        executor: Executor | None = None,
     ) -> None:
         self._function = function
-        self._settings: tuple[Any, ...] = donate, static_argnames, jit
+        self._executor = executor = executor or preferred()
+        self._settings: tuple[Any, ...] = (donate, static_argnames, jit, executor)
         self._jit = jit
-        self._parameters = Parameters(function, static_argnames)
+        self._parameters = Parameters(function, static_argnames, executor)
         names = () if isinstance(donate, bool) else donate
         self._donated = self._parameters.known("donate", names)
         self._donates = donate is not False
@@ -264,7 +270,7 @@ class Function:
             return self._recorded(variant, given)
         if not kwargs and not self._parameters.static:
             if variant.quick is None or variant.quick.native is not given.native:
-                variant.quick = Quick(args)
+                variant.quick = Quick(args, self._parameters.sorts)
             self._last = variant if variant.quick.forms is not None else None
         node = variant.past(recording)
         return variant.form.filled(variant.run(given.leaves, given.native, node))
@@ -295,7 +301,7 @@ class Function:
         """Copy a method with its instance, which compiles anew; a function is its name."""
         if self._origin is not None:
             return self._origin.__get__, (self._function.__self__,)  # type: ignore[attr-defined]
-        return self.__qualname__
+        return self.__qualname__  # type: ignore[attr-defined]
 
     def __repr__(self) -> str:
         return f"<headgate.function {self.__name__}, {len(self._variants)} signatures>"
@@ -355,12 +361,13 @@ class Function:
         used_leaves = [leaves[k] for k in donated]
         kept_leaves = [leaf for k, leaf in enumerate(leaves) if k not in donated]
         last = next(reversed(self._variants.values()), None)
-        written, read = (last.bundle.variables, last.read) if last else ([], [])
+        written: list[Variable] = list(last.bundle.variables) if last else []
+        read: list[Variable] = last.read if last else []
         for _ in range(_ATTEMPTS):
             start = sequence()
-            trace = _Trace(self._function, frame, written, read, donated)
+            trace = _Trace(self._executor, self._function, frame, written, read, donated)
             with no_leaks(self._function):
-                program = xla.trace(
+                program = self._executor.trace(
                     trace,
                     [*(variable._form for variable in written), *used_leaves],
                     [*(variable._form for variable in read), *kept_leaves],
@@ -407,7 +414,7 @@ class Function:
         variables = [*variant.bundle.variables, *variant.read]
         nodes = [node_of(variable) for variable in variables]  # which lets the tapes watch them
         with in_transit:
-            places = [variable._place or lent(variable) for variable in variables]
+            places = [v._place or lent(v, self._executor) for v in variables]
             arrays = [holder.handed_out(index) for holder, index in places]
         values = [tensor_of(array, node) for array, node in zip(arrays, nodes)]
         inputs = [*values, *map(as_tensor, given.tensors)]
@@ -464,7 +471,7 @@ class _Pull:
         self.reached: list[bool] = []
         self.ways: list[tuple[list[bool], int]] = []
         self.recording = Recording()
-        self.function = Function(self._gradients)
+        self.function = Function(self._gradients, executor=variant.executor)
 
     def prepare(self, inputs: list[Tensor], results: list[Tensor]) -> None:
         """Trace it now, for results of this form."""
@@ -475,8 +482,10 @@ class _Pull:
     def _gradients(self, inputs: list[Any], cotangents: list[Tensor]) -> list[Tensor]:
         outer, count = stage.scope, len(self.variables)
         held = {v._source: x.value for v, x in zip(self.variables, inputs)}
-        scope = Scope(
-            lambda v: held[v._source] if v._source in held else outer.get(v)  # type: ignore[union-attr]
+        executor = at_work(inputs) or self.function._executor
+        scope = Tracing(
+            lambda v: held[v._source] if v._source in held else outer.get(v),  # type: ignore[union-attr]
+            executor,
         )
         leaves = [tensor_of(x.value, x.node) for x in map(as_tensor, inputs[count:])]
         wanted = [x for x, live in zip([*self.variables, *leaves], self.live) if live]
@@ -486,7 +495,7 @@ class _Pull:
                     bind(variable, x.node)
             tape.watch(wanted)
             args, kwargs = self.frame.filled(leaves)
-            results = Form.of_tensors(self.body(*args, **kwargs))
+            results = Form.of_tensors(self.body(*args, **kwargs), executor)
         targets = [(t, c) for t, c in zip(results, cotangents) if is_inexact(t)]
         bits = list(map(tape._bits_of, wanted))
         masks = [(node.live, node.cuts) if node else (0, 0) for node in map(tape._node, results)]
@@ -499,6 +508,7 @@ class _Pull:
         self.reached = [gradient is not None for gradient in gradients]
         reached = [bit for bit, gradient in zip(bits, found) if gradient is not None]
         self.ways = [([bool(live & bit) for bit in reached], cuts) for live, cuts in masks]
+        assert tape._recording is not None
         self.recording = tape._recording
         return [gradient for gradient in gradients if gradient is not None]
 

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from headgate.core.tensor import Tensor, is_traced
+from headgate.core.tensor import Tensor
+from headgate.core.traced import is_traced
 from headgate.record.errors import TracingError
 from headgate.record.site import shown_path
 

@@ -18,25 +18,30 @@ from typing import Any
 import numpy as np
 import optree
 
-from headgate.compile.xla import program as xla
+from headgate.compile.executor import Executor, executor_of
 from headgate.core.namespace import Array
-from headgate.core.tensor import Tensor, constant, is_traced_kind
+from headgate.core.tensor import Tensor, constant
+from headgate.core.traced import is_traced_kind
 from headgate.core.variable import Variable
 from headgate.record.errors import describe
 
 ARRAY, SCALAR, NUMBER, STATIC, TRACED, CELL, NESTED = range(7)
 
 
-class _Sorts(dict[type, int]):
-    """Type of an argument -> what it is to a program."""
+class Sorts(dict[type, int]):
+    """Type of an argument -> what it is to a program of an executor."""
+
+    def __init__(self, executor: Executor) -> None:
+        super().__init__(_SORTS)
+        self.executor = executor
 
     def __missing__(self, kind: type) -> int:
         if issubclass(kind, np.generic):
             found = SCALAR
         elif issubclass(kind, np.ndarray):
             found = ARRAY
-        elif xla.is_native(kind):
-            found = TRACED if is_traced_kind(kind) else ARRAY
+        elif (owner := executor_of(kind)) is not None:
+            found = TRACED if is_traced_kind(kind) else ARRAY if owner is self.executor else SCALAR
         elif optree.is_structseq_class(kind) or optree.is_namedtuple_class(kind):
             found = NESTED
         else:
@@ -45,17 +50,24 @@ class _Sorts(dict[type, int]):
         return found
 
 
-_sorts = _Sorts(
-    {
-        bool: STATIC,
-        float: NUMBER,
-        int: NUMBER,
-        complex: NUMBER,
-        np.float64: NUMBER,  # Python's own to us: see `headgate.core.op.lifters`
-        np.complex128: NUMBER,
-        Variable: CELL,
-    }
-)
+_SORTS: dict[type, int] = {
+    bool: STATIC,
+    float: NUMBER,
+    int: NUMBER,
+    complex: NUMBER,
+    np.float64: NUMBER,  # Python's own to us: see `headgate.core.lift.lifters`
+    np.complex128: NUMBER,
+    Variable: CELL,
+}
+
+_tables: dict[Any, Sorts] = {}
+
+
+def sorts_of(executor: Executor) -> Sorts:
+    """Return the table of an executor."""
+    if executor not in _tables:
+        _tables[executor] = Sorts(executor)
+    return _tables[executor]
 
 
 class Nested(Exception):
@@ -97,7 +109,7 @@ class Given:
 
     __slots__ = ("key", "leaves", "native", "tensors", "traced")
 
-    def __init__(self, flat: Iterable[Any], structure: Any) -> None:
+    def __init__(self, flat: Iterable[Any], structure: Any, sorts: Sorts) -> None:
         key: list[Any] = [structure]
         leaves: list[Any] = []
         tensors: list[Any] = []
@@ -107,7 +119,7 @@ class Given:
             if kind is Tensor:
                 value = leaf.value
                 kind = type(value)
-            sort = _sorts[kind]
+            sort = sorts[kind]
             if sort <= SCALAR:
                 if sort == SCALAR:
                     value = np.asarray(value)
@@ -138,23 +150,21 @@ class Quick:
     """Recognizes a call whose arguments are tensors and arrays like those of an earlier one.
 
     `forms` has type, shape and dtype of each array, and is `None` if there are other arguments.
-    Before those, for an array of the executor, the very object that says its form: arrays of one
-    origin share it, and that is quick to see.
+    Before those, for an array that has one, the very object that says its form (`aval`): arrays of
+    one origin share it, and that is quick to see.
     """
 
     __slots__ = ("forms", "native")
 
-    def __init__(self, args: Sequence[Any]) -> None:
+    def __init__(self, args: Sequence[Any], sorts: Sorts) -> None:
         self.forms: Any = []
         self.native = False
         for leaf in args:
             value = leaf.value if type(leaf) is Tensor else leaf
-            if _sorts[type(value)] != ARRAY:
+            if sorts[type(value)] != ARRAY:
                 self.forms = None
                 return
-            self.forms.append(
-                (type(value), getattr(value, "aval", value), value.shape, value.dtype)
-            )
+            self.forms.append((type(value), getattr(value, "aval", None), value.shape, value.dtype))
             self.native = self.native or type(value) is not np.ndarray
 
     def leaves(self, args: Sequence[Any]) -> list[Any] | None:
@@ -166,7 +176,7 @@ class Quick:
             value = leaf.value if type(leaf) is Tensor else leaf
             if type(value) is not kind:
                 return None
-            if (kind is np.ndarray or value.aval is not form) and (
+            if (form is None or value.aval is not form) and (
                 value.shape != shape or value.dtype is not dtype
             ):
                 return None
@@ -174,15 +184,13 @@ class Quick:
         return leaves
 
 
-def taken(leaf: Any) -> bool:
-    """Tell whether a leaf of the arguments is one that a program takes."""
-    return _sorts[type(leaf.value if type(leaf) is Tensor else leaf)] <= NUMBER
-
-
 class Parameters:
-    """A function's parameters: their names, and which of them are static."""
+    """A function's parameters: their names, which are static, and the sorts of what they take."""
 
-    def __init__(self, function: Callable[..., Any], static: Sequence[str]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], static: Sequence[str], executor: Executor
+    ) -> None:
+        self.sorts = sorts_of(executor)
         try:
             self.all = dict(inspect.signature(function).parameters)
         except (TypeError, ValueError):  # a builtin
@@ -211,12 +219,14 @@ class Parameters:
         """Take the arguments of a call apart."""
         if not kwargs and not self.static:
             try:
-                return Given(args, len(args))
+                return Given(args, len(args), self.sorts)
             except Nested:
                 pass
         args, kwargs, fixed = self._sifted(args, kwargs)
-        flat, structure = optree.tree_flatten((args, kwargs))
-        return Given(flat, (structure, tuple((name, key_of(v)) for name, v in fixed.items())))
+        given: Any = args, kwargs
+        flat, structure = optree.tree_flatten(given)
+        named = tuple((name, key_of(v)) for name, v in fixed.items())
+        return Given(flat, (structure, named), self.sorts)
 
     def _sifted(self, args: Any, kwargs: Any) -> tuple[Any, Any, dict[Any, Any]]:
         """Return the arguments with `None` for static ones, and these by position or name."""
@@ -234,8 +244,13 @@ class Parameters:
     def frame(self, args: Any, kwargs: Any) -> Frame:
         """Return what is left of arguments without their arrays and numbers."""
         args, kwargs, fixed = self._sifted(args, kwargs)
-        flat, structure = optree.tree_flatten((args, kwargs))
-        return Frame([_HOLE if taken(leaf) else leaf for leaf in flat], structure, fixed)
+        given: Any = args, kwargs
+        flat, structure = optree.tree_flatten(given)
+        return Frame([HOLE if self._taken(leaf) else leaf for leaf in flat], structure, fixed)
+
+    def _taken(self, leaf: Any) -> bool:
+        """Tell whether a leaf of the arguments is one that a program takes."""
+        return self.sorts[type(leaf.value if type(leaf) is Tensor else leaf)] <= NUMBER
 
     def described(self, args: Any, kwargs: Any) -> list[tuple[str, str, bool]]:
         """Return each leaf's name, what it is in words, and whether a program takes it."""
@@ -251,36 +266,53 @@ class Parameters:
             paths, leaves, _ = optree.tree_flatten_with_path(arg)
             for path, leaf in zip(paths, leaves):
                 place = name + "".join(f"[{step!r}]" for step in path)
-                found.append((place, _in_words(leaf), taken(leaf)))
+                taken = self._taken(leaf)
+                found.append((place, _in_words(leaf, taken), taken))
         return found
 
 
-def _in_words(leaf: Any) -> str:
-    if not taken(leaf):
+def _in_words(leaf: Any, taken: bool) -> str:
+    if not taken:
         return f"{leaf!r} (static)"[:80]
     if isinstance(leaf, int | float | complex):
         return f"a {type(leaf).__name__}"
     return describe(leaf.value if type(leaf) is Tensor else leaf)
 
 
-_HOLE = object()
+HOLE = object()
 
 
 class Frame:
-    """Arguments with holes in place of arrays and numbers."""
+    """Arguments with holes in place of arrays and numbers.
 
-    __slots__ = ("fixed", "flat", "structure")
+    `structure` is one of optree's, or of another library that says how to `unflatten` it. `fixed`
+    are arguments to put in as they are, by position or name.
+    """
 
-    def __init__(self, flat: list[Any], structure: Any, fixed: dict[Any, Any]) -> None:
+    __slots__ = ("fixed", "flat", "structure", "unflatten")
+
+    def __init__(
+        self,
+        flat: list[Any],
+        structure: Any,
+        fixed: dict[Any, Any] | None = None,
+        unflatten: Callable[[Any, Any], Any] = optree.tree_unflatten,
+    ) -> None:
         self.flat = flat
         self.structure = structure
-        self.fixed = fixed
+        self.fixed = fixed or {}
+        self.unflatten = unflatten
 
-    def filled(self, leaves: Sequence[Any]) -> tuple[Any, Any]:
+    @property
+    def key(self) -> Any:
+        """What is the same for the same structure with the same things around the holes."""
+        return self.structure, tuple(x if x is HOLE else key_of(x) for x in self.flat)
+
+    def filled(self, leaves: Iterable[Any]) -> tuple[Any, Any]:
         """Return the arguments with these in the holes."""
         given = iter(leaves)
-        flat = [next(given) if leaf is _HOLE else leaf for leaf in self.flat]
-        args, kwargs = optree.tree_unflatten(self.structure, flat)
+        flat = [next(given) if leaf is HOLE else leaf for leaf in self.flat]
+        args, kwargs = self.unflatten(self.structure, flat)
         return (
             tuple(self.fixed.get(k, arg) for k, arg in enumerate(args)),
             {name: self.fixed.get(name, value) for name, value in kwargs.items()},
@@ -296,14 +328,14 @@ class Form:
 
     __slots__ = ("arrays", "flat", "kinds", "single", "structure")
 
-    def __init__(self, result: Any) -> None:
+    def __init__(self, result: Any, executor: Executor) -> None:
         flat, self.structure = optree.tree_flatten(result)
         self.arrays: list[Array] = []
         self.kinds: list[Any] = []
         for leaf in flat:
             ours = type(leaf) is Tensor or type(leaf) is Variable
             value = leaf._value if type(leaf) is Variable else leaf.value if ours else leaf
-            if xla.is_native(type(value)):
+            if executor.is_native(type(value)):
                 self.arrays.append(value)
                 self.kinds.append(Tensor if ours else None)
             else:
@@ -331,14 +363,14 @@ class Form:
         return optree.tree_unflatten(self.structure, flat)
 
     @staticmethod
-    def of_tensors(result: Any) -> list[Tensor]:
+    def of_tensors(result: Any, executor: Executor) -> list[Tensor]:
         """Return the tensors of a result whose arrays a program returns, in the same order."""
         found = []
         for leaf in optree.tree_leaves(result):
             if type(leaf) is Variable:
                 leaf = leaf.read_value()
-            if type(leaf) is not Tensor and xla.is_native(type(leaf)):
+            if type(leaf) is not Tensor and executor.is_native(type(leaf)):
                 leaf = constant(leaf)
-            if type(leaf) is Tensor and xla.is_native(type(leaf.value)):
+            if type(leaf) is Tensor and executor.is_native(type(leaf.value)):
                 found.append(leaf)
         return found

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import optree
 
+from headgate.core.lift import as_tensor
 from headgate.core.namespace import NUMPY, Array, owner
-from headgate.core.op import as_tensor
 from headgate.core.tensor import Tensor, constant
 from headgate.core.variable import Variable
 from headgate.record.errors import describe, refusal

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from headgate.core.op import is_inexact
+from headgate.core.lift import is_inexact
 from headgate.core.variable import Variable
 from headgate.record.asked import Asked, Question
 from headgate.record.graph import Leaf, Recording

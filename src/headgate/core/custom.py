@@ -17,14 +17,16 @@ from typing import Any
 import numpy as np
 import optree
 
-from headgate.core.op import Op, Parts, as_tensor, is_inexact, lift, new_node, pick_node
+from headgate.core.cotangent import turned
+from headgate.core.lift import as_tensor, is_inexact, lift
+from headgate.core.op import JointRule, record_outputs
+from headgate.core.row import Op
 from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, constant, tensor_of
 from headgate.core.variable import Variable
-from headgate.core.walk import turned
 from headgate.record.errors import describe, refusal
 from headgate.record.graph import Node, ghost, state, unrecorded
-from headgate.record.site import Site, caller
+from headgate.record.site import caller
 
 
 def _flatten(tree: Any) -> tuple[list[Any], Any]:
@@ -166,44 +168,45 @@ def record_custom(
     if ways is None:
         ways = [((True,) * len(inputs), 0)] * len(values)
     recording = state.recording
-    lifted = []
+    lifted: list[tuple[Any, Node | None]] = []
     masks = []
     for item in inputs:
-        array: Any
         array, node = (None, None) if isinstance(item, str | bytes) else lift(item)
         live, cuts = (0, 0) if node is None else recording.admit(node)
         masks.append((live, cuts))
-        lifted.append((array, node if live else None))
+        lifted.append((array, node) if live else (None, None))
     reached = [_joined(masks, reaching, between) for reaching, between in ways]
-    live, cuts = _joined(reached, (True,) * len(reached), 0)
-    if not live:
+    if not any(live for live, _ in reached):
         plain = [ghost(recording, its_cuts) for _, its_cuts in reached]
         return optree.tree_unflatten(structure, list(map(tensor_of, values, plain)))
-    rule = _OncePerWalk(call, values, ways, caller())
+    shapes = [(value.shape, value.dtype) for value in values]
+    site = caller()
+
+    def whole(known: dict[int, Tensor], recorded: bool) -> list[Any]:
+        cotangents = [
+            known[k] if k in known else constant(np.zeros(shape, dtype))
+            for k, (shape, dtype) in enumerate(shapes)
+        ]
+        return call(cotangents, recorded)
+
+    def take(gradient: Any, number: int) -> Tensor | None:
+        array, node = lifted[number]
+        if gradient is None:
+            assert node is not None
+            recording.cuts.refused |= recording.cuts.add(
+                "custom_gradient", node.live, node.cuts, name, array.shape, site
+            )
+            return None
+        return _checked(gradient, number, name, array)
+
+    rule = JointRule(whole, [reaching for reaching, _ in ways], take)
     edges = tuple(
-        None
-        if node is None
-        else (
-            node,
-            functools.partial(rule, number, name, array, node),
-            (),
-            array.shape,
-            array.dtype,
-        )
+        None if node is None else (node, rule, (number,), array.shape, array.dtype)
         for number, (array, node) in enumerate(lifted)
     )
-    many = new_node(Op(name, True, "custom_gradient"), edges, live, cuts, recording)
-    many.op.plans = [()] * len(edges)
-    outputs = []
-    for number, (value, (its_live, its_cuts)) in enumerate(zip(values, reached)):
-        if its_live and is_inexact(value):
-            picked = pick_node(many, number)
-            picked.live, picked.cuts = its_live, its_cuts
-            outputs.append(tensor_of(value, picked))
-        else:
-            outputs.append(tensor_of(value, ghost(recording, its_cuts)))
-    if recording.log is not None:
-        recording.log.op(many.op, [node for _, node in lifted], edges, *outputs)
+    made = Op(name, True, "custom_gradient", [("",)] * len(edges))
+    masks = [(live if is_inexact(v) else 0, cuts) for v, (live, cuts) in zip(values, reached)]
+    outputs = record_outputs(made, values, masks, [node for _, node in lifted], edges)
     return optree.tree_unflatten(structure, outputs)
 
 
@@ -215,36 +218,6 @@ def _joined(masks: Sequence[tuple[int, int]], among: Sequence[bool], cuts: int) 
             live |= its_live
             cuts |= its_cuts
     return live, cuts
-
-
-class _OncePerWalk:
-    """Calls the rule when the first input asks; the cotangents keep the answer for the others."""
-
-    def __init__(self, call: CustomRule, values: list[Any], ways: Ways, site: Site) -> None:
-        self.call = call
-        self.ways = ways
-        self.site = site
-        self.shapes = [(value.shape, value.dtype) for value in values]
-
-    def __call__(self, number: int, name: str, array: Any, node: Node, g: Parts) -> Any:
-        if not any(self.ways[output][0][number] for output in g.parts):
-            return None
-        recorded = any(type(part) is Tensor for part in g.parts.values())
-        if g.answer is None:
-            cotangents = [
-                as_tensor(g.parts[k]) if k in g.parts else constant(np.zeros(shape, dtype))
-                for k, (shape, dtype) in enumerate(self.shapes)
-            ]
-            g.answer = self.call(cotangents, recorded)
-        gradient = g.answer[number]
-        if gradient is None:
-            recording = node.recording
-            recording.cuts.refused |= recording.cuts.add(
-                "custom_gradient", node.live, node.cuts, name, array.shape, self.site
-            )
-            return None
-        checked = _checked(gradient, number, name, array)
-        return checked if recorded else checked.value
 
 
 def _checked(gradient: Any, number: int, name: str, array: Any) -> Tensor:

@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 import optree
 
+from headgate.core.lift import shape_of
 from headgate.core.namespace import owner
-from headgate.core.op import op, shape_of
+from headgate.core.op import op
 from headgate.core.tensor import Tensor, tensor_of
 from headgate.core.variable import Variable, detached
 from headgate.record.errors import refusal

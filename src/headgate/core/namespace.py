@@ -7,18 +7,19 @@ sorts.
 * A raw namespace (`NUMPY`, and one for JAX that appears when the first JAX value does) works on the
   library's own arrays. Its attribute `name` is the op's implementation if a row gave one, and the
   library's own function of that name if not, so `NUMPY.sin` *is* `numpy.sin` and costs nothing
-  extra.
+  extra. A namespace may bring along what it computes otherwise than the row says.
 * `TENSORS` works on `Tensor`s: its attributes are the public ops, which record themselves on the
   tape.
 
 A gradient rule that is written against `xp` therefore runs on raw arrays when nobody records (fast)
-and on tensors when somebody does (higher order). The same program runs wherever its values live: an
-executor is a namespace.
+and on tensors when somebody does (higher order). The same program runs wherever its values live,
+and on the stand-ins of an executor.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -30,21 +31,31 @@ Array = Any
 """A raw array: `numpy.ndarray`, a NumPy scalar (NumPy's 0-d results), or a JAX array or tracer."""
 
 implementations: dict[str, dict[str, Callable[..., Any]]] = {}
-"""Op name -> {"any", "numpy" or "jax": implementation taking `xp` first}; see
-`headgate.core.op`."""
+"""Op name -> {"any" or "numpy": implementation taking `xp` first}; see `headgate.core.op`."""
 
 
 class Namespace:
-    """The raw functions of one array library, ops of ours included, looked up once and kept."""
+    """The raw functions of one array library, ops of ours included, looked up once and kept.
 
-    def __init__(self, name: str, array_module: Any, own: dict[str, Callable[..., Any]]) -> None:
+    `own` are functions that are attributes as they are; `overrides` are implementations of ops
+    that take `xp` first, in place of those that the rows give.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        array_module: Any,
+        own: dict[str, Callable[..., Any]],
+        overrides: dict[str, Callable[..., Any]] | None = None,
+    ) -> None:
         self.name = name
         self.array_module = array_module
+        self.overrides = overrides or {}
         self.__dict__.update(own)
 
     def __getattr__(self, name: str) -> Any:
         rows = implementations.get(name, {})
-        impl = rows.get(self.name) or rows.get("any")
+        impl = self.overrides.get(name) or rows.get(self.name) or rows.get("any")
         if impl is not None:
             found = functools.partial(impl, self)
         elif name.startswith("__"):
@@ -69,7 +80,7 @@ class TensorNamespace:
 
 # Python's operators and the ufuncs give the same results on arrays, but on NumPy scalars the
 # operators are ten times as fast, and they serve JAX arrays as well.
-_OPERATORS: dict[str, Callable[..., Any]] = {
+OPERATORS: dict[str, Callable[..., Any]] = {
     "add": operator.add,
     "subtract": operator.sub,
     "multiply": operator.mul,
@@ -91,17 +102,12 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
 # nothing elsewhere.
 np.empty(31 << 20, np.uint8)
 
-NUMPY = Namespace("numpy", np, {**_OPERATORS, "block_gradient": lambda x: x})
+NUMPY = Namespace("numpy", np, {**OPERATORS, "block_gradient": lambda x: x})
 TENSORS: Any = TensorNamespace()
 
 
-@functools.cache
-def _jax() -> Namespace:
-    """Make JAX's namespace, on the first JAX value: nothing else here may import jax."""
-    import jax
-    import jax.numpy as jnp
-
-    return Namespace("jax", jnp, {**_OPERATORS, "block_gradient": jax.lax.stop_gradient})
+HOMES = dict.fromkeys(("jax", "jaxlib"), "headgate.compile.xla.namespace")
+"""Package of an array type -> the module whose `namespace()` owns it, loaded at the first array."""
 
 
 class _Owners(dict[type, Namespace]):
@@ -110,8 +116,8 @@ class _Owners(dict[type, Namespace]):
     def __missing__(self, kind: type) -> Namespace:
         if issubclass(kind, np.ndarray | np.generic | int | float | complex):
             found = NUMPY
-        elif kind.__module__.partition(".")[0] in ("jax", "jaxlib"):
-            found = _jax()
+        elif home := HOMES.get(kind.__module__.partition(".")[0]):
+            found = importlib.import_module(home).namespace()
         else:
             raise TypeError(
                 f"{kind.__module__}.{kind.__qualname__} is not an array that Headgate "
@@ -139,4 +145,6 @@ common: Callable[..., type] = functools.cache(_common)
 
 def is_array(value: object) -> bool:
     """Tell whether a value is an array of a library that Headgate computes with."""
-    return isinstance(value, np.ndarray | np.generic) or array_api_compat.is_jax_array(value)
+    if isinstance(value, np.ndarray | np.generic) or array_api_compat.is_jax_array(value):
+        return True
+    return owner.get(type(value), NUMPY) is not NUMPY

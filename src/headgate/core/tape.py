@@ -30,9 +30,11 @@ from headgate.core.arguments import (
     zeros_like,
 )
 from headgate.core.asked import asked, question, updated
+from headgate.core.cotangent import pass_through
+from headgate.core.lift import INEXACT, is_inexact
 from headgate.core.namespace import TENSORS
-from headgate.core.op import INEXACT, PASS, is_inexact, pass_through
 from headgate.core.pull import bits_to, pull, seed
+from headgate.core.row import PASS
 from headgate.core.tensor import Tensor, constant
 from headgate.core.variable import Variable
 from headgate.core.walk import USED
@@ -88,24 +90,25 @@ class GradientTape:
                 "Tape is still recording. This can happen if you try to re-enter an "
                 "already-active tape.",
             )
-        current = state.recording
-        if self._recording is None or self._used:
-            self._forget()
-            self._used = False
-            self._recording = current if current.in_use else Recording()
-            if observers and self._recording.log is None:
-                self._recording.log = observers[-1].log()
-        elif current.in_use and current is not self._recording:
+        current, recording = state.recording, self._recording
+        if recording is None or self._used:
+            if self._used:
+                self._forget()
+                self._used = False
+            recording = self._recording = current if current.in_use else Recording()
+            if observers and recording.log is None:
+                recording.log = observers[-1].log()
+        elif current.in_use and current is not recording:
             raise refusal(
                 RuntimeError,
                 "this tape was entered again while other tapes record that began after it "
                 "had ended; "
                 "enter it before them, or make a new tape",
             )
-        state.enter(self._recording)
-        self._recording.tapes.append(self)
+        state.enter(recording)
+        recording.tapes.append(self)
         self._active = True
-        self._recording.refresh()
+        recording.refresh()
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -4,30 +4,31 @@ Value and graph are separate objects. A tensor is immutable; `node is None` mean
 a history. Tensors are made by `asarray`, by ops and by reading variables; their operators and
 methods are attached in `headgate.ops.operators`, the one place where that happens.
 
-A value may leave for the host (`float(x)`, `x.numpy()`, `numpy.asarray(x)`). What comes back from
-there is a constant, so such an **escape** of a watched value is noted as a cut of the kind
-`host_round_trip`, in case somebody asks later where the gradient went.
+A value may leave for the host (`float(x)`, `x.numpy()`, `numpy.asarray(x)`); that is noted as a
+cut of the kind `host_round_trip` (`headgate.core.host`).
 """
 
 from __future__ import annotations
 
 import operator
-import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headgate.core.arithmetic import Arithmetic
+from headgate.core.host import came_back, note_escape
 from headgate.core.namespace import Array, is_array, owner
-from headgate.core.scope import stage
-from headgate.record.cuts import BACK, MAYBE_BACK
-from headgate.record.errors import TracingError, refusal
-from headgate.record.graph import Node, Recording, ghost, state
-from headgate.record.site import where
+from headgate.core.traced import BRANCHING, is_traced, refused_trace
+from headgate.record.errors import refusal
+from headgate.record.graph import Node
+
+if TYPE_CHECKING:
+    from headgate.ops.attached import Attached
+else:
+    Attached = object
 
 
-class Tensor(Arithmetic):
+class Tensor(Attached):
     """An immutable array on which ops are recorded; made by `headgate.asarray` and by every op.
 
     >>> import headgate as hg
@@ -167,51 +168,11 @@ class Tensor(Arithmetic):
         return returned, (np.asarray(self.value),)
 
 
-def is_traced(value: Array) -> bool:
-    """Tell whether a raw array is a stand-in whose values are not known yet."""
-    return is_traced_kind(type(value))
-
-
-def is_traced_kind(kind: type) -> bool:
-    """Tell whether a type is that of stand-ins for arrays."""
-    return "Tracer" in kind.__name__
-
-
 def shown(value: Array, prefix: str) -> str:
     """Return the elements of a raw array as text, if they are known."""
     if is_traced(value):
         return "<traced>"
     return np.array2string(np.asarray(value), separator=", ", prefix=prefix)
-
-
-BRANCHING = "Python branching (`if`, `while`, `and`, `or`)"
-
-_RETURN = "return the tensor from the function and convert it outside"
-_SIZES = (
-    "sizes and numbers of steps must be known then: name the argument that they come from in "
-    "headgate.function(..., static_argnames=...)"
-)
-_CURES = {
-    BRANCHING: "choose with headgate.where(condition, a, b) or headgate.cond(condition, f, g), "
-    "repeat with headgate.while_loop or headgate.scan",
-    "use as a whole number": _SIZES,
-    **dict.fromkeys(("int()", "item()", "tolist()"), f"{_RETURN}; {_SIZES}"),
-}
-
-
-def refused_trace(how: str, value: Array) -> Exception:
-    """Return the error about something that needs the values of a traced array."""
-    cure = _CURES.get(how, _RETURN)
-    if stage.scope is None:
-        cure += (
-            ". If it comes out of a function that headgate.function compiled, it has leaked, "
-            "through a list, an attribute or a global name: return it from there"
-        )
-    return refusal(
-        TracingError,
-        f"{how} of a traced tensor of shape {value.shape}, dtype {value.dtype}: its values are "
-        f"not known while a function is being traced; {cure}",
-    )
 
 
 class Reference:
@@ -236,69 +197,9 @@ class Reference:
         return f"<Reference to {self._object!r}>"
 
 
-def note_escape(
-    node: Node | None, kind: str, how: str, shape: tuple[int, ...], left: Any = None
-) -> tuple[Recording, int] | None:
-    """Note that a watched value goes on where no tape can follow it, and as what it `left`.
-
-    Returns the recording and the bit of the cut there; None if no tape knew the value.
-    """
-    if node is None or not (node.live or node.cuts):
-        return None
-    recording = node.recording
-    bit = recording.cuts.add(kind, node.live, node.cuts, how, shape)
-    recording.cuts.escapes |= bit
-    if recording.in_use and kind == "host_round_trip":
-        recording.departed[bit] = weakref.ref(left) if isinstance(left, np.ndarray) else left
-    if recording.log is not None:
-        recording.log.left(node, bit, kind, how)
-    return recording, bit
-
-
-def came_back(value: Any) -> Node | None:
-    """Return a node for a value that comes from the host, if it left from here before.
-
-    Whether it is the same array (or a view of it) or an equal number can be told. Anything else
-    that was made on the host since something left there may have been computed from it; numbers
-    that stand in the user's line are taken for what they are.
-    """
-    recording = state.recording
-    if not recording.departed or recording.walking:
-        return None
-    if _is_literal(value, where()[0].co_consts):
-        return None
-    label, earlier = MAYBE_BACK, recording.cuts.escapes
-    for bit, left in recording.departed.items():
-        if _is_same(value, left() if type(left) is weakref.ref else left):
-            label, earlier = BACK, bit
-            break
-    bit = recording.cuts.add("host_round_trip", 0, earlier, label, getattr(value, "shape", ()))
-    if recording.log is not None:
-        return recording.log.back(label, earlier, bit)  # type: ignore[no-any-return]
-    return ghost(recording, bit)
-
-
 def returned(value: Array) -> Tensor:
     """Wrap a raw array that comes from the host, with the mark of that if something left before."""
     return tensor_of(value, came_back(value))
-
-
-def _is_same(value: Any, left: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return any(_is_same(item, left) for item in value)
-    if isinstance(left, np.ndarray):
-        return isinstance(value, np.ndarray) and np.may_share_memory(value, left)
-    if isinstance(value, np.ndarray) and value.ndim:
-        return False
-    return not isinstance(left, list) and left is not None and bool(value == left)
-
-
-def _is_literal(value: Any, constants: tuple[Any, ...]) -> bool:
-    if isinstance(value, list | tuple):
-        return tuple(value) in constants or all(_is_literal(item, constants) for item in value)
-    if isinstance(value, bool | int | float | complex):
-        return any(type(each) is type(value) and each == value for each in constants)
-    return False
 
 
 def tensor_of(value: Array, node: Node | None) -> Tensor:

@@ -15,8 +15,8 @@ from typing import Any
 
 import optree
 
+from headgate.core.lift import as_tensor, is_inexact
 from headgate.core.namespace import TENSORS
-from headgate.core.op import as_tensor, is_inexact
 from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, tensor_of
 from headgate.core.variable import Variable

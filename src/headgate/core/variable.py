@@ -14,24 +14,32 @@ array in a `headgate.core.bundle` instead of in `_array`, at `_place`.
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headgate.core.arithmetic import Arithmetic
 from headgate.core.bundle import Bundle, in_transit
+from headgate.core.cotangent import pass_through
+from headgate.core.host import note_escape
+from headgate.core.lift import holds_tensor, lift, lifters
 from headgate.core.namespace import TENSORS, Array
-from headgate.core.op import PASS, holds_tensor, lift, lifters, pass_through
+from headgate.core.row import PASS
 from headgate.core.scope import open_scopes, stage, suspended
-from headgate.core.tensor import Reference, Tensor, constant, is_traced, note_escape, raw, shown
+from headgate.core.tensor import Reference, Tensor, constant, raw, shown
+from headgate.core.traced import is_traced
 from headgate.record.errors import TracingError, describe, refusal
 from headgate.record.graph import Leaf, Node, Recording, Source, ghost, observers, state
 from headgate.record.site import caller
 
 _unnamed = itertools.count()
 
+if TYPE_CHECKING:
+    from headgate.ops.attached import Attached
+else:
+    Attached = object
 
-class Variable(Arithmetic):
+
+class Variable(Attached):
     """A mutable cell that tapes watch and optimizers assign to.
 
     Args:

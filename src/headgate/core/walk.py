@@ -21,17 +21,17 @@ give and gradients that they get (`GradientTape`), and the same for rules that u
 from __future__ import annotations
 
 import heapq
-import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import numpy as np
-
-from headgate.core.namespace import TENSORS, owner
-from headgate.core.op import PASS, PICK, Op, Product, pick_node
-from headgate.core.tensor import Tensor, tensor_of
+from headgate.core.cotangent import Product, Waiting, added, fit
+from headgate.core.namespace import TENSORS
+from headgate.core.op import pick_node
+from headgate.core.row import Op
+from headgate.core.tensor import tensor_of
 from headgate.record.errors import refusal
 from headgate.record.graph import Node
+from headgate.record.site import where
 
 USED = (
     "A non-persistent GradientTape can only be used to compute one set of gradients (or "
@@ -48,11 +48,6 @@ class Meter(Protocol):
 
     def gave(self, node: Node, position: int, g: Any, c: Any) -> None:
         """Note what a node gave to one of its arguments."""
-
-
-_NARROW = 128
-"""Sums over long columns of rows up to this wide are products with ones: NumPy's sum takes 15 times
-as long when the rows are short."""
 
 
 def walk(
@@ -74,15 +69,15 @@ def walk(
     """
     lowest = min(origins)
     found: dict[int, Any] = {}
-    pending: dict[int, tuple[Node, Any, bool]] = {}  # node, cotangent, whether that is our own sum
+    pending: dict[int, Waiting] = {}
     heap: list[int] = []
     push, pop = heapq.heappush, heapq.heappop
     for node, g in seeds:
         if node.seq in pending:
-            g = pending[node.seq][1] + g
+            pending[node.seq] = added(pending[node.seq], g)
         else:
+            pending[node.seq] = node, g, False
             push(heap, -node.seq)
-        pending[node.seq] = node, g, False
     while heap:
         number = -pop(heap)
         node, g, _ = pending.pop(number)
@@ -115,69 +110,22 @@ def walk(
             if c is None:
                 continue
             if shape is not None and (c.shape != shape or c.dtype is not dtype):
-                c = fit(c.value() if type(c) is Product else c, shape, dtype, lifted)
+                c = fit(c, shape, dtype, lifted)
             if meter is not None:
                 meter.gave(node, position, g, c)
-            entry = pending.get(seq)
-            if entry is None:
+            if seq in pending:
+                pending[seq] = added(pending[seq], c)
+            else:
                 pending[seq] = parent, c, False
                 push(heap, -seq)
-            else:
-                total = entry[1]
-                if type(c) is Product and type(total) is not Product:
-                    c = c.value()
-                if entry[2]:  # nobody else holds this sum, so it grows in place
-                    total += c
-                else:
-                    total = total + c
-                pending[seq] = parent, total, True
         if free and not node.live & kept and type(node) is Node:
             node.edges = None
     return found
 
 
-def turned(c: Any) -> Any:
-    """Return a cotangent as the other side of the border has it: its conjugate, if complex."""
-    if c.dtype.kind != "c":
-        return c
-    return (TENSORS if type(c) is Tensor else owner[type(c)]).conj(c)
-
-
-def fit(c: Any, shape: tuple[int, ...], dtype: Any, lifted: bool) -> Any:
-    """Sum a cotangent over the axes that were broadcast, and cast it to the argument's dtype."""
-    xp = TENSORS if lifted else owner[type(c)]
-    if c.dtype != dtype:
-        if c.dtype.kind == "c" and np.dtype(dtype).kind != "c":
-            c = xp.real(c)
-        if c.dtype != dtype:
-            c = xp.astype(c, dtype)
-    if c.shape != shape:
-        extra = len(c.shape) - len(shape)
-        axes = tuple(range(extra)) + tuple(
-            axis + extra
-            for axis, size in enumerate(shape)
-            if size == 1 and c.shape[axis + extra] != 1
-        )
-        if len(axes) == extra and type(c) is np.ndarray and c.dtype.kind == "f":
-            size = math.prod(shape)
-            if 0 < size * size < c.size and size <= _NARROW:  # a bias behind a convolution, say
-                rows = c.reshape(-1, size)
-                return (np.ones(len(rows), c.dtype) @ rows).reshape(shape)
-        if extra == 1 == len(axes):
-            return xp.sum(c, axis=0)
-        if axes:
-            c = xp.sum(c, axis=axes, keepdims=True)
-        if c.shape != shape:
-            # Leading axes are summed to 1 by now; a scalar's cotangent may have to grow.
-            c = xp.reshape(c, shape) if extra > 0 or not shape else xp.broadcast_to(c, shape)
-    return c
-
-
 def _on_tensors(node: Node, position: int, args: tuple[Any, ...]) -> list[Any]:
     """Put what a rule saved back on its nodes, so that what the rule does is recorded."""
     op: Op = node.op
-    if op is PICK or op is PASS:
-        return list(args)
     plan = op.plans[position if position < len(op.plans) else 0]
     edges = node.edges
     assert edges is not None
@@ -189,8 +137,9 @@ def _on_tensors(node: Node, position: int, args: tuple[Any, ...]) -> list[Any]:
             wrapped.append(TENSORS)
         elif what == "ans":
             if op.outputs:
-                outputs = [tensor_of(v, pick_node(node, k)) for k, v in enumerate(value)]
-                wrapped.append(tuple(outputs))
+                site = where()
+                picks = [pick_node(node, k, node.live, node.cuts, site) for k in range(len(value))]
+                wrapped.append(tuple(map(tensor_of, value, picks)))
             else:
                 wrapped.append(tensor_of(value, node))
         elif type(what) is int:

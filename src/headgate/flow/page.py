@@ -23,7 +23,6 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from headgate.flow.fold import Folded, fold, opened
@@ -91,6 +90,8 @@ def notebook(trace: Trace, height: int = 640) -> str:
 
 @cache
 def _asset(name: str) -> str:
+    from importlib.resources import files  # slow to import, and only a page needs it
+
     return (files(__package__) / "assets" / name).read_text(encoding="utf-8")
 
 

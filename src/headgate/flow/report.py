@@ -14,12 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from headgate.flow.kinds import row
 from headgate.record.site import shown_path
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 VERSION = 1
 """Of the JSON's format; grows when a field changes its meaning or goes away."""
@@ -101,6 +102,8 @@ def render(findings: Iterable[Finding], shown: Callable[[str], str] = shown_path
        x.py:3: v = hg.Variable(h)
        Use the tensor itself; hg.asarray(x) makes a tensor of it without a copy.
     """
+    from rich.text import Text  # not needed to import headgate, and slow to import
+
     entries = []
     for number, finding in enumerate(merged(findings), 1):
         head = f"{number}. "

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from headgate.core.op import as_tensor
+from headgate.core.lift import as_tensor
 from headgate.core.tensor import Tensor
 from headgate.losses import same_rank
 from headgate.metrics.means import MeanMetricWrapper

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from headgate import losses
-from headgate.core.op import as_tensor
+from headgate.core.lift import as_tensor
 from headgate.core.tensor import Tensor
 from headgate.losses import floats, pair, same_rank
 from headgate.metrics.metric import Metric, add_to

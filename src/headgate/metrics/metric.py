@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from headgate.core.op import as_tensor
+from headgate.core.host import note_escape
+from headgate.core.lift import as_tensor
 from headgate.core.scope import suspended
-from headgate.core.tensor import Tensor, constant, note_escape
+from headgate.core.tensor import Tensor, constant
 from headgate.core.variable import Variable
 from headgate.naming import floatx, unique_name
 from headgate.nn.initializers import get_initializer

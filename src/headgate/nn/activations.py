@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from headgate.core.op import as_tensor
+from headgate.core.lift import as_tensor
 from headgate.core.tensor import Tensor, constant
 from headgate.naming import find
 from headgate.ops import elementwise, functional

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from headgate.core.op import as_tensor
+from headgate.core.lift import as_tensor
 from headgate.core.tensor import Tensor, constant
 from headgate.core.variable import Variable
 from headgate.nn.core import dropped, seeded

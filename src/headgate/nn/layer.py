@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 import optree
 
+from headgate.core.lift import as_tensor
 from headgate.core.namespace import is_array
-from headgate.core.op import as_tensor
 from headgate.core.scope import suspended
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable

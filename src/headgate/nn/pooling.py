@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from headgate.core.op import as_tensor
+from headgate.core.lift import as_tensor
 from headgate.core.tensor import Tensor
 from headgate.nn.layer import Layer
 from headgate.nn.options import check_axes, layout_of, one_of
-from headgate.ops.conv import avg_pool, max_pool
 from headgate.ops.elementwise import astype, where
+from headgate.ops.pool import avg_pool, max_pool
 from headgate.ops.reduce import max, mean, sum
 from headgate.ops.shape import expand_dims
 

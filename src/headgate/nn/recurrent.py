@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from headgate.compile.control import scan
-from headgate.core.op import as_tensor
-from headgate.core.tensor import Tensor, constant, is_traced
+from headgate.core.lift import as_tensor
+from headgate.core.tensor import Tensor, constant
+from headgate.core.traced import is_traced
 from headgate.core.variable import Variable
 from headgate.nn.activations import get_activation
 from headgate.nn.core import dropped, seeded

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.lift import as_tensor, lift
 from headgate.core.namespace import TENSORS, Array, owner
-from headgate.core.op import as_tensor, lift, op, public
+from headgate.core.op import op, public
 from headgate.core.tensor import Tensor, constant, raw, tensor_of
 from headgate.ops.shape import broadcast_to, reshape, sizes
 

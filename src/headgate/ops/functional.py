@@ -22,8 +22,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from headgate.core.lift import as_tensor
 from headgate.core.namespace import Array
-from headgate.core.op import as_tensor, op, public
+from headgate.core.op import op, public
 from headgate.core.tensor import Tensor
 from headgate.ops.elementwise import conj, maximum, real, sqrt
 from headgate.ops.reduce import keep, plain, sum

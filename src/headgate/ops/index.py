@@ -29,28 +29,22 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.lift import as_tensor
 from headgate.core.namespace import NUMPY, Array, owner
-from headgate.core.op import as_tensor, op, public
+from headgate.core.op import op, public
 from headgate.core.tensor import Tensor, constant
 from headgate.ops.rules import normal_axes
 from headgate.ops.shape import Shape, sizes
 
-_PLAIN = {int, slice, NoneType, EllipsisType}
+PLAIN = {int, slice, NoneType, EllipsisType}
 """Parts of a key that pick by position and name no place twice."""
 
 
-def _parts(key: Any) -> tuple[Any, ...]:
+def parts_of(key: Any) -> tuple[Any, ...]:
     return key if type(key) is tuple else (key,)
 
 
 # -- rows: x[key] ---------------------------------------------------------------------------------
-
-
-def _index_jax(xp: Any, x: Array, key: Any) -> Array:
-    # JAX takes the nearest element for a number out of range; ask NumPy, which refuses.
-    if _PLAIN.issuperset(map(type, _parts(key))):
-        np.broadcast_to(False, x.shape)[key]
-    return x[key]
 
 
 def _scatter_numpy(xp: Any, updates: Array, key: Any, shape: Shape) -> Array:
@@ -63,16 +57,11 @@ def _scatter_numpy(xp: Any, updates: Array, key: Any, shape: Shape) -> Array:
     return made
 
 
-def _scatter_jax(xp: Any, updates: Array, key: Any, shape: Shape) -> Array:
-    updates = xp.asarray(updates)
-    return xp.zeros(shape, updates.dtype).at[key].add(updates)
-
-
 def _may_repeat(key: Any) -> bool:
     """Tell whether a key could name one place twice."""
-    parts = _parts(key)
-    return not _PLAIN.issuperset(map(type, parts)) and any(
-        type(part) not in _PLAIN and part.dtype.kind in "iu" for part in parts
+    parts = parts_of(key)
+    return not PLAIN.issuperset(map(type, parts)) and any(
+        type(part) not in PLAIN and part.dtype.kind in "iu" for part in parts
     )
 
 
@@ -103,7 +92,6 @@ index = op(
     """,
     lambda g, xp, x_shape, key: xp.scatter(g, key=key, shape=x_shape),
     impl_numpy=lambda xp, x, key: x[key],
-    impl_jax=_index_jax,
     keeps_shape=True,
 )
 
@@ -112,7 +100,6 @@ scatter = op(
     "Make zeros of a shape and add updates at a key of raw arrays, ints and slices.",
     lambda g, key: g[key],
     impl_numpy=_scatter_numpy,
-    impl_jax=_scatter_jax,
 )
 
 inherit = op(
@@ -121,14 +108,13 @@ inherit = op(
     lambda g: g,
     None,
     impl_numpy=lambda xp, x, other: x,
-    impl_jax=lambda xp, x, other: xp.asarray(x),
 )
 
 
 # -- rows: adding to and replacing parts of an array ----------------------------------------------
 
 
-def _same_dtype(xp: Any, x: Array, updates: Array) -> Array:
+def in_dtype_of(xp: Any, x: Array, updates: Array) -> Array:
     """Return updates in the dtype of what they go to; refuse to lose more than precision."""
     updates = xp.asarray(updates)
     if not np.can_cast(updates.dtype, x.dtype, "same_kind"):
@@ -138,7 +124,7 @@ def _same_dtype(xp: Any, x: Array, updates: Array) -> Array:
 
 def _index_add_numpy(xp: Any, x: Array, updates: Array, key: Any) -> Array:
     made = np.array(x, order="C")
-    updates = _same_dtype(xp, made, updates)
+    updates = in_dtype_of(xp, made, updates)
     if _may_repeat(key):
         _add_at(made, key, updates)
     else:
@@ -148,18 +134,8 @@ def _index_add_numpy(xp: Any, x: Array, updates: Array, key: Any) -> Array:
 
 def _index_update_numpy(xp: Any, x: Array, updates: Array, key: Any) -> Array:
     made = np.array(x)
-    made[key] = _same_dtype(xp, made, updates)
+    made[key] = in_dtype_of(xp, made, updates)
     return made
-
-
-def _index_add_jax(xp: Any, x: Array, updates: Array, key: Any) -> Array:
-    x = xp.asarray(x)
-    return x.at[key].add(_same_dtype(xp, x, updates))
-
-
-def _index_update_jax(xp: Any, x: Array, updates: Array, key: Any) -> Array:
-    x = xp.asarray(x)
-    return x.at[key].set(_same_dtype(xp, x, updates))
 
 
 index_add = op(
@@ -168,7 +144,6 @@ index_add = op(
     lambda g: g,
     lambda g, key: g[key],
     impl_numpy=_index_add_numpy,
-    impl_jax=_index_add_jax,
 )
 
 index_update = op(
@@ -177,14 +152,13 @@ index_update = op(
     lambda g, xp, key: xp.index_update(g, xp.zeros((), dtype=g.dtype), key=key),
     lambda g, key: g[key],
     impl_numpy=_index_update_numpy,
-    impl_jax=_index_update_jax,
 )
 
 
 # -- rows: along one axis -------------------------------------------------------------------------
 
 
-def _whole_numbers(indices: Array) -> Array:
+def whole_numbers(indices: Array) -> Array:
     """Return indices as an array of a signed integer type; refuse floats and booleans."""
     array = indices if hasattr(indices, "dtype") else np.asarray(indices)
     if array.dtype.kind not in "iu":
@@ -210,7 +184,7 @@ def _take(xp: Any, x: Array, indices: Array, axis: int | None) -> Array:
         raise ValueError(
             f"the array has {x.ndim} dimensions; say by axis=... which one to pick from"
         )
-    return x.take(_whole_numbers(indices), axis=axis)
+    return x.take(whole_numbers(indices), axis=axis)
 
 
 def _flat_places(indices: Array, shape: Shape, axis: int) -> Array:
@@ -226,7 +200,7 @@ def _flat_places(indices: Array, shape: Shape, axis: int) -> Array:
 def _scatter_rows_numpy(
     xp: Any, updates: Array, indices: Array, axis: int | None, shape: Shape
 ) -> Array:
-    updates, indices = np.asarray(updates), _whole_numbers(indices)
+    updates, indices = np.asarray(updates), whole_numbers(indices)
     made = np.zeros(shape, updates.dtype)
     axis = 0 if axis is None else axis % len(shape)
     if updates.size <= _SMALL:
@@ -235,14 +209,6 @@ def _scatter_rows_numpy(
         places = _flat_places(indices.reshape(1, -1, 1), shape, axis)
         _add_flat(made, places, updates.reshape(places.shape))
     return made
-
-
-def _scatter_rows_jax(
-    xp: Any, updates: Array, indices: Array, axis: int | None, shape: Shape
-) -> Array:
-    axis = 0 if axis is None else axis % len(shape)
-    key = (*[slice(None)] * axis, _whole_numbers(indices))
-    return xp.zeros(shape, updates.dtype).at[key].add(updates)
 
 
 take = op(
@@ -268,12 +234,11 @@ scatter_rows = op(
     lambda g, xp, indices, axis: xp.take(g, indices, axis=axis),
     None,
     impl_numpy=_scatter_rows_numpy,
-    impl_jax=_scatter_rows_jax,
 )
 
 
 def _take_along_axis(xp: Any, x: Array, indices: Array, axis: int) -> Array:
-    return xp.array_module.take_along_axis(x, _whole_numbers(indices), axis=axis)
+    return xp.array_module.take_along_axis(x, whole_numbers(indices), axis=axis)
 
 
 def _scatter_along_axis_numpy(
@@ -282,19 +247,11 @@ def _scatter_along_axis_numpy(
     axis %= updates.ndim
     shape = (*updates.shape[:axis], size, *updates.shape[axis + 1 :])
     made = np.zeros(shape, updates.dtype)
-    indices = np.broadcast_to(_whole_numbers(indices), updates.shape)
+    indices = np.broadcast_to(whole_numbers(indices), updates.shape)
     before, after = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
     places = _flat_places(indices.reshape(before, updates.shape[axis], after), shape, axis)
     _add_flat(made, places, updates.reshape(places.shape))
     return made
-
-
-def _scatter_along_axis_jax(xp: Any, updates: Array, indices: Array, axis: int, size: int) -> Array:
-    axis %= updates.ndim
-    shape = (*updates.shape[:axis], size, *updates.shape[axis + 1 :])
-    key = _counting(shape, updates.ndim)
-    key[axis] = xp.broadcast_to(_whole_numbers(indices), updates.shape)
-    return xp.zeros(shape, updates.dtype).at[tuple(key)].add(updates)
 
 
 take_along_axis = op(
@@ -318,7 +275,6 @@ scatter_along_axis = op(
     lambda g, xp, indices, axis: xp.take_along_axis(g, indices, axis=axis),
     None,
     impl_numpy=_scatter_along_axis_numpy,
-    impl_jax=_scatter_along_axis_jax,
 )
 
 
@@ -327,13 +283,13 @@ scatter_along_axis = op(
 
 def _resolve(x: Any, key: Any) -> tuple[Any, Any]:
     """Return `x` and the key in raw values, `x` with the history of the tensors in the key."""
-    parts = _parts(key)
-    if _PLAIN.issuperset(map(type, parts)):
+    parts = parts_of(key)
+    if PLAIN.issuperset(map(type, parts)):
         return x, key
     x = as_tensor(x)
     found: list[Any] = []
     for part in parts:
-        if type(part) not in _PLAIN:
+        if type(part) not in PLAIN:
             tensor = _as_index(part)
             if tensor.node is not None or owner[type(tensor.value)] is not NUMPY:
                 x = inherit(x, tensor)
@@ -371,7 +327,7 @@ def getitem(x: Any, key: Any) -> Tensor:
     kind = type(key)
     if kind is int or kind is slice:
         return index(x, key)
-    if kind is not tuple and kind not in _PLAIN:
+    if kind is not tuple and kind not in PLAIN:
         tensor = _as_index(key)
         if tensor.dtype.kind != "b" and tensor.ndim:
             return take(x, tensor, 0)
@@ -419,7 +375,7 @@ def gather(x: Any, indices: Any, axis: int | None = None, batch_dims: int = 0) -
     between = (None,) * (axis - batch_dims)
     indices = indices[(slice(None),) * batch_dims + between]
     _check_matched(x, indices, batch_dims)
-    return getitem(x, (*_counting(x.shape[:axis], indices.ndim), indices))
+    return getitem(x, (*counting(x.shape[:axis], indices.ndim), indices))
 
 
 @public
@@ -433,7 +389,7 @@ def gather_nd(x: Any, indices: Any, batch_dims: int = 0) -> Tensor:
     """
     x, indices = as_tensor(x), as_tensor(indices)
     _check_matched(x, indices, batch_dims)
-    matched = _counting(x.shape[:batch_dims], indices.ndim - 1)
+    matched = counting(x.shape[:batch_dims], indices.ndim - 1)
     return getitem(x, (*matched, *_columns(indices)))
 
 
@@ -461,7 +417,7 @@ def _check_matched(x: Tensor, indices: Tensor, batch_dims: int) -> None:
         )
 
 
-def _counting(shape: Shape, ndim: int) -> list[Array]:
+def counting(shape: Shape, ndim: int) -> list[Array]:
     """Return one array of `ndim` dimensions per axis of a shape: its indices, along that axis."""
     return [np.arange(size).reshape(-1, *[1] * (ndim - k - 1)) for k, size in enumerate(shape)]
 

@@ -38,8 +38,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from headgate.core.cotangent import Product
+from headgate.core.lift import as_tensor
 from headgate.core.namespace import NUMPY, Array
-from headgate.core.op import Product, as_tensor, op, public
+from headgate.core.op import op, public
 from headgate.core.tensor import Tensor
 from headgate.ops.creation import eye
 from headgate.ops.elementwise import abs as magnitude
@@ -434,7 +436,6 @@ _einsum = op(
     "Sum products of a list of operands over the subscripts that the result lacks.",
     _einsum_rule,
     impl_numpy=_einsum_numpy,
-    impl_jax=lambda xp, operands, *, subscripts: xp.array_module.einsum(subscripts, *operands),
 )
 
 

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.lift import as_tensor
 from headgate.core.namespace import Array
-from headgate.core.op import as_tensor, op, public
+from headgate.core.op import op, public
 from headgate.core.tensor import Tensor
 from headgate.ops.rules import normal_axes
 
@@ -53,7 +54,6 @@ reshape = op(
     """,
     lambda g, xp, x_shape: xp.reshape(g, x_shape),
     impl_numpy=lambda xp, x, shape: np.asarray(x).reshape(sizes(shape)),
-    impl_jax=lambda xp, x, shape: xp.array_module.reshape(x, sizes(shape)),
     keeps_shape=True,
 )
 
@@ -104,7 +104,6 @@ permute_dims = op(
     """,
     lambda g, xp, axes: xp.permute_dims(g, axes=_inverse(axes, g.ndim)),
     impl_numpy=lambda xp, x, axes: np.asarray(x).transpose(axes),
-    impl_jax=lambda xp, x, axes: x.transpose(axes),
     keeps_shape=True,
 )
 
@@ -207,7 +206,6 @@ broadcast_to = op(
     """,
     lambda g: g,
     impl_numpy=_broadcast_to_numpy,
-    impl_jax=lambda xp, x, shape: xp.array_module.broadcast_to(x, sizes(shape)),
 )
 
 tile = op(
@@ -257,7 +255,7 @@ _MODES = ("constant", "reflect", "symmetric", "edge", "wrap")
 
 def _pad_numpy(xp: Any, x: Array, widths: Any, mode: str, value: Any) -> Array:
     x = np.asarray(x)
-    pairs = _checked_widths(x, widths, mode)
+    pairs = checked_widths(x, widths, mode)
     if mode != "constant":
         return np.pad(x, pairs, mode)
     shape = tuple(
@@ -268,12 +266,7 @@ def _pad_numpy(xp: Any, x: Array, widths: Any, mode: str, value: Any) -> Array:
     return made
 
 
-def _pad_jax(xp: Any, x: Array, widths: Any, mode: str, value: Any) -> Array:
-    options = {"constant_values": value} if mode == "constant" else {}
-    return xp.array_module.pad(x, _checked_widths(x, widths, mode), mode, **options)
-
-
-def _checked_widths(x: Array, widths: Any, mode: str) -> Widths:
+def checked_widths(x: Array, widths: Any, mode: str) -> Widths:
     if mode not in _MODES:
         raise ValueError(f"the mode is one of {', '.join(_MODES)}, not {mode!r}")
     return _widths(widths, x.ndim)
@@ -310,7 +303,6 @@ pad = op(
     """,
     _sum_of_margins,
     impl_numpy=_pad_numpy,
-    impl_jax=_pad_jax,
     keeps_shape=True,
 )
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.lift import as_tensor
 from headgate.core.namespace import TENSORS, Array
-from headgate.core.op import as_tensor
 from headgate.core.tensor import Tensor
 from headgate.optim import checks
 

@@ -23,11 +23,12 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from headgate.core.host import note_escape
+from headgate.core.lift import lift
 from headgate.core.namespace import NUMPY, Array, common, owner
-from headgate.core.op import lift
 from headgate.core.scope import suspended
 from headgate.core.tape import GradientTape
-from headgate.core.tensor import Tensor, constant, note_escape
+from headgate.core.tensor import Tensor, constant
 from headgate.core.variable import Variable
 from headgate.naming import unique_name
 from headgate.optim import checks

@@ -192,7 +192,7 @@ class Recording:
             for tape in self.tapes:
                 active |= tape._bits
         self.epoch = object()
-        self.paused = self.sources.every & ~active
+        self.paused = ((1 << len(self.sources._found)) - 1) & ~active
         self.stopped = stopped
 
     def read_anew(self) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.host import came_back
 from headgate.core.namespace import TENSORS
-from headgate.core.tensor import Tensor, came_back, constant, raw, tensor_of
+from headgate.core.tensor import Tensor, constant, raw, tensor_of
 from headgate.core.variable import Variable as _Variable
 from headgate.record.graph import state
 

@@ -7,6 +7,7 @@ from typing import Any
 from headgate.core.namespace import TENSORS as _ops
 from headgate.nn.core import dropped as _dropped
 from headgate.ops import conv as _conv
+from headgate.ops import pool as _pool
 from headgate.random import get_generator as _get_generator
 from headgate.tf._adapt import static as _static
 from headgate.tf._adapt import tensor as _tensor
@@ -217,7 +218,7 @@ def max_pool1d(
     name: str | None = None,
 ) -> Any:
     """Return the maximum of each window of signals."""
-    return _pooled(_conv.max_pool, input, ksize, strides, padding, data_format)
+    return _pooled(_pool.max_pool, input, ksize, strides, padding, data_format)
 
 
 def max_pool2d(
@@ -229,7 +230,7 @@ def max_pool2d(
     name: str | None = None,
 ) -> Any:
     """Return the maximum of each window of images."""
-    return _pooled(_conv.max_pool, input, ksize, strides, padding, data_format)
+    return _pooled(_pool.max_pool, input, ksize, strides, padding, data_format)
 
 
 def avg_pool1d(
@@ -241,7 +242,7 @@ def avg_pool1d(
     name: str | None = None,
 ) -> Any:
     """Return the mean of each window of signals."""
-    return _pooled(_conv.avg_pool, input, ksize, strides, padding, data_format)
+    return _pooled(_pool.avg_pool, input, ksize, strides, padding, data_format)
 
 
 def avg_pool2d(
@@ -253,7 +254,7 @@ def avg_pool2d(
     name: str | None = None,
 ) -> Any:
     """Return the mean of each window of images."""
-    return _pooled(_conv.avg_pool, input, ksize, strides, padding, data_format)
+    return _pooled(_pool.avg_pool, input, ksize, strides, padding, data_format)
 
 
 max_pool, avg_pool = max_pool2d, avg_pool2d

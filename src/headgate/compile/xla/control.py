@@ -1,9 +1,9 @@
 """Control flow in XLA's programs: branches and loops of functions that were traced to equations.
 
-`headgate.control` runs a branch or body once on stand-ins for arrays. What it does becomes a list
-of equations (JAX's jaxpr), those of its gradient among them if that is wanted: its cotangents are
-inputs of the same list. So it is known of each equation what it depends on, and each is put where
-it is computed as seldom as can be (`Scan`):
+A branch or body is run once on stand-ins for arrays (`headgate.compile.construct`). What it does
+becomes a list of equations (JAX's jaxpr), those of its gradient among them if that is wanted: its
+cotangents are inputs of the same list. So it is known of each equation what it depends on, and each
+is put where it is computed as seldom as can be (`Scan`):
 
 * what depends neither on a step nor on cotangents is computed once, before the loops;
 * what depends on the step is computed in the loop that goes forward, which also stacks whatever the
@@ -20,15 +20,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from headgate.compile.executor import Form, Traced
 from headgate.core.namespace import Array
-
-
-class Form(NamedTuple):
-    """Shape and dtype of an array; `weak` if it was a Python number, which adapts to others."""
-
-    shape: tuple[int, ...]
-    dtype: Any
-    weak: bool = False
 
 
 def form_of(value: Any) -> Form:
@@ -66,16 +59,12 @@ def zeros(form: Form) -> Array:
 # -- equations -------------------------------------------------------------------------------------
 
 
-Traced = Callable[[list[Array], list[Array]], tuple[list[Array], list[Array]]]
-"""From inputs and cotangents to outputs and gradients."""
-
-
 def _variables(atoms: Iterable[Any]) -> list[Any]:
     """Return the variables among the atoms of equations; the others are literals."""
     return [atom for atom in atoms if not hasattr(atom, "val")]
 
 
-class Program:
+class Equations:
     """A function of arrays as equations."""
 
     def __init__(
@@ -167,7 +156,7 @@ def choose(
 
 
 def repeat(
-    condition: Program, body: Program, first: Sequence[Array], most: int | None
+    condition: Equations, body: Equations, first: Sequence[Array], most: int | None
 ) -> list[Array]:
     """Compute the last of a sequence of lists of arrays; return its number, then its arrays."""
     import jax
@@ -201,7 +190,7 @@ class Scan:
     all steps have in common.
     """
 
-    def __init__(self, program: Program, carried: int, returned: int, shared: int) -> None:
+    def __init__(self, program: Equations, carried: int, returned: int, shared: int) -> None:
         self.program = program
         self.carried = carried
         self.returned = returned

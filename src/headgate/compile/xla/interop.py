@@ -1,4 +1,4 @@
-"""JAX's functions on our tapes, ours under JAX's transformations, and arrays from one to the other.
+"""JAX's functions on our tapes, and ours under JAX's transformations.
 
 `from_jax` makes one op of a function that JAX computes. Its rule is what `jax.vjp` returns, which
 may cross the border of a compiled function: the forward pass is compiled together with what it
@@ -19,40 +19,29 @@ tapes see their conjugates.
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import optree
 
-from headgate.compile.signature import key_of
-from headgate.compile.xla import program as xla
-from headgate.core.bundle import in_transit
+from headgate.compile.backend import cells_of
+from headgate.compile.executor import Tracing
+from headgate.compile.signature import HOLE, Frame
+from headgate.compile.xla import executor as xla
+from headgate.compile.xla.program import jax_for
 from headgate.core.custom import record_custom
+from headgate.core.lift import as_tensor, is_inexact, lift
 from headgate.core.namespace import NUMPY, TENSORS, Array, is_array, owner
-from headgate.core.op import as_tensor, is_inexact, lift
-from headgate.core.scope import Scope, stage, suspended
+from headgate.core.scope import stage, suspended
 from headgate.core.tape import GradientTape
-from headgate.core.tensor import Tensor, constant, is_traced, tensor_of
+from headgate.core.tensor import Tensor, constant, tensor_of
+from headgate.core.traced import is_traced
 from headgate.core.variable import Variable, bind
-from headgate.record.errors import TracingError, describe, refusal
+from headgate.record.errors import describe, refusal
 from headgate.record.graph import apart, state
 
-
-def _jax() -> Any:
-    try:
-        import jax
-    except ImportError as error:
-        raise ImportError(
-            "this needs JAX, which is not installed: pip install 'headgate[xla]'"
-        ) from error
-    return jax
-
-
 # -- arguments -------------------------------------------------------------------------------------
-
-_HOLE = object()
 
 
 def _is_data(leaf: Any) -> bool:
@@ -62,28 +51,12 @@ def _is_data(leaf: Any) -> bool:
     return is_array(leaf) or (isinstance(leaf, int | float | complex) and type(leaf) is not bool)
 
 
-class _Frame:
-    """Arguments with holes in place of arrays and numbers; `key` says whether two are the same."""
-
-    __slots__ = ("flat", "key", "structure")
-
-    def __init__(self, flat: Sequence[Any], structure: Any) -> None:
-        self.flat = [_HOLE if _is_data(leaf) else leaf for leaf in flat]
-        self.structure = structure
-        self.key = structure, tuple(_HOLE if x is _HOLE else key_of(x) for x in self.flat)
-
-    def filled(self, data: Iterable[Any]) -> tuple[Any, Any]:
-        """Return the positional and the named arguments with these in the holes."""
-        given = iter(data)
-        flat = [next(given) if leaf is _HOLE else leaf for leaf in self.flat]
-        args, kwargs = _jax().tree.unflatten(self.structure, flat)
-        return args, kwargs
-
-
-def _taken_apart(args: Any, kwargs: Any) -> tuple[_Frame, list[Any]]:
+def _taken_apart(args: Any, kwargs: Any) -> tuple[Frame, list[Any]]:
     """Return arguments as a frame and the arrays and numbers that were in it."""
-    flat, structure = _jax().tree.flatten((args, kwargs))
-    return _Frame(flat, structure), [leaf for leaf in flat if _is_data(leaf)]
+    tree = jax_for().tree
+    flat, structure = tree.flatten((args, kwargs))
+    holes = [HOLE if _is_data(leaf) else leaf for leaf in flat]
+    return Frame(holes, structure, None, tree.unflatten), [x for x in flat if _is_data(x)]
 
 
 def _name(function: Callable[..., Any]) -> str:
@@ -149,7 +122,7 @@ class _JaxOp:
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function compiled, if this op is."""
-        return _jax().jit(function) if self.jit else function
+        return jax_for().jit(function) if self.jit else function
 
     def __call__(self, inputs: list[Tensor]) -> Any:
         """Compute and record; inputs may be Python's numbers, wrapped."""
@@ -168,14 +141,14 @@ class _JaxOp:
             rule = functools.partial(pull.rule, inputs, back, native)
         else:
             outputs = self.run(*values)
-        flat, structure = _jax().tree.flatten(outputs)
+        flat, structure = jax_for().tree.flatten(outputs)
         flat = [_output(leaf, native) for leaf in flat]
         smooth = [k for k, leaf in enumerate(flat) if type(leaf) is Tensor and is_inexact(leaf)]
         if any(x.node is not None for x in inputs):
             tensors = record_custom(self.name, [flat[k] for k in smooth], inputs, rule)
             for k, tensor in zip(smooth, tensors):
                 flat[k] = tensor
-        return _jax().tree.unflatten(structure, flat)
+        return jax_for().tree.unflatten(structure, flat)
 
 
 class _JaxPull:
@@ -207,7 +180,7 @@ class _JaxPull:
 
     def _forward(self, *values: Any) -> tuple[Any, Any]:
         """Return the results, and JAX's function from cotangents to gradients."""
-        jax = _jax()
+        jax = jax_for()
 
         def of_live(*chosen: Any) -> tuple[list[Any], Any]:
             given = iter(chosen)
@@ -238,7 +211,7 @@ def _pulled_back(back: Callable[..., Any], cotangents: list[Any]) -> list[Any]:
 def _output(leaf: Any, native: bool) -> Any:
     """Return an output as a tensor; keys of JAX's random numbers, which are no numbers, as such."""
     if not hasattr(leaf, "dtype"):
-        leaf = _jax().numpy.asarray(leaf)
+        leaf = jax_for().numpy.asarray(leaf)
     if not isinstance(leaf.dtype, np.dtype):
         return leaf
     return constant(leaf if native or is_traced(leaf) else xla.host(leaf))
@@ -306,7 +279,7 @@ class _Pure:
         functools.update_wrapper(self, function, updated=())
         self._function = function
         self._variables = variables
-        self._cells = _cells(variables)
+        self._cells = cells_of(variables)
         if not self._cells:
             raise ValueError(
                 f"to_jax: there are no variables in {describe(variables)}; build the model, or "
@@ -315,7 +288,7 @@ class _Pure:
 
     def values(self) -> Any:
         """Return copies of what the variables hold, as JAX arrays."""
-        return self._in_place_of([_jax().numpy.array(cell._value) for cell in self._cells])
+        return self._in_place_of([jax_for().numpy.array(cell._value) for cell in self._cells])
 
     def assign(self, values: Any) -> None:
         """Assign to all variables, in the library in which each of them is now."""
@@ -331,12 +304,12 @@ class _Pure:
         given = iter(arrays)
 
         def replaced(leaf: Any) -> Any:
-            return next(given) if type(leaf) is Variable else [next(given) for _ in _cells(leaf)]
+            return next(given) if type(leaf) is Variable else [next(given) for _ in cells_of(leaf)]
 
         return optree.tree_map(replaced, self._variables)
 
     def _flat(self, values: Any) -> list[Any]:
-        flat = _jax().tree.leaves(values)
+        flat: list[Any] = jax_for().tree.leaves(values)
         shapes = [np.shape(value) for value in flat]
         wanted = [cell.shape for cell in self._cells]
         if shapes != wanted:
@@ -349,27 +322,7 @@ class _Pure:
         return flat
 
 
-def _cells(variables: Any) -> list[Variable]:
-    """Return the variables of a structure of variables, layers, optimizers and metrics."""
-    found: list[Variable] = []
-    for leaf in optree.tree_leaves(variables):
-        if type(leaf) is Variable:
-            found.append(leaf)
-        elif _has_variables(leaf):
-            found += leaf.variables
-        else:
-            raise TypeError(
-                "variables are a variable, layer, model, optimizer or metric, or a structure of "
-                f"them; {describe(leaf)} is none"
-            )
-    return found
-
-
-def _has_variables(leaf: Any) -> bool:
-    return isinstance(getattr(leaf, "variables", None), list)
-
-
-class _Listed(Scope):
+class _Listed(Tracing):
     """A scope in which some variables hold what was given, and no others can be written."""
 
     __slots__ = ("given",)
@@ -386,7 +339,7 @@ class _Listed(Scope):
             with suspended():
                 return variable._value
 
-        super().__init__(stand_in)
+        super().__init__(stand_in, xla)
 
     def set(self, variable: Variable, value: Array) -> None:
         """Let a variable that was listed hold another value here."""
@@ -407,7 +360,7 @@ def _under_jax(
     kwargs: Any,
 ) -> tuple[Any, list[Any]]:
     """Run a function of tensors on JAX arrays; return its result and what the variables hold."""
-    jax = _jax()
+    jax = jax_for()
     frame, data = _taken_apart(args, kwargs)
     for leaf in data:
         if type(leaf) is Tensor or type(leaf) is Variable:
@@ -436,7 +389,7 @@ def _with_our_gradient(run: Callable[[list[Tensor]], Any], cells: list[Variable]
 
     The first arguments are the values of the variables.
     """
-    jax = _jax()
+    jax = jax_for()
 
     @jax.custom_vjp  # type: ignore[untyped-decorator]
     def function(*arrays: Any) -> Any:
@@ -465,103 +418,9 @@ def _pulled(run: Callable[[list[Tensor]], Any], live: list[bool]) -> Any:
         wanted = [x for x, one in zip(inputs, live) if one]
         with GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(wanted)
-            results = [r for r in _jax().tree.leaves(run(inputs)) if is_inexact(r)]
+            results = [r for r in jax_for().tree.leaves(run(inputs)) if is_inexact(r)]
         cotangents = tensors[len(live) :]
         gradients: list[Tensor] = tape._gradient(results, wanted, cotangents, "zero", inside=True)
         return gradients
 
     return pull
-
-
-# -- from one library to another -------------------------------------------------------------------
-
-
-def to_backend(x: Any, backend: Any) -> Any:
-    """Move variables to another array library or device, in place; return other arrays moved.
-
-    Programs compute where their arrays are, so a model moved with its optimizer trains there.
-
-    Args:
-        x: a variable, layer, model, optimizer, metric, tensor or array, or a structure of them. All
-            variables of an object are moved.
-        backend: "numpy", "jax" (JAX's default device), or a `jax.Device`.
-
-    Returns:
-        `x` with tensors and arrays replaced by copies that are there; everything else is the same
-        object. Gradient flows through the copy of a tensor.
-
-    Raises:
-        ValueError: another backend.
-        TracingError: called while a function is traced.
-
-    Warns:
-        UserWarning: float64 variables go to JAX, whose 64-bit types are switched off. They keep
-            their dtype and compiled functions compute with it, but JAX's own ops make float32 of
-            them. Integers of 64 bits, such as an optimizer's number of steps, stay NumPy's then.
-
-    >>> import headgate as hg
-    >>> w = hg.Variable([1.0, 2.0])
-    >>> batch = hg.to_backend({"w": w, "x": hg.asarray([3.0, 4.0])}, "jax")
-    >>> type((batch["x"] * w).value).__name__, batch["w"] is w
-    ('ArrayImpl', True)
-    >>> _ = hg.to_backend(w, "numpy")
-    """
-    if stage.scope is not None:
-        raise refusal(TracingError, "to_backend moves variables: call it before the function runs")
-    move = _mover(backend)
-    narrowed: list[str] = []
-
-    def moved(leaf: Any) -> Any:
-        if type(leaf) is Variable or _has_variables(leaf):
-            for cell in _cells(leaf):
-                _move(cell, move, narrowed)
-        elif type(leaf) is Tensor:
-            return tensor_of(move(leaf.value), leaf.node)
-        elif is_array(leaf):
-            return move(leaf)
-        return leaf
-
-    result = optree.tree_map(moved, x)
-    if narrowed:
-        warnings.warn(
-            f"float64 variables go to JAX, whose 64-bit types are switched off: {narrowed}. JAX's "
-            "own ops make float32 of them: call jax.config.update('jax_enable_x64', True) first, "
-            "or make them float32",
-            stacklevel=2,
-        )
-    return result
-
-
-def _mover(backend: Any) -> Callable[[Array], Array]:
-    """Return what moves an array."""
-    if isinstance(backend, str) and backend == "numpy":
-        return lambda array: array if owner[type(array)] is NUMPY else np.array(array)
-    if isinstance(backend, str) and backend == "jax":
-        return lambda array: array if xla.is_native(type(array)) else xla.native(array)
-    jax = _jax()
-    if isinstance(backend, jax.Device):
-        return lambda array: _placed(array, backend)
-    raise ValueError(
-        f"there is no backend {backend!r}; give 'numpy', 'jax', or a device of JAX such as "
-        "jax.devices()[0]"
-    )
-
-
-def _placed(array: Array, device: Any) -> Array:
-    with xla.wide():
-        return _jax().device_put(xla.native(array), device)
-
-
-def _move(cell: Variable, move: Callable[[Array], Array], narrowed: list[str]) -> None:
-    with in_transit:
-        new = move(cell._form)
-        if xla.is_native(type(new)) and new.dtype.itemsize == 8 and not _has_wide():
-            if new.dtype.kind != "f":
-                return
-            narrowed.append(cell.name)
-        cell._leave(new)
-
-
-def _has_wide() -> bool:
-    found: bool = _jax().config.jax_enable_x64
-    return found

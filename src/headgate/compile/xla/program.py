@@ -1,13 +1,8 @@
-"""The executor that compiles: what a traced function does becomes one XLA program, by JAX.
+"""Programs: what a traced function does becomes one XLA program, by JAX; and their arrays.
 
-An executor is what `headgate.function` needs to know of the library that runs its programs. It
-gives stand-ins for arrays (JAX's tracers), makes a program of what a function does to them, and
-holds arrays between calls in its own form. All work on variables, signatures and results is done
-by the caller, for any executor.
-
-Programs are traced with 64-bit types enabled, whatever JAX's setting is: a program must not lose
-half of its digits by being compiled. They are compiled ahead of time, so that the setting does not
-matter when they are called with JAX's own arrays.
+Stand-ins are JAX's tracers. Programs are traced with 64-bit types enabled, whatever JAX's setting
+is: a program must not lose half of its digits by being compiled. They are compiled ahead of time,
+so that the setting does not matter when they are called with JAX's own arrays.
 """
 
 from __future__ import annotations
@@ -21,18 +16,16 @@ from typing import Any
 import numpy as np
 
 from headgate.core.namespace import Array
-from headgate.core.tensor import is_traced_kind
+from headgate.core.traced import is_traced_kind
 
 
-def _jax() -> Any:
-    """Return JAX, which is imported for the first time here."""
+def jax_for(what: str = "this needs", without: str = "") -> Any:
+    """Return JAX, imported for the first time here; say `what` wants it if it is not there."""
     try:
         import jax
     except ImportError as error:
         raise ImportError(
-            "headgate.function compiles with JAX, which is not installed: "
-            "pip install 'headgate[xla]'. Without it, functions run as plain Python under "
-            "headgate.function(..., jit=False)"
+            f"{what} JAX, which is not installed: pip install 'headgate[xla]'{without}"
         ) from error
     return jax
 
@@ -88,7 +81,7 @@ class Program:
 
 def wide() -> AbstractContextManager[Any]:
     """Let JAX use 64-bit types for a block."""
-    jax = _jax()
+    jax = jax_for()
     return nullcontext() if jax.config.jax_enable_x64 else jax.enable_x64(True)
 
 
@@ -97,28 +90,34 @@ def trace(function: Flat, used: Sequence[Any], kept: Sequence[Any], donate: bool
 
     If `donate`, the memory of what is `used` is the program's to write its results to.
     """
-    return Program(_jax().jit(function, donate_argnums=(0,) * donate), used, kept)
+    jax = jax_for(
+        "headgate.function compiles with",
+        ". Without it, functions run as plain Python under headgate.function(..., jit=False)",
+    )
+    return Program(jax.jit(function, donate_argnums=(0,) * donate), used, kept)
 
 
 def stand_in(array: Array) -> Array:
     """Return a stand-in for an array while a function is traced."""
-    jax = _jax()
+    jax = jax_for()
     return jax.lax.full(array.shape, 0, array.dtype)
 
 
 def native(array: Array) -> Array:
     """Return a copy of an array as this executor keeps it."""
-    jax = _jax()
+    jax = jax_for()
     with wide():
         return jax.numpy.array(array, copy=True)
 
 
-@functools.cache
-def is_native(kind: type) -> bool:
+def _is_native(kind: type) -> bool:
     """Tell whether a type is that of this executor's arrays, or of its stand-ins for arrays."""
     if kind.__module__.partition(".")[0] not in ("jax", "jaxlib"):
         return False
-    return is_traced_kind(kind) or issubclass(kind, _jax().Array)
+    return is_traced_kind(kind) or issubclass(kind, jax_for().Array)
+
+
+is_native: Callable[[type], bool] = functools.cache(_is_native)
 
 
 def host(array: Array) -> Array:
@@ -126,7 +125,25 @@ def host(array: Array) -> Array:
     return np.asarray(array)[()]
 
 
+def mover(backend: Any) -> Callable[[Array], Array] | None:
+    """Return what moves arrays to JAX's default device ("jax") or to one of its devices."""
+    if isinstance(backend, str) and backend == "jax":
+        return lambda array: array if is_native(type(array)) else native(array)
+    jax = jax_for()
+    return functools.partial(_placed, backend) if isinstance(backend, jax.Device) else None
+
+
+def _placed(device: Any, array: Array) -> Array:
+    with wide():
+        return jax_for().device_put(native(array), device)
+
+
+def keeps(array: Array) -> bool:
+    """Tell whether JAX's operations keep the width of an array's dtype."""
+    return array.dtype.itemsize != 8 or bool(jax_for().config.jax_enable_x64)
+
+
 def fitted(value: Array, like: Array) -> Array:
     """Return a traced value as an array of the dtype of another one."""
-    array = _jax().numpy.asarray(value)
+    array = jax_for().numpy.asarray(value)
     return array if array.dtype == like.dtype else array.astype(like.dtype)

@@ -51,10 +51,9 @@ class Draws:
         return self._random.poisson(self._key, rate, size, "int64")
 
 
-def counted(words: Array) -> Array:
-    """Return the state after a draw: its number, two words, is one higher."""
-    import jax.numpy as jnp
-
-    low = words[4] + jnp.uint32(1)
+def draws(xp: Any, words: Array) -> tuple[Draws, Array]:
+    """Return what draws once, and the state after it: its number, two words, is one higher."""
+    low = words[4] + xp.uint32(1)
     high = words[5] + (low == 0).astype("uint32")
-    return jnp.concatenate([words[:4], low[None], high[None]])
+    after = xp.array_module.concatenate([words[:4], low[None], high[None]])
+    return Draws(words), after

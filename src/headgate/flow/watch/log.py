@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from headgate.core.op import INEXACT, PICK, Op
+from headgate.core.lift import INEXACT
+from headgate.core.row import PICK, Op
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
 from headgate.flow.trace import Event, Gradient, Place, Source, Trace

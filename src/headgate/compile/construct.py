@@ -1,0 +1,252 @@
+"""What branches and loops share: a function's run in a trace, and the node of a construct.
+
+A traced construct runs its functions on stand-ins, in the recording of the code around it. So
+tensors that a function takes from outside keep their nodes, stops in it leave their cuts, and each
+result has the masks that it would have had without the construct (`Outcome`). The nodes that are
+made in there hold stand-ins that mean nothing outside, so they are dropped. What is remembered are
+the parents at which gradient leaves the construct, its **boundary**: captured tensors, variables'
+leaves, what is carried or taken step by step. The construct is recorded as one node with an edge to
+each of these (`record`).
+
+Its rule pulls cotangents from the results to the boundary by the usual walk (`pulled`), inside a
+construct of the same kind: of a branch the same branch, of a loop one that goes back. When the rule
+is itself recorded (higher order), it is made of the functions themselves, run on tensors in a
+recording as it was then (`Moment`).
+
+Variables that a body writes are carried along (`headgate.core.scope`): the body runs in a scope of
+its own (`inner`), which tells which they are, and their last values go to the scope around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import optree
+
+from headgate.compile.executor import Executor, Form, Tracing
+from headgate.core.cotangent import pass_through
+from headgate.core.lift import is_inexact, lift
+from headgate.core.namespace import TENSORS, Array
+from headgate.core.op import JointRule, new_node, record_outputs
+from headgate.core.pull import pull
+from headgate.core.row import PASS, Op
+from headgate.core.scope import Scope, stage, suspended
+from headgate.core.tensor import Tensor
+from headgate.core.traced import is_traced
+from headgate.core.variable import Variable
+from headgate.record.errors import TracingError, describe, refusal
+from headgate.record.graph import Leaf, Node, ghost, state
+
+
+def predicate(value: Any, name: str) -> Any:
+    """Return a predicate as Python's own boolean if it is known, else its array."""
+    array = lift(value)[0]
+    if getattr(array, "size", 1) != 1:
+        raise refusal(
+            ValueError,
+            f"{name}: the predicate has the shape {array.shape}, and must be one boolean; to "
+            "choose elementwise, use headgate.where(condition, a, b)",
+        )
+    return array if is_traced(array) else bool(array)
+
+
+# -- variables -------------------------------------------------------------------------------------
+
+
+def held(variable: Variable) -> Array:
+    """Return what a variable holds, whatever the scope of this thread says."""
+    with suspended():
+        return variable._value
+
+
+def inner(executor: Executor, known: dict[Any, Array] | None = None) -> Tracing:
+    """Return a scope inside that of this thread, in which variables hold what is known of them."""
+    outer = (lambda v: executor.array(held(v))) if stage.scope is None else stage.scope.get
+    scope = Tracing(outer, executor)
+    scope.values.update(known or {})
+    return scope
+
+
+def check_written(name: str, scope: Scope) -> None:
+    """Refuse writes where no scope could take them."""
+    if stage.scope is None and scope.written:
+        names = ", ".join(repr(variable.name) for variable in scope.written.values())
+        raise refusal(
+            TracingError,
+            f"{name} writes {names}, and is traced by JAX itself, which does not know of variables:"
+            " trace with headgate.function instead, or return the new value",
+        )
+
+
+# -- what a function does in a trace ---------------------------------------------------------------
+
+
+class Outcome:
+    """What a function returned: values, their nodes, and the masks of these as seen here.
+
+    `nodes` has None where no gradient flows. Only a list of gradients may have None in it.
+    """
+
+    __slots__ = ("forms", "masks", "nodes", "structure", "values")
+
+    def __init__(self, executor: Executor, result: Any, gradients: bool = False) -> None:
+        recording = state.recording
+        leaves, self.structure = optree.tree_flatten(result, none_is_leaf=gradients)
+        self.values: list[Any] = []
+        self.nodes: list[Node | None] = []
+        self.masks: list[tuple[int, int]] = []
+        for leaf in leaves:
+            value, node = (None, None) if leaf is None else lift(leaf)
+            live, cuts = (0, 0) if node is None else recording.admit(node)
+            if live and not is_inexact(value):
+                live = 0
+            self.values.append(value)
+            self.nodes.append(node if live else None)
+            self.masks.append((live, cuts))
+        self.forms = [None if v is None else executor.form_of(v) for v in self.values]
+
+    @property
+    def present(self) -> list[Any]:
+        """The values without None."""
+        return [value for value in self.values if value is not None]
+
+    def forget(self) -> None:
+        """Let go of what means nothing after the trace."""
+        self.values, self.nodes = [], []
+
+
+def boundary(
+    nodes: Sequence[Node | None], start: int, inputs: Container[int]
+) -> tuple[list[Node], list[int]]:
+    """Return where gradient leaves what was computed since a time, and which of it each node meets.
+
+    The second result has one mask per node: bit k stands for the k-th node of the first one.
+    """
+    active = ~state.recording.paused
+    inside: dict[int, list[Node]] = {}
+    outside: dict[int, Node] = {}
+    waiting = [node for node in nodes if node is not None]
+    while waiting:
+        node = waiting.pop()
+        if node.seq in inside or node.seq in outside:
+            continue
+        own = node.own & active if type(node) is Leaf else 0
+        if node.seq <= start or own or node.seq in inputs:
+            outside[node.seq] = node
+        else:
+            parents = [edge[0] for edge in node.edges or () if edge is not None]
+            inside[node.seq] = [parent for parent in parents if parent.live & active]
+            waiting += inside[node.seq]
+    order = sorted(outside)
+    met = {seq: 1 << k for k, seq in enumerate(order)}
+    for seq in sorted(inside):
+        met[seq] = 0
+        for parent in inside[seq]:
+            met[seq] |= met[parent.seq]
+    return [outside[seq] for seq in order], [met[node.seq] if node else 0 for node in nodes]
+
+
+def pulled(
+    outcome: Outcome, cotangents: Sequence[Any], origins: Sequence[Node], lifted: bool
+) -> list[Any]:
+    """Return the gradient for each origin, or None, given one cotangent or None per value."""
+    seeds = []
+    for value, node, g in zip(outcome.values, outcome.nodes, cotangents, strict=True):
+        if node is not None and g is not None:
+            if g.dtype != value.dtype:  # a number that was fitted to the other branch, say
+                g = TENSORS.astype(g, value.dtype) if lifted else g.astype(value.dtype)
+            seeds.append((node, value, g))
+    return pull(seeds, origins, lifted=lifted, beyond=False)
+
+
+class Moment:
+    """The recording in which a construct was recorded, as it was then: to run functions again."""
+
+    __slots__ = ("active", "recording", "tapes")
+
+    def __init__(self) -> None:
+        self.recording = state.recording
+        self.tapes = list(state.recording.tapes)
+        self.active = state.recording.sources.every & ~state.recording.paused
+
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        """Record in a block what the tapes would have recorded then."""
+        recording, before = self.recording, state.recording
+        kept = recording.tapes, recording.walking, recording.log
+        state.recording = recording
+        recording.tapes, recording.walking, recording.log = list(self.tapes), True, None
+        recording.refresh(self.active)
+        try:
+            yield
+        finally:
+            state.recording = before
+            recording.tapes, recording.walking, recording.log = kept
+            recording.refresh()
+
+
+@contextmanager
+def unlogged() -> Iterator[None]:
+    """Do not tell what happens in a block to who traces: it sees the construct instead."""
+    recording = state.recording
+    log, recording.log = recording.log, None
+    try:
+        yield
+    finally:
+        recording.log = log
+
+
+def input_node(live: int, cuts: int, after: Node | None = None) -> Node | None:
+    """Return a node for an array that a body is given, which may stand for another node."""
+    if not live:
+        return ghost(state.recording, cuts)
+    edges: tuple[Any, ...] = ()
+    if after is not None and after.recording is state.recording:
+        edges = ((after, pass_through, (), None, None),)
+        live |= after.live
+    return new_node(PASS, edges, live, cuts, state.recording)
+
+
+# -- the node --------------------------------------------------------------------------------------
+
+
+def record(
+    name: str,
+    values: Sequence[Any],
+    masks: Sequence[tuple[int, int]],
+    origins: Sequence[Node | None],
+    call: Callable[[dict[int, Tensor], bool], list[Any]],
+    met: Sequence[int],
+) -> list[Any]:
+    """Return tensors for the results of a construct, outputs of one node with these parents.
+
+    `met` has a mask for each result: of the numbers of those gradients that it contributes to.
+    """
+    rule = JointRule(call, [[bool(m >> k & 1) for k in range(len(origins))] for m in met])
+    numbered = [(number, node) for number, node in enumerate(origins) if node is not None]
+    edges = tuple((node, rule, (number,), None, None) for number, node in numbered)
+    op = Op(name, True, "nondiff_op", [("",)])
+    return record_outputs(op, values, masks, [node for _, node in numbered], edges)
+
+
+# -- forms -----------------------------------------------------------------------------------------
+
+_RANK = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2, "c": 3}
+"""Kinds of dtypes; a Python number of a lower kind adapts to a higher one."""
+
+
+def rank(form: Form) -> int:
+    return _RANK[form.dtype.kind]
+
+
+def places(structure: Any) -> list[str]:
+    """Return a name for each leaf of a structure, as one would index it."""
+    return ["".join(f"[{step!r}]" for step in path) for path in structure.paths()]
+
+
+def in_words(form: Form | None) -> str:
+    if form is None:
+        return "None"
+    return f"a Python number ({form.dtype})" if form.weak else describe(form)

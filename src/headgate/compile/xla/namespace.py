@@ -1,0 +1,92 @@
+"""JAX's namespace, made when the first of its arrays is met, and what it computes in its own way.
+
+Most rows run on JAX's arrays as they are, or name a function that `jax.numpy` has. The others are
+written for NumPy, which writes into arrays and has views of them; here are the same for programs.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from headgate.compile.xla import conv, random
+from headgate.core.namespace import OPERATORS, Array, Namespace
+from headgate.ops.index import PLAIN, counting, in_dtype_of, parts_of, whole_numbers
+from headgate.ops.shape import Shape, checked_widths, sizes
+
+
+@functools.cache
+def namespace() -> Namespace:
+    """Return JAX's namespace."""
+    import jax
+
+    own = {**OPERATORS, "block_gradient": jax.lax.stop_gradient}
+    return Namespace("jax", jax.numpy, own, {**_OVERRIDES, **conv.OVERRIDES})
+
+
+def _erf(xp: Any, x: Array) -> Array:
+    from jax.scipy.special import erf
+
+    return erf(x)
+
+
+def _pad(xp: Any, x: Array, widths: Any, mode: str, value: Any) -> Array:
+    options = {"constant_values": value} if mode == "constant" else {}
+    return xp.array_module.pad(x, checked_widths(x, widths, mode), mode, **options)
+
+
+def _index(xp: Any, x: Array, key: Any) -> Array:
+    # JAX takes the nearest element for a number out of range; ask NumPy, which refuses.
+    if PLAIN.issuperset(map(type, parts_of(key))):
+        np.broadcast_to(False, x.shape)[key]
+    return x[key]
+
+
+def _scatter(xp: Any, updates: Array, key: Any, shape: Shape) -> Array:
+    updates = xp.asarray(updates)
+    return xp.zeros(shape, updates.dtype).at[key].add(updates)
+
+
+def _index_add(xp: Any, x: Array, updates: Array, key: Any) -> Array:
+    x = xp.asarray(x)
+    return x.at[key].add(in_dtype_of(xp, x, updates))
+
+
+def _index_update(xp: Any, x: Array, updates: Array, key: Any) -> Array:
+    x = xp.asarray(x)
+    return x.at[key].set(in_dtype_of(xp, x, updates))
+
+
+def _scatter_rows(xp: Any, updates: Array, indices: Array, axis: int | None, shape: Shape) -> Array:
+    axis = 0 if axis is None else axis % len(shape)
+    key = (*[slice(None)] * axis, whole_numbers(indices))
+    return xp.zeros(shape, updates.dtype).at[key].add(updates)
+
+
+def _scatter_along_axis(xp: Any, updates: Array, indices: Array, axis: int, size: int) -> Array:
+    axis %= updates.ndim
+    shape = (*updates.shape[:axis], size, *updates.shape[axis + 1 :])
+    key = counting(shape, updates.ndim)
+    key[axis] = xp.broadcast_to(whole_numbers(indices), updates.shape)
+    return xp.zeros(shape, updates.dtype).at[tuple(key)].add(updates)
+
+
+_OVERRIDES: dict[str, Callable[..., Any]] = {
+    "reshape": lambda xp, x, shape: xp.array_module.reshape(x, sizes(shape)),
+    "permute_dims": lambda xp, x, axes: x.transpose(axes),
+    "broadcast_to": lambda xp, x, shape: xp.array_module.broadcast_to(x, sizes(shape)),
+    "pad": _pad,
+    "erf": _erf,
+    "draws": random.draws,
+    "einsum": lambda xp, operands, *, subscripts: xp.array_module.einsum(subscripts, *operands),
+    "index": _index,
+    "inherit": lambda xp, x, other: xp.asarray(x),
+    "index_add": _index_add,
+    "index_update": _index_update,
+    "scatter": _scatter,
+    "scatter_rows": _scatter_rows,
+    "scatter_along_axis": _scatter_along_axis,
+}

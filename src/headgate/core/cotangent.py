@@ -1,0 +1,159 @@
+"""Cotangents: what the walk carries, and how several of them become one.
+
+Most cotangents are plain arrays (tensors, if the walk is recorded). Two are not, both because what
+comes from several sides is better taken together than one by one: `Parts`, those of an op with
+several outputs, and `Product`, one not multiplied out yet. `added` adds a cotangent to what a node
+has already, `fit` gives one the shape and dtype of the argument that it is for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from headgate.core.namespace import TENSORS, Array, owner
+from headgate.core.tensor import Tensor
+
+
+class Parts:
+    """The cotangents of an op with several outputs, as far as they have arrived."""
+
+    __slots__ = ("answer", "dtype", "parts", "shape")
+
+    def __init__(self, parts: dict[int, Any]) -> None:
+        self.parts = parts
+        self.answer: Any = None  # what a custom rule gave for them (headgate.custom)
+        self.shape = self.dtype = None
+
+    def __add__(self, other: Parts) -> Parts:
+        merged = dict(self.parts)
+        for index, part in other.parts.items():
+            merged[index] = merged[index] + part if index in merged else part
+        return Parts(merged)
+
+    def whole(self, xp: Any, like: Sequence[Array]) -> tuple[Any, ...]:
+        """Return one cotangent per output, zeros where nothing arrived."""
+        return tuple(
+            self.parts[k] if k in self.parts else xp.zeros_like(output)
+            for k, output in enumerate(like)
+        )
+
+
+class Product:
+    """A cotangent `sum of x.T @ g` over pairs, on NumPy arrays, not multiplied out yet.
+
+    A weight used at many steps gets one such product from each. Gathered, they are one long matrix
+    product instead of many short ones, and there is nothing to add up.
+    """
+
+    __slots__ = ("dtype", "pairs", "shape", "total")
+
+    most = 64  # pairs held at a time: what they refer to cannot be freed before
+
+    def __init__(self, pairs: list[tuple[Array, Array]], total: Array | None = None) -> None:
+        x, g = pairs[0]
+        self.pairs = pairs
+        self.total = total
+        self.shape = (x.shape[1], g.shape[1])
+        self.dtype = g.dtype
+
+    def __add__(self, other: Any) -> Any:
+        if type(other) is not Product:
+            return self.value() + other
+        pairs = self.pairs + other.pairs
+        if len(pairs) < self.most and self.total is other.total is None:
+            return Product(pairs)
+        return self.value() + other.value()
+
+    def __iadd__(self, other: Any) -> Any:
+        if type(other) is not Product or other.total is not None:
+            return self.value() + other
+        if len(self.pairs) >= self.most:
+            self.total, self.pairs = self.value(), []
+        self.pairs += other.pairs
+        return self
+
+    def value(self) -> Array:
+        """Return the sum of the products as an array."""
+        if len(self.pairs) == 1:
+            x, g = self.pairs[0]
+        else:
+            x, g = (np.concatenate(column) for column in zip(*self.pairs, strict=True))
+        product = x.T @ g
+        if self.total is not None:
+            product += self.total
+        return product
+
+
+def turned(c: Any) -> Any:
+    """Return a cotangent as the other side of the border has it: its conjugate, if complex.
+
+    The border is that of the walk (`headgate.core.walk`).
+    """
+    if c.dtype.kind != "c":
+        return c
+    return (TENSORS if type(c) is Tensor else owner[type(c)]).conj(c)
+
+
+def pass_through(g: Any) -> Any:
+    """Return the cotangent unchanged."""
+    return g
+
+
+Waiting = tuple[Any, Any, bool]
+"""A node that waits for its turn, the cotangent that it has, and whether that is our own sum."""
+
+
+def added(waiting: Waiting, c: Any) -> Waiting:
+    """Return a waiting node with one more cotangent; a sum that nobody else holds grows in place.
+
+    Products are gathered as long as nothing but products comes.
+    """
+    node, total, own = waiting
+    if type(c) is Product and type(total) is not Product:
+        c = c.value()
+    if own:
+        total += c
+    else:
+        total = total + c
+    return node, total, True
+
+
+_NARROW = 128
+"""Sums over long columns of rows up to this wide are products with ones: NumPy's sum takes 15 times
+as long when the rows are short."""
+
+
+def fit(c: Any, shape: tuple[int, ...], dtype: Any, lifted: bool) -> Any:
+    """Sum a cotangent over the axes that were broadcast, and cast it to the argument's dtype."""
+    if type(c) is Product:
+        c = c.value()
+    xp = TENSORS if lifted else owner[type(c)]
+    if c.dtype != dtype:
+        if c.dtype.kind == "c" and np.dtype(dtype).kind != "c":
+            c = xp.real(c)
+        if c.dtype != dtype:
+            c = xp.astype(c, dtype)
+    if c.shape != shape:
+        extra = len(c.shape) - len(shape)
+        axes = tuple(range(extra)) + tuple(
+            axis + extra
+            for axis, size in enumerate(shape)
+            if size == 1 and c.shape[axis + extra] != 1
+        )
+        if len(axes) == extra and type(c) is np.ndarray and c.dtype.kind == "f":
+            size = math.prod(shape)
+            if 0 < size * size < c.size and size <= _NARROW:  # a bias behind a convolution, say
+                rows = c.reshape(-1, size)
+                return (np.ones(len(rows), c.dtype) @ rows).reshape(shape)
+        if extra == 1 == len(axes):
+            return xp.sum(c, axis=0)
+        if axes:
+            c = xp.sum(c, axis=axes, keepdims=True)
+        if c.shape != shape:
+            # Leading axes are summed to 1 by now; a scalar's cotangent may have to grow.
+            c = xp.reshape(c, shape) if extra > 0 or not shape else xp.broadcast_to(c, shape)
+    return c
