@@ -20,7 +20,7 @@ QUICK := tests/core tests/tf_semantics tests/project/test_layers.py tests/ops/te
 CANDIDATES := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo quick test test-peers lint lines format bench results clean
+.PHONY: help demo quick test test-peers lint lines inside format bench results clean
 
 help:
 	@echo 'make demo        train the three programs of the article; results in ./headgate-demo'
@@ -29,6 +29,7 @@ help:
 	@echo 'make test-peers  run the tests with PyTorch and TensorFlow as well'
 	@echo 'make lint        ruff and mypy'
 	@echo 'make lines       count the lines of every file'
+	@echo 'make inside      render docs/inside.py as docs/inside.md'
 	@echo 'make format      let ruff rewrite what it can'
 	@echo 'make bench       compare speed with autograd, JAX, PyTorch and TensorFlow'
 	@echo 'make results     train the nine programs in full, three seeds each; writes docs/results.md'
@@ -57,6 +58,9 @@ format: $(VENV)/.dev
 
 lines: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.lines
+
+inside: $(VENV)/.dev
+	$(BIN)/python docs/inside_page.py
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)
