@@ -20,6 +20,7 @@ from headgate.core.lift import as_tensor
 from headgate.core.tensor import Tensor
 from headgate.naming import floatx, unique_name
 from headgate.nn.activations import logits_of
+from headgate.ops.activations import sigmoid, sigmoid_cross_entropy, softplus
 from headgate.ops.elementwise import (
     abs,
     astype,
@@ -30,9 +31,6 @@ from headgate.ops.elementwise import (
     maximum,
     minimum,
     rsqrt,
-    sigmoid,
-    sigmoid_cross_entropy,
-    softplus,
     square,
     where,
 )

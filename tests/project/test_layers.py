@@ -50,6 +50,7 @@ LAYERS = [
     "core.transforms",
     "ops.rules",
     "ops.elementwise",
+    "ops.activations",
     "ops.reduce",
     "ops.shape",
     "ops.creation",

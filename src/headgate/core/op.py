@@ -70,10 +70,10 @@ def op(
     *rules: Rule | None,
     impl: Callable[..., Any] | None = None,
     impl_numpy: Callable[..., Any] | None = None,
-    outputs: Literal[True],
+    outputs: Literal[False] = False,
     keeps_shape: bool = False,
     cut_kind: str = "nondiff_op",
-) -> Callable[..., tuple[Tensor, ...]]: ...
+) -> Callable[..., Tensor]: ...
 
 
 @overload
@@ -83,10 +83,10 @@ def op(
     *rules: Rule | None,
     impl: Callable[..., Any] | None = None,
     impl_numpy: Callable[..., Any] | None = None,
-    outputs: Literal[False] = False,
+    outputs: Literal[True],
     keeps_shape: bool = False,
     cut_kind: str = "nondiff_op",
-) -> Callable[..., Tensor]: ...
+) -> Callable[..., tuple[Tensor, ...]]: ...
 
 
 def op(

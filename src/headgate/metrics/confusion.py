@@ -12,16 +12,9 @@ from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
 from headgate.losses import floats, same_rank
 from headgate.metrics.metric import Metric, add_to
+from headgate.ops.activations import sigmoid
 from headgate.ops.creation import zeros
-from headgate.ops.elementwise import (
-    astype,
-    divide_no_nan,
-    log,
-    maximum,
-    minimum,
-    sigmoid,
-    where,
-)
+from headgate.ops.elementwise import astype, divide_no_nan, log, maximum, minimum, where
 from headgate.ops.index import scatter_add
 from headgate.ops.reduce import any, argmax, argsort, cumulative_sum, searchsorted, sum
 from headgate.ops.shape import broadcast_to, flip, reshape

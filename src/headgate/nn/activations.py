@@ -10,7 +10,7 @@ from typing import Any
 from headgate.core.lift import as_tensor
 from headgate.core.tensor import Tensor, constant
 from headgate.naming import find
-from headgate.ops import elementwise, functional
+from headgate.ops import activations, elementwise, functional
 
 _logits: dict[int, tuple[weakref.ref[Tensor], Tensor]] = {}
 
@@ -58,40 +58,40 @@ def relu(
         above = constant(x.value >= threshold)  # not recorded: a mask is no way for gradient
         x = elementwise.where(above, x, negative_slope * (x - threshold))
     elif negative_slope:
-        x = elementwise.leaky_relu(x, negative_slope)
+        x = activations.leaky_relu(x, negative_slope)
     else:
-        x = elementwise.relu(x)
+        x = activations.relu(x)
     return x if max_value is None else elementwise.minimum(x, max_value)
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
     """Return x where it is positive, `negative_slope * x` elsewhere."""
-    return elementwise.leaky_relu(x, negative_slope)
+    return activations.leaky_relu(x, negative_slope)
 
 
-sigmoid = _remembers_logits(elementwise.sigmoid)
+sigmoid = _remembers_logits(activations.sigmoid)
 softmax = _remembers_logits(functional.softmax)
 
 ACTIVATIONS: dict[str, Callable[..., Any]] = {
     "linear": linear,
-    "relu": elementwise.relu,
-    "relu6": elementwise.relu6,
+    "relu": activations.relu,
+    "relu6": activations.relu6,
     "leaky_relu": leaky_relu,
-    "elu": elementwise.elu,
-    "selu": elementwise.selu,
-    "gelu": elementwise.gelu,
-    "silu": elementwise.silu,
-    "swish": elementwise.silu,
-    "mish": elementwise.mish,
+    "elu": activations.elu,
+    "selu": activations.selu,
+    "gelu": activations.gelu,
+    "silu": activations.silu,
+    "swish": activations.silu,
+    "mish": activations.mish,
     "sigmoid": sigmoid,
-    "hard_sigmoid": elementwise.hard_sigmoid,
-    "log_sigmoid": elementwise.log_sigmoid,
+    "hard_sigmoid": activations.hard_sigmoid,
+    "log_sigmoid": activations.log_sigmoid,
     "tanh": elementwise.tanh,
-    "hard_tanh": elementwise.hard_tanh,
+    "hard_tanh": activations.hard_tanh,
     "softmax": softmax,
     "log_softmax": functional.log_softmax,
-    "softplus": elementwise.softplus,
-    "softsign": elementwise.softsign,
+    "softplus": activations.softplus,
+    "softsign": activations.softsign,
     "exponential": elementwise.exp,
 }
 

@@ -16,7 +16,8 @@ from headgate.nn.activations import get_activation, relu, softmax
 from headgate.nn.initializers import get_initializer
 from headgate.nn.layer import Layer, Shape
 from headgate.nn.options import positive, probability
-from headgate.ops.elementwise import add, astype, leaky_relu, multiply, subtract
+from headgate.ops.activations import leaky_relu
+from headgate.ops.elementwise import add, astype, multiply, subtract
 from headgate.ops.index import embedding
 from headgate.ops.linalg import matmul
 from headgate.ops.shape import concat, reshape
