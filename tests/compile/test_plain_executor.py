@@ -6,6 +6,7 @@ itself, and says what of. None of this needs JAX.
 """
 
 import ast
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import test_function
 
 import headgate as hg
 from headgate.compile import executor
+from headgate.compile.function import Function
 
 _TEXT = "XLA's program as text"
 _ARRAYS = "JAX's arrays as arguments or in variables"
@@ -50,10 +52,22 @@ LEFT_OUT = {
     test_compiled_random: {},
 }
 
+
+def needing_no_peers(test):
+    """Return a test without the mark that says that it needs JAX."""
+
+    @functools.wraps(test)
+    def run(*args, **kwargs):
+        return test(*args, **kwargs)
+
+    run.pytestmark = [mark for mark in getattr(test, "pytestmark", ()) if mark.name != "peers"]
+    return run
+
+
 for _module, _left in LEFT_OUT.items():
     for _name, _test in list(vars(_module).items()):
         if _name.startswith("test_") and _name not in _left:
-            globals()[_name] = _test
+            globals()[_name] = needing_no_peers(_test)
 
 X = np.array([1.0, 2.0, 3.0])
 WING = Path(executor.__file__).parent
@@ -65,6 +79,11 @@ def plain(monkeypatch):
     monkeypatch.setitem(executor.EXECUTORS, "plain", "plain_executor")
     plain_executor.asked.clear()
     with executor.prefer("plain"):
+        for kind in (test_function.Counter, test_function.Doubling):  # compiled methods
+            for made in vars(kind).values():
+                if isinstance(made, Function):
+                    settings = *made._settings[:-1], executor.preferred()
+                    monkeypatch.setattr(made, "_settings", settings)
         yield plain_executor.asked
 
 

@@ -127,10 +127,14 @@ def host(array: Array) -> Array:
 
 def mover(backend: Any) -> Callable[[Array], Array] | None:
     """Return what moves arrays to JAX's default device ("jax") or to one of its devices."""
-    if isinstance(backend, str) and backend == "jax":
-        return lambda array: array if is_native(type(array)) else native(array)
+    if isinstance(backend, str):
+        return _unless_native if backend == "jax" else None
     jax = jax_for()
     return functools.partial(_placed, backend) if isinstance(backend, jax.Device) else None
+
+
+def _unless_native(array: Array) -> Array:
+    return array if is_native(type(array)) else native(array)
 
 
 def _placed(device: Any, array: Array) -> Array:
