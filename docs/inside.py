@@ -578,7 +578,7 @@ print(f"loss {loss.value:.2f}, answers {np.abs(guess.value.round()).ravel()}")
 # * **Namespaces.** JAX's arrays are one more namespace, and with them every rule:
 #   [core/namespace.py](../src/headgate/core/namespace.py).
 # * **Escapes.** A value that leaves for the host (`float(x)`, `x.numpy()`) or for another
-#   variable is noted as a cut, too: [core/tensor.py](../src/headgate/core/tensor.py),
+#   variable is noted as a cut, too: [core/host.py](../src/headgate/core/host.py),
 #   [core/variable.py](../src/headgate/core/variable.py).
 # * **Generated functions.** From a row the real library writes the text of a Python function,
 #   with the loop over arguments unrolled, which takes a third of the time of `apply` above:
