@@ -1,17 +1,23 @@
-"""What Headgate keeps alive: counted, not timed, and each count in a fresh process.
+"""What Headgate keeps alive, and what importing it costs; each count in a fresh process.
 
 Every measurement is a function that returns rows of (what, figure, limit). A figure above its
 limit is a failure. The garbage collector is off wherever reference counting alone must do.
 """
 
 import gc
+import inspect
+import json
 import math
 import multiprocessing
+import os
+import subprocess
 import sys
+import tempfile
 import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -166,12 +172,42 @@ def kept_losses(steps: int = 10_000) -> list[Finding]:
     return [Finding(f"nodes alive per loss in a list of {steps:,} (12 recorded)", per_loss, 1.01)]
 
 
+IMPORT = """
+MEGABYTE = 2**20
+began = time.process_time()
+import numpy
+before = resident()
+import headgate
+print(json.dumps([resident() - before, time.process_time() - began]))
+"""
+
+
+def at_import(rounds: int = 9) -> list[Finding]:
+    """Measure what `import headgate` costs, from compiled files: medians over processes."""
+    program = f"import json, sys, time\n\n{inspect.getsource(resident)}\n{IMPORT}"
+
+    def printed() -> Any:
+        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, env=environment, capture_output=True, check=True)
+        return json.loads(done.stdout)
+
+    with tempfile.TemporaryDirectory() as folder:
+        printed()  # writes the compiled files
+        megabytes, seconds = np.median([printed() for _ in range(rounds)], axis=0)
+    return [
+        Finding("resident memory that import headgate adds to NumPy's", megabytes, 25, "MB"),
+        Finding("CPU time of import headgate, NumPy's included", seconds, 0.4, "s"),
+    ]
+
+
 MEASUREMENTS: tuple[Callable[[], list[Finding]], ...] = (
     arrays_behind_a_stop,
     reference_cycles,
     long_chain,
     training_for_long,
     kept_losses,
+    at_import,
 )
 
 
