@@ -43,7 +43,7 @@ def _strip() -> None:
                 yield line.split("result.node")[0] + "result.node = None"
             elif "user_line" in line:
                 yield line.replace("user_line()", "None")
-            elif "recording.log" in line:
+            elif "recording.onlooker" in line:
                 yield line.split("if ")[0] + "if False:" if "if " in line else line
             else:
                 yield line

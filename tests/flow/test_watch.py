@@ -9,14 +9,15 @@ import headgate as hg
 from core.support import line_of
 from headgate import nn, optim
 from headgate.flow.watch.headgate import KEPT, Watch
-from headgate.record.graph import observers, state
+from headgate.record.graph import state
+from headgate.record.onlooker import onlookers
 
 
 @pytest.fixture(autouse=True)
 def nobody_is_left_watching():
     yield
-    assert not observers
-    assert state.outside.log is None
+    assert not onlookers
+    assert state.outside.onlooker is None
 
 
 @pytest.fixture

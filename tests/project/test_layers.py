@@ -24,6 +24,7 @@ LAYERS = [
     "record.site",
     "record.errors",
     "record.cuts",
+    "record.onlooker",
     "record.graph",
     "record.asked",
     "record.magnitude",

@@ -29,7 +29,7 @@ from headgate.compile.executor import Executor, Form, Tracing
 from headgate.core.cotangent import pass_through
 from headgate.core.lift import is_inexact, lift
 from headgate.core.namespace import TENSORS, Array
-from headgate.core.op import JointRule, new_node, record_outputs
+from headgate.core.op import JointRule, record_outputs
 from headgate.core.pull import pull
 from headgate.core.row import PASS, Op
 from headgate.core.scope import Scope, stage, suspended
@@ -37,7 +37,8 @@ from headgate.core.tensor import Tensor
 from headgate.core.traced import is_traced
 from headgate.core.variable import Variable
 from headgate.record.errors import TracingError, describe, refusal
-from headgate.record.graph import Leaf, Node, ghost, state
+from headgate.record.graph import Leaf, Node, ghost, new_node, state
+from headgate.record.site import where
 
 
 def predicate(value: Any, name: str) -> Any:
@@ -175,27 +176,27 @@ class Moment:
     def again(self) -> Iterator[None]:
         """Record in a block what the tapes would have recorded then."""
         recording, before = self.recording, state.recording
-        kept = recording.tapes, recording.walking, recording.log
+        kept = recording.tapes, recording.walking, recording.onlooker
         state.recording = recording
-        recording.tapes, recording.walking, recording.log = list(self.tapes), True, None
+        recording.tapes, recording.walking, recording.onlooker = list(self.tapes), True, None
         recording.refresh(self.active)
         try:
             yield
         finally:
             state.recording = before
-            recording.tapes, recording.walking, recording.log = kept
+            recording.tapes, recording.walking, recording.onlooker = kept
             recording.refresh()
 
 
 @contextmanager
 def unlogged() -> Iterator[None]:
-    """Do not tell what happens in a block to who traces: it sees the construct instead."""
+    """Do not tell what happens in a block to who looks on: it sees the construct instead."""
     recording = state.recording
-    log, recording.log = recording.log, None
+    onlooker, recording.onlooker = recording.onlooker, None
     try:
         yield
     finally:
-        recording.log = log
+        recording.onlooker = onlooker
 
 
 def input_node(live: int, cuts: int, after: Node | None = None) -> Node | None:
@@ -206,7 +207,7 @@ def input_node(live: int, cuts: int, after: Node | None = None) -> Node | None:
     if after is not None and after.recording is state.recording:
         edges = ((after, pass_through, (), None, None),)
         live |= after.live
-    return new_node(PASS, edges, live, cuts, state.recording)
+    return new_node(Node, state.recording, PASS, edges, live, cuts, where())
 
 
 # -- the node --------------------------------------------------------------------------------------

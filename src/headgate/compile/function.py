@@ -43,7 +43,8 @@ from headgate.core.tensor import Tensor, constant, tensor_of
 from headgate.core.variable import Variable, bind, node_of
 from headgate.record.cuts import sequence
 from headgate.record.errors import TracingError, refusal
-from headgate.record.graph import Node, Recording, apart, ghost, observers, state
+from headgate.record.graph import Node, Recording, apart, ghost, state
+from headgate.record.onlooker import onlookers
 from headgate.record.site import caller
 
 _ATTEMPTS = 5  # at most so many times is a function traced to find its variables
@@ -246,7 +247,7 @@ class Function:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         # Most calls are like the one before, and are recognized at once.
         last = self._last
-        if last is not None and not (kwargs or open_scopes or observers):
+        if last is not None and not (kwargs or open_scopes or onlookers):
             quick: Any = last.quick
             leaves = quick.leaves(args)
             if leaves is not None:
@@ -257,7 +258,7 @@ class Function:
         return self._called(args, kwargs)
 
     def _called(self, args: Any, kwargs: Any) -> Any:
-        if stage.scope is not None or not self._jit or observers:  # who looks on sees all ops
+        if stage.scope is not None or not self._jit or onlookers:  # who looks on sees all ops
             return self._function(*args, **kwargs)
         given = self._parameters.given(args, kwargs)
         if given.traced:  # what this does becomes a part of somebody else's program

@@ -98,6 +98,15 @@ def turned(c: Any) -> Any:
     return (TENSORS if type(c) is Tensor else owner[type(c)]).conj(c)
 
 
+def finished(g: Any) -> Any:
+    """Return a cotangent as an array; those of several outputs as a tuple of what arrived."""
+    if type(g) is Parts:
+        return tuple(map(finished, g.parts.values()))
+    if type(g) is Product:
+        return g.value()
+    return g.value if type(g) is Tensor else g
+
+
 def pass_through(g: Any) -> Any:
     """Return the cotangent unchanged."""
     return g

@@ -62,8 +62,8 @@ def _stop(x: Any, label: str | None) -> Tensor:
     # An outer jax.grad or jit must see the stop as well, so JAX's own is emitted on its values.
     value = owner[type(array)].block_gradient(array)
     result = tensor_of(value, ghost(recording, cuts))
-    if recording.log is not None:
-        recording.log.stopped(x, label or "", result)
+    if recording.onlooker is not None:
+        recording.onlooker.stopped(x, label or "", result)
     return result
 
 

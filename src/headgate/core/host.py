@@ -33,8 +33,8 @@ def note_escape(
     recording.cuts.escapes |= bit
     if recording.in_use and kind == "host_round_trip":
         recording.departed[bit] = weakref.ref(left) if isinstance(left, np.ndarray) else left
-    if recording.log is not None:
-        recording.log.left(node, bit, kind, how)
+    if recording.onlooker is not None:
+        recording.onlooker.left(node, bit, kind, how)
     return recording, bit
 
 
@@ -56,9 +56,10 @@ def came_back(value: Any) -> Node | None:
             label, earlier = BACK, bit
             break
     bit = recording.cuts.add("host_round_trip", 0, earlier, label, getattr(value, "shape", ()))
-    if recording.log is not None:
-        return recording.log.back(label, earlier, bit)  # type: ignore[no-any-return]
-    return ghost(recording, bit)
+    node = ghost(recording, bit)
+    if recording.onlooker is not None and node is not None:
+        recording.onlooker.back(node, earlier, label)
+    return node
 
 
 def _is_same(value: Any, left: Any) -> bool:

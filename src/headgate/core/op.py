@@ -44,7 +44,7 @@ from headgate.core.namespace import NUMPY, TENSORS, Array, common, implementatio
 from headgate.core.row import PICK, Op, Row, Rule
 from headgate.core.tensor import Tensor, constant, tensor_of
 from headgate.record.cuts import sequence
-from headgate.record.graph import Node, Recording, ghost, state
+from headgate.record.graph import Node, Recording, ghost, new_node, state
 from headgate.record.site import where
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -157,32 +157,12 @@ def _sever(recording: Recording, op: Op, live: int, cuts: int, value: Array) -> 
     return recording.cuts.add(op.cut_kind, live, cuts, op.name, shape_of(value))
 
 
-def new_node(op: Op, edges: tuple[Any, ...], live: int, cuts: int, recording: Recording) -> Node:
-    """Make the node of one application of an op."""
-    node = Node()
-    node.seq = sequence()
-    node.op = op
-    node.edges = edges
-    node.live = live
-    node.cuts = cuts
-    node.recording = recording
-    node.site = where()
-    return node
-
-
 def pick_node(
     many: Node, index: int, live: int, cuts: int, site: tuple[CodeType, int] | None
 ) -> Node:
     """Return a node for one output of an op with several."""
-    node = Node()
-    node.seq = sequence()
-    node.op = PICK
-    node.edges = ((many, _pick, (index,), None, None),)
-    node.live = live
-    node.cuts = cuts
-    node.recording = many.recording
-    node.site = site
-    return node
+    edges = ((many, _pick, (index,), None, None),)
+    return new_node(Node, many.recording, PICK, edges, live, cuts, site)
 
 
 def _pick(g: Any, index: int) -> Parts:
@@ -208,7 +188,7 @@ def record_outputs(
             live |= its_live
             cuts |= its_cuts
     if live:
-        many = new_node(op, edges, live, cuts, recording)
+        many = new_node(Node, recording, op, edges, live, cuts, where())
     results = []
     for index, (value, (its_live, its_cuts)) in enumerate(zip(values, masks, strict=True)):
         if its_live:
@@ -216,10 +196,10 @@ def record_outputs(
         else:
             node = ghost(recording, its_cuts)
         results.append(None if value is None else tensor_of(value, node))
-    if recording.log is not None:
+    if recording.onlooker is not None:
         present = [result for result in results if result is not None]
         if present:
-            recording.log.op(op, parents, edges, *present)
+            recording.onlooker.op(op, parents, edges, *present)
     return results
 
 
@@ -339,13 +319,14 @@ def _record_list(
                 edge = (node, rule, saved, value.shape, value.dtype)
         edges.append(edge)
     if live and rule is not None:
-        result = tensor_of(ans, new_node(op, tuple(edges), live, cuts, recording))
+        node = new_node(Node, recording, op, tuple(edges), live, cuts, where())
+        result = tensor_of(ans, node)
     else:
         if live:
             cuts |= _sever(recording, op, live, cuts, ans)
         result = tensor_of(ans, ghost(recording, cuts))
-    if recording.log is not None:
-        recording.log.op(op, [node for _, node in lifted], edges, result)
+    if recording.onlooker is not None:
+        recording.onlooker.op(op, [node for _, node in lifted], edges, result)
     return result
 
 

@@ -8,17 +8,16 @@ the `bits` that lead to each origin.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from headgate.core.cotangent import Parts, Product, turned
+from headgate.core.cotangent import turned
 from headgate.core.namespace import TENSORS, Array, common, owner
 from headgate.core.tensor import Tensor, constant
 from headgate.core.walk import walk
 from headgate.record.graph import Leaf, Node, state
-from headgate.record.magnitude import Magnitudes
+from headgate.record.onlooker import Onlooker
 
 
 def pull(
@@ -28,7 +27,7 @@ def pull(
     kept: int = 0,
     lifted: bool = False,
     free: bool = False,
-    meter: Magnitudes | None = None,
+    onlooker: Onlooker | None = None,
     beyond: bool = True,
     border: bool = False,
 ) -> list[Any]:
@@ -57,13 +56,12 @@ def pull(
                         seed(
                             value,
                             turned(c) if border and c is not None else c,
-                            lifted and meter is None,
+                            lifted and onlooker is None,
                         ),
                     )
                     for node, value, c in seeds
                 ]
-                shown = None if meter is None else _Shown(meter)
-                found = walk(starts, numbers, wanted, kept, lifted, free, shown, beyond)
+                found = walk(starts, numbers, wanted, kept, lifted, free, onlooker, beyond)
                 if border:
                     for number, g in found.items():
                         if g.dtype.kind == "c":
@@ -106,38 +104,3 @@ def bits_to(node: Node | None, mine: int) -> int:
     if type(node) is Leaf:
         return node.own & mine or node.live & mine
     return node.live & mine
-
-
-class _Shown:
-    """Shows a meter what a walk carries, as finished cotangents."""
-
-    __slots__ = ("meter",)
-
-    def __init__(self, meter: Magnitudes) -> None:
-        self.meter = meter
-
-    def passed(self, node: Node, g: Any) -> None:
-        """Show the whole cotangent of a node."""
-        self.meter.passed(node, _finished(g))
-
-    def gave(self, node: Node, position: int, g: Any, c: Any) -> None:
-        """Show what a node gave to one of its arguments."""
-        g, c = _finished(g), _finished(c)
-        self.meter.gave(node, position, g, c, partial(_opened, node, position, g))
-
-
-def _finished(g: Any) -> Any:
-    """Return a cotangent as an array; those of several outputs as a tuple of what arrived."""
-    if type(g) is Parts:
-        return tuple(map(_finished, g.parts.values()))
-    if type(g) is Product:
-        return g.value()
-    return g.value if type(g) is Tensor else g
-
-
-def _opened(node: Node, position: int, g: Any) -> Any:
-    """Return what a node's rule gives for a cotangent of ones."""
-    assert node.edges is not None
-    _, rule, args, _, _ = node.edges[position]
-    g = np.asarray(g)
-    return _finished(rule(np.ones(g.shape, g.dtype), *args))

@@ -248,8 +248,8 @@ class Row(Sequence[str]):
             yield f"        result.node = ghost(recording, cuts, {nodes})"
         else:
             yield f"    result.node = ghost(recording, cuts, {nodes})"
-        yield "    if recording.log is not None:"
-        yield f"        recording.log.op(OP, {parents}, {edges}, result)"
+        yield "    if recording.onlooker is not None:"
+        yield f"        recording.onlooker.op(OP, {parents}, {edges}, result)"
         yield "    return result"
 
     def _edge(self, number: int, name: str) -> Iterator[str]:

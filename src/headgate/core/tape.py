@@ -43,15 +43,14 @@ from headgate.record.errors import MissingGradientWarning, refusal
 from headgate.record.graph import (
     Leaf,
     Node,
-    Observer,
     Recording,
     Source,
     new_leaf,
-    observers,
     state,
     unrecorded,
 )
 from headgate.record.magnitude import Magnitudes
+from headgate.record.onlooker import Onlooker, onlookers
 from headgate.record.site import where
 from headgate.record.verdict import FlowReport, Verdict, explain, with_path
 
@@ -96,8 +95,8 @@ class GradientTape:
                 self._forget()
                 self._used = False
             recording = self._recording = current if current.in_use else Recording()
-            if observers and recording.log is None:
-                recording.log = observers[-1].log()
+            if onlookers and recording.onlooker is None:
+                recording.onlooker = onlookers[-1].for_recording()
         elif current.in_use and current is not recording:
             raise refusal(
                 RuntimeError,
@@ -247,8 +246,8 @@ class GradientTape:
                 leaf.edges = ((node, pass_through, (), None, None),)
         self._bits |= recording.give_bit(leaf, self._active)
         tensor.node = leaf
-        if recording.log is not None:
-            recording.log.watched(tensor, node, leaf)
+        if recording.onlooker is not None:
+            recording.onlooker.watched(tensor, node, leaf)
 
     def _access(self, variable: Variable, leaf: Leaf) -> None:
         """Watch a variable, from now on."""
@@ -291,7 +290,7 @@ class GradientTape:
             ValueError: wrong number, shape or dtype of `output_gradients`.
         """
         return self._gradient(
-            target, sources, output_gradients, unconnected_gradients, observers, explained=True
+            target, sources, output_gradients, unconnected_gradients, onlookers, explained=True
         )
 
     def _gradient(
@@ -300,11 +299,11 @@ class GradientTape:
         sources: Any,
         output_gradients: Any = None,
         unconnected_gradients: Any = "none",
-        observers: Sequence[Observer] = (),
+        onlookers: Sequence[Onlooker] = (),
         explained: bool = False,
         inside: bool = False,
     ) -> Any:
-        """Do what `gradient` does, observed and explained or not: others ask for gradients too.
+        """Do what `gradient` does, looked at and explained or not: others ask for gradients too.
 
         `inside` says that cotangents are given, and gradients wanted, as a walk carries them.
         """
@@ -313,8 +312,8 @@ class GradientTape:
         targets = flat_targets(target)
         flat, structure = flat_sources(sources)
         cotangents = flat_cotangents(targets, output_gradients)
-        memos = [(each, each.before_gradient(self, targets, flat)) for each in observers]
-        meter = next((memo[0] for _, memo in memos if memo is not None), None)
+        noted = [(each, each.before_gradient(self, targets, flat)) for each in onlookers]
+        onlooker = next((found[0] for _, found in noted if found is not None), None)
         if self._active and not self._persistent:
             self._leave()
         elif self._active:
@@ -325,11 +324,11 @@ class GradientTape:
                 stacklevel=2,
             )
         free = not self._persistent
-        results = self._differentiate(targets, cotangents, flat, free, meter, inside)
+        results = self._differentiate(targets, cotangents, flat, free, onlooker, inside)
         self._consume()
-        for observer, memo in memos:
-            if memo is not None:
-                observer.after_gradient(memo, results)
+        for each, found in noted:
+            if found is not None:
+                each.after_gradient(found[1], results)
         if zero:
             results = [
                 zeros_like(source) if result is None else result
@@ -508,7 +507,7 @@ class GradientTape:
         cotangents: list[Any],
         flat: list[Any],
         free: bool,
-        meter: Magnitudes | None = None,
+        onlooker: Onlooker | None = None,
         inside: bool = False,
     ) -> list[Any]:
         """Return the gradients of targets with these cotangents, one per source, or None.
@@ -520,7 +519,7 @@ class GradientTape:
         assert recording is not None
         mine = self._bits
         origins = [self._node(source) for source in flat]
-        lifted = meter is None and any(
+        lifted = onlooker is None and any(
             c is not None and c.node is not None and c.node.live for c in cotangents
         )
         others = ~recording.paused if state.recording is recording else 0
@@ -532,7 +531,7 @@ class GradientTape:
                 lifted = lifted or bool(node.live & others)
         bits = [bits_to(origin, mine) for origin in origins]
         kept = recording.kept & ~mine
-        found = pull(seeds, origins, bits, kept, lifted, free, meter, border=not inside)
+        found = pull(seeds, origins, bits, kept, lifted, free, onlooker, border=not inside)
         results: list[Any] = []
         for source, g in zip(flat, found, strict=True):
             if g is None:  # the target itself counts, even if it was never watched
@@ -630,7 +629,7 @@ class GradientTape:
         for source, verdict in zip(missing, verdicts):
             if type(source) is Variable:
                 source._source.missing = str(verdict)
-        if known or observers:  # an observer reports at the end
+        if known or onlookers:  # an onlooker reports at the end
             return
         texts = "\n".join(map(str, verdicts))
         warnings.warn(

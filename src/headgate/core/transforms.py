@@ -21,7 +21,7 @@ from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, tensor_of
 from headgate.core.variable import Variable
 from headgate.record.errors import describe, refusal
-from headgate.record.graph import observers
+from headgate.record.onlooker import onlookers
 
 
 def _watched(tape: GradientTape, tree: Any) -> Any:
@@ -133,7 +133,7 @@ def _value_and_grad(
             "Reduce it with headgate.sum or headgate.mean, or use headgate.jacobian",
         )
     flat, structure = optree.tree_flatten(chosen)
-    gradients = tape._gradient(value, flat, observers=observers if warn else ())
+    gradients = tape._gradient(value, flat, onlookers=onlookers if warn else ())
     for position, gradient in enumerate(gradients):
         if gradient is None:
             if warn and is_inexact(flat[position]):

@@ -28,7 +28,8 @@ from headgate.core.scope import open_scopes, stage, suspended
 from headgate.core.tensor import Reference, Tensor, constant, raw, shown
 from headgate.core.traced import is_traced
 from headgate.record.errors import TracingError, describe, refusal
-from headgate.record.graph import Leaf, Node, Recording, Source, ghost, observers, state
+from headgate.record.graph import Leaf, Node, Recording, Source, ghost, state
+from headgate.record.onlooker import onlookers
 from headgate.record.site import caller
 
 _unnamed = itertools.count()
@@ -372,8 +373,8 @@ def _follow(variable: Variable, recording: Recording) -> Node | None:
     """Read a variable that the current tapes have not seen yet."""
     if recording.read_log is not None:
         recording.read_log.append(variable)
-    for observer in observers:
-        observer.read(variable, recording)
+    for onlooker in onlookers:
+        onlooker.first_read(variable)
     if recording.tapes:
         leaf = recording.leaf(variable._source)
         if variable._trainable:
@@ -384,8 +385,8 @@ def _follow(variable: Variable, recording: Recording) -> Node | None:
             if recording.read_log is None:
                 leaf.epoch = recording.epoch
             variable._leaf = leaf
-            if recording.log is not None:
-                recording.log.read(variable, leaf, "")
+            if recording.onlooker is not None:
+                recording.onlooker.read(variable, leaf, "")
             return leaf
         kind = "not_watched" if variable._trainable else "frozen"
     elif recording.suspended:
@@ -396,8 +397,8 @@ def _follow(variable: Variable, recording: Recording) -> Node | None:
             recording = state.recording = state.outside = Recording()
     bit = recording.sources.untaped_bit(variable._source)
     node = ghost(recording, recording.cuts.add(kind, bit, 0, variable.name, variable.shape))
-    if recording.log is not None:
-        recording.log.read(variable, node, kind)
+    if recording.onlooker is not None and node is not None:
+        recording.onlooker.read(variable, node, kind)
     return node
 
 

@@ -22,15 +22,19 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
-from headgate.core.cotangent import Product, Waiting, added, fit
+import numpy as np
+
+from headgate.core.cotangent import Product, Waiting, added, finished, fit
 from headgate.core.namespace import TENSORS
 from headgate.core.op import pick_node
 from headgate.core.row import Op
 from headgate.core.tensor import tensor_of
 from headgate.record.errors import refusal
 from headgate.record.graph import Node
+from headgate.record.onlooker import Onlooker
 from headgate.record.site import where
 
 USED = (
@@ -40,16 +44,6 @@ USED = (
 )
 
 
-class Meter(Protocol):
-    """What watches a walk (see `headgate.core.pull`)."""
-
-    def passed(self, node: Node, g: Any) -> None:
-        """Note the whole cotangent of a node."""
-
-    def gave(self, node: Node, position: int, g: Any, c: Any) -> None:
-        """Note what a node gave to one of its arguments."""
-
-
 def walk(
     seeds: Sequence[tuple[Node, Any]],
     origins: set[int],
@@ -57,14 +51,14 @@ def walk(
     kept: int,
     lifted: bool,
     free: bool,
-    meter: Meter | None = None,
+    onlooker: Onlooker | None = None,
     beyond: bool = True,
 ) -> dict[int, Any]:
     """Carry cotangents from the seeds down to the origins; return them by the origin's number.
 
     `lifted` says that cotangents are tensors and the rules are to be recorded. `free` drops the
-    edges of each node passed, unless another tape needs them: one that owns a bit of `kept`. A
-    `meter` is told of each node's cotangent and of what each of its arguments gets. `beyond` says
+    edges of each node passed, unless another tape needs them: one that owns a bit of `kept`. An
+    onlooker is told of each node's cotangent and of what each of its arguments gets. `beyond` says
     whether an origin that was computed hands its cotangent on to other origins.
     """
     lowest = min(origins)
@@ -87,8 +81,8 @@ def walk(
             found[number] = g
             if not beyond:
                 continue
-        if meter is not None:
-            meter.passed(node, g)
+        if onlooker is not None:
+            onlooker.passed(node, finished(g))
         edges = node.edges
         if not edges:
             if edges is None:
@@ -111,8 +105,9 @@ def walk(
                 continue
             if shape is not None and (c.shape != shape or c.dtype is not dtype):
                 c = fit(c, shape, dtype, lifted)
-            if meter is not None:
-                meter.gave(node, position, g, c)
+            if onlooker is not None:
+                opened = partial(_opened, node, position, g)
+                onlooker.gave(node, position, finished(g), finished(c), opened)
             if seq in pending:
                 pending[seq] = added(pending[seq], c)
             else:
@@ -121,6 +116,14 @@ def walk(
         if free and not node.live & kept and type(node) is Node:
             node.edges = None
     return found
+
+
+def _opened(node: Node, position: int, g: Any) -> Any:
+    """Return what a node's rule gives for a cotangent of ones."""
+    assert node.edges is not None
+    _, rule, args, _, _ = node.edges[position]
+    g = np.asarray(finished(g))
+    return finished(rule(np.ones(g.shape, g.dtype), *args))
 
 
 def _on_tensors(node: Node, position: int, args: tuple[Any, ...]) -> list[Any]:

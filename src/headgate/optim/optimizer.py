@@ -33,7 +33,8 @@ from headgate.core.variable import Variable
 from headgate.naming import unique_name
 from headgate.optim import checks
 from headgate.optim.clip import length_of_all, scaled_to_global_norm, scaled_to_norm
-from headgate.record.graph import Source, observers
+from headgate.record.graph import Source
+from headgate.record.onlooker import onlookers
 from headgate.state import distinct, own, put, require_fit, require_state, saved
 
 _PART = 1 << 17
@@ -427,8 +428,8 @@ class Optimizer:
             rate = rate(at if type(at) is int else constant(at))
         rate = _number(type(self).__name__, rate)
         cells = self._cells(variables)
-        for observer in observers:
-            observer.applied(variables)
+        for onlooker in onlookers:
+            onlooker.applied(variables)
         for gradient, row in zip(self._clipped(gradients), cells):
             self._run_rule(rate, at + 1, gradient, row)
             row[0]._source.written += 1

@@ -16,7 +16,7 @@ recording:
 Both are OR-ed from parents to children by each op. Whether source k reaches a target, and what
 stopped it, is then a matter of bit tests, also long after the graph was freed. A value with cuts
 behind it but nothing live (all that follows a stop) shares one small node, a **ghost**, with no
-edges at all.
+edges at all. Only while somebody looks on (`headgate.record.onlooker`) each has its own.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import CodeType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from headgate.record.cuts import Cuts, bits, sequence
+from headgate.record.onlooker import Onlooker
 from headgate.record.site import Site
 
 
@@ -147,7 +148,7 @@ class Recording:
         "epoch",
         "kept",
         "leaves",
-        "log",
+        "onlooker",
         "paused",
         "read_log",
         "sources",
@@ -169,8 +170,10 @@ class Recording:
         self.leaves: dict[Source, Leaf] = {}  # variables only; a watched tensor holds its own leaf
         self.cuts = Cuts()
         self.departed: dict[int, Any] = {}  # bit of a cut -> the last value that left there
-        self.log: Any = None  # told of everything that happens, while somebody traces
-        self.read_log: list[Any] | None = None  # variables read, while somebody wants to know
+        self.onlooker: Onlooker | None = None  # told of everything that happens here
+        # Variables read, while somebody needs to know (`reads`). Not an onlooker's business: there
+        # may be several at once and beside one, and each read counts, the first or not.
+        self.read_log: list[Any] | None = None
         self.before: Recording | None = None  # the one to go back to
 
     @property
@@ -276,64 +279,57 @@ class Recording:
         return found
 
 
+_Node = TypeVar("_Node", bound=Node)
+
+
+def new_node(
+    kind: type[_Node],
+    recording: Recording,
+    op: Any = None,
+    edges: tuple[Any, ...] = (),
+    live: int = 0,
+    cuts: int = 0,
+    site: tuple[CodeType, int] | None = None,
+) -> _Node:
+    """Make a node; only the functions of ops make theirs by themselves, as it is faster."""
+    node = kind()
+    node.seq = sequence()
+    node.op = op
+    node.edges = edges
+    node.live = live
+    node.cuts = cuts
+    node.recording = recording
+    node.site = site
+    return node
+
+
 def new_leaf(recording: Recording, source: Source) -> Leaf:
     """Make a source's node; it has no bits until a tape watches it."""
-    leaf = Leaf()
-    leaf.seq = sequence()
-    leaf.op = None
-    leaf.edges = ()
-    leaf.live = leaf.cuts = leaf.own = 0
-    leaf.recording = recording
-    leaf.site = None
+    leaf = new_node(Leaf, recording)
+    leaf.own = 0
     leaf.source = source
     leaf.epoch = None
     return leaf
 
 
 def ghost(recording: Recording, cuts: int, *parents: Node | None) -> Node | None:
-    """Return a node that carries cuts and no gradient: a parent if one fits, None for no cuts."""
+    """Return a node that carries cuts and no gradient: a parent if one fits, None for no cuts.
+
+    While somebody looks on, it is always a node of its own, as values are told apart by them.
+    """
     if not cuts:
         return None
-    for parent in parents:
-        if (
-            parent is not None
-            and not parent.live
-            and parent.cuts == cuts
-            and parent.recording is recording
-        ):
-            return parent
-    node = Node()
-    node.seq = 0
-    node.op = None
-    node.edges = ()
-    node.live = 0
-    node.cuts = cuts
-    node.recording = recording
-    node.site = None
-    return node
+    if recording.onlooker is None:
+        for parent in parents:
+            if (
+                parent is not None
+                and not parent.live
+                and parent.cuts == cuts
+                and parent.recording is recording
+            ):
+                return parent
+    return new_node(Node, recording, cuts=cuts)
 
-
-class Observer(Protocol):
-    """What looks on at a whole program (`headgate.flow.watch`)."""
-
-    def log(self) -> Any:
-        """Return what is to be told of everything that happens in a new recording, or None."""
-
-    def before_gradient(self, tape: Any, targets: list[Any], sources: list[Any]) -> Any:
-        """Note what a gradient is asked of; return a meter for the walk and a memo, or None."""
-
-    def after_gradient(self, memo: Any, gradients: list[Any]) -> None:
-        """Note what came of it."""
-
-    def read(self, variable: Any, recording: Recording) -> None:
-        """Note that a variable is read for the first time by the tapes recording now."""
-
-    def applied(self, variables: list[Any]) -> None:
-        """Note that an optimizer was given gradients for these variables."""
-
-
-observers: list[Observer] = []
-"""Those who look on, in all threads; empty but for `headgate why` and `headgate.trace`."""
 
 _OUTSIDE_LIMIT = 1000
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from headgate.record.asked import Asked
 from headgate.record.graph import Leaf, Node, Source
+from headgate.record.onlooker import Onlooker
 from headgate.record.site import Site
 
 _SELECTIONS = {"where", "index", "take", "take_along_axis", "route"}
@@ -52,7 +53,7 @@ class Zero(NamedTuple):
     seq: int
 
 
-class Magnitudes:
+class Magnitudes(Onlooker):
     """The norms of one backward walk; made by the walk, asked by reports."""
 
     def __init__(self) -> None:

@@ -1,10 +1,11 @@
 """The watcher of Headgate's own programs: every gradient call of a run, and what came of it.
 
-While a `Watch` is entered it is an observer of all tapes, in all threads. At each gradient call it
-asks the masks for a verdict on each source before the graph is freed, and measures the walk itself.
-What one call found of one source is an `Outcome`. A finding is drawn at the end, from all outcomes
-of a parameter together: a parameter that got a gradient at any call is fine, whatever stops there
-are on its other paths, and so is one that the program froze or declared on purpose (`_is_fine`).
+While a `Watch` is entered it looks on at all tapes, in all threads (`headgate.record.onlooker`). At
+each gradient call it asks the masks for a verdict on each source before the graph is freed, and
+measures the walk itself. What one call found of one source is an `Outcome`. A finding is drawn at
+the end, from all outcomes of a parameter together: a parameter that got a gradient at any call is
+fine, whatever stops there are on its other paths, and so is one that the program froze or declared
+on purpose (`_is_fine`).
 
 What no single call can tell is judged at the end as well: a parameter that a model uses and does
 not list, one whose gradient never goes to the optimizer, and one that a layer froze before it
@@ -29,8 +30,9 @@ from headgate.flow.trace import Trace
 from headgate.flow.watch.log import Log
 from headgate.flow.watcher import Watcher
 from headgate.nn.layer import Layer, calls, every_layer
-from headgate.record.graph import Leaf, Node, Recording, Source, observers, state
+from headgate.record.graph import Leaf, Node, Source, state
 from headgate.record.magnitude import Magnitudes, leaf_of, norm
+from headgate.record.onlooker import Onlooker, onlookers
 from headgate.record.site import Site, caller
 from headgate.record.verdict import Place, Verdict, explain
 
@@ -76,7 +78,7 @@ class Known:
     calls: set[tuple[int, int]] = field(default_factory=set)  # the lines that asked for it
 
 
-class Watch(Watcher):
+class Watch(Watcher, Onlooker):
     """Look on at all gradient calls of this process; a context manager.
 
     Args:
@@ -110,29 +112,29 @@ class Watch(Watcher):
         self._applied: dict[Source, Site] = {}  # where an optimizer was given it
         self._lock = threading.RLock()
         self._log = Log()
-        self._outer: Any = None  # what logged before
+        self._outer: Onlooker | None = None  # who looked on before
 
     def __enter__(self) -> Watch:
-        observers.append(self)
-        self._outer, state.outside.log = state.outside.log, self._log
+        onlookers.append(self)
+        self._outer, state.outside.onlooker = state.outside.onlooker, self._log
         return self
 
     def __exit__(self, *exception: object) -> None:
-        observers.remove(self)
-        state.outside.log = self._outer
+        onlookers.remove(self)
+        state.outside.onlooker = self._outer
 
     @property
     def trace(self) -> Trace:
         """What happened, up to `log.MOST` events, in neutral form."""
         return self._log.trace()
 
-    def log(self) -> Log | None:
-        """Return the log that a new recording is to keep."""
+    # -- what an onlooker is told -----------------------------------------------------------------
+
+    def for_recording(self) -> Log | None:
+        """Let the log be told of everything in a new recording, while it has room."""
         return None if self._log.full else self._log
 
-    # -- what an observer is told -----------------------------------------------------------------
-
-    def read(self, variable: Variable, recording: Recording) -> None:
+    def first_read(self, variable: Variable) -> None:
         """Note which layers were being called when a variable was read."""
         if calls.stack and variable._source not in self._readers:
             self._readers[variable._source] = tuple(calls.stack)
@@ -171,7 +173,7 @@ class Watch(Watcher):
                 verdicts = [explain(about, asked(source)) for source in sources]
                 self.calls.append(call)
         meter = Magnitudes() if close else None
-        if tape._recording.log is self._log:
+        if tape._recording.onlooker is self._log:
             call.nodes = [
                 target.node if type(target) is Tensor else tape._node(target) for target in targets
             ]
@@ -179,7 +181,7 @@ class Watch(Watcher):
 
     def after_gradient(self, memo: Any, gradients: list[Any]) -> None:
         """Put together what the walk brought and what the masks say."""
-        call, keys, verdicts, tape, targets, sources, meter, place = memo[1]
+        call, keys, verdicts, tape, targets, sources, meter, place = memo
         with self._lock:
             inner = state.recording.in_use and state.recording.tapes != [tape]
             sizes = [None if g is None else norm(g.value) for g in gradients]

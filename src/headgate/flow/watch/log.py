@@ -2,7 +2,7 @@
 
 Rows are plain tuples, so that a program that is traced stays fast; they become the events of a
 neutral trace (`headgate.flow.trace`) when somebody asks for it. A value is known by the number of
-its node. Ghosts, which values behind a cut share, are told apart here: each result gets its own.
+its node: no two values share one while somebody looks on. The log only reads.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from headgate.record.cuts import sequence
 from headgate.record.graph import Leaf, Node, state
 from headgate.record.graph import Source as Identity
 from headgate.record.magnitude import Magnitudes
+from headgate.record.onlooker import Onlooker
 from headgate.record.site import Site, where
 
 MOST = 100_000
 """So many events are kept; what comes after is not traced."""
 
 
-class Log:
+class Log(Onlooker):
     """Everything that happened in the recordings that it was given to."""
 
     def __init__(self) -> None:
@@ -81,7 +82,7 @@ class Log:
             flows.append(edge is not None)
             if edge is None:
                 kind = _kind(op, node, results[0]) or kind
-        outputs = tuple([_own_node(result) for result in results])
+        outputs = tuple([_number(result.node) for result in results])
         value = results[0].value
         row = (op.name, inputs, outputs, flows, where(), tuple(calls.stack), kind, "")
         self.rows.append((*row, value.shape, value.dtype))
@@ -97,15 +98,13 @@ class Log:
             if node is None:
                 return
             value = node.seq
-        output = _own_node(result)
-        self._note("stop_gradient", (value,), (output,), (False,), "stop_gradient", label, result)
+        outputs = (_number(result.node),)
+        self._note("stop_gradient", (value,), outputs, (False,), "stop_gradient", label, result)
 
-    def read(self, variable: Variable, node: Node | None, kind: str) -> None:
+    def read(self, variable: Variable, node: Node, kind: str) -> None:
         """Note that a variable is read, watched or not."""
-        if node is None or state.recording.walking:
+        if state.recording.walking:
             return
-        if not node.seq:
-            node.seq = sequence()
         inputs = [self._source(variable).value]
         past = variable._source.past
         if past is not None and (id(past[0]), past[1]) in self.away:
@@ -131,20 +130,15 @@ class Log:
         self.kept.append(node.recording)
         self._note(how, (node.seq,), (value,), (False,), kind)
 
-    def back(self, label: str, earlier: int, bit: int) -> Node:
-        """Note that a value comes back from the host; return its node."""
-        recording = state.recording
-        node = Node()
-        node.seq, node.op, node.edges = sequence(), None, ()
-        node.live, node.cuts, node.recording, node.site = 0, bit, recording, None
+    def back(self, node: Node, earlier: int, label: str) -> None:
+        """Note that a value comes back from the host."""
         inputs = tuple(
             value
             for (number, left), value in self.away.items()
-            if number == id(recording) and left & earlier
+            if number == id(node.recording) and left & earlier
         )
         flows = (False,) * len(inputs)
         self._note("asarray", inputs, (node.seq,), flows, "host_round_trip", label)
-        return node
 
     def gradient(
         self,
@@ -182,8 +176,7 @@ class Log:
         node = tensor.node
         if type(node) is Leaf and node.source in self.sources:
             return self.sources[node.source]
-        value = sequence() if node is None or not node.seq else node.seq
-        made = Source(f"tensor of shape {tensor.shape}", value, shape=tensor.shape)
+        made = Source(f"tensor of shape {tensor.shape}", _number(node), shape=tensor.shape)
         return self.sources.setdefault(Identity(made.name), made)
 
     # -- the neutral trace ------------------------------------------------------------------------
@@ -288,14 +281,6 @@ def _died(meter: Magnitudes) -> Iterator[tuple[tuple[int, int], tuple[int, int]]
                     yield (output, value), (zero.alive, zero.size)
 
 
-def _own_node(result: Tensor) -> int:
-    """Return the number of the node of a result; a ghost gets one of its own."""
-    node = result.node
-    if node is not None and node.live:
-        return node.seq
-    own = Node()
-    own.seq, own.op, own.edges, own.site = sequence(), None, (), None
-    own.live, own.cuts = 0, 0 if node is None else node.cuts
-    own.recording = state.recording
-    result.node = own
-    return own.seq
+def _number(node: Node | None) -> int:
+    """Return the number of a value; a constant, which has no node, is not met again."""
+    return sequence() if node is None else node.seq
