@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from headgate.record.site import Site, caller
+from headgate.record.site import Site, where
 
 sequence = itertools.count(1).__next__
 """Numbers nodes and cuts in order of creation, over all threads: parents come before their
@@ -75,17 +75,16 @@ class Cuts:
         site: Site | None = None,
     ) -> int:
         """Note that a cut at the user's line severed these sources; return the cut's bit."""
-        if site is None:
-            site = caller()
+        code, instruction = where() if site is None else site
         covers = severed
         for number in bits(earlier):
             covers |= self._found[number].covers
-        known = self._at.setdefault((kind, id(site.code), site.instruction, label), {})
+        known = self._at.setdefault((kind, id(code), instruction, label), {})
         if (severed, covers) in known:
             number = known[severed, covers]
         elif len(known) < _CUTS_PER_SITE:
             number = known[severed, covers] = len(self._found)
-            self._found.append(Cut(kind, site, label, shape))
+            self._found.append(Cut(kind, Site(code, instruction), label, shape))
         else:
             number = next(reversed(known.values()))
         cut = self._found[number]

@@ -328,7 +328,7 @@ def ghost(recording: Recording, cuts: int, *parents: Node | None) -> Node | None
                 and parent.recording is recording
             ):
                 return parent
-    return new_node(Node, recording, cuts=cuts)
+    return new_node(Node, recording, None, (), 0, cuts)
 
 
 _OUTSIDE_LIMIT = 1000
