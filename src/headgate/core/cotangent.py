@@ -25,7 +25,7 @@ class Parts:
 
     def __init__(self, parts: dict[int, Any]) -> None:
         self.parts = parts
-        self.answer: Any = None  # what a custom rule gave for them (headgate.custom)
+        self.answer: Any = None  # what a custom rule gave for them (headgate.core.custom)
         self.shape = self.dtype = None
 
     def __add__(self, other: Parts) -> Parts:
