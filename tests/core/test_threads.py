@@ -69,6 +69,55 @@ def test_a_tape_records_only_its_own_thread():
     assert tape.gradient(y, v).numpy() == 4.0
 
 
+def opened_elsewhere(tape, do):
+    """Do something while a tape is open in another thread; return that and what is raised there."""
+    entered, done, raised = threading.Event(), threading.Event(), []
+
+    def work():
+        try:
+            with tape:
+                entered.set()
+                done.wait()
+        except RuntimeError as error:
+            raised.append(error)
+            entered.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    entered.wait()
+    result = do()
+    done.set()
+    thread.join()
+    return result, raised
+
+
+def test_a_tape_that_is_open_in_another_thread_does_not_record_this_one():
+    v, x = hg.Variable(3.0), hg.asarray(2.0)
+    for own in (hg.GradientTape(), hg.GradientTape(persistent=True)):
+        tape = hg.GradientTape(persistent=True)
+        with own:
+            own.watch(x)
+            y, raised = opened_elsewhere(tape, lambda: v * v * x)
+        assert not raised
+        assert own.gradient(y, v).numpy() == 12.0
+        assert tape.watched_variables() == ()
+        assert not any(tape.why(y, [v, x]))
+
+
+def test_a_record_is_not_shared_by_two_threads():
+    v = hg.Variable(3.0)
+    with hg.GradientTape() as outer:
+        with hg.GradientTape(persistent=True) as shared:
+            z = v * v
+        y, raised = opened_elsewhere(shared, lambda: z * v)
+        assert "another thread" in str(raised[0])
+        assert "make a new tape" in str(raised[0])
+        assert shared.why(y, v).kind == "outside_tape"
+    assert outer.gradient(y, v).numpy() == 27.0
+    y, raised = opened_elsewhere(shared, lambda: v * v)  # now nobody else is in it
+    assert not raised
+
+
 def test_an_exception_in_one_thread_leaves_the_others_alone():
     v = hg.Variable(2.0)
     entered, failed = threading.Barrier(THREADS), threading.Barrier(THREADS)

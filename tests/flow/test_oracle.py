@@ -64,7 +64,39 @@ STEPS = [
 ]
 
 
-def run(seed, moved=None, by=(0.0, 0.0)):
+def nested(tape, x, y):
+    """Differentiate at a value of this program, and use that value inside as well."""
+    return hg.grad(lambda z: hg.sum(z * (hg.tanh(x) + z) * y))(x)
+
+
+def nested_at_one_value(tape, x, y):
+    """Differentiate by one of two arguments of the same value."""
+    return hg.grad(lambda a, b: hg.sum(a * hg.tanh(b) * 0.5 + a * a))(x, x) + hg.tanh(y)
+
+
+def nested_twice(tape, x, y):
+    return hg.hvp(lambda z: hg.sum(z**3 * hg.tanh(x)), (x,), (y * 1.0,))[0]
+
+
+def pushed(tape, x, y):
+    return hg.jvp(lambda z: z * hg.tanh(x) * z, (x,), (y * 1.0,))[1]
+
+
+def computed_again(tape, x, y):
+    return hg.recompute_grad(lambda z: z * hg.tanh(y) + hg.tanh(x) + hg.round(y))(x)
+
+
+NESTED = {
+    nested: lambda tape, x, y: (hg.tanh(x) + 2 * x) * y,
+    nested_at_one_value: lambda tape, x, y: 0.5 * hg.tanh(x) + 2 * x + hg.tanh(y),
+    nested_twice: lambda tape, x, y: 6 * x * hg.tanh(x) * y,
+    pushed: lambda tape, x, y: 2 * x * hg.tanh(x) * y,
+    computed_again: lambda tape, x, y: x * hg.tanh(y) + hg.tanh(x) + hg.round(y),
+}
+"""Derivatives taken at values of the program itself, and the same written out."""
+
+
+def run(seed, moved=None, by=(0.0, 0.0), steps=STEPS):
     """Run the program of a seed; return its tape, its sources and all of its results."""
     rng = np.random.default_rng(seed)
     starts = rng.normal(size=(4, 2))
@@ -76,7 +108,7 @@ def run(seed, moved=None, by=(0.0, 0.0)):
     with hg.GradientTape(persistent=True) as tape:
         values = [*sources, hg.ones(2)]
         for _ in range(rng.integers(3, 16)):
-            step = STEPS[rng.integers(len(STEPS))]
+            step = steps[rng.integers(len(steps))]
             x, y = (values[k] for k in rng.integers(len(values), size=2))
             results.append(step(tape, x, y))
             values.append(results[-1])
@@ -137,3 +169,20 @@ def test_the_programs_make_every_verdict():
         changed and gradient is None for seed in SEEDS for _, gradient, _, changed in observed(seed)
     )
     assert silent >= 200  # values that changed though no gradient came
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nested_derivatives_are_those_that_are_written_out(seed):
+    (tape, sources, results), (plain_tape, plain_sources, plain_results) = (
+        run(seed, steps=[*STEPS, *added, *added]) for added in (NESTED, NESTED.values())
+    )
+    for result, plain in zip(results, plain_results, strict=True):
+        np.testing.assert_allclose(result.numpy(), plain.numpy(), rtol=1e-9, atol=1e-12)
+        gradients = tape.gradient(result, sources)
+        verdicts = tape.why(result, sources)
+        for verdict, found, g in zip(
+            verdicts, gradients, plain_tape.gradient(plain, plain_sources), strict=True
+        ):
+            assert (found is None) == (g is None) == (not verdict.connected), str(verdict)
+            if g is not None:
+                np.testing.assert_allclose(found.numpy(), g.numpy(), rtol=1e-9, atol=1e-9)

@@ -285,6 +285,40 @@ def test_program(name):
             agree(found, expected, f"hvp: argument {k}")
 
 
+SMOOTH = [name for name, each in PROGRAMS.items() if each.order == 2 and not each.stopped]
+
+
+@pytest.mark.parametrize("name", SMOOTH[::6])
+def test_nested_at_the_variables_of_an_outer_derivative(name):
+    program = PROGRAMS[name]
+    arrays = program.arrays()
+    where = [k for k, array in enumerate(arrays) if array.dtype.kind in "fc"]
+    points = [arrays[k] for k in where]
+    numbers = tuple(range(len(points)))
+    rng = np.random.default_rng(4)
+    directions = [rng.standard_normal(point.shape) for point in points]
+
+    def of(xp):
+        def outer(*chosen):
+            def inner(*again):
+                given = list(arrays)
+                for k, value in zip(where, again):
+                    given[k] = value
+                both = zip(again, chosen, directions)
+                return program.function(xp, *given) + sum(xp.sum(a * b * d) for a, b, d in both)
+
+            gradients = xp.grad(inner, argnums=numbers)(*chosen)
+            return sum(xp.sum(g * d) for g, d in zip(gradients, directions))
+
+        return outer
+
+    value, gradients = compiled(jax.value_and_grad(of(JAX), argnums=numbers))(*points)
+    own_value, own_gradients = hg.value_and_grad(of(hg), argnums=numbers)(*map(hg.Variable, points))
+    agree(own_value, value, "value")
+    for k, found, expected in zip(where, own_gradients, gradients):
+        agree(found, expected, f"gradient of argument {k}")
+
+
 def test_there_are_enough_programs():
     assert len(PROGRAMS) - len(ACTIVATIONS) >= 40
     assert sum(bool(program.stopped) for program in PROGRAMS.values()) >= 8

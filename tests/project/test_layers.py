@@ -47,6 +47,7 @@ LAYERS = [
     "core.arguments",
     "core.asked",
     "core.tape",
+    "core.again",
     "core.custom",
     "core.transforms",
     "ops.rules",

@@ -14,9 +14,7 @@ from typing import Any
 import optree
 
 from headgate.compile.construct import (
-    Moment,
     Outcome,
-    boundary,
     check_written,
     in_words,
     inner,
@@ -24,9 +22,9 @@ from headgate.compile.construct import (
     pulled,
     rank,
     record,
-    unlogged,
 )
 from headgate.compile.executor import Executor, Form
+from headgate.core.again import Moment, boundary, unlogged
 from headgate.core.namespace import Array
 from headgate.core.scope import stage
 from headgate.core.tensor import Tensor

@@ -11,7 +11,7 @@ each of these (`record`).
 Its rule pulls cotangents from the results to the boundary by the usual walk (`pulled`), inside a
 construct of the same kind: of a branch the same branch, of a loop one that goes back. When the rule
 is itself recorded (higher order), it is made of the functions themselves, run on tensors in a
-recording as it was then (`Moment`).
+recording as it was then (`headgate.core.again`).
 
 Variables that a body writes are carried along (`headgate.core.scope`): the body runs in a scope of
 its own (`inner`), which tells which they are, and their last values go to the scope around it.
@@ -19,26 +19,23 @@ its own (`inner`), which tells which they are, and their last values go to the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import optree
 
 from headgate.compile.executor import Executor, Form, Tracing
-from headgate.core.cotangent import pass_through
 from headgate.core.lift import is_inexact, lift
 from headgate.core.namespace import TENSORS, Array
 from headgate.core.op import JointRule, record_outputs
 from headgate.core.pull import pull
-from headgate.core.row import PASS, Op
+from headgate.core.row import Op
 from headgate.core.scope import Scope, stage, suspended
 from headgate.core.tensor import Tensor
 from headgate.core.traced import is_traced
 from headgate.core.variable import Variable
 from headgate.record.errors import TracingError, describe, refusal
-from headgate.record.graph import Leaf, Node, ghost, new_node, state
-from headgate.record.site import where
+from headgate.record.graph import Node, state
 
 
 def predicate(value: Any, name: str) -> Any:
@@ -118,37 +115,6 @@ class Outcome:
         self.values, self.nodes = [], []
 
 
-def boundary(
-    nodes: Sequence[Node | None], start: int, inputs: Container[int]
-) -> tuple[list[Node], list[int]]:
-    """Return where gradient leaves what was computed since a time, and which of it each node meets.
-
-    The second result has one mask per node: bit k stands for the k-th node of the first one.
-    """
-    active = ~state.recording.paused
-    inside: dict[int, list[Node]] = {}
-    outside: dict[int, Node] = {}
-    waiting = [node for node in nodes if node is not None]
-    while waiting:
-        node = waiting.pop()
-        if node.seq in inside or node.seq in outside:
-            continue
-        own = node.own & active if type(node) is Leaf else 0
-        if node.seq <= start or own or node.seq in inputs:
-            outside[node.seq] = node
-        else:
-            parents = [edge[0] for edge in node.edges or () if edge is not None]
-            inside[node.seq] = [parent for parent in parents if parent.live & active]
-            waiting += inside[node.seq]
-    order = sorted(outside)
-    met = {seq: 1 << k for k, seq in enumerate(order)}
-    for seq in sorted(inside):
-        met[seq] = 0
-        for parent in inside[seq]:
-            met[seq] |= met[parent.seq]
-    return [outside[seq] for seq in order], [met[node.seq] if node else 0 for node in nodes]
-
-
 def pulled(
     outcome: Outcome, cotangents: Sequence[Any], origins: Sequence[Node], lifted: bool
 ) -> list[Any]:
@@ -160,54 +126,6 @@ def pulled(
                 g = TENSORS.astype(g, value.dtype) if lifted else g.astype(value.dtype)
             seeds.append((node, value, g))
     return pull(seeds, origins, lifted=lifted, beyond=False)
-
-
-class Moment:
-    """The recording in which a construct was recorded, as it was then: to run functions again."""
-
-    __slots__ = ("active", "recording", "tapes")
-
-    def __init__(self) -> None:
-        self.recording = state.recording
-        self.tapes = list(state.recording.tapes)
-        self.active = state.recording.sources.every & ~state.recording.paused
-
-    @contextmanager
-    def again(self) -> Iterator[None]:
-        """Record in a block what the tapes would have recorded then."""
-        recording, before = self.recording, state.recording
-        kept = recording.tapes, recording.walking, recording.onlooker
-        state.recording = recording
-        recording.tapes, recording.walking, recording.onlooker = list(self.tapes), True, None
-        recording.refresh(self.active)
-        try:
-            yield
-        finally:
-            state.recording = before
-            recording.tapes, recording.walking, recording.onlooker = kept
-            recording.refresh()
-
-
-@contextmanager
-def unlogged() -> Iterator[None]:
-    """Do not tell what happens in a block to who looks on: it sees the construct instead."""
-    recording = state.recording
-    onlooker, recording.onlooker = recording.onlooker, None
-    try:
-        yield
-    finally:
-        recording.onlooker = onlooker
-
-
-def input_node(live: int, cuts: int, after: Node | None = None) -> Node | None:
-    """Return a node for an array that a body is given, which may stand for another node."""
-    if not live:
-        return ghost(state.recording, cuts)
-    edges: tuple[Any, ...] = ()
-    if after is not None and after.recording is state.recording:
-        edges = ((after, pass_through, (), None, None),)
-        live |= after.live
-    return new_node(Node, state.recording, PASS, edges, live, cuts, where())
 
 
 # -- the node --------------------------------------------------------------------------------------

@@ -18,20 +18,17 @@ from typing import Any
 import optree
 
 from headgate.compile.construct import (
-    Moment,
     Outcome,
-    boundary,
     check_written,
     in_words,
     inner,
-    input_node,
     places,
     pulled,
     rank,
     record,
-    unlogged,
 )
 from headgate.compile.executor import Executor, Form
+from headgate.core.again import Moment, boundary, input_node, unlogged
 from headgate.core.lift import as_tensor, lift
 from headgate.core.namespace import TENSORS, Array
 from headgate.core.scope import stage
@@ -75,13 +72,19 @@ class Carried:
 
 
 def _places_of(cuts: int) -> set[Any]:
-    """Return where cuts are, and what they sever of that which is watched now.
+    """Return where cuts are, and what they sever of variables and of what is watched now.
 
-    A tape inside a body has bits of its own each time, and so cuts of its own.
+    A tape inside a body has bits and sources of its own each time, and so cuts of its own.
     """
     recording = state.recording
+    lasting = 0
+    for tape in recording.tapes:
+        lasting |= tape._bits
+    for source, bit in recording.sources.untaped.items():
+        if source.made is not None:
+            lasting |= bit
     found = [recording.cuts[number] for number in bits(cuts)]
-    return {(cut.kind, cut.site, cut.covers & ~recording.paused) for cut in found}
+    return {(cut.kind, cut.site, cut.covers & lasting) for cut in found}
 
 
 class Loop:

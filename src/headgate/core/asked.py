@@ -50,6 +50,9 @@ def name_of(given: Any) -> str:
     """Return a variable's name, or what the user's program calls a tensor."""
     if type(given) is Variable:
         return given.name
+    node = given.node
+    if type(node) is Leaf and node.source.made is not None:  # an argument that was a variable
+        return node.source.name
     return name_in_program(given) or f"tensor of shape {given.shape}"
 
 

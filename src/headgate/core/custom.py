@@ -17,15 +17,18 @@ from typing import Any
 import numpy as np
 import optree
 
+from headgate.core.again import Moment, boundary, input_node, unlogged
+from headgate.core.arguments import zeros_like
 from headgate.core.cotangent import turned
 from headgate.core.lift import as_tensor, is_inexact, lift
 from headgate.core.op import JointRule, record_outputs
+from headgate.core.pull import pull
 from headgate.core.row import Op
-from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, constant, tensor_of
-from headgate.core.variable import Variable
+from headgate.core.variable import Variable, node_of
+from headgate.record.cuts import sequence
 from headgate.record.errors import describe, refusal
-from headgate.record.graph import Node, ghost, state, unrecorded
+from headgate.record.graph import Node, ghost, state
 from headgate.record.site import caller
 
 
@@ -267,8 +270,9 @@ def custom_gradient(f: Callable[..., Any] | None = None) -> Any:
 def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a function so that it keeps no intermediate results and runs again for its gradient.
 
-    Trades time for memory (gradient checkpointing, arXiv:1604.06174). Variables are read anew in
-    the second run, so a change in between shows. Inputs that f does not use get zeros.
+    Trades time for memory (gradient checkpointing, arXiv:1604.06174). What f uses from outside gets
+    its gradient like what it is given. Variables are read anew in the second run, so a change in
+    between shows. Inputs that f does not use get zeros.
 
     >>> import headgate as hg
     >>> f = hg.recompute_grad(lambda x: hg.exp(hg.sin(x)))
@@ -281,54 +285,96 @@ def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(f)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        inputs, structure = _flatten(args)
-        with unrecorded(), state.recording.reads() as log:
-            plain = [_without_history(item) for item in inputs]
-            result = f(*optree.tree_unflatten(structure, plain), **kwargs)
-        given = {id(item) for item in inputs}
-        variables = list({id(v): v for v in log if v.trainable and id(v) not in given}.values())
-
-        def call(cotangents: list[Tensor], recorded: bool) -> list[Any]:
-            with GradientTape() as tape:
-                again = [_fresh(item, tape, recorded) for item in inputs]
-                outputs = f(*optree.tree_unflatten(structure, again), **kwargs)
-            targets = [
-                (as_tensor(output), c)
-                for output, c in zip(optree.tree_leaves(outputs), cotangents, strict=True)
-                if is_inexact(as_tensor(output))
-            ]
-            sources = [item for item in (*again, *variables) if type(item) in (Tensor, Variable)]
-            found = iter(
-                tape._gradient(
-                    [target for target, _ in targets],
-                    sources,
-                    [c for _, c in targets],
-                    unconnected_gradients="zero",
-                    inside=True,
-                )
-            )
-            return [
-                next(found) if type(item) in (Tensor, Variable) else None
-                for item in (*again, *variables)
-            ]
-
-        return record_custom(getattr(f, "__name__", "f"), result, [*inputs, *variables], call)
+        return _recomputed(f, args, kwargs)
 
     return wrapper
 
 
-def _without_history(item: Any) -> Any:
-    return constant(item.value) if type(item) is Tensor else item
+class _Input:
+    """A tensor or variable that a function is given, as it is seen when it is called."""
+
+    __slots__ = ("cuts", "live", "node", "value", "variable")
+
+    def __init__(self, given: Tensor | Variable) -> None:
+        self.variable = given if type(given) is Variable else None
+        self.value, self.node = lift(given)
+        self.live, self.cuts = (0, 0) if self.node is None else state.recording.admit(self.node)
+
+    def standing(self, followed: bool) -> Tensor:
+        """Return a tensor to stand for it in a run, followed to where it comes from or not."""
+        value = self.value if self.variable is None else self.variable._value
+        node = input_node(self.live, self.cuts, self.node if followed else None)
+        return tensor_of(value, node)
 
 
-def _fresh(item: Any, tape: GradientTape, recorded: bool) -> Any:
-    """Return an input for the second run, watched; with its history if that run is recorded."""
-    if type(item) is not Tensor:
-        return item
-    again = tensor_of(item.value, item.node if recorded else None)
-    if is_inexact(again):
-        tape.watch(again)
-    return again
+def _recomputed(f: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Call f, and record what it returns as outputs of one node, whose rule runs it again.
+
+    The first run is recorded like any other, to learn where gradient leaves it, and let go of. All
+    inputs count as used by each result, as do the variables that were read.
+    """
+    flat, structure = _flatten(args)
+    inputs = {k: _Input(item) for k, item in enumerate(flat) if type(item) in (Tensor, Variable)}
+
+    def run(followed: bool) -> tuple[list[Tensor], Any, list[Node | None]]:
+        """Return the results, their structure, and the nodes that stand for inputs."""
+        given = list(flat)
+        for k, each in inputs.items():
+            given[k] = each.standing(followed)
+        nodes = [given[k].node for k, each in inputs.items() if each.live]
+        leaves, form = _flatten(f(*optree.tree_unflatten(structure, given), **kwargs))
+        return list(map(as_tensor, leaves)), form, nodes
+
+    recording, start = state.recording, sequence()
+    with unlogged(), recording.reads() as log:
+        results, form, nodes = run(False)
+    masks = [(0, 0) if r.node is None else recording.admit(r.node) for r in results]
+    masks = [(live if is_inexact(r) else 0, cuts) for r, (live, cuts) in zip(results, masks)]
+    soft = [r.node if live else None for r, (live, _) in zip(results, masks)]
+    outside, met = boundary(soft, start, {node.seq for node in nodes if node is not None})
+
+    shared = 0
+    parents: list[Node | None] = []
+    used: list[Tensor | Variable] = []  # what these stand for: zeros, if no gradient comes
+    for each in inputs.values():
+        if each.live:
+            shared |= each.live
+            parents.append(each.node)
+            used.append(constant(each.value))
+    beyond: list[Node] = []  # what gradient leaves to, the same in each run
+    for variable in {v._source: v for v in log}.values():
+        leaf = node_of(variable)
+        if leaf is not None and leaf.live & ~recording.paused:
+            shared |= leaf.live & ~recording.paused
+            beyond.append(leaf)
+            used.append(variable)
+    if not shared and not any(live for live, _ in masks):
+        return optree.tree_unflatten(form, results)
+    known = {node.seq for node in (*nodes, *beyond) if node is not None}
+    captured = [k for k, node in enumerate(outside) if node.seq not in known]
+    beyond += [outside[k] for k in captured]
+    moment = Moment()
+
+    def again(cotangents: dict[int, Tensor], recorded: bool) -> list[Any]:
+        with moment.again():
+            results, _, nodes = run(recorded)
+        seeds = []
+        for k, g in cotangents.items():
+            node = results[k].node
+            if node is not None and node.live:
+                seeds.append((node, results[k].value, g))
+        found = pull(seeds, [*nodes, *beyond], lifted=recorded, beyond=False)
+        zeros = [zeros_like(item) if g is None else g for item, g in zip(used, found)]
+        return zeros + found[len(used) :]
+
+    parents += beyond
+    reach = [[*[True] * len(used), *(bool(mask >> k & 1) for k in captured)] for mask in met]
+    rule = JointRule(again, reach)
+    edges = tuple((node, rule, (number,), None, None) for number, node in enumerate(parents))
+    op = Op(getattr(f, "__name__", "f"), True, "custom_gradient", [("",)] * len(edges))
+    masks = [(live | shared if is_inexact(r) else 0, c) for r, (live, c) in zip(results, masks)]
+    outputs = record_outputs(op, [r.value for r in results], masks, parents, edges)
+    return optree.tree_unflatten(form, outputs)
 
 
 def grad_pass_through(f: Callable[..., Any]) -> Callable[..., Any]:

@@ -31,12 +31,12 @@ from headgate.core.arguments import (
 )
 from headgate.core.asked import asked, question, updated
 from headgate.core.cotangent import pass_through
-from headgate.core.lift import INEXACT, is_inexact
+from headgate.core.lift import INEXACT, as_tensor, is_inexact
 from headgate.core.namespace import TENSORS
 from headgate.core.pull import bits_to, pull, seed
 from headgate.core.row import PASS
-from headgate.core.tensor import Tensor, constant
-from headgate.core.variable import Variable
+from headgate.core.tensor import Tensor, constant, tensor_of
+from headgate.core.variable import Variable, node_of
 from headgate.core.walk import USED
 from headgate.record.asked import Question
 from headgate.record.errors import MissingGradientWarning, refusal
@@ -97,12 +97,19 @@ class GradientTape:
             recording = self._recording = current if current.in_use else Recording()
             if onlookers and recording.onlooker is None:
                 recording.onlooker = onlookers[-1].for_recording()
-        elif current.in_use and current is not recording:
+        elif current is not recording and current.in_use:
             raise refusal(
                 RuntimeError,
                 "this tape was entered again while other tapes record that began after it "
                 "had ended; "
                 "enter it before them, or make a new tape",
+            )
+        elif current is not recording and recording.in_use:
+            raise refusal(
+                RuntimeError,
+                "this tape was entered again while tapes with which it shares its record are open "
+                "in another thread; each would record what the other thread computes: make a new "
+                "tape for this thread",
             )
         state.enter(recording)
         recording.tapes.append(self)
@@ -232,12 +239,23 @@ class GradientTape:
             if not node.own & self._bits:
                 self._bits |= recording.give_bit(node, self._active)
             return
-        # Watched by one tape after another, a tensor stays the same source and owes nothing to the
-        # earlier tapes' having watched it.
+        tensor.node = leaf = self._leaf_on(node, tensor.shape)
+        if recording.onlooker is not None:
+            recording.onlooker.watched(tensor, node, leaf)
+
+    def _leaf_on(self, node: Node | None, shape: tuple[int, ...]) -> Leaf:
+        """Make the leaf of a watched tensor, from which gradient goes on to where it came from.
+
+        Watched by one tape after another, a tensor stays the same source and owes nothing to the
+        earlier tapes' having watched it.
+        """
+        recording = self._recording
+        assert recording is not None
         if type(node) is Leaf:
-            source, forgiven = node.source, node.own
+            source = node.source
+            forgiven = 0 if node.recording is recording else node.own
         else:
-            source, forgiven = Source(f"tensor of shape {tensor.shape}"), 0
+            source, forgiven = Source(f"tensor of shape {shape}"), 0
         leaf = new_leaf(recording, source)
         if node is not None:
             leaf.live, leaf.cuts = recording.admit(node, forgiven)
@@ -245,9 +263,49 @@ class GradientTape:
                 leaf.op = PASS
                 leaf.edges = ((node, pass_through, (), None, None),)
         self._bits |= recording.give_bit(leaf, self._active)
-        tensor.node = leaf
+        return leaf
+
+    def _argument(self, given: Any) -> Tensor:
+        """Return a tensor to stand for an argument of a function: watched, a source of its own.
+
+        It is told from all else that has the same value: from another argument, from what the
+        function closes over, and from what an outer derivative is taken by. To that one the outer
+        derivative's gradient goes on.
+        """
+        if type(given) is Variable:
+            return self._variable_argument(given)
+        tensor = as_tensor(given)
+        node = tensor.node
+        own = tensor_of(tensor.value, node)
+        if is_inexact(own.value):
+            own.node = leaf = self._leaf_on(node, own.shape)
+            recording = leaf.recording
+            if recording.onlooker is not None:
+                recording.onlooker.watched(own, node, leaf)
+        return own
+
+    def _variable_argument(self, variable: Variable) -> Tensor:
+        """Return a tensor to stand for a variable; explanations call it by the variable's name."""
+        recording = self._recording
+        assert recording is not None
+        value = variable._value
+        if value.dtype.kind not in INEXACT:
+            return as_tensor(variable)
+        node = None
+        if len(recording.tapes) > 1 or recording.suspended or recording.read_log is not None:
+            node = node_of(variable)
+        else:
+            for onlooker in onlookers:
+                onlooker.first_read(variable)
+        leaf = new_leaf(recording, variable._source)
+        if node is not None and node.live:
+            leaf.live, leaf.cuts = recording.admit(node)
+            leaf.op = PASS
+            leaf.edges = ((node, pass_through, (), None, None),)
+        self._bits |= recording.give_bit(leaf, self._active)
         if recording.onlooker is not None:
-            recording.onlooker.watched(tensor, node, leaf)
+            recording.onlooker.read(variable, leaf, "")
+        return tensor_of(value, leaf)
 
     def _access(self, variable: Variable, leaf: Leaf) -> None:
         """Watch a variable, from now on."""
@@ -302,17 +360,20 @@ class GradientTape:
         onlookers: Sequence[Onlooker] = (),
         explained: bool = False,
         inside: bool = False,
+        shown: list[Any] | None = None,
     ) -> Any:
         """Do what `gradient` does, looked at and explained or not: others ask for gradients too.
 
         `inside` says that cotangents are given, and gradients wanted, as a walk carries them.
+        Observers see the sources, or what is to be `shown` to them instead.
         """
         self._check_unused()
         zero = wants_zeros(unconnected_gradients)
         targets = flat_targets(target)
         flat, structure = flat_sources(sources)
         cotangents = flat_cotangents(targets, output_gradients)
-        noted = [(each, each.before_gradient(self, targets, flat)) for each in onlookers]
+        seen = flat if shown is None else shown
+        noted = [(each, each.before_gradient(self, targets, seen)) for each in onlookers]
         onlooker = next((found[0] for _, found in noted if found is not None), None)
         if self._active and not self._persistent:
             self._leave()

@@ -1,9 +1,15 @@
 """Derivatives of functions: `grad`, `vjp`, `jvp`, `jacobian`, `hessian` and their kin.
 
-All of them are tapes. Forward mode needs no rules of its own: the vector-Jacobian product `u -> u
-J` is linear in u, so its own vector-Jacobian product by u, at any u, is the Jacobian-vector product
-(the double-vjp construction, J. Townsend 2017, "A new trick for calculating Jacobian vector
-products"). Of complex numbers that is true as the walk has them (`headgate.core.walk`).
+All of them are tapes, whose sources are positions: the function is called with a new tensor in
+place of each argument (`GradientTape._argument`). So derivatives nest. The argument is told from
+all else that has its value: another argument, what the function closes over, the variable that was
+passed, and what an outer derivative is taken by, to which that one's gradient goes on. (A tape of
+the user's own takes the same tensor for the same source, as TensorFlow's do.)
+
+Forward mode needs no rules of its own: the vector-Jacobian product `u -> u J` is linear in u, so
+its own vector-Jacobian product by u, at any u, is the Jacobian-vector product (the double-vjp
+construction, J. Townsend 2017, "A new trick for calculating Jacobian vector products"). Of complex
+numbers that is true as the walk has them (`headgate.core.walk`).
 """
 
 from __future__ import annotations
@@ -18,26 +24,15 @@ import optree
 from headgate.core.lift import as_tensor, is_inexact
 from headgate.core.namespace import TENSORS
 from headgate.core.tape import GradientTape
-from headgate.core.tensor import Tensor, tensor_of
+from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
 from headgate.record.errors import describe, refusal
 from headgate.record.onlooker import onlookers
 
 
 def _watched(tape: GradientTape, tree: Any) -> Any:
-    """Return a structure with each array in it replaced by a tensor of its own that is watched."""
-
-    def watch(leaf: Any) -> Any:
-        if type(leaf) is Variable:
-            tape.watch(leaf)
-            return leaf
-        given = as_tensor(leaf)
-        own = tensor_of(given.value, given.node)
-        if is_inexact(own):
-            tape.watch(own)
-        return own
-
-    return optree.tree_map(watch, tree)
+    """Return a structure with each array in it replaced by a tensor that is watched."""
+    return optree.tree_map(tape._argument, tree)
 
 
 def _as_tuple(argnums: int | Sequence[int]) -> tuple[int, ...]:
@@ -86,7 +81,8 @@ def value_and_grad(
 
     Args:
         f: a function of tensors, arrays or structures of them, with a scalar result.
-        argnums: the position(s) of the arguments to differentiate by.
+        argnums: the position(s) of the arguments to differentiate by. There f gets tensors, also
+            for variables: one that it reads by another way is a constant to this derivative.
         has_aux: f returns `(value, anything)`; only the value is differentiated.
 
     Returns:
@@ -133,16 +129,48 @@ def _value_and_grad(
             "Reduce it with headgate.sum or headgate.mean, or use headgate.jacobian",
         )
     flat, structure = optree.tree_flatten(chosen)
-    gradients = tape._gradient(value, flat, onlookers=onlookers if warn else ())
+    if onlookers and warn:
+        shown = [
+            given if type(given) is Variable else own
+            for given, own in zip(_given(args, argnums), flat, strict=True)
+        ]
+        gradients = tape._gradient(value, flat, onlookers=onlookers, shown=shown)
+    else:
+        gradients = tape._gradient(value, flat)
     for position, gradient in enumerate(gradients):
         if gradient is None:
-            if warn and is_inexact(flat[position]):
+            own = flat[position]
+            if warn and is_inexact(own):
+                given = _given(args, argnums)[position]
                 warnings.warn(
-                    f"the gradient of {_name(f)} is zero: {tape.why(value, flat[position])}",
+                    f"the gradient of {_name(f)} is zero: {tape.why(value, own)}"
+                    + _mistaken(tape, value, given),
                     stacklevel=3,
                 )
-            gradients[position] = TENSORS.zeros_like(flat[position])
+            gradients[position] = TENSORS.zeros_like(own)
     return result, optree.tree_unflatten(structure, gradients)
+
+
+def _given(args: Any, argnums: int | Sequence[int]) -> list[Any]:
+    """Return the leaves of the arguments to differentiate by, as they were given."""
+    chosen: Any = [args[position] for position in _as_tuple(argnums)]
+    leaves: list[Any] = optree.tree_leaves(chosen)
+    return leaves
+
+
+def _mistaken(tape: GradientTape, value: Tensor, given: Any) -> str:
+    """Say so if a function uses a variable itself that it also gets as an argument."""
+    node = value.node
+    if type(given) is not Variable or node is None:
+        return ""
+    sources, cuts = node.recording.sources, node.recording.cuts
+    others = sources.masks.get(given._source, 0) & ~tape._bits
+    if node.live & others or any(cut.severed & others for cut in cuts.upstream(node.cuts)):
+        return (
+            f"\n  the function reads the variable {given.name!r} itself, which is a constant to "
+            "this derivative; use the argument that it is called with"
+        )
+    return ""
 
 
 def grad(

@@ -34,8 +34,8 @@ class Asked:
 
     @property
     def made(self) -> Site | None:
-        """Where a variable was created."""
-        return self.identity.made if self.variable and self.identity is not None else None
+        """Where a variable was created, or the one that a tensor stands for."""
+        return None if self.identity is None else self.identity.made
 
 
 @dataclass(frozen=True, slots=True)

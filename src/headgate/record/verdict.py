@@ -41,7 +41,7 @@ from typing import Any
 
 from headgate.record.asked import Asked, Question
 from headgate.record.cuts import Cut
-from headgate.record.graph import Node, Recording, Source
+from headgate.record.graph import Leaf, Node, Recording, Source
 from headgate.record.magnitude import Magnitudes, Step, Zero, leaf_of
 from headgate.record.site import Site, shown_path
 
@@ -497,10 +497,13 @@ def _bits_in(there: Recording, source: Asked, question: Question) -> tuple[int, 
     if identity is None:
         every = node.live if node is not None and node.recording is there else 0
         return 0, every
-    every = there.sources.masks.get(identity, 0)
+    sources = there.sources
+    every, untaped = sources.masks.get(identity, 0), sources.untaped.get(identity, 0)
+    if type(node) is Leaf and not source.variable and node.recording is there:
+        every = node.own | untaped  # several arguments may stand for one variable
     if there is not question.recording:
         return every, every
-    return every, every & (question.bits | there.sources.untaped.get(identity, 0))
+    return every, every & (question.bits | untaped)
 
 
 def _reaches(node: Node, source: Asked, mine: int) -> bool:
