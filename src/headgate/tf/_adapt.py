@@ -16,7 +16,9 @@ import numpy as np
 from headgate.core.host import came_back
 from headgate.core.namespace import TENSORS
 from headgate.core.tensor import Tensor, constant, raw, tensor_of
+from headgate.core.traced import is_traced
 from headgate.core.variable import Variable as _Variable
+from headgate.record.errors import refusal
 from headgate.record.graph import state
 
 
@@ -60,7 +62,8 @@ class IndexedSlices:
             )
         values = convert_to_tensor(self.values)
         zeros = constant(np.zeros(static(self.dense_shape), values.dtype))
-        return TENSORS.scatter_add(zeros, values, tensor(self.indices))  # type: ignore[no-any-return]
+        rows = in_range(tensor(self.indices), zeros.shape[0])
+        return TENSORS.scatter_add(zeros, values, rows)  # type: ignore[no-any-return]
 
 
 def convert_to_tensor(
@@ -212,3 +215,46 @@ def static(value: Any) -> Any:
 def tensor(value: Any) -> Any:
     """Convert what is no tensor yet."""
     return value if type(value) is Tensor else convert_to_tensor(value)
+
+
+_UNSIGNED = {np.dtype(f"i{size}"): np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
+
+
+def in_range(indices: Tensor, sizes: int | tuple[int, ...], axis: int = 0) -> Tensor:
+    """Return indices from 0 to `size - 1`; refuse others, as TensorFlow does on a CPU.
+
+    Ours count a negative index from the end: a padding id of -1 would train the last row. What an
+    index is can't be asked in a compiled function, so each that is outside becomes the largest
+    number there: what it picks is NaN, and what is written there is dropped. Given several sizes,
+    of axes from `axis` on, the last axis of `indices` has one index for each.
+    """
+    values = indices.value
+    if is_traced(values):
+        if indices.dtype.kind not in "iu":
+            return indices
+        outside = (indices < 0) | (indices >= np.asarray(sizes))
+        return TENSORS.where(outside, np.iinfo(indices.dtype).max, indices)  # type: ignore[no-any-return]
+    if type(values) is not np.ndarray:
+        values = np.asarray(values)
+    # Seen without a sign, a negative number is a large one, and one look at the maximum does.
+    unsigned = _UNSIGNED.get(values.dtype)
+    if unsigned is not None:
+        values = values.view(unsigned)
+    if not values.size or values.dtype.kind != "u":
+        return indices  # picks nothing, or is refused where it is used
+    if isinstance(sizes, int):
+        if np.maximum.reduce(values, axis=None) < sizes:
+            return indices
+    elif (values < np.asarray(sizes)).all():
+        return indices
+    place = tuple(np.argwhere(values >= np.asarray(sizes))[0].tolist())
+    if not isinstance(sizes, int):
+        axis += place[-1]
+        sizes = sizes[place[-1]]
+    raise refusal(
+        IndexError,
+        f"indices{list(place) if place else ''} = {np.asarray(indices.value)[place]} is not in "
+        f"[0, {sizes}): axis {axis} that is picked from has {sizes} entries, and none is counted "
+        "from the end; give padding a row of its own, or leave it out with tf.boolean_mask "
+        "(headgate.take does count from the end)",
+    )

@@ -21,7 +21,14 @@ from headgate.core.tensor import constant as _constant
 from headgate.ops import index as _index
 from headgate.optim import clip as _clip
 from headgate.record.errors import TracingError as _TracingError
-from headgate.tf._adapt import IndexedSlices, convert_to_tensor, matched, static, tensor
+from headgate.tf._adapt import (
+    IndexedSlices,
+    convert_to_tensor,
+    in_range,
+    matched,
+    static,
+    tensor,
+)
 
 float16, float32, float64 = np.dtype("float16"), np.dtype("float32"), np.dtype("float64")
 int8, int16, int32, int64 = (np.dtype(f"int{bits}") for bits in (8, 16, 32, 64))
@@ -324,12 +331,46 @@ def gather(
     name: str | None = None,
 ) -> Tensor:
     """Take slices of an axis (the first one, unless told otherwise) by index."""
-    return _index.gather(tensor(params), tensor(indices), static(axis), batch_dims)
+    x, given = tensor(params), tensor(indices)
+    chosen = static(axis)
+    number = batch_dims if chosen is None else chosen
+    if not -x.ndim <= number < x.ndim:
+        return _index.gather(x, given, chosen, batch_dims)  # refused there
+    checked = in_range(given, x.shape[number], number % x.ndim)
+    picked = _index.gather(x, checked, chosen, batch_dims)
+    if checked is given or not batch_dims:
+        return picked
+    between = (1,) * (number % x.ndim - batch_dims)
+    outside = ops.reshape(
+        checked != given, (*given.shape[:batch_dims], *between, *given.shape[batch_dims:])
+    )
+    return _without(outside, picked)
 
 
 def gather_nd(params: Any, indices: Any, batch_dims: int = 0, name: str | None = None) -> Tensor:
     """Take elements or slices by index vectors (the last axis of indices)."""
-    return _index.gather_nd(tensor(params), tensor(indices), batch_dims)
+    x, given = tensor(params), tensor(indices)
+    checked = _rows_in_range(x, given, batch_dims)
+    picked = _index.gather_nd(x, checked, batch_dims)
+    if checked is given:
+        return picked
+    return _without(ops.any(checked != given, axis=-1), picked)
+
+
+def _rows_in_range(x: Tensor, indices: Tensor, batch_dims: int = 0) -> Tensor:
+    """Return index vectors that name places of `x`; refuse others (see `in_range`)."""
+    depth = indices.shape[-1] if indices.ndim else 0
+    if not depth or depth > x.ndim - batch_dims:
+        return indices  # names whole arrays, or is refused where it is used
+    return in_range(indices, x.shape[batch_dims : batch_dims + depth], batch_dims)
+
+
+def _without(outside: Tensor, picked: Tensor) -> Tensor:
+    """Return what was picked, with NaN in place of what an index outside picked."""
+    if picked.dtype.kind not in "fc":
+        return picked
+    outside = ops.reshape(outside, outside.shape + (1,) * (picked.ndim - outside.ndim))
+    return ops.where(outside, np.nan, picked)  # type: ignore[no-any-return]
 
 
 def boolean_mask(
@@ -345,16 +386,22 @@ def tensor_scatter_nd_update(
     tensor: Any, indices: Any, updates: Any, name: str | None = None
 ) -> Tensor:
     """Return a copy with slices replaced at index vectors."""
-    key = tuple(np.moveaxis(np.asarray(indices), -1, 0))
-    return ops.scatter_update(convert_to_tensor(tensor), convert_to_tensor(updates), key=key)  # type: ignore[no-any-return]
+    x = convert_to_tensor(tensor)
+    return ops.scatter_update(x, convert_to_tensor(updates), key=_key(x, indices))  # type: ignore[no-any-return]
 
 
 def tensor_scatter_nd_add(
     tensor: Any, indices: Any, updates: Any, name: str | None = None
 ) -> Tensor:
     """Return a copy with values added at index vectors."""
-    key = tuple(np.moveaxis(np.asarray(indices), -1, 0))
-    return ops.scatter_add(convert_to_tensor(tensor), convert_to_tensor(updates), key=key)  # type: ignore[no-any-return]
+    x = convert_to_tensor(tensor)
+    return ops.scatter_add(x, convert_to_tensor(updates), key=_key(x, indices))  # type: ignore[no-any-return]
+
+
+def _key(x: Tensor, indices: Any) -> tuple[Tensor, ...]:
+    """Return the key of places in `x` that index vectors name."""
+    checked = _rows_in_range(x, convert_to_tensor(indices))
+    return tuple(checked[..., k] for k in builtins.range(checked.shape[-1]))
 
 
 def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:

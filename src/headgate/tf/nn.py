@@ -12,6 +12,7 @@ from headgate.random import get_generator as _get_generator
 from headgate.tf._adapt import static as _static
 from headgate.tf._adapt import tensor as _tensor
 from headgate.tf._adapt import unary as _unary
+from headgate.tf._core import gather as _gather
 from headgate.tf.math import (
     l2_normalize,
     log_softmax,
@@ -59,7 +60,7 @@ def dropout(
 
 def embedding_lookup(params: Any, ids: Any, max_norm: Any = None, name: str | None = None) -> Any:
     """Take rows of a table by number."""
-    return _ops.take(_tensor(params), _tensor(ids), axis=0)
+    return _gather(params, ids)
 
 
 def sigmoid_cross_entropy_with_logits(
