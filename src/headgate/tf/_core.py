@@ -497,8 +497,15 @@ def meshgrid(*args: Any, indexing: str = "xy", name: str | None = None) -> list[
 def clip_by_value(
     t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None
 ) -> Tensor:
-    """Clip each element; gradient passes within the bounds, both included."""
-    return ops.clip(tensor(t), clip_value_min, clip_value_max)  # type: ignore[no-any-return]
+    """Clip each element; gradient passes within the bounds, both included.
+
+    Where the lower bound is greater, the result is the lower one, as in TensorFlow.
+    """
+    bounds = clip_value_min, clip_value_max
+    if all(isinstance(bound, int | float) for bound in bounds) and clip_value_min <= clip_value_max:
+        return ops.clip(tensor(t), *bounds)  # type: ignore[no-any-return]
+    below = ops.minimum(tensor(t), clip_value_max)
+    return ops.maximum(below, clip_value_min)  # type: ignore[no-any-return]
 
 
 def norm(
