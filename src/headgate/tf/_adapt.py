@@ -71,7 +71,8 @@ def convert_to_tensor(
 ) -> Tensor:
     """Convert a number, list, array, tensor or variable to a tensor as TensorFlow does.
 
-    Python floats become float32 and integers int32; a list with tensors in it is stacked.
+    Python floats become float32 and integers int32, or what `dtype_hint` says if it can hold them;
+    a list with tensors in it is stacked.
 
     >>> import headgate.tf as tf
     >>> tf.convert_to_tensor([1.0, 2.0]).dtype
@@ -105,6 +106,8 @@ def convert_to_tensor(
     array = raw(value, dtype)
     if isinstance(value, np.ndarray):
         array = np.array(array)
+    elif dtype is None and dtype_hint is not None and _fits(array, np.dtype(dtype_hint)):
+        array = array.astype(dtype_hint)
     elif (
         dtype is None
         and isinstance(value, int | float | list | tuple | range)
@@ -115,6 +118,12 @@ def convert_to_tensor(
     ):
         array = default_dtype(array)
     return tensor_of(array, came_back(value) if state.recording.departed else None)
+
+
+def _fits(array: Any, dtype: Any) -> bool:
+    """Tell whether numbers can be had in a dtype that was only hinted at."""
+    whole_to_inexact = array.dtype.kind in "iu" and dtype.kind in "fc"
+    return array.dtype.kind == dtype.kind or whole_to_inexact
 
 
 def _has_tensors(value: Any) -> bool:
@@ -144,16 +153,23 @@ def _named(call: Any, function: Callable[..., Any], what: str) -> Any:
     return call
 
 
-def unary(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adapt a function of one tensor."""
+def _taking(call: Any, *names: str) -> Any:
+    """Give a function's first parameters the names that TensorFlow's has."""
+    code = call.__code__
+    call.__code__ = code.replace(co_varnames=(*names, *code.co_varnames[len(names) :]))
+    return call
+
+
+def unary(function: Callable[..., Any], argument: str = "x") -> Callable[..., Any]:
+    """Adapt a function of one tensor, which TensorFlow calls `argument`."""
 
     def call(x: Any, name: str | None = None) -> Any:
         return function(x if type(x) is Tensor or type(x) is _Variable else convert_to_tensor(x))
 
-    return _named(call, function, "unary")  # type: ignore[no-any-return]
+    return _named(_taking(call, argument), function, "unary")  # type: ignore[no-any-return]
 
 
-def binary(function: Callable[..., Any]) -> Callable[..., Any]:
+def binary(function: Callable[..., Any], first: str = "x", second: str = "y") -> Callable[..., Any]:
     """Adapt a function of two tensors; what is no tensor takes the other one's dtype."""
 
     def call(x: Any, y: Any, name: str | None = None) -> Any:
@@ -161,7 +177,7 @@ def binary(function: Callable[..., Any]) -> Callable[..., Any]:
             x, y = matched(x, y)
         return function(x, y)
 
-    return _named(call, function, "binary")  # type: ignore[no-any-return]
+    return _named(_taking(call, first, second), function, "binary")  # type: ignore[no-any-return]
 
 
 def matched(x: Any, y: Any) -> tuple[Any, Any]:

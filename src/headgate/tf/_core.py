@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import builtins
+import sys
 import warnings
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import optree
 
 import headgate.compile.control as _control
 import headgate.core.custom as _custom
@@ -64,6 +66,12 @@ class _MakesVariables(type):
         aggregation: Any = None,
         shape: Any = None,
     ) -> _variable.Variable:
+        for option, given in {"constraint": constraint, "variable_def": variable_def}.items():
+            if given is not None:
+                raise ValueError(
+                    f"Variable({option}=...) is not supported"
+                    + ("; after each update, v.assign(constraint(v))" if option[0] == "c" else "")
+                )
         value = initial_value() if callable(initial_value) else initial_value
         if value is None:
             raise ValueError("Variable needs an initial_value")
@@ -183,7 +191,12 @@ def function(
     autograph: _bool = True,
     jit_compile: _bool | None = None,
     reduce_retracing: _bool = False,
-    **experimental: Any,
+    experimental_implements: Any = None,
+    experimental_autograph_options: Any = None,
+    experimental_attributes: Any = None,
+    experimental_relax_shapes: _bool | None = None,
+    experimental_compile: _bool | None = None,
+    experimental_follow_type_hints: _bool | None = None,
 ) -> Any:
     """Compile a function; see `headgate.function`.
 
@@ -198,6 +211,8 @@ def function(
     >>> double(tf.constant([1.0, 2.0])).numpy()
     array([2., 4.], dtype=float32)
     """
+    if jit_compile is None:
+        jit_compile = experimental_compile
     if func is None:
         return lambda found: function(found, jit_compile=jit_compile)
     return _Function(func, jit_compile is True)
@@ -259,8 +274,16 @@ def stack(values: Any, axis: int = 0, name: str | None = None) -> Tensor:
 def unstack(
     value: Any, num: int | None = None, axis: int = 0, name: str | None = None
 ) -> list[Tensor]:
-    """Take a tensor apart along an axis."""
-    return list(ops.unstack(tensor(value), axis=axis))
+    """Take a tensor apart along an axis; `num` says how many parts there are."""
+    parts = list(ops.unstack(tensor(value), axis=axis))
+    _check_number(num, parts)
+    return parts
+
+
+def _check_number(num: int | None, parts: list[Tensor]) -> None:
+    """Refuse a number of parts that is another than that of the parts."""
+    if num is not None and static(num) != len(parts):
+        raise ValueError(f"num={num} for {len(parts)} parts; give the right number, or none")
 
 
 def split(
@@ -271,7 +294,9 @@ def split(
     if not isinstance(parts, int) and -1 in parts:
         rest = x.shape[axis] - sum(part for part in parts if part >= 0)
         parts = [rest if part == -1 else part for part in parts]
-    return list(ops.split(x, parts, axis=axis))
+    found = list(ops.split(x, parts, axis=axis))
+    _check_number(num, found)
+    return found
 
 
 def transpose(
@@ -543,8 +568,10 @@ def clip_by_global_norm(
     return _clip.scaled_to_global_norm(ops, tensors, clip_norm, length), length
 
 
-def einsum(equation: str, *inputs: Any, **ignored: Any) -> Tensor:
-    """Sum products of tensors by Einstein's convention.
+def einsum(
+    equation: str, *inputs: Any, optimize: Any = "greedy", name: str | None = None
+) -> Tensor:
+    """Sum products of tensors by Einstein's convention; `optimize` has no effect on the result.
 
     >>> import headgate.tf as tf
     >>> tf.einsum("ij,kj->ik", tf.ones((1, 3)), tf.ones((2, 3))).numpy()
@@ -660,7 +687,8 @@ def while_loop(
         return tuple(result) if isinstance(result, list | tuple) else (result,)
 
     first = tuple(loop_vars)
-    return _control.while_loop(lambda values: cond(*values), step, first, maximum_iterations)
+    last = _control.while_loop(lambda values: cond(*values), step, first, maximum_iterations)
+    return last if back_prop else optree.tree_map(stop_gradient, last)
 
 
 def group(*inputs: Any, name: str | None = None) -> None:
@@ -671,9 +699,24 @@ def no_op(name: str | None = None) -> None:
     """Do nothing."""
 
 
-def print(*inputs: Any, **ignored: Any) -> None:
-    """Print tensors as plain numbers."""
-    builtins.print(*[x.numpy() if is_tensor(x) else x for x in inputs])
+def print(
+    *inputs: Any,
+    output_stream: Any = None,
+    summarize: int = 3,
+    sep: str = " ",
+    end: str = "\n",
+    name: str | None = None,
+) -> None:
+    """Print tensors as plain numbers, of each axis the first and last `summarize` (-1: all).
+
+    `output_stream` is a file such as `sys.stderr`; it is `sys.stdout` if left out.
+    """
+    short = (
+        {"edgeitems": summarize, "threshold": 0} if summarize >= 0 else {"threshold": sys.maxsize}
+    )
+    with np.printoptions(**short):  # type: ignore[arg-type]
+        texts = [str(x.numpy() if is_tensor(x) else x) for x in inputs]
+    builtins.print(*texts, sep=sep, end=end, file=output_stream)
 
 
 class Module:

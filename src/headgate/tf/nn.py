@@ -9,9 +9,11 @@ from headgate.nn.core import dropped as _dropped
 from headgate.ops import conv as _conv
 from headgate.ops import pool as _pool
 from headgate.random import get_generator as _get_generator
+from headgate.tf._adapt import matched as _matched
 from headgate.tf._adapt import static as _static
 from headgate.tf._adapt import tensor as _tensor
 from headgate.tf._adapt import unary as _unary
+from headgate.tf._core import clip_by_norm as _clip_by_norm
 from headgate.tf._core import gather as _gather
 from headgate.tf.math import (
     l2_normalize,
@@ -24,11 +26,22 @@ from headgate.tf.math import (
     top_k,
 )
 
-relu = _unary(_ops.relu)
-relu6 = _unary(_ops.relu6)
-selu = _unary(_ops.selu)
-elu = _unary(_ops.elu)
-silu = swish = _unary(_ops.silu)
+relu = _unary(_ops.relu, "features")
+relu6 = _unary(_ops.relu6, "features")
+selu = _unary(_ops.selu, "features")
+elu = _unary(_ops.elu, "features")
+
+
+def silu(features: Any, beta: Any = 1.0, name: str | None = None) -> Any:
+    """Return `x * sigmoid(beta * x)`; gradient flows to a `beta` that is a tensor."""
+    x = _tensor(features)
+    if isinstance(beta, int | float) and beta == 1:
+        return _ops.silu(x)
+    _, beta = _matched(x, beta)
+    return x * _ops.sigmoid(beta * x)
+
+
+swish = silu
 
 
 def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Any:
@@ -59,8 +72,12 @@ def dropout(
 
 
 def embedding_lookup(params: Any, ids: Any, max_norm: Any = None, name: str | None = None) -> Any:
-    """Take rows of a table by number."""
-    return _gather(params, ids)
+    """Take rows of a table by number, scaled down to a norm of at most `max_norm` if given."""
+    ids = _tensor(ids)
+    rows = _gather(params, ids)
+    if max_norm is None:
+        return rows
+    return _clip_by_norm(rows, max_norm, tuple(range(ids.ndim, rows.ndim)))
 
 
 def sigmoid_cross_entropy_with_logits(
