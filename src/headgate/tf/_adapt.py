@@ -8,7 +8,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -96,7 +96,7 @@ def convert_to_tensor(
             "to a Tensor."
         )
     if isinstance(value, list | tuple) and _has_tensors(value):
-        parts = [convert_to_tensor(item, dtype) for item in value]
+        parts = alike(value) if dtype is None else [convert_to_tensor(v, dtype) for v in value]
         if any(part.shape != parts[0].shape for part in parts):
             raise ValueError(
                 "Shapes of all inputs must match: values have the shapes "
@@ -106,7 +106,7 @@ def convert_to_tensor(
     array = raw(value, dtype)
     if isinstance(value, np.ndarray):
         array = np.array(array)
-    elif dtype is None and dtype_hint is not None and _fits(array, np.dtype(dtype_hint)):
+    elif dtype is None and dtype_hint is not None and _holds(dtype_hint, array.dtype.kind):
         array = array.astype(dtype_hint)
     elif (
         dtype is None
@@ -118,12 +118,6 @@ def convert_to_tensor(
     ):
         array = default_dtype(array)
     return tensor_of(array, came_back(value) if state.recording.departed else None)
-
-
-def _fits(array: Any, dtype: Any) -> bool:
-    """Tell whether numbers can be had in a dtype that was only hinted at."""
-    whole_to_inexact = array.dtype.kind in "iu" and dtype.kind in "fc"
-    return array.dtype.kind == dtype.kind or whole_to_inexact
 
 
 def _has_tensors(value: Any) -> bool:
@@ -173,7 +167,7 @@ def binary(function: Callable[..., Any], first: str = "x", second: str = "y") ->
     """Adapt a function of two tensors; what is no tensor takes the other one's dtype."""
 
     def call(x: Any, y: Any, name: str | None = None) -> Any:
-        if not (type(x) is Tensor and type(y) is Tensor):
+        if not (type(x) is Tensor and type(y) is Tensor and x.value.dtype == y.value.dtype):
             x, y = matched(x, y)
         return function(x, y)
 
@@ -181,30 +175,84 @@ def binary(function: Callable[..., Any], first: str = "x", second: str = "y") ->
 
 
 def matched(x: Any, y: Any) -> tuple[Any, Any]:
-    """Convert two operands to tensors; numbers and arrays take the dtype of a tensor."""
+    """Convert two operands to tensors of one dtype; numbers and arrays take that of a tensor."""
     if _is_tensor(x):
-        return x, y if _is_tensor(y) else _like(y, x)
-    if _is_tensor(y):
-        return _like(x, y), y
-    x = convert_to_tensor(x)
-    return x, _like(y, x)
+        y = y if _is_tensor(y) else _like(y, x)
+    elif _is_tensor(y):
+        x = _like(x, y)
+    else:
+        x = convert_to_tensor(x)
+        y = _like(y, x)
+    _check_dtypes((x, y))
+    return x, y
+
+
+def alike(values: Any) -> list[Tensor]:
+    """Convert several operands to tensors of one dtype, as `matched` does for two."""
+    values = list(values)
+    first = next((value for value in values if _has_dtype(value)), None)
+    if first is None:
+        return [convert_to_tensor(value) for value in values]
+    found = []
+    for value in values:
+        if not _is_tensor(value):
+            value = _like(value, first)
+            if not _is_tensor(value):
+                value = constant(np.asarray(value, first.dtype))
+        found.append(tensor(value))
+    _check_dtypes(found)
+    return found
+
+
+def _has_dtype(value: Any) -> bool:
+    """Tell whether a value is a tensor; a number in a compiled function is none."""
+    return type(value) is _Variable or (
+        type(value) is Tensor and not getattr(value.value, "weak_type", False)
+    )
+
+
+def _check_dtypes(operands: Iterable[Any]) -> None:
+    """Refuse tensors of different dtypes, which TensorFlow never promotes."""
+    dtypes = [operand.dtype for operand in operands if _has_dtype(operand)]
+    if any(dtype != dtypes[0] for dtype in dtypes):
+        raise refusal(
+            ValueError,
+            f"tensors of different dtypes: {', '.join(map(str, dtypes))}; convert one with tf.cast",
+        )
+
+
+_RANKS = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2, "c": 3}
+"""Kind of a dtype -> which numbers it can hold: those of kinds of its rank and below."""
+
+
+def _holds(dtype: Any, kind: str) -> bool:
+    """Tell whether numbers of a kind can be had in a dtype; truths are no numbers."""
+    wanted = np.dtype(dtype).kind
+    return wanted == kind or (kind != "b" and _RANKS[kind] <= _RANKS[wanted])
 
 
 def _like(value: Any, other: Any) -> Any:
-    if isinstance(value, bool | int | float) and not isinstance(value, np.generic):
-        return value
+    if isinstance(value, bool | int | float | complex) and not isinstance(value, np.generic):
+        if isinstance(value, bool) or _holds(other.dtype, np.dtype(type(value)).kind):
+            return value
+        raise refusal(
+            TypeError,
+            f"cannot convert {value!r} to a tensor of dtype {other.dtype}, that of the other "
+            "operand; convert that one with tf.cast",
+        )
     if isinstance(value, list | tuple) and _has_tensors(value):
         return convert_to_tensor(value)
     array = raw(value)
-    if array.dtype.kind == other.dtype.kind or (
-        array.dtype.kind in "iu" and other.dtype.kind in "fc"
-    ):
-        array = array.astype(other.dtype)
+    if _holds(other.dtype, array.dtype.kind):
+        array = raw(value, other.dtype)
     return constant(array)
 
 
-def reduction(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adapt a reduction: TensorFlow calls its argument `input_tensor`."""
+def reduction(function: Callable[..., Any], keeps: bool = False) -> Callable[..., Any]:
+    """Adapt a reduction: TensorFlow calls its argument `input_tensor`.
+
+    One that `keeps` the dtype of whole numbers would widen it if not told: sums and products.
+    """
 
     def call(
         input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
@@ -213,6 +261,8 @@ def reduction(function: Callable[..., Any]) -> Callable[..., Any]:
             input_tensor = convert_to_tensor(input_tensor)
         if axis is not None and not isinstance(axis, int):
             axis = static(axis)
+        if keeps and input_tensor.dtype.kind in "iu":
+            return function(input_tensor, axis=axis, keepdims=keepdims, dtype=input_tensor.dtype)
         return function(input_tensor, axis=axis, keepdims=keepdims)
 
     return _named(call, function, "reduction")  # type: ignore[no-any-return]

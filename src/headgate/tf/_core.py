@@ -25,6 +25,7 @@ from headgate.optim import clip as _clip
 from headgate.record.errors import TracingError as _TracingError
 from headgate.tf._adapt import (
     IndexedSlices,
+    alike,
     convert_to_tensor,
     in_range,
     matched,
@@ -263,12 +264,12 @@ def squeeze(input: Any, axis: Any = None, name: str | None = None) -> Tensor:
 
 def concat(values: Any, axis: Any, name: str | None = None) -> Tensor:
     """Join tensors along an axis."""
-    return ops.concat([tensor(value) for value in values], axis=static(axis))  # type: ignore[no-any-return]
+    return ops.concat(alike(values), axis=static(axis))  # type: ignore[no-any-return]
 
 
 def stack(values: Any, axis: int = 0, name: str | None = None) -> Tensor:
     """Join tensors along a new axis."""
-    return ops.stack([tensor(value) for value in values], axis=axis)  # type: ignore[no-any-return]
+    return ops.stack(alike(values), axis=axis)  # type: ignore[no-any-return]
 
 
 def unstack(
@@ -411,16 +412,16 @@ def tensor_scatter_nd_update(
     tensor: Any, indices: Any, updates: Any, name: str | None = None
 ) -> Tensor:
     """Return a copy with slices replaced at index vectors."""
-    x = convert_to_tensor(tensor)
-    return ops.scatter_update(x, convert_to_tensor(updates), key=_key(x, indices))  # type: ignore[no-any-return]
+    x, new = alike([convert_to_tensor(tensor), updates])
+    return ops.scatter_update(x, new, key=_key(x, indices))  # type: ignore[no-any-return]
 
 
 def tensor_scatter_nd_add(
     tensor: Any, indices: Any, updates: Any, name: str | None = None
 ) -> Tensor:
     """Return a copy with values added at index vectors."""
-    x = convert_to_tensor(tensor)
-    return ops.scatter_add(x, convert_to_tensor(updates), key=_key(x, indices))  # type: ignore[no-any-return]
+    x, new = alike([convert_to_tensor(tensor), updates])
+    return ops.scatter_add(x, new, key=_key(x, indices))  # type: ignore[no-any-return]
 
 
 def _key(x: Tensor, indices: Any) -> tuple[Tensor, ...]:
@@ -529,8 +530,8 @@ def clip_by_value(
     bounds = clip_value_min, clip_value_max
     if all(isinstance(bound, int | float) for bound in bounds) and clip_value_min <= clip_value_max:
         return ops.clip(tensor(t), *bounds)  # type: ignore[no-any-return]
-    below = ops.minimum(tensor(t), clip_value_max)
-    return ops.maximum(below, clip_value_min)  # type: ignore[no-any-return]
+    x, low, high = alike([tensor(t), *bounds])
+    return ops.maximum(ops.minimum(x, high), low)  # type: ignore[no-any-return]
 
 
 def norm(
@@ -577,7 +578,7 @@ def einsum(
     >>> tf.einsum("ij,kj->ik", tf.ones((1, 3)), tf.ones((2, 3))).numpy()
     array([[3., 3.]], dtype=float32)
     """
-    return ops.einsum([tensor(x) for x in inputs], subscripts=equation)  # type: ignore[no-any-return]
+    return ops.einsum(alike(inputs), subscripts=equation)  # type: ignore[no-any-return]
 
 
 def matmul(
@@ -590,7 +591,7 @@ def matmul(
     name: str | None = None,
 ) -> Tensor:
     """Multiply matrices, either of them transposed first if asked."""
-    if type(a) is not Tensor or type(b) is not Tensor:
+    if type(a) is not Tensor or type(b) is not Tensor or a.value.dtype != b.value.dtype:
         a, b = matched(a, b)
     if transpose_a or adjoint_a:
         a = ops.matrix_transpose(ops.conj(a) if adjoint_a else a)

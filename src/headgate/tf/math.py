@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from headgate.core.namespace import TENSORS as _ops
+from headgate.tf._adapt import alike as _alike
 from headgate.tf._adapt import binary as _binary
 from headgate.tf._adapt import reduction as _reduction
 from headgate.tf._adapt import static as _static
@@ -79,9 +80,9 @@ reduce_logsumexp = _reduction(_ops.logsumexp)
 reduce_max = _reduction(_ops.max)
 reduce_mean = _reduction(_ops.mean)
 reduce_min = _reduction(_ops.min)
-reduce_prod = _reduction(_ops.prod)
+reduce_prod = _reduction(_ops.prod, keeps=True)
 reduce_std = _reduction(_ops.std)
-reduce_sum = _reduction(_ops.sum)
+reduce_sum = _reduction(_ops.sum, keeps=True)
 reduce_variance = _reduction(_ops.var)
 
 
@@ -95,8 +96,8 @@ def reduce_euclidean_norm(
 
 def add_n(inputs: Any, name: str | None = None) -> Any:
     """Add tensors of one shape."""
-    total = _tensor(inputs[0])
-    for item in inputs[1:]:
+    total, *others = _alike(inputs)
+    for item in others:
         total = total + item
     return total
 
@@ -119,7 +120,8 @@ def _running(function: Any, x: Any, axis: int, exclusive: bool, reverse: bool) -
     """Return running results, with `exclusive` those of what comes before each element."""
     if reverse:
         x = _ops.flip(x, axis=axis)
-    found = function(x, axis=axis, include_initial=exclusive)
+    dtype = x.dtype if x.dtype.kind in "iu" else None
+    found = function(x, axis=axis, dtype=dtype, include_initial=exclusive)
     if exclusive:
         found = found[(slice(None),) * (axis % x.ndim) + (slice(-1),)]
     return _ops.flip(found, axis=axis) if reverse else found
