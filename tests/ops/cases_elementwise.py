@@ -142,6 +142,8 @@ CASES = [
     OpCase("clip", [distinct(8), -1.1, 1.1], dtypes="fF"),
     OpCase("clip", [distinct(2, 8), None, positive(8)], dtypes="fF"),
     OpCase("clip", [distinct(2, 8), real(2, 1, low=-2, high=-1), real(8, low=1)]),
+    OpCase("clip", [distinct(2, 8), real(2, 1, low=1, high=2), real(8, low=-1, high=1)]),  # crossed
+    OpCase("clip", [distinct(8), 1.1, -1.1], dtypes="fF"),
     OpCase("copysign", [distinct(4), distinct(3, 1)], dtypes="fF", wrt=[0]),
     OpCase("nextafter", [real(4), real(4)], dtypes="fF", wrt=[0]),
     # without gradient

@@ -77,6 +77,11 @@ def test_kinks(function, at, expected):
         (lambda x, low: hg.clip(x, low, 4.0), (2.0, 2.0), (1.0, 0.0)),
         (lambda x, low: hg.clip(x, low, 4.0), (2.0, 3.0), (0.0, 1.0)),
         (lambda x, high: hg.clip(x, max=high), (2.0, 1.0), (0.0, 1.0)),
+        (hg.clip, (0.0, 3.0, 1.0), (0.0, 0.0, 1.0)),
+        (hg.clip, (2.0, 3.0, 1.0), (0.0, 0.0, 1.0)),
+        (hg.clip, (1.0, 3.0, 1.0), (0.0, 0.0, 1.0)),
+        (hg.clip, (4.0, 3.0, 1.0), (0.0, 0.0, 1.0)),
+        (hg.clip, (2.0, 3.0, 3.0), (0.0, 1.0, 0.0)),
     ],
 )
 def test_ties_and_poles(function, at, expected):

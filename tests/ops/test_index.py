@@ -152,6 +152,45 @@ def test_scatter_add_and_update():
     check_gradient(lambda x, y: hg.scatter_update(x, y, [1, 0]) ** 2, np.ones(3), np.ones(2))
 
 
+@pytest.mark.parametrize("key", [[0, 1, 0], ([0, 1, 0], slice(None)), ([2, 2, 2], 1)])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_of_updates_for_one_place_the_one_that_stays_gets_the_gradient(key, compiled):
+    x, rng = np.ones((3, 2)), np.random.default_rng(0)
+    y = rng.normal(size=x[key].shape)
+    weights = rng.normal(size=x.shape)
+
+    def f(x, y):
+        return hg.sum(weights * hg.scatter_update(x, y, key) ** 2)
+
+    derivative = hg.grad(f, argnums=(0, 1))
+    if compiled:
+        pytest.importorskip("jax")
+        derivative = hg.function(derivative)
+    for argument, found in enumerate(derivative(hg.asarray(x), hg.asarray(y))):
+        given = [x, y]
+        expected = np.zeros_like(given[argument])
+        for place in np.ndindex(expected.shape):
+            step = np.zeros_like(expected)
+            step[place] = 1e-6
+            up, down = list(given), list(given)
+            up[argument], down[argument] = given[argument] + step, given[argument] - step
+            expected[place] = (f(*up).numpy() - f(*down).numpy()) / 2e-6
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6, atol=1e-6)
+    check_gradient(lambda x, y: hg.scatter_update(x, y, key) ** 2, x, y)
+
+
+def test_a_traced_key_that_names_a_place_twice():
+    pytest.importorskip("jax")
+
+    def f(y, key):
+        return hg.sum(hg.scatter_update(hg.asarray([1.0, 1.0]), y, key) ** 2)
+
+    derivative = hg.function(hg.grad(f))
+    y, key = hg.asarray([3.0, 4.0, 5.0]), hg.asarray([0, 1, 0])
+    assert derivative(y, key).numpy().tolist() == [0.0, 8.0, 10.0]
+    assert hg.grad(f)(y, key).numpy().tolist() == [0.0, 8.0, 10.0]
+
+
 def test_embedding_sums_the_rows_of_an_id():
     ids = np.asarray([[0, 1], [1, 1]])
     found = gradient(lambda table: hg.sum(hg.embedding(table, ids)), np.ones((3, 2)))

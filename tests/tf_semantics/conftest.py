@@ -29,6 +29,7 @@ ERRORS = {
     "incompatible shapes": ("InvalidArgumentError", ValueError),
     "incompatible dtypes": ("InvalidArgumentError", ValueError),
     "ragged list": ("InvalidArgumentError", ValueError),
+    "index out of range": ("InvalidArgumentError", IndexError),
 }
 
 

@@ -483,6 +483,16 @@ def test_round_trip_through_the_host(tf, near, escape):
     near(tape.gradient(y, v), 3.0)
 
 
+def test_scatter_update_of_one_place_twice(tf, near, deviation):
+    """TF: gradient to all updates for a place. Headgate: to the one that stays, a deviation."""
+    updates = tf.Variable([3.0, 4.0, 5.0])
+    with tf.GradientTape() as tape:
+        y = tf.tensor_scatter_nd_update(tf.constant([1.0, 1.0]), [[0], [1], [0]], updates)
+    near(y, [5.0, 4.0])
+    expected = deviation(tensorflow=[1.0, 1.0, 1.0], headgate=[0.0, 1.0, 1.0])
+    near(tape.gradient(y, updates), expected)
+
+
 def test_numpy_ufunc(tf, near, deviation):
     """numpy ufunc in the path: a constant in TF. Headgate passes it on to its own op: recorded."""
     v = tf.Variable(3.0)

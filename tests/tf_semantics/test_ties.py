@@ -15,6 +15,13 @@ KINKS = [
     ("x**0.", lambda tf, x: x**0.0, 0.0, np.nan),
     ("where_log", lambda tf, x: tf.where(x > 0, tf.math.log(x), 0.0), 0.0, np.nan),
     ("clip_edges", lambda tf, x: tf.clip_by_value(x, 0.0, 1.0), [0.0, 1.0], [1.0, 1.0]),
+    ("clip_crossed", lambda tf, x: tf.clip_by_value(x, 3.0, 1.0), [0.0, 2.0, 4.0], [0.0, 0.0, 0.0]),
+    (
+        "clip_by_tensors",
+        lambda tf, x: tf.clip_by_value(x, tf.constant(0.0), tf.constant([1.0, 1.0, 2.0])),
+        [0.0, 1.0, 3.0],
+        [1.0, 1.0, 0.0],
+    ),
     ("clip_outside", lambda tf, x: tf.clip_by_value(x, 0.0, 1.0), [-0.5, 1.5], [0.0, 0.0]),
     ("reduce_max", lambda tf, x: tf.reduce_max(x), [2.0, 2.0], [0.5, 0.5]),
     ("reduce_min", lambda tf, x: tf.reduce_min(x), [2.0, 2.0], [0.5, 0.5]),
@@ -62,3 +69,15 @@ def test_no_gradient(tf, name):
     with tf.GradientTape() as tape:
         y = getattr(tf, name)(x)
     assert tape.gradient(y, x) is None
+
+
+def test_clip_by_crossed_bounds_gives_the_lower_bound(tf, near):
+    """clip_by_value is maximum(minimum(x, high), low): the lower bound wins, and its gradient."""
+    low, high = tf.Variable(3.0), tf.Variable(1.0)
+    with tf.GradientTape() as tape:
+        y = tf.clip_by_value(tf.constant([0.0, 2.0]), low, high)
+    near(y, [3.0, 3.0])
+    near(tf.clip_by_value(tf.constant([0.0, 2.0]), 3.0, 1.0), [3.0, 3.0])
+    gradient = tape.gradient(y, [low, high])
+    near(gradient[0], 2.0)
+    near(gradient[1], 0.0)

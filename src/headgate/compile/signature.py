@@ -20,7 +20,7 @@ import optree
 
 from headgate.compile.executor import Executor, executor_of
 from headgate.core.namespace import Array
-from headgate.core.tensor import Tensor, constant
+from headgate.core.tensor import Tensor, constant, native, raw
 from headgate.core.traced import is_traced_kind
 from headgate.core.variable import Variable
 from headgate.record.errors import describe
@@ -39,7 +39,7 @@ class Sorts(dict[type, int]):
         if issubclass(kind, np.generic):
             found = SCALAR
         elif issubclass(kind, np.ndarray):
-            found = ARRAY
+            found = ARRAY if kind is np.ndarray else SCALAR
         elif (owner := executor_of(kind)) is not None:
             found = TRACED if is_traced_kind(kind) else ARRAY if owner is self.executor else SCALAR
         elif optree.is_structseq_class(kind) or optree.is_namedtuple_class(kind):
@@ -122,9 +122,11 @@ class Given:
             sort = sorts[kind]
             if sort <= SCALAR:
                 if sort == SCALAR:
-                    value = np.asarray(value)
+                    value = raw(value) if isinstance(value, np.ndarray) else np.asarray(value)
                 elif kind is not np.ndarray:
                     self.native = True
+                elif not value.dtype.isnative:
+                    value = native(value)
                 key.append(value.shape)
                 key.append(value.dtype)
                 leaves.append(value)
@@ -161,7 +163,8 @@ class Quick:
         self.native = False
         for leaf in args:
             value = leaf.value if type(leaf) is Tensor else leaf
-            if sorts[type(value)] != ARRAY:
+            foreign = type(value) is np.ndarray and not value.dtype.isnative
+            if sorts[type(value)] != ARRAY or foreign:
                 self.forms = None
                 return
             self.forms.append((type(value), getattr(value, "aval", None), value.shape, value.dtype))

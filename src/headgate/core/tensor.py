@@ -224,14 +224,22 @@ _NUMERIC = "biufc"
 def raw(value: Any, dtype: Any = None, what: str = "value") -> Array:
     """Convert numbers, nested lists and arrays to a raw array; refuse what is not numeric.
 
-    Arrays of a known library stay as they are (not copied). `bfloat16` and the like, which NumPy
-    knows only through ml_dtypes, count as numeric.
+    Arrays of a known library stay as they are (not copied), but those of a subclass of NumPy's and
+    of a foreign byte order become plain ones here, where they come in: a `numpy.matrix` has a `*`
+    of its own. `bfloat16` and the like, which NumPy knows only through ml_dtypes, count as numeric.
     """
+    kind = type(value)
     if value is None:
         raise refusal(TypeError, f"{what} is None, which is no tensor")
-    if is_array(value):
+    if kind is not np.ndarray and isinstance(value, np.ndarray):
+        value = plain(value, what)
+    if kind is np.ndarray and dtype is None:
+        array = value
+    elif is_array(value):
         array = value if dtype is None else value.astype(dtype)
     else:
+        if isinstance(value, list | tuple) and value and isinstance(value[0], np.ndarray):
+            value = [plain(item) if isinstance(item, np.ndarray) else item for item in value]
         try:
             array = np.asarray(value, dtype=dtype)
         except (ValueError, TypeError) as error:
@@ -240,14 +248,33 @@ def raw(value: Any, dtype: Any = None, what: str = "value") -> Array:
                 f"cannot convert {what} of type {type(value).__name__!r} to a tensor: {error}"
                 + ("; all rows must have the same length" if "inhomogeneous" in str(error) else ""),
             ) from None
-    if isinstance(array, np.ndarray | np.generic):
-        kind = array.dtype.kind
-        if kind not in _NUMERIC and not (kind == "V" and array.dtype.names is None):
+    if kind is np.ndarray or isinstance(array, np.ndarray | np.generic):
+        letter = array.dtype.kind
+        if letter not in _NUMERIC and not (letter == "V" and array.dtype.names is None):
             raise refusal(
                 ValueError,
                 f"cannot convert {what} of type {type(value).__name__!r} to a tensor: "
                 f"its elements have the dtype {array.dtype}, and tensors hold numbers or booleans",
             )
+        if not array.dtype.isnative:
+            array = native(array)
     else:
         owner[type(array)]
     return array
+
+
+def native(array: Array) -> Array:
+    """Return an array of NumPy's in the byte order of this machine, the only one that JAX knows."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def plain(array: Array, what: str = "argument") -> Array:
+    """Return an array of a subclass of NumPy's as a plain one; refuse masked arrays."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise refusal(
+            TypeError,
+            f"{what} is a masked array, and tensors have no masks: fill it with x.filled(value), "
+            "or pass x.data and use the mask where it counts, as in "
+            "headgate.sum(headgate.where(numpy.ma.getmaskarray(x), 0.0, y))",
+        )
+    return np.asarray(array)

@@ -593,16 +593,40 @@ minimum = op(
     lambda g, x, y: g * (x > y),
 )
 
+
+def _unless_crossed(chosen: Any, min: Any, max: Any) -> Any:
+    """Return where `x` or `min` was chosen: nowhere that `min > max`, for the result is `max`."""
+    if min is None or max is None:
+        return chosen
+    ordered = min <= max
+    return chosen if ordered is True else chosen & ordered  # the bounds are mostly numbers
+
+
+def _clip_rule(g: Any, x: Any, ans: Any, min: Any, max: Any) -> Any:
+    return g * _unless_crossed(x == ans, min, max)
+
+
+def _low_rule(g: Any, x: Any, ans: Any, min: Any, max: Any) -> Any:
+    return g * _unless_crossed(x < ans, min, max)
+
+
+def _high_rule(g: Any, x: Any, ans: Any, min: Any, max: Any) -> Any:
+    chosen = x > ans
+    return g * (chosen if min is None else chosen | (min > max))
+
+
 clip = op(
     "clip(x, min=None, max=None)",
     """Limit each element to the range from `min` to `max`; gradient passes inside and at the ends.
 
+    The result is `max`, and so is what gradient goes to, where `min` is greater.
+
     >>> hg.clip([-1.0, 0.5, 3.0], 0.0, 1.0)
     Tensor([0. , 0.5, 1. ], shape=(3,), dtype=float64)
     """,
-    lambda g, x, ans: g * (x == ans),
-    lambda g, x, ans: g * (x < ans),
-    lambda g, x, ans: g * (x > ans),
+    _clip_rule,
+    _low_rule,
+    _high_rule,
 )
 
 copysign = op(

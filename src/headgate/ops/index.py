@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from headgate.core.lift import as_tensor
-from headgate.core.namespace import NUMPY, Array, owner
+from headgate.core.namespace import NUMPY, Array, common, owner
 from headgate.core.op import op, public
 from headgate.core.tensor import Tensor, constant
 from headgate.ops.rules import normal_axes
@@ -61,7 +61,7 @@ def _may_repeat(key: Any) -> bool:
     """Tell whether a key could name one place twice."""
     parts = parts_of(key)
     return not PLAIN.issuperset(map(type, parts)) and any(
-        type(part) not in PLAIN and part.dtype.kind in "iu" for part in parts
+        type(part) not in PLAIN and part.dtype.kind in "iu" and part.ndim for part in parts
     )
 
 
@@ -138,6 +138,24 @@ def _index_update_numpy(xp: Any, x: Array, updates: Array, key: Any) -> Array:
     return made
 
 
+def _updates_rule(g: Any, xp: Any, key: Any) -> Any:
+    """Give gradient to those updates that are in the result: of several for one place, to one."""
+    picked = g[key]
+    if not _may_repeat(key):
+        return picked
+    stayed = _stayed(key, g.shape, picked.shape)
+    if type(stayed) is np.ndarray and stayed.all():
+        return picked
+    return xp.where(stayed, picked, 0)
+
+
+def _stayed(key: Any, shape: Shape, picked: Shape) -> Array:
+    """Tell which updates at a key stay: write the number of each, and see which are still there."""
+    xp = owner[common(*(type(part) for part in parts_of(key) if type(part) not in PLAIN))]
+    numbers = np.arange(math.prod(picked), dtype=np.int32).reshape(picked)
+    return xp.index_update(xp.zeros(shape, dtype=np.int32), numbers, key=key)[key] == numbers
+
+
 index_add = op(
     "index_add(x, updates, *, key)",
     "Add updates at a key of raw values; use `scatter_add`.",
@@ -150,7 +168,7 @@ index_update = op(
     "index_update(x, updates, *, key)",
     "Replace what is at a key of raw values; use `scatter_update`.",
     lambda g, xp, key: xp.index_update(g, xp.zeros((), dtype=g.dtype), key=key),
-    lambda g, key: g[key],
+    _updates_rule,
     impl_numpy=_index_update_numpy,
 )
 
@@ -348,7 +366,9 @@ def scatter_add(x: Any, updates: Any, key: Any) -> Tensor:
 
 @public
 def scatter_update(x: Any, updates: Any, key: Any) -> Tensor:
-    """Return `x` with `x[key]` replaced by updates; which one stays at a place named twice is open.
+    """Return `x` with `x[key]` replaced by updates.
+
+    Of several updates for one place one stays, the last one on a CPU; it alone gets gradient.
 
     >>> hg.scatter_update([1.0, 1.0, 1.0], 5.0, key=slice(1, None))
     Tensor([1., 5., 5.], shape=(3,), dtype=float64)

@@ -4,12 +4,21 @@ Each operator is an op, so `x * y` and `headgate.multiply(x, y)` are the same fu
 a tensor in two ways. A ufunc (`numpy.sin(x)`, `array * x`) is passed on to our op of the same
 meaning, so no object array is ever built. Any other function of NumPy would leave the tape without
 a word, so it is refused with the name of ours.
+
+What a function means is told by what it *is*, never by what it is called: `scipy.special.gamma` is
+a ufunc too, and our `gamma` draws random numbers. So NumPy's functions are the keys of two tables
+here, and a ufunc that is in neither is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import operator
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
+
+import numpy as np
 
 from headgate.core.namespace import TENSORS
 from headgate.core.tensor import Tensor
@@ -42,8 +51,138 @@ _ORDER = {
 }
 _UNARY = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "bitwise_invert"}
 
-_UFUNC_NAMES = {"absolute": "abs", "power": "pow", "true_divide": "divide", "conjugate": "conj"}
-"""NumPy's name of a ufunc, where ours is another."""
+
+def _same(names: str) -> dict[str, str]:
+    return {name: name for name in names.split()}
+
+
+_UFUNC_NAMES = _same("""
+    add bitwise_and bitwise_or bitwise_xor ceil copysign cos cosh divide equal exp exp2 expm1 floor
+    floor_divide greater greater_equal hypot isfinite isinf isnan less less_equal log log10 log1p
+    log2 logaddexp logical_and logical_not logical_or logical_xor matmul maximum minimum multiply
+    negative nextafter not_equal positive reciprocal remainder sign signbit sin sinh sqrt square
+    subtract tan tanh trunc vecdot
+""") | {
+    "absolute": "abs",
+    "arccos": "acos",
+    "arccosh": "acosh",
+    "arcsin": "asin",
+    "arcsinh": "asinh",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "arctanh": "atanh",
+    "conjugate": "conj",
+    "invert": "bitwise_invert",
+    "left_shift": "bitwise_left_shift",
+    "power": "pow",
+    "right_shift": "bitwise_right_shift",
+    "rint": "round",
+}
+"""NumPy's name of a ufunc -> our op of the same meaning."""
+
+_SPECIAL_NAMES = {
+    "erf": "erf",
+    "exp2": "exp2",
+    "expit": "sigmoid",
+    "expm1": "expm1",
+    "log1p": "log1p",
+    "log_expit": "log_sigmoid",
+}
+"""The same for the ufuncs of `scipy.special`."""
+
+_FUNCTION_NAMES = _same("""
+    all any argmax argmin argsort astype broadcast_arrays broadcast_to clip concat count_nonzero
+    diagonal einsum empty_like expand_dims flip full_like imag linspace matrix_transpose max mean
+    meshgrid min moveaxis ones_like outer pad permute_dims prod real repeat reshape roll round
+    searchsorted sort split squeeze stack std sum take take_along_axis tensordot tile tril triu
+    unique_all unique_counts unique_inverse unique_values unstack var where zeros_like
+    linalg.cholesky linalg.cross linalg.det linalg.diagonal linalg.eigh linalg.eigvalsh linalg.inv
+    linalg.matmul linalg.matrix_norm linalg.matrix_power linalg.matrix_rank linalg.matrix_transpose
+    linalg.norm linalg.outer linalg.pinv linalg.qr linalg.slogdet linalg.solve linalg.svd
+    linalg.svdvals linalg.tensordot linalg.trace linalg.vecdot linalg.vector_norm
+""") | {
+    "amax": "max",
+    "amin": "min",
+    "angle": "atan2",
+    "append": "concat",
+    "around": "round",
+    "array_split": "split",
+    "atleast_1d": "expand_dims",
+    "atleast_2d": "expand_dims",
+    "atleast_3d": "expand_dims",
+    "average": "mean",
+    "column_stack": "stack",
+    "compress": "boolean_mask",
+    "concatenate": "concat",
+    "copy": "identity",
+    "cross": "linalg.cross",
+    "cumprod": "cumulative_prod",
+    "cumsum": "cumulative_sum",
+    "cumulative_prod": "cumulative_prod",
+    "cumulative_sum": "cumulative_sum",
+    "delete": "boolean_mask",
+    "diag": "diagonal",
+    "dot": "matmul",
+    "dsplit": "split",
+    "dstack": "stack",
+    "extract": "boolean_mask",
+    "fabs": "abs",
+    "fix": "trunc",
+    "fliplr": "flip",
+    "flipud": "flip",
+    "float_power": "pow",
+    "hsplit": "split",
+    "hstack": "concat",
+    "inner": "tensordot",
+    "kron": "linalg.kron",
+    "matvec": "matmul",
+    "partition": "sort",
+    "put_along_axis": "scatter_update",
+    "ravel": "reshape",
+    "rollaxis": "moveaxis",
+    "select": "where",
+    "swapaxes": "moveaxis",
+    "trace": "linalg.trace",
+    "transpose": "permute_dims",
+    "unique": "unique_values",
+    "vdot": "vecdot",
+    "vecmat": "matmul",
+    "vsplit": "split",
+    "vstack": "concat",
+    "linalg.lstsq": "linalg.pinv",
+    "linalg.multi_dot": "matmul",
+    "add.accumulate": "cumulative_sum",
+    "add.at": "scatter_add",
+    "add.reduce": "sum",
+    "logical_and.reduce": "all",
+    "logical_or.reduce": "any",
+    "maximum.reduce": "max",
+    "minimum.reduce": "min",
+    "multiply.accumulate": "cumulative_prod",
+    "multiply.outer": "outer",
+    "multiply.reduce": "prod",
+}
+"""What else of NumPy meets a tensor -> what to use in its place, by the names that users see."""
+
+
+def _named(home: Any, names: dict[str, str]) -> Iterator[tuple[Any, str]]:
+    """Yield the functions of a module by these names, those that its release has, and ours."""
+    for name, ours in names.items():
+        module, _, last = name.rpartition(".")
+        found = getattr(operator.attrgetter(module)(home) if module else home, last, None)
+        if found is not None:
+            yield found, ours
+
+
+_UFUNCS = {found: getattr(TENSORS, ours) for found, ours in _named(np, _UFUNC_NAMES)}
+_INSTEAD: dict[Any, str] = dict(_named(np, _FUNCTION_NAMES))
+
+
+@functools.cache
+def _special() -> dict[Any, Callable[..., Any]]:
+    """Return the table of SciPy's ufuncs, which is asked only if SciPy has been imported."""
+    found = _named(sys.modules["scipy.special"], _SPECIAL_NAMES)
+    return {ufunc: getattr(TENSORS, ours) for ufunc, ours in found}
 
 
 def _comparison(function: Callable[..., Any], with_none: bool) -> Callable[..., Any]:
@@ -63,42 +202,42 @@ def _reflected(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _array_ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-    name = _UFUNC_NAMES.get(ufunc.__name__, ufunc.__name__)
-    function = getattr(TENSORS, name, None)
-    if method != "__call__" or options or function is None:
-        call = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
-        raise refusal(
-            TypeError, _instead(call, name if method == "__call__" else _REDUCTIONS.get(name, ""))
-        )
-    return function(*inputs)
-
-
-_REDUCTIONS = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min"}
-
-_FUNCTION_NAMES = {
-    "amax": "max",
-    "amin": "min",
-    "concatenate": "concat",
-    "transpose": "permute_dims",
-    "cumsum": "cumulative_sum",
-    "cumprod": "cumulative_prod",
-    "vstack": "concat",
-    "hstack": "concat",
-    "power": "pow",
-}
+    function = _UFUNCS.get(ufunc)
+    if function is None and "scipy.special" in sys.modules:
+        function = _special().get(ufunc)
+    if function is not None and method == "__call__" and not options:
+        return function(*inputs)
+    call = _name_of(ufunc)
+    if method != "__call__":
+        call += f".{method}"
+        ours = _INSTEAD.get(getattr(ufunc, method))
+    else:
+        if options:
+            call += f"({', '.join(f'{option}=' for option in options)})"
+        ours = _INSTEAD.get(ufunc) if function is None else function.__name__
+    raise refusal(TypeError, _instead(call, ours))
 
 
 def _array_function(self: Any, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-    name = _FUNCTION_NAMES.get(function.__name__, function.__name__)
-    raise refusal(TypeError, _instead(f"numpy.{function.__name__}", name))
+    call = f"{function.__module__}.{function.__name__}"
+    raise refusal(TypeError, _instead(call, _INSTEAD.get(function)))
 
 
-def _instead(call: str, name: str) -> str:
-    """Say what to call in place of a function of NumPy that would lose the gradient."""
+def _name_of(ufunc: Any) -> str:
+    """Return the name under which a user knows a ufunc, which does not say whose it is."""
+    name: str = ufunc.__name__
+    for home in ("numpy", "scipy.special"):
+        if home in sys.modules and getattr(sys.modules[home], name, None) is ufunc:
+            return f"{home}.{name}"
+    return f"the ufunc {name}"
+
+
+def _instead(call: str, ours: str | None) -> str:
+    """Say what to call in place of a function that would lose the gradient."""
     cure = (
-        f"use headgate.{name}, which records the gradient"
-        if name and hasattr(TENSORS, name)
-        else "Headgate has no op of that name"
+        "Headgate has no op for it; compose it of ops"
+        if ours is None
+        else f"use headgate.{ours}(...), which records the gradient"
     )
     return f"{call} does not work on tensors: {cure}; or leave the tape on purpose with x.numpy()"
 

@@ -8,7 +8,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,9 @@ import numpy as np
 from headgate.core.host import came_back
 from headgate.core.namespace import TENSORS
 from headgate.core.tensor import Tensor, constant, raw, tensor_of
+from headgate.core.traced import is_traced
 from headgate.core.variable import Variable as _Variable
+from headgate.record.errors import refusal
 from headgate.record.graph import state
 
 
@@ -60,7 +62,8 @@ class IndexedSlices:
             )
         values = convert_to_tensor(self.values)
         zeros = constant(np.zeros(static(self.dense_shape), values.dtype))
-        return TENSORS.scatter_add(zeros, values, tensor(self.indices))  # type: ignore[no-any-return]
+        rows = in_range(tensor(self.indices), zeros.shape[0])
+        return TENSORS.scatter_add(zeros, values, rows)  # type: ignore[no-any-return]
 
 
 def convert_to_tensor(
@@ -68,7 +71,8 @@ def convert_to_tensor(
 ) -> Tensor:
     """Convert a number, list, array, tensor or variable to a tensor as TensorFlow does.
 
-    Python floats become float32 and integers int32; a list with tensors in it is stacked.
+    Python floats become float32 and integers int32, or what `dtype_hint` says if it can hold them;
+    a list with tensors in it is stacked.
 
     >>> import headgate.tf as tf
     >>> tf.convert_to_tensor([1.0, 2.0]).dtype
@@ -92,7 +96,7 @@ def convert_to_tensor(
             "to a Tensor."
         )
     if isinstance(value, list | tuple) and _has_tensors(value):
-        parts = [convert_to_tensor(item, dtype) for item in value]
+        parts = alike(value) if dtype is None else [convert_to_tensor(v, dtype) for v in value]
         if any(part.shape != parts[0].shape for part in parts):
             raise ValueError(
                 "Shapes of all inputs must match: values have the shapes "
@@ -102,6 +106,8 @@ def convert_to_tensor(
     array = raw(value, dtype)
     if isinstance(value, np.ndarray):
         array = np.array(array)
+    elif dtype is None and dtype_hint is not None and _holds(dtype_hint, array.dtype.kind):
+        array = array.astype(dtype_hint)
     elif (
         dtype is None
         and isinstance(value, int | float | list | tuple | range)
@@ -141,51 +147,112 @@ def _named(call: Any, function: Callable[..., Any], what: str) -> Any:
     return call
 
 
-def unary(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adapt a function of one tensor."""
+def _taking(call: Any, *names: str) -> Any:
+    """Give a function's first parameters the names that TensorFlow's has."""
+    code = call.__code__
+    call.__code__ = code.replace(co_varnames=(*names, *code.co_varnames[len(names) :]))
+    return call
+
+
+def unary(function: Callable[..., Any], argument: str = "x") -> Callable[..., Any]:
+    """Adapt a function of one tensor, which TensorFlow calls `argument`."""
 
     def call(x: Any, name: str | None = None) -> Any:
         return function(x if type(x) is Tensor or type(x) is _Variable else convert_to_tensor(x))
 
-    return _named(call, function, "unary")  # type: ignore[no-any-return]
+    return _named(_taking(call, argument), function, "unary")  # type: ignore[no-any-return]
 
 
-def binary(function: Callable[..., Any]) -> Callable[..., Any]:
+def binary(function: Callable[..., Any], first: str = "x", second: str = "y") -> Callable[..., Any]:
     """Adapt a function of two tensors; what is no tensor takes the other one's dtype."""
 
     def call(x: Any, y: Any, name: str | None = None) -> Any:
-        if not (type(x) is Tensor and type(y) is Tensor):
+        if not (type(x) is Tensor and type(y) is Tensor and x.value.dtype == y.value.dtype):
             x, y = matched(x, y)
         return function(x, y)
 
-    return _named(call, function, "binary")  # type: ignore[no-any-return]
+    return _named(_taking(call, first, second), function, "binary")  # type: ignore[no-any-return]
 
 
 def matched(x: Any, y: Any) -> tuple[Any, Any]:
-    """Convert two operands to tensors; numbers and arrays take the dtype of a tensor."""
+    """Convert two operands to tensors of one dtype; numbers and arrays take that of a tensor."""
     if _is_tensor(x):
-        return x, y if _is_tensor(y) else _like(y, x)
-    if _is_tensor(y):
-        return _like(x, y), y
-    x = convert_to_tensor(x)
-    return x, _like(y, x)
+        y = y if _is_tensor(y) else _like(y, x)
+    elif _is_tensor(y):
+        x = _like(x, y)
+    else:
+        x = convert_to_tensor(x)
+        y = _like(y, x)
+    _check_dtypes((x, y))
+    return x, y
+
+
+def alike(values: Any) -> list[Tensor]:
+    """Convert several operands to tensors of one dtype, as `matched` does for two."""
+    values = list(values)
+    first = next((value for value in values if _has_dtype(value)), None)
+    if first is None:
+        return [convert_to_tensor(value) for value in values]
+    found = []
+    for value in values:
+        if not _is_tensor(value):
+            value = _like(value, first)
+            if not _is_tensor(value):
+                value = constant(np.asarray(value, first.dtype))
+        found.append(tensor(value))
+    _check_dtypes(found)
+    return found
+
+
+def _has_dtype(value: Any) -> bool:
+    """Tell whether a value is a tensor; a number in a compiled function is none."""
+    return type(value) is _Variable or (
+        type(value) is Tensor and not getattr(value.value, "weak_type", False)
+    )
+
+
+def _check_dtypes(operands: Iterable[Any]) -> None:
+    """Refuse tensors of different dtypes, which TensorFlow never promotes."""
+    dtypes = [operand.dtype for operand in operands if _has_dtype(operand)]
+    if any(dtype != dtypes[0] for dtype in dtypes):
+        raise refusal(
+            ValueError,
+            f"tensors of different dtypes: {', '.join(map(str, dtypes))}; convert one with tf.cast",
+        )
+
+
+_RANKS = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2, "c": 3}
+"""Kind of a dtype -> which numbers it can hold: those of kinds of its rank and below."""
+
+
+def _holds(dtype: Any, kind: str) -> bool:
+    """Tell whether numbers of a kind can be had in a dtype; truths are no numbers."""
+    wanted = np.dtype(dtype).kind
+    return wanted == kind or (kind != "b" and _RANKS[kind] <= _RANKS[wanted])
 
 
 def _like(value: Any, other: Any) -> Any:
-    if isinstance(value, bool | int | float) and not isinstance(value, np.generic):
-        return value
+    if isinstance(value, bool | int | float | complex) and not isinstance(value, np.generic):
+        if isinstance(value, bool) or _holds(other.dtype, np.dtype(type(value)).kind):
+            return value
+        raise refusal(
+            TypeError,
+            f"cannot convert {value!r} to a tensor of dtype {other.dtype}, that of the other "
+            "operand; convert that one with tf.cast",
+        )
     if isinstance(value, list | tuple) and _has_tensors(value):
         return convert_to_tensor(value)
     array = raw(value)
-    if array.dtype.kind == other.dtype.kind or (
-        array.dtype.kind in "iu" and other.dtype.kind in "fc"
-    ):
-        array = array.astype(other.dtype)
+    if _holds(other.dtype, array.dtype.kind):
+        array = raw(value, other.dtype)
     return constant(array)
 
 
-def reduction(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adapt a reduction: TensorFlow calls its argument `input_tensor`."""
+def reduction(function: Callable[..., Any], keeps: bool = False) -> Callable[..., Any]:
+    """Adapt a reduction: TensorFlow calls its argument `input_tensor`.
+
+    One that `keeps` the dtype of whole numbers would widen it if not told: sums and products.
+    """
 
     def call(
         input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
@@ -194,6 +261,8 @@ def reduction(function: Callable[..., Any]) -> Callable[..., Any]:
             input_tensor = convert_to_tensor(input_tensor)
         if axis is not None and not isinstance(axis, int):
             axis = static(axis)
+        if keeps and input_tensor.dtype.kind in "iu":
+            return function(input_tensor, axis=axis, keepdims=keepdims, dtype=input_tensor.dtype)
         return function(input_tensor, axis=axis, keepdims=keepdims)
 
     return _named(call, function, "reduction")  # type: ignore[no-any-return]
@@ -212,3 +281,46 @@ def static(value: Any) -> Any:
 def tensor(value: Any) -> Any:
     """Convert what is no tensor yet."""
     return value if type(value) is Tensor else convert_to_tensor(value)
+
+
+_UNSIGNED = {np.dtype(f"i{size}"): np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
+
+
+def in_range(indices: Tensor, sizes: int | tuple[int, ...], axis: int = 0) -> Tensor:
+    """Return indices from 0 to `size - 1`; refuse others, as TensorFlow does on a CPU.
+
+    Ours count a negative index from the end: a padding id of -1 would train the last row. What an
+    index is can't be asked in a compiled function, so each that is outside becomes the largest
+    number there: what it picks is NaN, and what is written there is dropped. Given several sizes,
+    of axes from `axis` on, the last axis of `indices` has one index for each.
+    """
+    values = indices.value
+    if is_traced(values):
+        if indices.dtype.kind not in "iu":
+            return indices
+        outside = (indices < 0) | (indices >= np.asarray(sizes))
+        return TENSORS.where(outside, np.iinfo(indices.dtype).max, indices)  # type: ignore[no-any-return]
+    if type(values) is not np.ndarray:
+        values = np.asarray(values)
+    # Seen without a sign, a negative number is a large one, and one look at the maximum does.
+    unsigned = _UNSIGNED.get(values.dtype)
+    if unsigned is not None:
+        values = values.view(unsigned)
+    if not values.size or values.dtype.kind != "u":
+        return indices  # picks nothing, or is refused where it is used
+    if isinstance(sizes, int):
+        if np.maximum.reduce(values, axis=None) < sizes:
+            return indices
+    elif (values < np.asarray(sizes)).all():
+        return indices
+    place = tuple(np.argwhere(values >= np.asarray(sizes))[0].tolist())
+    if not isinstance(sizes, int):
+        axis += place[-1]
+        sizes = sizes[place[-1]]
+    raise refusal(
+        IndexError,
+        f"indices{list(place) if place else ''} = {np.asarray(indices.value)[place]} is not in "
+        f"[0, {sizes}): axis {axis} that is picked from has {sizes} entries, and none is counted "
+        "from the end; give padding a row of its own, or leave it out with tf.boolean_mask "
+        "(headgate.take does count from the end)",
+    )

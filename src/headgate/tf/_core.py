@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import builtins
+import sys
 import warnings
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import optree
 
 import headgate.compile.control as _control
 import headgate.core.custom as _custom
@@ -21,7 +23,15 @@ from headgate.core.tensor import constant as _constant
 from headgate.ops import index as _index
 from headgate.optim import clip as _clip
 from headgate.record.errors import TracingError as _TracingError
-from headgate.tf._adapt import IndexedSlices, convert_to_tensor, matched, static, tensor
+from headgate.tf._adapt import (
+    IndexedSlices,
+    alike,
+    convert_to_tensor,
+    in_range,
+    matched,
+    static,
+    tensor,
+)
 
 float16, float32, float64 = np.dtype("float16"), np.dtype("float32"), np.dtype("float64")
 int8, int16, int32, int64 = (np.dtype(f"int{bits}") for bits in (8, 16, 32, 64))
@@ -57,6 +67,12 @@ class _MakesVariables(type):
         aggregation: Any = None,
         shape: Any = None,
     ) -> _variable.Variable:
+        for option, given in {"constraint": constraint, "variable_def": variable_def}.items():
+            if given is not None:
+                raise ValueError(
+                    f"Variable({option}=...) is not supported"
+                    + ("; after each update, v.assign(constraint(v))" if option[0] == "c" else "")
+                )
         value = initial_value() if callable(initial_value) else initial_value
         if value is None:
             raise ValueError("Variable needs an initial_value")
@@ -176,7 +192,12 @@ def function(
     autograph: _bool = True,
     jit_compile: _bool | None = None,
     reduce_retracing: _bool = False,
-    **experimental: Any,
+    experimental_implements: Any = None,
+    experimental_autograph_options: Any = None,
+    experimental_attributes: Any = None,
+    experimental_relax_shapes: _bool | None = None,
+    experimental_compile: _bool | None = None,
+    experimental_follow_type_hints: _bool | None = None,
 ) -> Any:
     """Compile a function; see `headgate.function`.
 
@@ -191,6 +212,8 @@ def function(
     >>> double(tf.constant([1.0, 2.0])).numpy()
     array([2., 4.], dtype=float32)
     """
+    if jit_compile is None:
+        jit_compile = experimental_compile
     if func is None:
         return lambda found: function(found, jit_compile=jit_compile)
     return _Function(func, jit_compile is True)
@@ -241,19 +264,27 @@ def squeeze(input: Any, axis: Any = None, name: str | None = None) -> Tensor:
 
 def concat(values: Any, axis: Any, name: str | None = None) -> Tensor:
     """Join tensors along an axis."""
-    return ops.concat([tensor(value) for value in values], axis=static(axis))  # type: ignore[no-any-return]
+    return ops.concat(alike(values), axis=static(axis))  # type: ignore[no-any-return]
 
 
 def stack(values: Any, axis: int = 0, name: str | None = None) -> Tensor:
     """Join tensors along a new axis."""
-    return ops.stack([tensor(value) for value in values], axis=axis)  # type: ignore[no-any-return]
+    return ops.stack(alike(values), axis=axis)  # type: ignore[no-any-return]
 
 
 def unstack(
     value: Any, num: int | None = None, axis: int = 0, name: str | None = None
 ) -> list[Tensor]:
-    """Take a tensor apart along an axis."""
-    return list(ops.unstack(tensor(value), axis=axis))
+    """Take a tensor apart along an axis; `num` says how many parts there are."""
+    parts = list(ops.unstack(tensor(value), axis=axis))
+    _check_number(num, parts)
+    return parts
+
+
+def _check_number(num: int | None, parts: list[Tensor]) -> None:
+    """Refuse a number of parts that is another than that of the parts."""
+    if num is not None and static(num) != len(parts):
+        raise ValueError(f"num={num} for {len(parts)} parts; give the right number, or none")
 
 
 def split(
@@ -264,7 +295,9 @@ def split(
     if not isinstance(parts, int) and -1 in parts:
         rest = x.shape[axis] - sum(part for part in parts if part >= 0)
         parts = [rest if part == -1 else part for part in parts]
-    return list(ops.split(x, parts, axis=axis))
+    found = list(ops.split(x, parts, axis=axis))
+    _check_number(num, found)
+    return found
 
 
 def transpose(
@@ -324,12 +357,46 @@ def gather(
     name: str | None = None,
 ) -> Tensor:
     """Take slices of an axis (the first one, unless told otherwise) by index."""
-    return _index.gather(tensor(params), tensor(indices), static(axis), batch_dims)
+    x, given = tensor(params), tensor(indices)
+    chosen = static(axis)
+    number = batch_dims if chosen is None else chosen
+    if not -x.ndim <= number < x.ndim:
+        return _index.gather(x, given, chosen, batch_dims)  # refused there
+    checked = in_range(given, x.shape[number], number % x.ndim)
+    picked = _index.gather(x, checked, chosen, batch_dims)
+    if checked is given or not batch_dims:
+        return picked
+    between = (1,) * (number % x.ndim - batch_dims)
+    outside = ops.reshape(
+        checked != given, (*given.shape[:batch_dims], *between, *given.shape[batch_dims:])
+    )
+    return _without(outside, picked)
 
 
 def gather_nd(params: Any, indices: Any, batch_dims: int = 0, name: str | None = None) -> Tensor:
     """Take elements or slices by index vectors (the last axis of indices)."""
-    return _index.gather_nd(tensor(params), tensor(indices), batch_dims)
+    x, given = tensor(params), tensor(indices)
+    checked = _rows_in_range(x, given, batch_dims)
+    picked = _index.gather_nd(x, checked, batch_dims)
+    if checked is given:
+        return picked
+    return _without(ops.any(checked != given, axis=-1), picked)
+
+
+def _rows_in_range(x: Tensor, indices: Tensor, batch_dims: int = 0) -> Tensor:
+    """Return index vectors that name places of `x`; refuse others (see `in_range`)."""
+    depth = indices.shape[-1] if indices.ndim else 0
+    if not depth or depth > x.ndim - batch_dims:
+        return indices  # names whole arrays, or is refused where it is used
+    return in_range(indices, x.shape[batch_dims : batch_dims + depth], batch_dims)
+
+
+def _without(outside: Tensor, picked: Tensor) -> Tensor:
+    """Return what was picked, with NaN in place of what an index outside picked."""
+    if picked.dtype.kind not in "fc":
+        return picked
+    outside = ops.reshape(outside, outside.shape + (1,) * (picked.ndim - outside.ndim))
+    return ops.where(outside, np.nan, picked)  # type: ignore[no-any-return]
 
 
 def boolean_mask(
@@ -345,16 +412,22 @@ def tensor_scatter_nd_update(
     tensor: Any, indices: Any, updates: Any, name: str | None = None
 ) -> Tensor:
     """Return a copy with slices replaced at index vectors."""
-    key = tuple(np.moveaxis(np.asarray(indices), -1, 0))
-    return ops.scatter_update(convert_to_tensor(tensor), convert_to_tensor(updates), key=key)  # type: ignore[no-any-return]
+    x, new = alike([convert_to_tensor(tensor), updates])
+    return ops.scatter_update(x, new, key=_key(x, indices))  # type: ignore[no-any-return]
 
 
 def tensor_scatter_nd_add(
     tensor: Any, indices: Any, updates: Any, name: str | None = None
 ) -> Tensor:
     """Return a copy with values added at index vectors."""
-    key = tuple(np.moveaxis(np.asarray(indices), -1, 0))
-    return ops.scatter_add(convert_to_tensor(tensor), convert_to_tensor(updates), key=key)  # type: ignore[no-any-return]
+    x, new = alike([convert_to_tensor(tensor), updates])
+    return ops.scatter_add(x, new, key=_key(x, indices))  # type: ignore[no-any-return]
+
+
+def _key(x: Tensor, indices: Any) -> tuple[Tensor, ...]:
+    """Return the key of places in `x` that index vectors name."""
+    checked = _rows_in_range(x, convert_to_tensor(indices))
+    return tuple(checked[..., k] for k in builtins.range(checked.shape[-1]))
 
 
 def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
@@ -450,8 +523,15 @@ def meshgrid(*args: Any, indexing: str = "xy", name: str | None = None) -> list[
 def clip_by_value(
     t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None
 ) -> Tensor:
-    """Clip each element; gradient passes within the bounds, both included."""
-    return ops.clip(tensor(t), clip_value_min, clip_value_max)  # type: ignore[no-any-return]
+    """Clip each element; gradient passes within the bounds, both included.
+
+    Where the lower bound is greater, the result is the lower one, as in TensorFlow.
+    """
+    bounds = clip_value_min, clip_value_max
+    if all(isinstance(bound, int | float) for bound in bounds) and clip_value_min <= clip_value_max:
+        return ops.clip(tensor(t), *bounds)  # type: ignore[no-any-return]
+    x, low, high = alike([tensor(t), *bounds])
+    return ops.maximum(ops.minimum(x, high), low)  # type: ignore[no-any-return]
 
 
 def norm(
@@ -489,14 +569,16 @@ def clip_by_global_norm(
     return _clip.scaled_to_global_norm(ops, tensors, clip_norm, length), length
 
 
-def einsum(equation: str, *inputs: Any, **ignored: Any) -> Tensor:
-    """Sum products of tensors by Einstein's convention.
+def einsum(
+    equation: str, *inputs: Any, optimize: Any = "greedy", name: str | None = None
+) -> Tensor:
+    """Sum products of tensors by Einstein's convention; `optimize` has no effect on the result.
 
     >>> import headgate.tf as tf
     >>> tf.einsum("ij,kj->ik", tf.ones((1, 3)), tf.ones((2, 3))).numpy()
     array([[3., 3.]], dtype=float32)
     """
-    return ops.einsum([tensor(x) for x in inputs], subscripts=equation)  # type: ignore[no-any-return]
+    return ops.einsum(alike(inputs), subscripts=equation)  # type: ignore[no-any-return]
 
 
 def matmul(
@@ -509,7 +591,7 @@ def matmul(
     name: str | None = None,
 ) -> Tensor:
     """Multiply matrices, either of them transposed first if asked."""
-    if type(a) is not Tensor or type(b) is not Tensor:
+    if type(a) is not Tensor or type(b) is not Tensor or a.value.dtype != b.value.dtype:
         a, b = matched(a, b)
     if transpose_a or adjoint_a:
         a = ops.matrix_transpose(ops.conj(a) if adjoint_a else a)
@@ -606,7 +688,8 @@ def while_loop(
         return tuple(result) if isinstance(result, list | tuple) else (result,)
 
     first = tuple(loop_vars)
-    return _control.while_loop(lambda values: cond(*values), step, first, maximum_iterations)
+    last = _control.while_loop(lambda values: cond(*values), step, first, maximum_iterations)
+    return last if back_prop else optree.tree_map(stop_gradient, last)
 
 
 def group(*inputs: Any, name: str | None = None) -> None:
@@ -617,9 +700,24 @@ def no_op(name: str | None = None) -> None:
     """Do nothing."""
 
 
-def print(*inputs: Any, **ignored: Any) -> None:
-    """Print tensors as plain numbers."""
-    builtins.print(*[x.numpy() if is_tensor(x) else x for x in inputs])
+def print(
+    *inputs: Any,
+    output_stream: Any = None,
+    summarize: int = 3,
+    sep: str = " ",
+    end: str = "\n",
+    name: str | None = None,
+) -> None:
+    """Print tensors as plain numbers, of each axis the first and last `summarize` (-1: all).
+
+    `output_stream` is a file such as `sys.stderr`; it is `sys.stdout` if left out.
+    """
+    short = (
+        {"edgeitems": summarize, "threshold": 0} if summarize >= 0 else {"threshold": sys.maxsize}
+    )
+    with np.printoptions(**short):  # type: ignore[arg-type]
+        texts = [str(x.numpy() if is_tensor(x) else x) for x in inputs]
+    builtins.print(*texts, sep=sep, end=end, file=output_stream)
 
 
 class Module:

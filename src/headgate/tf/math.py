@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from headgate.core.namespace import TENSORS as _ops
+from headgate.tf._adapt import alike as _alike
 from headgate.tf._adapt import binary as _binary
 from headgate.tf._adapt import reduction as _reduction
 from headgate.tf._adapt import static as _static
@@ -27,7 +28,7 @@ erf = _unary(_ops.erf)
 exp = _unary(_ops.exp)
 expm1 = _unary(_ops.expm1)
 floor = _unary(_ops.floor)
-imag = _unary(_ops.imag)
+imag = _unary(_ops.imag, "input")
 is_finite = _unary(_ops.isfinite)
 is_inf = _unary(_ops.isinf)
 is_nan = _unary(_ops.isnan)
@@ -36,7 +37,7 @@ log1p = _unary(_ops.log1p)
 log_sigmoid = _unary(_ops.log_sigmoid)
 logical_not = _unary(_ops.logical_not)
 negative = _unary(_ops.negative)
-real = _unary(_ops.real)
+real = _unary(_ops.real, "input")
 reciprocal = _unary(_ops.reciprocal)
 round = rint = _unary(_ops.round)
 rsqrt = _unary(_ops.rsqrt)
@@ -44,15 +45,15 @@ sigmoid = _unary(_ops.sigmoid)
 sign = _unary(_ops.sign)
 sin = _unary(_ops.sin)
 sinh = _unary(_ops.sinh)
-softplus = _unary(_ops.softplus)
-softsign = _unary(_ops.softsign)
+softplus = _unary(_ops.softplus, "features")
+softsign = _unary(_ops.softsign, "features")
 sqrt = _unary(_ops.sqrt)
 square = _unary(_ops.square)
 tan = _unary(_ops.tan)
 tanh = _unary(_ops.tanh)
 
 add = _binary(_ops.add)
-atan2 = _binary(_ops.atan2)
+atan2 = _binary(_ops.atan2, "y", "x")
 divide = truediv = _binary(_ops.divide)
 divide_no_nan = _binary(_ops.divide_no_nan)
 equal = _binary(_ops.equal)
@@ -79,9 +80,9 @@ reduce_logsumexp = _reduction(_ops.logsumexp)
 reduce_max = _reduction(_ops.max)
 reduce_mean = _reduction(_ops.mean)
 reduce_min = _reduction(_ops.min)
-reduce_prod = _reduction(_ops.prod)
+reduce_prod = _reduction(_ops.prod, keeps=True)
 reduce_std = _reduction(_ops.std)
-reduce_sum = _reduction(_ops.sum)
+reduce_sum = _reduction(_ops.sum, keeps=True)
 reduce_variance = _reduction(_ops.var)
 
 
@@ -95,8 +96,8 @@ def reduce_euclidean_norm(
 
 def add_n(inputs: Any, name: str | None = None) -> Any:
     """Add tensors of one shape."""
-    total = _tensor(inputs[0])
-    for item in inputs[1:]:
+    total, *others = _alike(inputs)
+    for item in others:
         total = total + item
     return total
 
@@ -105,18 +106,25 @@ def cumsum(
     x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
 ) -> Any:
     """Return running sums along an axis."""
-    x = _tensor(x)
+    return _running(_ops.cumulative_sum, _tensor(x), _static(axis), exclusive, reverse)
+
+
+def cumprod(
+    x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
+) -> Any:
+    """Return running products along an axis."""
+    return _running(_ops.cumulative_prod, _tensor(x), _static(axis), exclusive, reverse)
+
+
+def _running(function: Any, x: Any, axis: int, exclusive: bool, reverse: bool) -> Any:
+    """Return running results, with `exclusive` those of what comes before each element."""
     if reverse:
         x = _ops.flip(x, axis=axis)
-    found = _ops.cumulative_sum(x, axis=axis)
+    dtype = x.dtype if x.dtype.kind in "iu" else None
+    found = function(x, axis=axis, dtype=dtype, include_initial=exclusive)
     if exclusive:
-        found = found - x
+        found = found[(slice(None),) * (axis % x.ndim) + (slice(-1),)]
     return _ops.flip(found, axis=axis) if reverse else found
-
-
-def cumprod(x: Any, axis: int = 0, name: str | None = None) -> Any:
-    """Return running products along an axis."""
-    return _ops.cumulative_prod(_tensor(x), axis=axis)
 
 
 def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | None = None) -> Any:
@@ -125,18 +133,18 @@ def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | N
 
 
 def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) -> Any:
-    """Return the k greatest elements of the last axis and their indices."""
+    """Return the k greatest elements of the last axis and their indices, sorted in any case."""
     return _ops.top_k(_tensor(input), k)
 
 
-def softmax(logits: Any, axis: int = -1, name: str | None = None) -> Any:
-    """Return exp(logits) scaled to sum 1 along an axis."""
-    return _ops.softmax(_tensor(logits), axis=axis)
+def softmax(logits: Any, axis: int | None = None, name: str | None = None) -> Any:
+    """Return exp(logits) scaled to sum 1 along an axis, the last one if left out."""
+    return _ops.softmax(_tensor(logits), axis=-1 if axis is None else axis)
 
 
-def log_softmax(logits: Any, axis: int = -1, name: str | None = None) -> Any:
+def log_softmax(logits: Any, axis: int | None = None, name: str | None = None) -> Any:
     """Return the logarithm of softmax."""
-    return _ops.log_softmax(_tensor(logits), axis=axis)
+    return _ops.log_softmax(_tensor(logits), axis=-1 if axis is None else axis)
 
 
 __all__ = [

@@ -9,9 +9,13 @@ from headgate.nn.core import dropped as _dropped
 from headgate.ops import conv as _conv
 from headgate.ops import pool as _pool
 from headgate.random import get_generator as _get_generator
+from headgate.tf._adapt import alike as _alike
+from headgate.tf._adapt import matched as _matched
 from headgate.tf._adapt import static as _static
 from headgate.tf._adapt import tensor as _tensor
 from headgate.tf._adapt import unary as _unary
+from headgate.tf._core import clip_by_norm as _clip_by_norm
+from headgate.tf._core import gather as _gather
 from headgate.tf.math import (
     l2_normalize,
     log_softmax,
@@ -23,11 +27,22 @@ from headgate.tf.math import (
     top_k,
 )
 
-relu = _unary(_ops.relu)
-relu6 = _unary(_ops.relu6)
-selu = _unary(_ops.selu)
-elu = _unary(_ops.elu)
-silu = swish = _unary(_ops.silu)
+relu = _unary(_ops.relu, "features")
+relu6 = _unary(_ops.relu6, "features")
+selu = _unary(_ops.selu, "features")
+elu = _unary(_ops.elu, "features")
+
+
+def silu(features: Any, beta: Any = 1.0, name: str | None = None) -> Any:
+    """Return `x * sigmoid(beta * x)`; gradient flows to a `beta` that is a tensor."""
+    x = _tensor(features)
+    if isinstance(beta, int | float) and beta == 1:
+        return _ops.silu(x)
+    x, beta = _matched(x, beta)
+    return x * _ops.sigmoid(beta * x)
+
+
+swish = silu
 
 
 def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Any:
@@ -42,10 +57,10 @@ def gelu(features: Any, approximate: bool = False, name: str | None = None) -> A
 
 def bias_add(value: Any, bias: Any, data_format: str | None = None, name: str | None = None) -> Any:
     """Add a vector along the channel axis."""
+    value, bias = _alike([value, bias])
     if data_format is not None and data_format.startswith("NC"):
-        value = _tensor(value)
-        bias = _ops.reshape(_tensor(bias), (-1,) + (1,) * (value.ndim - 2))
-    return _tensor(value) + bias
+        bias = _ops.reshape(bias, (-1,) + (1,) * (value.ndim - 2))
+    return value + bias
 
 
 def dropout(
@@ -58,22 +73,29 @@ def dropout(
 
 
 def embedding_lookup(params: Any, ids: Any, max_norm: Any = None, name: str | None = None) -> Any:
-    """Take rows of a table by number."""
-    return _ops.take(_tensor(params), _tensor(ids), axis=0)
+    """Take rows of a table by number, scaled down to a norm of at most `max_norm` if given."""
+    ids = _tensor(ids)
+    rows = _gather(params, ids)
+    if max_norm is None:
+        return rows
+    return _clip_by_norm(rows, max_norm, tuple(range(ids.ndim, rows.ndim)))
 
 
 def sigmoid_cross_entropy_with_logits(
     labels: Any = None, logits: Any = None, name: str | None = None
 ) -> Any:
     """Return the cross entropy of independent classes, from logits, elementwise."""
-    return _ops.sigmoid_cross_entropy(_tensor(logits), _tensor(labels))
+    logits, labels = _alike([logits, labels])
+    return _ops.sigmoid_cross_entropy(logits, labels)
 
 
 def softmax_cross_entropy_with_logits(
     labels: Any, logits: Any, axis: int = -1, name: str | None = None
 ) -> Any:
     """Return the cross entropy between distributions `labels` and softmax(logits)."""
-    return _ops.softmax_cross_entropy(_tensor(logits), _tensor(labels), axis=axis)
+    logits = _tensor(logits)
+    labels = _ops.astype(_tensor(labels), logits.dtype)
+    return _ops.softmax_cross_entropy(logits, labels, axis=axis)
 
 
 def sparse_softmax_cross_entropy_with_logits(
@@ -101,11 +123,13 @@ def batch_normalization(
     name: str | None = None,
 ) -> Any:
     """Shift and scale by mean and variance, then by offset and scale if given."""
-    factor = _ops.rsqrt(_tensor(variance) + variance_epsilon)
+    given = [part for part in (offset, scale) if part is not None]
+    x, mean, variance, *given = _alike([_tensor(x), mean, variance, *given])
+    factor = _ops.rsqrt(variance + variance_epsilon)
     if scale is not None:
-        factor = factor * scale
-    shifted = (_tensor(x) - mean) * factor
-    return shifted if offset is None else shifted + offset
+        factor = factor * given[-1]
+    shifted = (x - mean) * factor
+    return shifted if offset is None else shifted + given[0]
 
 
 def _spatial(value: Any, layout: str) -> Any:
@@ -132,7 +156,7 @@ def _convolve(
     layout: str,
     **options: Any,
 ) -> Any:
-    x, w = _tensor(x), _tensor(w)
+    x, w = _alike([_tensor(x), w])
     channels, inner = x.shape[layout.index("C")], w.shape[-2]
     if function is _conv.conv and inner and channels % inner == 0:
         options["groups"] = channels // inner

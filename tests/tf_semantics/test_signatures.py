@@ -1,0 +1,250 @@
+"""Arguments of `headgate.tf`: each does what TensorFlow's does, or is refused; none is dropped."""
+
+import ast
+import inspect
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+
+import headgate.tf
+
+# Argument: why nothing has to read it. With a function's name before it, for that one alone.
+UNREAD = {
+    "name": "names belong to graphs, and there are none",
+    "alg": "there is one algorithm of random numbers",
+    "Variable.caching_device": "there is one device",
+    "Variable.import_scope": "TensorFlow reads it with variable_def, which is refused",
+    "Variable.synchronization": "there are no replicas",
+    "Variable.aggregation": "there are no replicas",
+    "Variable.validate_shape": "a variable has the shape of its value, or what shape= says",
+    "function.input_signature": "each form of arguments is compiled when it comes",
+    "function.autograph": "Python control flow is never rewritten; the docstring says so",
+    "function.reduce_retracing": "a hint for speed",
+    "function.experimental_implements": "a label for other compilers",
+    "function.experimental_autograph_options": "as autograph",
+    "function.experimental_attributes": "labels for other compilers",
+    "function.experimental_relax_shapes": "a hint for speed",
+    "function.experimental_follow_type_hints": "a hint for speed",
+    "einsum.optimize": "an order of products; the result is the same",
+    "gather.validate_indices": "without effect in TensorFlow too: indices are always checked",
+    "argsort.stable": "sorts are stable in any case",
+    "top_k.sorted": "what is found is sorted in any case",
+    "moments.shift": "without effect in TensorFlow too",
+    "numpy_function.stateful": "functions are called each time",
+    "while_loop.shape_invariants": "shapes are those of the first values; others are refused",
+    "while_loop.parallel_iterations": "a hint for speed",
+    "while_loop.swap_memory": "a hint for memory",
+    "group.inputs": "what was passed has already run",
+}
+
+
+def parameters():
+    """Yield each function of the package, its parameters and those that its body never names."""
+    for path in sorted(pathlib.Path(headgate.tf.__file__).parent.rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        for scope in [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]:
+            for node in scope.body if scope is not tree else ast.walk(tree):
+                if not isinstance(node, ast.FunctionDef | ast.Lambda):
+                    continue
+                if isinstance(scope, ast.Module) and node in methods(tree):
+                    continue
+                label = getattr(node, "name", "lambda")
+                label = "Variable" if label == "__call__" else label
+                args = node.args
+                given = [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]
+                body = node.body if isinstance(node.body, list) else [node.body]
+                stub = len(body) == 1 and ast.unparse(body[0]) == "..."
+                read = {n.id for part in body for n in ast.walk(part) if isinstance(n, ast.Name)}
+                for argument in given:
+                    if argument is not None and not stub:
+                        yield path.name, label, argument.arg, argument.arg in read
+
+
+def methods(tree):
+    return [
+        item
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for item in node.body
+        if isinstance(item, ast.FunctionDef)
+    ]
+
+
+def test_every_argument_is_read():
+    unread = {
+        f"{file}: {function}({argument})"
+        for file, function, argument, read in parameters()
+        if not (
+            read
+            or argument in ("self", "cls")
+            or argument in UNREAD
+            or f"{function}.{argument}" in UNREAD
+        )
+    }
+    assert not unread, "arguments that nothing reads"
+
+
+def test_the_list_of_exceptions_is_not_longer_than_needed():
+    unread = {
+        name
+        for _, function, argument, read in parameters()
+        if not read
+        for name in (argument, f"{function}.{argument}")
+    }
+    assert not UNREAD.keys() - unread
+
+
+def test_the_walk_sees_the_functions():
+    seen = {function for _, function, _, _ in parameters()}
+    assert {"gather", "silu", "cumprod", "einsum", "stateless_uniform", "call", "Variable"} <= seen
+
+
+def test_no_function_takes_any_keyword():
+    modules = [headgate.tf, *(getattr(headgate.tf, name) for name in ("math", "nn", "linalg"))]
+    for module in modules:
+        for name in module.__all__:
+            found = getattr(module, name)
+            if not inspect.isfunction(found) or not found.__module__.startswith("headgate.tf"):
+                continue
+            kinds = [each.kind for each in inspect.signature(found).parameters.values()]
+            assert inspect.Parameter.VAR_KEYWORD not in kinds, name
+
+
+M, B = np.array([[1.0, 2.0], [3.0, 5.0]]), np.array([[1.0], [2.0]])
+C = np.array([[1.0, 2.0 + 1.0j], [3.0j, 5.0]])
+X = np.array([2.0, 3.0, 4.0])
+STACK = np.arange(12.0).reshape(2, 3, 2)
+
+
+def swish(x, beta):
+    return x / (1 + np.exp(-beta * x))
+
+
+VALUES = {
+    "atan2(y=, x=)": (lambda tf: tf.math.atan2(y=2.0, x=-1.0), np.arctan2(2.0, -1.0)),
+    "atan2(y, x)": (lambda tf: tf.atan2(2.0, -1.0), np.arctan2(2.0, -1.0)),
+    "silu(x, beta)": (lambda tf: tf.nn.silu(tf.constant(X), 2.0), swish(X, 2.0)),
+    "silu(x)": (lambda tf: tf.nn.swish(tf.constant(X)), swish(X, 1.0)),
+    "inv(m, adjoint)": (lambda tf: tf.linalg.inv(tf.constant(C), True), np.linalg.inv(C).conj().T),
+    "solve(m, b, adjoint)": (
+        lambda tf: tf.linalg.solve(tf.constant(M), tf.constant(B), True),
+        np.linalg.solve(M.T, B),
+    ),
+    "solve(matrix=, rhs=)": (
+        lambda tf: tf.linalg.solve(matrix=tf.constant(M), rhs=tf.constant(B)),
+        np.linalg.solve(M, B),
+    ),
+    "matrix_transpose": (
+        lambda tf: tf.linalg.matrix_transpose(tf.constant(STACK)),
+        np.swapaxes(STACK, 1, 2),
+    ),
+    "matrix_transpose(conjugate=)": (
+        lambda tf: tf.linalg.matrix_transpose(tf.constant(C), conjugate=True),
+        C.conj().T,
+    ),
+    "adjoint": (lambda tf: tf.linalg.adjoint(tf.constant(C)), C.conj().T),
+    "cumprod": (lambda tf: tf.math.cumprod(tf.constant(X)), [2.0, 6.0, 24.0]),
+    "cumprod(x, 0, exclusive)": (
+        lambda tf: tf.math.cumprod(tf.constant(X), 0, True),
+        [1.0, 2.0, 6.0],
+    ),
+    "cumprod(x, 0, True, reverse)": (
+        lambda tf: tf.math.cumprod(tf.constant(X), 0, True, True),
+        [12.0, 4.0, 1.0],
+    ),
+    "cumsum(x, -1, exclusive)": (
+        lambda tf: tf.math.cumsum(tf.constant([[1.0, np.inf, 2.0]]), -1, True),
+        [[0.0, 1.0, np.inf]],
+    ),
+    "relu(features=)": (lambda tf: tf.nn.relu(features=tf.constant(-X)), 0 * X),
+    "softplus(features=)": (
+        lambda tf: tf.math.softplus(features=tf.constant(X)),
+        np.log1p(np.exp(X)),
+    ),
+    "real(input=)": (lambda tf: tf.math.real(input=tf.constant(C)), C.real),
+    "det(input=)": (lambda tf: tf.linalg.det(input=tf.constant(M)), -1.0),
+    "eigh(tensor=)": (lambda tf: tf.linalg.eigh(tensor=tf.eye(2))[0], [1.0, 1.0]),
+    "softmax(axis=None)": (
+        lambda tf: tf.nn.softmax(tf.zeros((2, 2)), axis=None),
+        np.full((2, 2), 0.5),
+    ),
+    "embedding_lookup(max_norm=)": (
+        lambda tf: tf.nn.embedding_lookup(tf.constant([[3.0, 4.0], [0.3, 0.4]]), [0, 1], 1.0),
+        [[0.6, 0.8], [0.3, 0.4]],
+    ),
+    "einsum(optimize=)": (
+        lambda tf: tf.einsum("ij->ji", tf.constant(M), optimize="optimal"),
+        M.T,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_values(tf, near, name):
+    program, expected = VALUES[name]
+    near(program(tf), np.asarray(expected))
+
+
+def test_beta_of_silu_has_a_gradient(tf, near):
+    beta = tf.Variable(2.0)
+    with tf.GradientTape() as tape:
+        y = tf.nn.silu(tf.constant(1.5), beta)
+    slope = (swish(1.5, 2.0 + 1e-6) - swish(1.5, 2.0 - 1e-6)) / 2e-6
+    near(tape.gradient(y, beta), slope, rtol=1e-4)
+
+
+def test_dtype_hint_is_a_wish(tf):
+    assert tf.convert_to_tensor([1.0], dtype_hint=tf.float64).dtype == tf.float64
+    assert tf.convert_to_tensor([1], dtype_hint=tf.float64).dtype == tf.float64
+    assert tf.convert_to_tensor(np.float32([1.0]), dtype_hint=tf.int32).dtype == tf.float32
+
+
+def test_loop_without_back_prop(tf, near):
+    x = tf.Variable(2.0)
+    for back_prop, expected in ((True, 12.0), (False, None)):
+        with tf.GradientTape() as tape:
+            _, y = tf.while_loop(
+                lambda i, y: i < 2,
+                lambda i, y: (i + 1, y * x),
+                (tf.constant(0), x * 1.0),
+                back_prop=back_prop,
+            )
+        found = tape.gradient(y, x)
+        assert found is None if expected is None else near(found, expected) is None
+
+
+REFUSED = {
+    "einsum": (lambda tf: tf.einsum("i->i", tf.constant(X), order="C"), TypeError),
+    "function": (lambda tf: tf.function(lambda x: x, inline=True), TypeError),
+    "unstack(num=)": (lambda tf: tf.unstack(tf.constant(X), num=2), ValueError),
+    "relu(x, 0.1, 0.2)": (lambda tf: tf.nn.relu(tf.constant(X), 0.1, 0.2), TypeError),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals(tf, name):
+    program, kind = REFUSED[name]
+    with pytest.raises(kind):
+        program(tf)
+
+
+def test_constraints_are_refused(tf, implementation):
+    if implementation == "tensorflow":
+        pytest.skip("Keras' optimizers apply them")
+    with pytest.raises(ValueError, match=r"constraint.*v\.assign"):
+        tf.Variable(1.0, constraint=abs)
+    with pytest.raises(ValueError, match="num=3 for 2 parts"):
+        tf.split(tf.constant(X[:2]), [1, 1], num=3)
+
+
+def test_print(tf, implementation, capsys):
+    if implementation == "tensorflow":
+        pytest.skip("writes to the file descriptor of stderr")
+    tf.print(tf.constant([1, 2]), "a", sep=", ", end="!\n")
+    assert capsys.readouterr().out == "[1 2], a!\n"
+    tf.print(tf.range(9), output_stream=sys.stderr)
+    assert capsys.readouterr().err == "[0 1 2 ... 6 7 8]\n"
+    tf.print(tf.range(9), summarize=-1)
+    assert capsys.readouterr().out == "[0 1 2 3 4 5 6 7 8]\n"
