@@ -183,7 +183,8 @@ def matched(x: Any, y: Any) -> tuple[Any, Any]:
     else:
         x = convert_to_tensor(x)
         y = _like(y, x)
-    _check_dtypes((x, y))
+    if _is_tensor(x) and _is_tensor(y) and x.dtype != y.dtype:
+        _check_dtypes((x, y))
     return x, y
 
 
@@ -224,6 +225,9 @@ def _check_dtypes(operands: Iterable[Any]) -> None:
 _RANKS = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2, "c": 3}
 """Kind of a dtype -> which numbers it can hold: those of kinds of its rank and below."""
 
+_NUMBERS = {bool: 0, int: 1, float: 2, complex: 3}
+"""The ranks of Python's numbers."""
+
 
 def _holds(dtype: Any, kind: str) -> bool:
     """Tell whether numbers of a kind can be had in a dtype; truths are no numbers."""
@@ -232,8 +236,9 @@ def _holds(dtype: Any, kind: str) -> bool:
 
 
 def _like(value: Any, other: Any) -> Any:
-    if isinstance(value, bool | int | float | complex) and not isinstance(value, np.generic):
-        if isinstance(value, bool) or _holds(other.dtype, np.dtype(type(value)).kind):
+    rank = _NUMBERS.get(type(value))
+    if rank is not None:
+        if rank <= _RANKS[other.dtype.kind]:
             return value
         raise refusal(
             TypeError,
