@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+import light
 from needs import lacks_jax
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -45,13 +46,6 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-LIGHT = {
-    "xla_backend_optimization_level": 0,
-    "xla_llvm_disable_expensive_passes": True,
-    "xla_cpu_use_fusion_emitters": False,
-}
-
-
 @pytest.fixture(autouse=True)
 def _light(request: pytest.FixtureRequest) -> Iterator[None]:
     """Compile the programs of a test that is marked `light` with less effort."""
@@ -61,7 +55,9 @@ def _light(request: pytest.FixtureRequest) -> Iterator[None]:
     import jax
 
     jit, before = jax.jit, jax.config.read("jax_disable_most_optimizations")
-    jax.jit = functools.partial(jit, compiler_options=LIGHT)  # Headgate's programs pass here too
+    jax.jit = functools.partial(
+        jit, compiler_options=light.options()
+    )  # Headgate's programs pass here too
     jax.config.update("jax_disable_most_optimizations", True)  # for what JAX runs op by op
     try:
         yield

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 import headgate as hg
+import light
 from peers.programs import ACTIVATIONS, PROGRAMS
 
 jax = pytest.importorskip("jax", reason="jax is not installed")
@@ -183,30 +184,9 @@ JAX = Jax(SimpleNamespace(**_OWN, linalg=Jax(jnp.linalg, jnp)), jnp, jax.nn)
 
 # -- the same numbers, from JAX and in three ways from Headgate -----------------------------------
 
-# Nearly all the time goes to the compiler, which need not make fast what runs once. These options
-# are not part of JAX's interface, so one that it does not know is left out.
-HASTE = {
-    "xla_backend_optimization_level": 0,
-    "xla_cpu_use_fusion_emitters": False,
-    "xla_llvm_disable_expensive_passes": True,
-}
-
-
-def _is_known(option):
-    try:
-        jax.jit(lambda: 0, compiler_options={option: HASTE[option]})()
-    except jax.errors.JaxRuntimeError:
-        return False
-    return True
-
-
-@functools.cache
-def _options():
-    return {option: HASTE[option] for option in HASTE if _is_known(option)}
-
 
 def compiled(function):
-    return jax.jit(function, compiler_options=_options())
+    return jax.jit(function, compiler_options=light.options())
 
 
 def by_jax(run, points, directions, order):
