@@ -5,8 +5,7 @@ dtype, and in double precision the gradient and the gradient of that. The same P
 on NumPy, and is what the compiled results must equal. All arrays are arguments, so they are traced,
 those of integers too; keys and masks in static arguments are a part of the program.
 
-XLA compiles these programs with less effort (`light` in conftest.py). What it makes of each case
-with the effort that users get, in float64 with the gradient, is compared in `test_table.py`.
+XLA compiles these programs with the effort that users get.
 """
 
 import os
@@ -93,7 +92,6 @@ def agree(ours, theirs, **close):
             np.testing.assert_allclose(mine.value, other.value, **close)
 
 
-@pytest.mark.light
 @pytest.mark.parametrize("case", rows(case for case in CASES if case.op not in VALUE_SHAPED))
 def test_compiled_is_eager(case):
     compute, given = program(case)
