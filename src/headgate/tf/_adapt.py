@@ -20,6 +20,7 @@ from headgate.core.traced import is_traced
 from headgate.core.variable import Variable as _Variable
 from headgate.record.errors import refusal
 from headgate.record.graph import state
+from headgate.tf._arguments import axes, numbers, truth
 
 
 def default_dtype(array: Any) -> Any:
@@ -103,7 +104,7 @@ def convert_to_tensor(
                 f"{[part.shape for part in parts]}"
             )
         return TENSORS.stack(parts)  # type: ignore[no-any-return]
-    array = raw(value, dtype)
+    array = raw(value) if dtype is None else numbers(value, dtype)
     if isinstance(value, np.ndarray):
         array = np.array(array)
     elif dtype is None and dtype_hint is not None and _holds(dtype_hint, array.dtype.kind):
@@ -264,8 +265,10 @@ def reduction(function: Callable[..., Any], keeps: bool = False) -> Callable[...
     ) -> Any:
         if type(input_tensor) is not Tensor:
             input_tensor = convert_to_tensor(input_tensor)
-        if axis is not None and not isinstance(axis, int):
-            axis = static(axis)
+        if axis is not None and type(axis) is not int:
+            axis = axes(f"tf.{call.__name__}", "axis", axis)
+        if type(keepdims) is not bool:
+            keepdims = truth(f"tf.{call.__name__}", "keepdims", keepdims)
         if keeps and input_tensor.dtype.kind in "iu":
             return function(input_tensor, axis=axis, keepdims=keepdims, dtype=input_tensor.dtype)
         return function(input_tensor, axis=axis, keepdims=keepdims)

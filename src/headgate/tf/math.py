@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from headgate.core.namespace import TENSORS as _ops
+from headgate.tf import _arguments as _is
 from headgate.tf._adapt import alike as _alike
 from headgate.tf._adapt import binary as _binary
 from headgate.tf._adapt import reduction as _reduction
 from headgate.tf._adapt import static as _static
 from headgate.tf._adapt import tensor as _tensor
 from headgate.tf._adapt import unary as _unary
+from headgate.tf._arguments import checked as _checked
 from headgate.tf._core import argmax, argmin
 
 abs = _unary(_ops.abs)
@@ -86,6 +88,7 @@ reduce_sum = _reduction(_ops.sum, keeps=True)
 reduce_variance = _reduction(_ops.var)
 
 
+@_checked(axis=_is.axes, keepdims=_is.truth)
 def reduce_euclidean_norm(
     input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
 ) -> Any:
@@ -94,6 +97,7 @@ def reduce_euclidean_norm(
     return _ops.vector_norm(x, axis=_static(axis), keepdims=keepdims)
 
 
+@_checked(inputs=_is.same_shapes)
 def add_n(inputs: Any, name: str | None = None) -> Any:
     """Add tensors of one shape."""
     total, *others = _alike(inputs)
@@ -102,6 +106,7 @@ def add_n(inputs: Any, name: str | None = None) -> Any:
     return total
 
 
+@_checked(x=_is.ranked, axis=_is.axis, exclusive=_is.truth, reverse=_is.truth)
 def cumsum(
     x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
 ) -> Any:
@@ -109,6 +114,7 @@ def cumsum(
     return _running(_ops.cumulative_sum, _tensor(x), _static(axis), exclusive, reverse)
 
 
+@_checked(x=_is.ranked, axis=_is.axis, exclusive=_is.truth, reverse=_is.truth)
 def cumprod(
     x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
 ) -> Any:
@@ -127,21 +133,25 @@ def _running(function: Any, x: Any, axis: int, exclusive: bool, reverse: bool) -
     return _ops.flip(found, axis=axis) if reverse else found
 
 
+@_checked(axis=_is.axes, epsilon=(_is.like, "x"))
 def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | None = None) -> Any:
     """Scale to Euclidean norm 1 along axes."""
     return _ops.l2_normalize(_tensor(x), axis=_static(axis), epsilon=epsilon)
 
 
+@_checked(k=_is.count, sorted=_is.truth)
 def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) -> Any:
     """Return the k greatest elements of the last axis and their indices, sorted in any case."""
     return _ops.top_k(_tensor(input), k)
 
 
+@_checked(logits=_is.ranked, axis=_is.axis)
 def softmax(logits: Any, axis: int | None = None, name: str | None = None) -> Any:
     """Return exp(logits) scaled to sum 1 along an axis, the last one if left out."""
     return _ops.softmax(_tensor(logits), axis=-1 if axis is None else axis)
 
 
+@_checked(logits=_is.ranked, axis=_is.axis)
 def log_softmax(logits: Any, axis: int | None = None, name: str | None = None) -> Any:
     """Return the logarithm of softmax."""
     return _ops.log_softmax(_tensor(logits), axis=-1 if axis is None else axis)
