@@ -17,8 +17,12 @@ def test_numbers_come_back_as_they_are_computed_with():
         assert type(found) is float
     assert type(checks.number("f", "rate", np.int8(1), "[0, 1]")) is int
     tensor, variable = hg.asarray(0.5), hg.Variable(0.5)
-    assert checks.number("f", "rate", tensor, "[0, 1]") is tensor
-    assert checks.number("f", "rate", variable, "[0, 1]") is variable
+    assert checks.amount("f", "rate", tensor, "[0, 1]") is tensor
+    assert checks.amount("f", "rate", variable, "[0, 1]") is variable
+    assert type(checks.amount("f", "rate", np.float64(0.5), "[0, 1]")) is float
+    assert checks.number("f", "rate", tensor, "[0, 1]") == 0.5
+    with pytest.raises(WrongType, match=r"rate must be from 0 to 1, known now, got 0.5 .*float64"):
+        checks.number("f", "rate", variable, "[0, 1]")
 
 
 @pytest.mark.parametrize(
@@ -37,12 +41,15 @@ def test_intervals(interval, inside, outside, words):
     for value in inside:
         assert checks.number("f", "x", value, interval) == value
     for value in [*outside, *map(np.float64, outside), *map(hg.asarray, outside)]:
-        with pytest.raises(ValueError, match=f"f: x must be {words}, got .*\n  at .*test_checks"):
-            checks.number("f", "x", value, interval)
+        for check in (checks.number, checks.amount):
+            with pytest.raises(ValueError, match=f"f: x must be {words}, got .*\n  at .*test_chec"):
+                check("f", "x", value, interval)
     for value in (None, "1", True, 1j, [0.5], np.ones(1), np.array("a"), hg.ones((2,))):
         for error in (TypeError, ValueError):
             with pytest.raises(error, match=f"f: x must be {words}, got "):
                 checks.number("f", "x", value, interval)
+            with pytest.raises(error, match=f"f: x must be {words}, got "):
+                checks.amount("f", "x", value, interval)
 
 
 def test_whole_numbers():
@@ -95,7 +102,7 @@ def test_traced_values_are_not_asked_for():
 
     @hg.function
     def scaled(x, rate):
-        return x * checks.number("f", "rate", rate, "[0, 1]")
+        return x * checks.amount("f", "rate", rate, "[0, 1]")
 
     assert float(scaled(np.float32(2.0), np.float32(3.0))) == 6.0
 

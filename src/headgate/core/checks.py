@@ -107,27 +107,46 @@ def _interval(text: str) -> _Interval:
 
 
 def number(whose: str, name: str, value: Any, interval: str = "(-inf, inf)") -> Any:
-    """Return a real number in an interval, "[0, 1)" say; infinities only where it includes them.
+    """Return a real number in an interval, "[0, 1)" say, as Python's own.
 
-    NumPy's numbers come back as Python's, which leave the dtype of arrays alone; tensors and
-    variables as they are.
+    Python's numbers leave the dtype of arrays alone, which NumPy's do not. Infinities pass only
+    where the interval includes them, a tensor if its value is known; a variable, which would be
+    read once and for all, does not.
     """
-    within = _interval(interval)
     found = value
     if type(value) is not float and type(value) is not int:
-        array = _raw(value)
-        if hasattr(array, "dtype"):
-            if getattr(array, "shape", None) != () or array.dtype.kind not in "iufV":
-                raise refused(whose, name, within.words, value, WrongType)
-            if is_traced(array):
-                return value
-            found = np.asarray(array).item()
-        elif isinstance(value, bool) or not isinstance(value, Real):
-            raise refused(whose, name, within.words, value, WrongType)
-    if not within.holds(found):
-        raise refused(whose, name, within.words, value)
-    kept = type(value) is Tensor or type(value) is Variable or owner[type(value)] is not NUMPY
-    return value if kept else found
+        if type(value) is Variable or is_traced(_raw(value)):
+            raise refused(whose, name, f"{_interval(interval).words}, known now", value, WrongType)
+        found = _plain(whose, name, value, interval)
+    if not _interval(interval).holds(found):
+        raise refused(whose, name, _interval(interval).words, value)
+    return found
+
+
+def amount(whose: str, name: str, value: Any, interval: str = "(-inf, inf)") -> Any:
+    """Return a number as `number` does; tensors and variables without axes as they are.
+
+    For what an op computes with: gradient may flow to it. The value of a stand-in is nobody's to
+    check.
+    """
+    if type(value) is float or type(value) is int:
+        return number(whose, name, value, interval)
+    found = _plain(whose, name, value, interval)
+    if found is not None and not _interval(interval).holds(found):
+        raise refused(whose, name, _interval(interval).words, value)
+    of_numpy = _raw(value) is value and owner[type(value)] is NUMPY
+    return found if of_numpy else value
+
+
+def _plain(whose: str, name: str, value: Any, interval: str) -> Any:
+    """Return what is in an array without axes, or a number; None of a stand-in."""
+    array = _raw(value)
+    if hasattr(array, "dtype"):
+        if getattr(array, "shape", None) == () and array.dtype.kind in "iufV":
+            return None if is_traced(array) else np.asarray(array).item()
+    elif not isinstance(value, bool) and isinstance(value, Real):
+        return value
+    raise refused(whose, name, _interval(interval).words, value, WrongType)
 
 
 def numbers(whose: str, name: str, values: Any, interval: str = "(-inf, inf)") -> tuple[Any, ...]:

@@ -146,14 +146,14 @@ def truth(whose: str, name: str, value: Any) -> bool:
 
 def real(whose: str, name: str, value: Any) -> Any:
     """Return a number, or a tensor of one; it may be infinite or NaN."""
-    return value if type(value) is float else checks.number(whose, name, value, "[-inf, inf]")
+    return value if type(value) is float else checks.amount(whose, name, value, "[-inf, inf]")
 
 
 def within(interval: str) -> Check:
     """Return the check of a number in an interval."""
 
     def check(whose: str, name: str, value: Any) -> Any:
-        return checks.number(whose, name, value, interval)
+        return checks.amount(whose, name, value, interval)
 
     return check
 
@@ -259,7 +259,7 @@ def like(whose: str, name: str, value: Any, other: Any) -> Any:
     """Return a number, or a tensor of one that has the dtype of another tensor."""
     if type(value) is float:
         return value
-    found = checks.number(whose, name, value, "[-inf, inf]")
+    found = checks.amount(whose, name, value, "[-inf, inf]")
     wanted = getattr(other, "dtype", None)
     if (type(found) is Tensor or type(found) is Variable) and wanted not in (None, found.dtype):
         raise refused(whose, name, f"a number, or a tensor of {wanted}", value, WrongType)
@@ -270,7 +270,7 @@ def plain(whose: str, name: str, value: Any) -> Any:
     """Return a number; no tensor, for no gradient flows to it."""
     if type(value) is Tensor or type(value) is Variable:
         raise refused(whose, name, "a number, and no tensor", value, WrongType)
-    return real(whose, name, value)
+    return value if type(value) is float else checks.number(whose, name, value, "[-inf, inf]")
 
 
 def same_shape(whose: str, name: str, value: Any, other: Any) -> Any:
