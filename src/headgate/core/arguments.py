@@ -79,6 +79,18 @@ def _refuse(leaf: Any, what: str) -> None:
     )
 
 
+def one_tensor(method: str, what: str, given: Any) -> None:
+    """Refuse a structure where one tensor is meant."""
+    if isinstance(given, list | tuple | dict):
+        inside = f"[{describe(given[0])}]" if isinstance(given, list) and len(given) == 1 else ""
+        cure = "pass its only entry" if len(given) == 1 else "call it once for each entry"
+        raise refusal(
+            TypeError,
+            f"{method} takes one tensor as its {what}, a {type(given).__name__} {inside} "
+            f"has no shape; {cure}".replace("  ", " "),
+        )
+
+
 def flat_cotangents(targets: list[Any], given: Any) -> list[Tensor | None]:
     """Return one cotangent per target, each checked against it; None stands for ones."""
     if given is None:
