@@ -30,6 +30,7 @@ LAYERS = [
     "record.magnitude",
     "record.verdict",
     "core.namespace",
+    "core.rows",
     "core.bundle",
     "core.scope",
     "core.host",
