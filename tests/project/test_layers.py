@@ -68,7 +68,7 @@ LAYERS = [
     "linalg",
     "state",
     "compile.executor",
-    "compile.checks",
+    "compile.alarms",
     "compile.backend",
     "compile.signature",
     "compile.leaks",

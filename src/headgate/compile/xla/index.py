@@ -11,7 +11,7 @@ defined, and the same for all rows:
 That is how XLA's gathers and scatters are told to work; JAX's own indexing clamps in some cases and
 wraps in others. Indices that are known while a function is traced are looked at then, and raise as
 they do eagerly. For the others, `headgate.function(check=True)` puts a report into the program
-(`headgate.compile.checks`): next to the operation, a callback under a condition that is false as
+(`headgate.compile.alarms`): next to the operation, a callback under a condition that is false as
 long as all is well.
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from headgate.compile.checks import asked
+from headgate.compile.alarms import asked
 from headgate.core.namespace import Array
 from headgate.core.traced import is_traced
 from headgate.ops.functional import class_numbers, out_of_classes, shifted_logits
@@ -45,10 +45,10 @@ def _report(failed: Array, explain: Callable[..., Exception], *values: Array) ->
     """Let the program report values where something fails; `explain` makes an error of them."""
     import jax
 
-    checks = asked()
-    if checks is None or state.recording.walking:  # the walk goes where the program has been
+    alarms = asked()
+    if alarms is None or state.recording.walking:  # the walk goes where the program has been
         return
-    report = checks.reporter(explain)
+    report = alarms.reporter(explain)
 
     def called(failed: Array, *values: Array) -> None:
         if failed:  # a batched condition calls at any rate
@@ -81,6 +81,7 @@ def _looked_at(what: str, indices: Array, axis: int, size: int) -> Array:
         if bad.any():
             raise _outside(np.asarray(indices)[bad][0], axis, size)
         return indices
+    given = indices
     if indices.dtype.itemsize > 4 or indices.dtype.kind == "u":
         # JAX counts in 32 bits as long as they suffice, and would take the lower half.
         indices = jax.numpy.clip(indices.astype(np.int64), -size - 1, size)
@@ -89,11 +90,11 @@ def _looked_at(what: str, indices: Array, axis: int, size: int) -> Array:
     if asked() is not None and is_traced(indices) and indices.size:
 
         def explain(place: Array) -> Exception:
-            op, _, given = what.partition(" ")
-            return IndexError(f"{op}: {_outside(int(place), axis, size)}\n  given {given}")
+            op, _, call = what.partition(" ")
+            return IndexError(f"{op}: {_outside(int(place), axis, size)}\n  given {call}")
 
         bad = jax.numpy.ravel((indices < -size) | (indices >= size))
-        first = jax.numpy.ravel(indices)[jax.numpy.argmax(bad)]
+        first = jax.numpy.ravel(given)[jax.numpy.argmax(bad)]
         _report(bad.any(), explain, first)
     return indices
 
@@ -205,20 +206,25 @@ def _along(op: str, x: Array, indices: Array, axis: int, size: int) -> Array:
     return _looked_at(what, whole_numbers(indices), axis % x.ndim, size)
 
 
-def _rows(op: str, x: Array, indices: Array, axis: int | None, missing: Any) -> Array:
+def _rows(op: str, xp: Any, x: Array, indices: Array, axis: int | None, missing: Any) -> Array:
     import jax
 
     axis = single_axis(x, axis)
     indices = _along(op, x, indices, axis, x.shape[axis])
+    if not x.shape[axis]:  # of nothing JAX takes nothing, whatever is asked for
+        shape = (*x.shape[:axis], *np.shape(indices), *x.shape[axis + 1 :])
+        if np.size(indices):
+            raise IndexError("cannot do a non-empty take from an empty axes.")
+        return xp.zeros(shape, x.dtype)
     return jax.numpy.take(x, indices, axis=axis, mode="fill", fill_value=missing)
 
 
 def _take(xp: Any, x: Array, indices: Array, axis: int | None) -> Array:
-    return _rows("take", xp.asarray(x), indices, axis, None)
+    return _rows("take", xp, xp.asarray(x), indices, axis, None)
 
 
 def _pick_rows(xp: Any, x: Array, indices: Array, axis: int | None) -> Array:
-    return _rows("pick_rows", xp.asarray(x), indices, axis, 0)
+    return _rows("pick_rows", xp, xp.asarray(x), indices, axis, 0)
 
 
 def _scatter_rows(xp: Any, updates: Array, indices: Array, axis: int | None, shape: Shape) -> Array:

@@ -7,7 +7,7 @@ written for NumPy, which writes into arrays and has views of them; here are the 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from headgate.compile.xla import conv, index, random
 from headgate.compile.xla.dtypes import cast, typed
 from headgate.core.namespace import OPERATORS, Array, Namespace
+from headgate.ops.linalg import parsed_subscripts
 from headgate.ops.shape import checked_widths, sizes
 
 
@@ -51,6 +52,17 @@ def _pad(xp: Any, x: Array, widths: Any, mode: str, value: Any) -> Array:
     return xp.array_module.pad(x, checked_widths(x, widths, mode), mode, **options)
 
 
+def _einsum(xp: Any, operands: Sequence[Array], *, subscripts: str) -> Array:
+    parsed_subscripts(subscripts, tuple(map(np.ndim, operands)))  # which refuses what NumPy does
+    return xp.array_module.einsum(subscripts, *operands)
+
+
+def _matrix_rank(xp: Any, x: Array, *, rtol: Any) -> Array:
+    if not x.size:
+        return xp.zeros(x.shape[:-2], int)
+    return xp.array_module.linalg.matrix_rank(x, rtol=rtol)
+
+
 def _floor_divide(xp: Any, x: Array, y: Array) -> Array:
     if xp.asarray(y).dtype.kind not in "iu":
         return xp.array_module.floor_divide(x, y)
@@ -78,7 +90,8 @@ _OVERRIDES: dict[str, Callable[..., Any]] = {
     "pad": _pad,
     "erf": _erf,
     "draws": random.draws,
-    "einsum": lambda xp, operands, *, subscripts: xp.array_module.einsum(subscripts, *operands),
+    "einsum": _einsum,
+    "matrix_rank": _matrix_rank,
     "inherit": lambda xp, x, other: xp.asarray(x),
     "relu": lambda xp, x: xp.maximum(x, xp.zeros((), x.dtype)),
     "round": lambda xp, x: xp.array_module.round(x.astype("float16") if x.dtype == bool else x),
