@@ -103,6 +103,16 @@ CASES = [
         "fFc",
         bad=[([real(3)], {"key": slice(2), "shape": (4,)}, ValueError, "broadcast")],
     ),
+    OpCase(
+        "scatter_each",
+        [[real(2), real(3, 2), real(4, 2)]],
+        {"keys": [1, slice(None, None, -1), ROWS], "shape": (3, 2)},
+        lambda updates, keys, shape: sum(
+            put(part, key=key, shape=shape) for part, key in zip(updates, keys, strict=True)
+        ),
+        "fFc",
+        bad=[([[real(3)]], {"keys": [0], "shape": (2, 2)}, ValueError, "broadcast")],
+    ),
     OpCase("inherit", [real(3), integers(2)], {}, lambda x, other: x),
     OpCase("index_add", [real(3, 4), real(2)], {"key": (slice(None, 2), 1)}, added, "fFc"),
     OpCase("index_add", [real(3, 2), real(4, 2)], {"key": ROWS}, added, "fFc"),

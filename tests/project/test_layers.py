@@ -77,6 +77,7 @@ LAYERS = [
     "compile.control",
     "compile.xla.conv",
     "compile.xla.random",
+    "compile.xla.places",
     "compile.xla.namespace",
     "compile.xla.program",
     "compile.xla.control",

@@ -7,14 +7,14 @@ written for NumPy, which writes into arrays and has views of them; here are the 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
-from headgate.compile.xla import conv, random
+from headgate.compile.xla import conv, places, random
 from headgate.core.namespace import OPERATORS, Array, Namespace
-from headgate.ops.index import PLAIN, counting, in_dtype_of, parts_of, whole_numbers
+from headgate.ops.index import counting, in_dtype_of, take_rows, whole_numbers
+from headgate.ops.rules import normal_axes
 from headgate.ops.shape import Shape, checked_widths, sizes
 
 
@@ -39,29 +39,55 @@ def _pad(xp: Any, x: Array, widths: Any, mode: str, value: Any) -> Array:
 
 
 def _index(xp: Any, x: Array, key: Any) -> Array:
-    # JAX takes the nearest element for a number out of range; ask NumPy, which refuses.
-    if PLAIN.issuperset(map(type, parts_of(key))):
-        np.broadcast_to(False, x.shape)[key]
-    return x[key]
+    spans = places.spans(key, x.shape)
+    return x[key] if spans is None else spans.picked(x)
+
+
+def _take(xp: Any, x: Array, indices: Array, axis: int | None) -> Array:
+    x = xp.asarray(x)
+    if axis is not None or x.ndim == 1:
+        found = places.runs(indices, 0 if axis is None else normal_axes(axis, x.ndim)[0], x.shape)
+        if found is not None:
+            return found.picked(x)
+    return take_rows(xp, x, indices, axis)
 
 
 def _scatter(xp: Any, updates: Array, key: Any, shape: Shape) -> Array:
     updates = xp.asarray(updates)
+    spans = places.spans(key, shape)
+    if spans is not None:
+        return spans.put(updates)
     return xp.zeros(shape, updates.dtype).at[key].add(updates)
+
+
+def _scatter_each(xp: Any, updates: Sequence[Array], keys: Sequence[Any], shape: Shape) -> Array:
+    pieces, others = [], []
+    for part, key in zip(map(xp.asarray, updates), keys, strict=True):
+        spans = places.spans(key, shape)
+        if spans is None:
+            others.append(_scatter(xp, part, key, shape))
+        else:
+            pieces.append(spans.piece(part))
+    return functools.reduce(operator.add, [*others, *places.joined(pieces, shape)])
 
 
 def _index_add(xp: Any, x: Array, updates: Array, key: Any) -> Array:
     x = xp.asarray(x)
-    return x.at[key].add(in_dtype_of(xp, x, updates))
+    updates, spans = in_dtype_of(xp, x, updates), places.spans(key, x.shape)
+    return x.at[key].add(updates) if spans is None else spans.added(x, updates)
 
 
 def _index_update(xp: Any, x: Array, updates: Array, key: Any) -> Array:
     x = xp.asarray(x)
-    return x.at[key].set(in_dtype_of(xp, x, updates))
+    updates, spans = in_dtype_of(xp, x, updates), places.spans(key, x.shape)
+    return x.at[key].set(updates) if spans is None else spans.updated(x, updates)
 
 
 def _scatter_rows(xp: Any, updates: Array, indices: Array, axis: int | None, shape: Shape) -> Array:
     axis = 0 if axis is None else axis % len(shape)
+    found = places.runs(indices, axis, shape)
+    if found is not None:
+        return found.put(updates, shape)
     key = (*[slice(None)] * axis, whole_numbers(indices))
     return xp.zeros(shape, updates.dtype).at[key].add(updates)
 
@@ -79,6 +105,9 @@ _OVERRIDES: dict[str, Callable[..., Any]] = {
     "permute_dims": lambda xp, x, axes: x.transpose(axes),
     "broadcast_to": lambda xp, x, shape: xp.array_module.broadcast_to(x, sizes(shape)),
     "pad": _pad,
+    "take": _take,
+    "repeat": places.repeat,
+    "diagonal": places.diagonal,
     "erf": _erf,
     "draws": random.draws,
     "einsum": lambda xp, operands, *, subscripts: xp.array_module.einsum(subscripts, *operands),
@@ -87,6 +116,7 @@ _OVERRIDES: dict[str, Callable[..., Any]] = {
     "index_add": _index_add,
     "index_update": _index_update,
     "scatter": _scatter,
+    "scatter_each": _scatter_each,
     "scatter_rows": _scatter_rows,
     "scatter_along_axis": _scatter_along_axis,
 }
