@@ -41,6 +41,7 @@ LAYERS = [
     "core.failure",
     "core.op",
     "core.variable",
+    "core.checks",
     "core.gates",
     "core.walk",
     "core.pull",

@@ -20,9 +20,11 @@ from headgate.core.gates import stop_gradient as _stop_gradient
 from headgate.core.namespace import TENSORS as ops
 from headgate.core.tensor import Tensor, raw
 from headgate.core.tensor import constant as _constant
+from headgate.core.traced import is_traced
 from headgate.ops import index as _index
 from headgate.optim import clip as _clip
 from headgate.record.errors import TracingError as _TracingError
+from headgate.record.errors import refusal
 from headgate.tf._adapt import (
     IndexedSlices,
     alike,
@@ -31,6 +33,16 @@ from headgate.tf._adapt import (
     matched,
     static,
     tensor,
+)
+from headgate.tf._dtypes import (
+    FIELD,
+    FLOATS,
+    PRODUCTS,
+    REAL,
+    TRUTHS,
+    WHOLE,
+    check,
+    dtype_of,
 )
 
 float16, float32, float64 = np.dtype("float16"), np.dtype("float32"), np.dtype("float64")
@@ -221,17 +233,27 @@ def function(
 
 def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
     """Convert to another dtype; gradient passes between floating dtypes only."""
-    return ops.astype(tensor(x), np.dtype(dtype))  # type: ignore[no-any-return]
+    x, dtype = tensor(x), dtype_of(dtype)
+    if x.dtype.kind == "c" and dtype.kind != "c":
+        x = ops.real(x)
+    return ops.astype(x, dtype)  # type: ignore[no-any-return]
 
 
 def shape(input: Any, out_type: Any = int32, name: str | None = None) -> Tensor:
     """Return the shape as a tensor of integers."""
-    return _constant(np.asarray(tensor(input).shape, dtype=out_type))
+    return _constant(np.asarray(tensor(input).shape, dtype=_counting("shape", out_type)))
 
 
 def size(input: Any, out_type: Any = int32, name: str | None = None) -> Tensor:
     """Return the number of elements."""
-    return _constant(np.asarray(tensor(input).size, dtype=out_type))
+    return _constant(np.asarray(tensor(input).size, dtype=_counting("size", out_type)))
+
+
+def _counting(function: str, out_type: Any) -> Any:
+    """Return a dtype of sizes; refuse others."""
+    found = dtype_of(out_type)
+    check(f"{function} as a tensor", found, "ilq")
+    return found
 
 
 def rank(input: Any, name: str | None = None) -> Tensor:
@@ -241,7 +263,18 @@ def rank(input: Any, name: str | None = None) -> Tensor:
 
 def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
     """Give the elements another shape; one size may be -1."""
-    return ops.reshape(convert_to_tensor(tensor), _shape(shape))  # type: ignore[no-any-return]
+    x, wanted = convert_to_tensor(tensor), _shape(shape)
+    if not x.size and wanted.count(-1) == 1:
+        wanted = _filled(x.shape, wanted)
+    return ops.reshape(x, wanted)  # type: ignore[no-any-return]
+
+
+def _filled(old: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the new shape of no elements, with a size for -1: as if sizes of 0 were not there."""
+    rest = int(np.prod([size for size in old if size], dtype=np.int64))
+    given = int(np.prod([size for size in wanted if size > 0], dtype=np.int64))
+    size = rest // given if 0 in wanted else 0
+    return tuple(size if each == -1 else each for each in wanted)
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
@@ -263,8 +296,16 @@ def squeeze(input: Any, axis: Any = None, name: str | None = None) -> Tensor:
 
 
 def concat(values: Any, axis: Any, name: str | None = None) -> Tensor:
-    """Join tensors along an axis."""
-    return ops.concat(alike(values), axis=static(axis))  # type: ignore[no-any-return]
+    """Join tensors along an axis; a tensor alone, in a list or not, stays as it is."""
+    place = static(axis)
+    if not isinstance(place, int):
+        raise refusal(ValueError, f"concat: axis must be one whole number, not {axis!r}")
+    if type(values) is Tensor or type(values) is _variable.Variable:
+        return identity(values)
+    parts = alike(values)
+    if len(parts) == 1:
+        return identity(parts[0])
+    return ops.concat(parts, axis=place)  # type: ignore[no-any-return]
 
 
 def stack(values: Any, axis: int = 0, name: str | None = None) -> Tensor:
@@ -340,6 +381,8 @@ def pad(
     """Pad each axis at its start and end."""
     widths = tuple(tuple(int(n) for n in pair) for pair in np.asarray(paddings))
     x = convert_to_tensor(tensor)
+    if not x.ndim and not widths:
+        return identity(x)
     return ops.pad(x, widths, mode=mode.lower(), value=constant_values)  # type: ignore[no-any-return]
 
 
@@ -358,7 +401,11 @@ def gather(
 ) -> Tensor:
     """Take slices of an axis (the first one, unless told otherwise) by index."""
     x, given = tensor(params), tensor(indices)
-    chosen = static(axis)
+    chosen, batch_dims = static(axis), static(batch_dims)
+    if -given.ndim <= batch_dims < 0:
+        batch_dims += given.ndim
+    if chosen is not None and 0 <= chosen < batch_dims:
+        chosen = batch_dims
     number = batch_dims if chosen is None else chosen
     if not -x.ndim <= number < x.ndim:
         return _index.gather(x, given, chosen, batch_dims)  # refused there
@@ -403,7 +450,7 @@ def boolean_mask(
     tensor: Any, mask: Any, axis: int | None = None, name: str | None = None
 ) -> Tensor:
     """Take the elements where a mask is true."""
-    chosen = np.asarray(mask)
+    chosen = np.asarray(mask).astype(np.bool_)
     key = (slice(None),) * (axis or 0) + (chosen,)
     return ops.getitem(convert_to_tensor(tensor), key)  # type: ignore[no-any-return]
 
@@ -479,12 +526,12 @@ def linspace(start: Any, stop: Any, num: Any, name: str | None = None, axis: int
 
 def zeros(shape: Any, dtype: Any = float32, name: str | None = None) -> Tensor:
     """Return zeros."""
-    return _constant(np.zeros(_shape(shape), dtype))
+    return _constant(np.zeros(_shape(shape), dtype_of(dtype)))
 
 
 def ones(shape: Any, dtype: Any = float32, name: str | None = None) -> Tensor:
     """Return ones."""
-    return _constant(np.ones(_shape(shape), dtype))
+    return _constant(np.ones(_shape(shape), dtype_of(dtype)))
 
 
 def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
@@ -500,24 +547,25 @@ def eye(
     name: str | None = None,
 ) -> Tensor:
     """Return the identity matrix, or a batch of them."""
-    matrix = np.eye(static(num_rows), static(num_columns), dtype=dtype)
+    matrix = np.eye(static(num_rows), static(num_columns), dtype=dtype_of(dtype))
     batch = () if batch_shape is None else _shape(batch_shape)
     return _constant(np.array(np.broadcast_to(matrix, (*batch, *matrix.shape))))
 
 
 def zeros_like(input: Any, dtype: Any = None, name: str | None = None) -> Tensor:
     """Return zeros of the same shape."""
-    return ops.zeros_like(tensor(input), dtype=dtype)  # type: ignore[no-any-return]
+    return ops.zeros_like(tensor(input), dtype=dtype_of(dtype))  # type: ignore[no-any-return]
 
 
 def ones_like(input: Any, dtype: Any = None, name: str | None = None) -> Tensor:
     """Return ones of the same shape."""
-    return ops.ones_like(tensor(input), dtype=dtype)  # type: ignore[no-any-return]
+    return ops.ones_like(tensor(input), dtype=dtype_of(dtype))  # type: ignore[no-any-return]
 
 
 def meshgrid(*args: Any, indexing: str = "xy", name: str | None = None) -> list[Tensor]:
     """Return coordinate matrices."""
-    return list(ops.meshgrid(*map(tensor, args), indexing=indexing))
+    flat = [x if x.ndim == 1 else ops.reshape(x, (-1,)) for x in alike(map(tensor, args))]
+    return list(ops.meshgrid(*flat, indexing=indexing))
 
 
 def clip_by_value(
@@ -541,18 +589,28 @@ def norm(
     keepdims: _bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """Return a vector norm, or the Frobenius norm of a matrix."""
+    """Return a norm of vectors, or of matrices if `axis` has two entries."""
     kind = 2 if ord == "euclidean" else ord
     x, axes = convert_to_tensor(tensor), static(axis)
+    whole = x.dtype.kind in "iu" and kind in (1, np.inf)
+    check("norm", x.dtype, FIELD if not whole else WHOLE)
     if isinstance(axes, tuple) and len(axes) == 2 and ord != "euclidean":
-        return ops.matrix_norm(x, ord=ord, keepdims=keepdims)  # type: ignore[no-any-return]
-    return ops.vector_norm(x, axis=axes, ord=kind, keepdims=keepdims)  # type: ignore[no-any-return]
+        found = ops.matrix_norm(ops.moveaxis(x, axes, (-2, -1)), ord=ord)
+        if keepdims:
+            found = ops.expand_dims(found, axis=tuple(sorted(axis % x.ndim for axis in axes)))
+    else:
+        if ord == "fro":
+            kind = 2
+        found = ops.vector_norm(x, axis=axes, ord=kind, keepdims=keepdims)
+    if whole or (x.dtype.kind == "c" and ord in ("euclidean", "fro")):
+        return ops.astype(found, x.dtype)  # type: ignore[no-any-return]
+    return found  # type: ignore[no-any-return]
 
 
 def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> Tensor:
     """Scale a tensor down to at most a Euclidean norm."""
     limit = builtins.max(clip_norm, 0) if isinstance(clip_norm, int | float) else clip_norm
-    return _clip.scaled_to_norm(ops, tensor(t), limit, static(axes))  # type: ignore[no-any-return]
+    return _clip.scaled_to_norm(ops, tensor(t, FLOATS, "clip_by_norm"), limit, static(axes))  # type: ignore[no-any-return]
 
 
 def global_norm(t_list: Any, name: str | None = None) -> Tensor:
@@ -564,6 +622,8 @@ def clip_by_global_norm(
     t_list: Any, clip_norm: Any, use_norm: Any = None, name: str | None = None
 ) -> tuple[list[Tensor | None], Tensor]:
     """Scale tensors so that their common norm is at most `clip_norm`; return them and the norm."""
+    if not isinstance(t_list, list | tuple):
+        raise TypeError("t_list should be a sequence of tensors")
     tensors = [None if t is None else tensor(t) for t in t_list]
     length = _clip.global_norm(tensors) if use_norm is None else tensor(use_norm)
     return _clip.scaled_to_global_norm(ops, tensors, clip_norm, length), length
@@ -593,6 +653,7 @@ def matmul(
     """Multiply matrices, either of them transposed first if asked."""
     if type(a) is not Tensor or type(b) is not Tensor or a.value.dtype != b.value.dtype:
         a, b = matched(a, b)
+    check("matmul", (a if is_tensor(a) else b).dtype, PRODUCTS)
     if transpose_a or adjoint_a:
         a = ops.matrix_transpose(ops.conj(a) if adjoint_a else a)
     if transpose_b or adjoint_b:
@@ -606,20 +667,32 @@ def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
     return ops.tensordot(a, b, axes=axes)  # type: ignore[no-any-return]
 
 
+def nan_last(x: Tensor, value: float = -np.inf) -> Tensor:
+    """Return a tensor with the number that never wins in place of NaN, if it has any."""
+    if x.value.dtype.kind not in "fV":
+        return x
+    missing = x.value != x.value
+    if not is_traced(missing) and not missing.any():
+        return x
+    return ops.where(_constant(missing), value, x)  # type: ignore[no-any-return]
+
+
 def argmax(
     input: Any, axis: Any = None, output_type: Any = int64, name: str | None = None
 ) -> Tensor:
     """Return the index of the greatest element along an axis (the first one by default)."""
-    found = ops.argmax(tensor(input), axis=0 if axis is None else static(axis))
-    return ops.astype(found, output_type)  # type: ignore[no-any-return]
+    x = nan_last(tensor(input, REAL + TRUTHS, "argmax"))
+    found = ops.argmax(x, axis=0 if axis is None else static(axis))
+    return ops.astype(found, dtype_of(output_type))  # type: ignore[no-any-return]
 
 
 def argmin(
     input: Any, axis: Any = None, output_type: Any = int64, name: str | None = None
 ) -> Tensor:
     """Return the index of the least element along an axis (the first one by default)."""
-    found = ops.argmin(tensor(input), axis=0 if axis is None else static(axis))
-    return ops.astype(found, output_type)  # type: ignore[no-any-return]
+    x = nan_last(tensor(input, REAL + TRUTHS, "argmin"), np.inf)
+    found = ops.argmin(x, axis=0 if axis is None else static(axis))
+    return ops.astype(found, dtype_of(output_type))  # type: ignore[no-any-return]
 
 
 def argsort(
@@ -630,7 +703,9 @@ def argsort(
     name: str | None = None,
 ) -> Tensor:
     """Return the indices that sort a tensor."""
-    order = ops.argsort(tensor(values), axis=axis, descending=direction == "DESCENDING")
+    order = ops.argsort(
+        tensor(values, REAL, "argsort"), axis=axis, descending=direction == "DESCENDING"
+    )
     return ops.astype(order, int32)  # type: ignore[no-any-return]
 
 
@@ -638,7 +713,7 @@ def sort(
     values: Any, axis: int = -1, direction: str = "ASCENDING", name: str | None = None
 ) -> Tensor:
     """Sort along an axis."""
-    return ops.sort(tensor(values), axis=axis, descending=direction == "DESCENDING")  # type: ignore[no-any-return]
+    return ops.sort(tensor(values, REAL, "sort"), axis=axis, descending=direction == "DESCENDING")  # type: ignore[no-any-return]
 
 
 def numpy_function(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as _np
+
 from headgate.core.namespace import TENSORS as _ops
 from headgate.nn.core import dropped as _dropped
 from headgate.ops import conv as _conv
@@ -11,11 +13,13 @@ from headgate.ops import pool as _pool
 from headgate.random import get_generator as _get_generator
 from headgate.tf._adapt import alike as _alike
 from headgate.tf._adapt import matched as _matched
+from headgate.tf._adapt import name_all as _name_all
 from headgate.tf._adapt import static as _static
 from headgate.tf._adapt import tensor as _tensor
 from headgate.tf._adapt import unary as _unary
 from headgate.tf._core import clip_by_norm as _clip_by_norm
 from headgate.tf._core import gather as _gather
+from headgate.tf._dtypes import FIELD, FLOATS, NUMBERS, REAL
 from headgate.tf.math import (
     l2_normalize,
     log_softmax,
@@ -26,16 +30,18 @@ from headgate.tf.math import (
     tanh,
     top_k,
 )
+from headgate.tf.math import reduce_mean as _reduce_mean
+from headgate.tf.math import squared_difference as _squared_difference
 
-relu = _unary(_ops.relu, "features")
-relu6 = _unary(_ops.relu6, "features")
-selu = _unary(_ops.selu, "features")
-elu = _unary(_ops.elu, "features")
+relu = _unary(_ops.relu, REAL, "features")
+relu6 = _unary(_ops.relu6, REAL, "features")
+selu = _unary(_ops.selu, FLOATS, "features")
+elu = _unary(_ops.elu, FLOATS, "features")
 
 
 def silu(features: Any, beta: Any = 1.0, name: str | None = None) -> Any:
     """Return `x * sigmoid(beta * x)`; gradient flows to a `beta` that is a tensor."""
-    x = _tensor(features)
+    x = _tensor(features, FIELD, "nn.silu")
     if isinstance(beta, int | float) and beta == 1:
         return _ops.silu(x)
     x, beta = _matched(x, beta)
@@ -47,17 +53,20 @@ swish = silu
 
 def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Any:
     """Return x where positive, `alpha * x` elsewhere."""
-    return _ops.leaky_relu(_tensor(features), alpha)
+    x = _tensor(features, REAL, "nn.leaky_relu")
+    if x.dtype.kind in "iu":
+        x = _ops.astype(x, _np.float32)
+    return _ops.leaky_relu(x, alpha)
 
 
 def gelu(features: Any, approximate: bool = False, name: str | None = None) -> Any:
     """Return x times the normal distribution function of x."""
-    return _ops.gelu(_tensor(features), approximate=approximate)
+    return _ops.gelu(_tensor(features, FLOATS, "nn.gelu"), approximate=approximate)
 
 
 def bias_add(value: Any, bias: Any, data_format: str | None = None, name: str | None = None) -> Any:
     """Add a vector along the channel axis."""
-    value, bias = _alike([value, bias])
+    value, bias = _alike([_tensor(value, NUMBERS, "nn.bias_add"), bias])
     if data_format is not None and data_format.startswith("NC"):
         bias = _ops.reshape(bias, (-1,) + (1,) * (value.ndim - 2))
     return value + bias
@@ -86,6 +95,7 @@ def sigmoid_cross_entropy_with_logits(
 ) -> Any:
     """Return the cross entropy of independent classes, from logits, elementwise."""
     logits, labels = _alike([logits, labels])
+    _tensor(logits, FLOATS, "nn.sigmoid_cross_entropy_with_logits")
     return _ops.sigmoid_cross_entropy(logits, labels)
 
 
@@ -93,7 +103,7 @@ def softmax_cross_entropy_with_logits(
     labels: Any, logits: Any, axis: int = -1, name: str | None = None
 ) -> Any:
     """Return the cross entropy between distributions `labels` and softmax(logits)."""
-    logits = _tensor(logits)
+    logits = _tensor(logits, FLOATS, "nn.softmax_cross_entropy_with_logits")
     labels = _ops.astype(_tensor(labels), logits.dtype)
     return _ops.softmax_cross_entropy(logits, labels, axis=axis)
 
@@ -102,14 +112,20 @@ def sparse_softmax_cross_entropy_with_logits(
     labels: Any, logits: Any, name: str | None = None
 ) -> Any:
     """Return the cross entropy between class numbers and softmax(logits)."""
-    return _ops.sparse_softmax_cross_entropy(_tensor(logits), _tensor(labels))
+    return _ops.sparse_softmax_cross_entropy(
+        _tensor(logits, FLOATS, "nn.sparse_softmax_cross_entropy_with_logits"), _tensor(labels)
+    )
 
 
 def moments(
     x: Any, axes: Any, shift: Any = None, keepdims: bool = False, name: str | None = None
 ) -> Any:
     """Return mean and variance over axes."""
-    x, axis = _tensor(x), _static(axes)
+    x, axis = _tensor(x, NUMBERS, "nn.moments"), _static(axes)
+    if x.dtype.kind in "iuc":
+        mean = _reduce_mean(x, axis, True)
+        spread = _reduce_mean(_squared_difference(x, mean), axis, keepdims)
+        return (mean if keepdims else _ops.squeeze(mean, axis=axis)), spread
     return _ops.mean(x, axis=axis, keepdims=keepdims), _ops.var(x, axis=axis, keepdims=keepdims)
 
 
@@ -318,3 +334,5 @@ __all__ = [
     "tanh",
     "top_k",
 ]
+
+_name_all(globals(), __all__)
