@@ -80,6 +80,7 @@ LAYERS = [
     "compile.xla.dtypes",
     "compile.xla.conv",
     "compile.xla.random",
+    "compile.xla.places",
     "compile.xla.index",
     "compile.xla.namespace",
     "compile.xla.program",

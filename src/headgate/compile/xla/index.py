@@ -17,12 +17,15 @@ long as all is well.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from headgate.compile.alarms import asked
+from headgate.compile.xla import places
 from headgate.core.namespace import Array
 from headgate.core.traced import is_traced
 from headgate.ops.functional import class_numbers, out_of_classes, shifted_logits
@@ -144,6 +147,9 @@ def _cleared(op: str, x: Array | None, key: Any, shape: Shape) -> Any:
 
 def _picked(op: str, xp: Any, x: Array, key: Any, missing: Any) -> Array:
     """Return what is at a key, and something in place of what is out of range."""
+    spans = places.spans(key, x.shape)
+    if spans is not None:
+        return spans.picked(x)
     key = _cleared(op, x, key, x.shape)
     unknown = [(part, axis) for part, axis in _placed(key, x.ndim) if not _is_known(part)]
     if not unknown or any(_is_mask(part) for part, _ in unknown):
@@ -182,20 +188,38 @@ def _added(x: Array, key: Any, updates: Array) -> Array:
 
 def _scatter(xp: Any, updates: Array, key: Any, shape: Shape) -> Array:
     updates = xp.asarray(updates)
+    spans = places.spans(key, shape)
+    if spans is not None:
+        return spans.put(updates)
     key = _cleared("scatter", None, key, shape)
     return _added(xp.zeros(shape, updates.dtype), key, updates)
 
 
+def _scatter_each(xp: Any, updates: Sequence[Array], keys: Sequence[Any], shape: Shape) -> Array:
+    pieces, others = [], []
+    for part, key in zip(map(xp.asarray, updates), keys, strict=True):
+        spans = places.spans(key, shape)
+        if spans is None:
+            others.append(_scatter(xp, part, key, shape))
+        else:
+            pieces.append(spans.piece(part))
+    return functools.reduce(operator.add, [*others, *places.joined(pieces, shape)])
+
+
 def _index_add(xp: Any, x: Array, updates: Array, key: Any) -> Array:
     x = xp.asarray(x)
-    key = _cleared("index_add", x, key, x.shape)
-    return _added(x, key, in_dtype_of(xp, x, updates))
+    updates, spans = in_dtype_of(xp, x, updates), places.spans(key, x.shape)
+    if spans is not None:
+        return spans.added(x, updates)
+    return _added(x, _cleared("index_add", x, key, x.shape), updates)
 
 
 def _index_update(xp: Any, x: Array, updates: Array, key: Any) -> Array:
     x = xp.asarray(x)
-    key = _cleared("index_update", x, key, x.shape)
-    return x.at[key].set(in_dtype_of(xp, x, updates))
+    updates, spans = in_dtype_of(xp, x, updates), places.spans(key, x.shape)
+    if spans is not None:
+        return spans.updated(x, updates)
+    return x.at[_cleared("index_update", x, key, x.shape)].set(updates)
 
 
 # -- along one axis --------------------------------------------------------------------------------
@@ -210,6 +234,9 @@ def _rows(op: str, xp: Any, x: Array, indices: Array, axis: int | None, missing:
     import jax
 
     axis = single_axis(x, axis)
+    runs = places.runs(indices, axis, x.shape)
+    if runs is not None:
+        return runs.picked(x)
     indices = _along(op, x, indices, axis, x.shape[axis])
     if not x.shape[axis]:  # of nothing JAX takes nothing, whatever is asked for
         shape = (*x.shape[:axis], *np.shape(indices), *x.shape[axis + 1 :])
@@ -229,6 +256,9 @@ def _pick_rows(xp: Any, x: Array, indices: Array, axis: int | None) -> Array:
 
 def _scatter_rows(xp: Any, updates: Array, indices: Array, axis: int | None, shape: Shape) -> Array:
     axis = 0 if axis is None else axis % len(shape)
+    runs = places.runs(indices, axis, shape)
+    if runs is not None:
+        return runs.put(updates, shape)
     key = (*[slice(None)] * axis, whole_numbers(indices))
     return _scatter(xp, updates, key, shape)
 
@@ -275,8 +305,8 @@ def _sparse_cross_entropy(xp: Any, logits: Array, labels: Array) -> Array:
 
         _report(outside.any(), explain, labels.min(), labels.max())
     shifted = shifted_logits(xp, logits, -1)
-    places = xp.where(outside, count, labels)[..., None]
-    chosen = jax.numpy.take_along_axis(shifted, places, axis=-1, mode="fill")[..., 0]
+    classes = xp.where(outside, count, labels)[..., None]
+    chosen = jax.numpy.take_along_axis(shifted, classes, axis=-1, mode="fill")[..., 0]
     return xp.log(xp.sum(xp.exp(shifted), axis=-1)) - chosen
 
 
@@ -289,6 +319,7 @@ OVERRIDES: dict[str, Callable[..., Any]] = {
     "pick_rows": _pick_rows,
     "scatter": _scatter,
     "scatter_along_axis": _scatter_along_axis,
+    "scatter_each": _scatter_each,
     "scatter_rows": _scatter_rows,
     "sparse_softmax_cross_entropy": _sparse_cross_entropy,
     "take": _take,

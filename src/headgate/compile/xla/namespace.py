@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from headgate.compile.xla import conv, index, random
+from headgate.compile.xla import conv, index, places, random
 from headgate.compile.xla.dtypes import cast, typed
 from headgate.core.namespace import OPERATORS, Array, Namespace
 from headgate.ops.linalg import parsed_subscripts
@@ -88,6 +88,8 @@ _OVERRIDES: dict[str, Callable[..., Any]] = {
     "permute_dims": lambda xp, x, axes: x.transpose(axes),
     "broadcast_to": lambda xp, x, shape: xp.array_module.broadcast_to(x, sizes(shape)),
     "pad": _pad,
+    "repeat": places.repeat,
+    "diagonal": places.diagonal,
     "erf": _erf,
     "draws": random.draws,
     "einsum": _einsum,
