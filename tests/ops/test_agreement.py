@@ -208,6 +208,7 @@ SHAPES = {
 PLANNED = {
     "convolution": "its plan is for other shapes",
     "convolution_weights": "its plan is for other shapes",
+    "pick_rows": "its indices are for more rows",
     "scatter_rows": "its shape is for other updates",
 }
 

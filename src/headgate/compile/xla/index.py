@@ -199,11 +199,12 @@ def _scatter_each(xp: Any, updates: Sequence[Array], keys: Sequence[Any], shape:
     pieces, others = [], []
     for part, key in zip(map(xp.asarray, updates), keys, strict=True):
         spans = places.spans(key, shape)
-        if spans is None:
+        if spans is None or part.dtype == bool:
             others.append(_scatter(xp, part, key, shape))
         else:
             pieces.append(spans.piece(part))
-    return functools.reduce(operator.add, [*others, *places.joined(pieces, shape)])
+    whole = [*others, *places.joined(pieces, shape)]
+    return functools.reduce(operator.or_ if whole[0].dtype == bool else operator.add, whole)
 
 
 def _index_add(xp: Any, x: Array, updates: Array, key: Any) -> Array:
