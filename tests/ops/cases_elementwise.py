@@ -59,6 +59,11 @@ CASES = [
     OpCase("divide", [integers(3), integers(3, low=1)], order=0),
     OpCase("divide_no_nan", [real(3, 1), positive(4)], reference=lambda x, y: x / y, dtypes="fFc"),
     OpCase("divide_no_nan", [real(3), 0.0], reference=lambda x, y: np.zeros_like(x), dtypes="fF"),
+    # products and quotients of cotangents, in which zero stays zero
+    OpCase("scaled", [real(3, 1), real(4)], reference=lambda x, slope: x * slope, dtypes="fFc"),
+    OpCase("crossed", [real(3, 1), real(4)], reference=lambda x, y: x * y, dtypes="fFc"),
+    OpCase("divided", [real(3, 1), positive(4)], reference=lambda x, by: x / by, dtypes="fFc"),
+    OpCase("masked", [real(3, 1), booleans(4)], reference=lambda x, mask: x * mask, dtypes="fFc"),
     OpCase("floor_divide", [real(3, 1), positive(4)], order=0),
     OpCase("remainder", [real(3, 1), distinct(4)], dtypes="fF"),
     OpCase("negative", [real(3)], dtypes="fFc"),

@@ -15,6 +15,7 @@ from headgate.core.lift import shape_of
 from headgate.core.namespace import Array
 from headgate.core.op import op
 from headgate.ops.elementwise import unary
+from headgate.ops.rules import masked
 
 relu = unary(
     "relu(x)",
@@ -23,7 +24,7 @@ relu = unary(
     >>> hg.relu([-1.0, 2.0])
     Tensor([0., 2.], shape=(2,), dtype=float64)
     """,
-    lambda g, ans: g * (ans > 0),
+    lambda g, ans: masked(g, ans > 0),
     impl=lambda xp, x: xp.maximum(x, 0),
     # NumPy compares two arrays with vector instructions, but not an array with one number.
     impl_numpy=lambda xp, x: np.maximum(x, np.zeros(x.shape, x.dtype)),
@@ -36,7 +37,7 @@ relu6 = unary(
     >>> hg.relu6([-1.0, 2.0, 8.0])
     Tensor([0., 2., 6.], shape=(3,), dtype=float64)
     """,
-    lambda g, ans: g * ((ans > 0) & (ans < 6)),
+    lambda g, ans: masked(g, (ans > 0) & (ans < 6)),
     impl=lambda xp, x: xp.minimum(xp.maximum(x, 0), 6),
 )
 
@@ -157,7 +158,7 @@ hard_tanh = unary(
     >>> hg.hard_tanh([-2.0, 0.5])
     Tensor([-1. ,  0.5], shape=(2,), dtype=float64)
     """,
-    lambda g, x, ans: g * (x == ans),
+    lambda g, x, ans: masked(g, x == ans),
     impl=lambda xp, x: xp.clip(x, -1, 1),
 )
 
@@ -168,7 +169,7 @@ hard_sigmoid = unary(
     >>> hg.hard_sigmoid([-4.0, 0.0])
     Tensor([0. , 0.5], shape=(2,), dtype=float64)
     """,
-    lambda g, ans: g * ((ans > 0) & (ans < 1)) / 6,
+    lambda g, ans: masked(g, (ans > 0) & (ans < 1)) / 6,
     impl=lambda xp, x: xp.relu6(x + 3) / 6,
 )
 

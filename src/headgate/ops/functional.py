@@ -28,7 +28,7 @@ from headgate.core.op import op, public
 from headgate.core.tensor import Tensor
 from headgate.ops.elementwise import conj, maximum, real, sqrt
 from headgate.ops.reduce import keep, plain, sum
-from headgate.ops.rules import Axis, normal_axes
+from headgate.ops.rules import Axis, may_be_nan, normal_axes, scaled
 
 # -- implementations ------------------------------------------------------------------------------
 
@@ -188,7 +188,10 @@ def _lstm_state(xp: Any, gates: Array, memory: Array) -> LSTMState:
 
 def _logsumexp_rule(g: Any, xp: Any, x: Any, ans: Any, axis: Axis, keepdims: bool) -> Any:
     whole = keep(xp.where(ans == -np.inf, 0, ans), x.shape, axis, keepdims)
-    return keep(g, x.shape, axis, keepdims) * xp.exp(x - whole)
+    below = x - whole
+    if may_be_nan(below):  # what is as infinite as the result has the slope 1
+        below = xp.where(x == whole, xp.zeros_like(below), below)
+    return scaled(keep(g, x.shape, axis, keepdims), xp.exp(below))
 
 
 def _softmax_rule(g: Any, xp: Any, ans: Any, axis: Axis) -> Any:
