@@ -6,9 +6,9 @@ to conjugate (`headgate.ops.rules`).
 
 At kinks and ties there is no right derivative, only a convention, and it is TensorFlow's: the first
 of two equal arguments of `maximum` gets all, `abs` and `relu` have slope 0 at 0, `clip` passes
-gradient at both ends. Where a mask decides, it multiplies (`masked`), which is several times as fast
-as `where`; only the rules of `where` itself choose instead, because `where(x > 0, f(x), 0)` is how
-a program keeps a NaN out. Where a slope may be infinite, a zero cotangent stays zero (`scaled`,
+gradient at both ends. Where a mask decides, it multiplies (`masked`), which is several times as
+fast as `where`; only the rules of `where` itself choose instead, because `where(x > 0, f(x), 0)` is
+how a program keeps a NaN out. Where a slope may be infinite, a zero cotangent stays zero (`scaled`,
 `divided`).
 """
 
@@ -249,8 +249,11 @@ def _pow_rule(g: Any, xp: Any, x: Any, y: Any) -> Any:
 
 
 def _exponent_rule(g: Any, xp: Any, x: Any, ans: Any) -> Any:
-    has_logarithm = x != 0 if is_complex(x) else x > 0
-    return scaled(g, ans * xp.log(xp.where(has_logarithm, x, 1)))
+    if is_complex(ans):
+        base = xp.astype(xp.where(x != 0, x, 1), ans.dtype)
+    else:
+        base = xp.where(x > 0, x, 1)
+    return scaled(g, ans * xp.log(base))
 
 
 pow = op(
@@ -275,16 +278,28 @@ square = unary(
     lambda g, x: g * (2 * x),
 )
 
+
+def _squared_difference(xp: Any, x: Array, y: Array) -> Array:
+    apart = x - y
+    return xp.conj(apart) * apart if is_complex(apart) else xp.square(apart)
+
+
+def _squared_difference_rule(g: Any, xp: Any, x: Any, y: Any) -> Any:
+    if not (is_complex(x) or is_complex(y)):
+        return g * (2 * (x - y))
+    return xp.real(g) * (2 * xp.conj(x - y))
+
+
 squared_difference = op(
     "squared_difference(x, y)",
-    """Return `(x - y) ** 2` elementwise.
+    """Return `(x - y) ** 2` elementwise; of complex numbers `abs(x - y) ** 2`, as a complex number.
 
     >>> hg.squared_difference([1.0, 3.0], 2.0)
     Tensor([1., 1.], shape=(2,), dtype=float64)
     """,
-    lambda g, x, y: g * (2 * (x - y)),
-    lambda g, x, y: g * (2 * (y - x)),
-    impl=lambda xp, x, y: xp.square(x - y),
+    _squared_difference_rule,
+    lambda g, xp, x, y: _squared_difference_rule(g, xp, y, x),
+    impl=_squared_difference,
 )
 
 sqrt = unary(

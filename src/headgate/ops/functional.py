@@ -28,17 +28,22 @@ from headgate.core.op import op, public
 from headgate.core.tensor import Tensor
 from headgate.ops.elementwise import conj, maximum, real, sqrt
 from headgate.ops.reduce import keep, plain, sum
-from headgate.ops.rules import Axis, may_be_nan, normal_axes, scaled
+from headgate.ops.rules import Axis, is_complex, may_be_nan, normal_axes, scaled
 
 # -- implementations ------------------------------------------------------------------------------
 
 
 def _shifted(xp: Any, x: Array, axis: Axis) -> Array:
-    return x - xp.max(x, axis=axis, keepdims=True)
+    return x - xp.max(_size_of_exp(xp, x), axis=axis, keepdims=True)
+
+
+def _size_of_exp(xp: Any, x: Array) -> Array:
+    """Return what says how large exp(x) is; a real shift leaves complex logarithms principal."""
+    return xp.real(x) if is_complex(x) else x
 
 
 def _logsumexp(xp: Any, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    top = xp.max(x, axis=axis, keepdims=True)
+    top = xp.max(_size_of_exp(xp, x), axis=axis, keepdims=True)
     top = xp.where(xp.isfinite(top), top, 0)
     # Of nothing but minus infinities it is the logarithm of zero; beside an infinity all overflows.
     with np.errstate(divide="ignore", over="ignore"):

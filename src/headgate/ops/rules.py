@@ -47,6 +47,15 @@ def is_complex(x: Any) -> bool:
     return isinstance(x, complex) if dtype is None else dtype.kind == "c"
 
 
+def refuse_complex(x: Any) -> None:
+    """Refuse complex numbers, for what asks which of two is larger or is not defined for them."""
+    if is_complex(x):
+        raise TypeError(
+            f"is not defined for complex numbers, and x has the dtype {x.dtype}; "
+            "apply it to headgate.real(x) or headgate.abs(x)"
+        )
+
+
 def conj(xp: Any, x: Any) -> Any:
     """Return the complex conjugate of `x`, and `x` itself if it is real."""
     return xp.conj(x) if is_complex(x) else x
