@@ -36,6 +36,7 @@ LAYERS = [
     "core.traced",
     "core.tensor",
     "core.lift",
+    "core.alarm",
     "core.cotangent",
     "core.row",
     "core.failure",

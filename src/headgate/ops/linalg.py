@@ -49,7 +49,7 @@ from headgate.ops.reduce import keep
 from headgate.ops.reduce import max as largest
 from headgate.ops.reduce import min as smallest
 from headgate.ops.reduce import sum as total
-from headgate.ops.rules import conj, normal_axes
+from headgate.ops.rules import conj, normal_axes, scaled
 from headgate.ops.shape import broadcast_to, expand_dims, permute_dims, reshape
 
 # -- helpers of the rules -------------------------------------------------------------------------
@@ -892,14 +892,14 @@ def _vector_norm_rule(
     if ord == 0:
         return xp.zeros_like(x) * g
     if ord == 2:
-        return g * (x / ans)
+        return scaled(g, x / ans)
     if ord == 1:
         return g * _direction(xp, x)
     if abs(ord) == math.inf:
         attained = xp.astype(xp.abs(x) == ans, ans.dtype)
         share = attained / xp.sum(attained, axis=axis, keepdims=True)
         return g * share * _direction(xp, x)
-    return g * _direction(xp, x) * (xp.abs(x) / ans) ** (ord - 1)
+    return scaled(g, _direction(xp, x) * (xp.abs(x) / ans) ** (ord - 1))
 
 
 vector_norm = op(
