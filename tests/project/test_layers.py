@@ -47,6 +47,7 @@ LAYERS = [
     "core.pull",
     "core.arguments",
     "core.asked",
+    "core.rows",
     "core.tape",
     "core.again",
     "core.custom",

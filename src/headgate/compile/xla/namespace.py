@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from headgate.compile.xla import conv, places, random
-from headgate.core.namespace import OPERATORS, Array, Namespace
+from headgate.core.namespace import OPERATORS, Array, Namespace, implementations
+from headgate.core.traced import is_traced
 from headgate.ops.index import counting, in_dtype_of, take_rows, whole_numbers
 from headgate.ops.rules import normal_axes
 from headgate.ops.shape import Shape, checked_widths, sizes
@@ -100,6 +101,22 @@ def _scatter_along_axis(xp: Any, updates: Array, indices: Array, axis: int, size
     return xp.zeros(shape, updates.dtype).at[tuple(key)].add(updates)
 
 
+def _for_units(
+    xp: Any, function: Callable[[Array], list[Array]], value: Array, batch: int, size: int
+) -> list[Array]:
+    """Call a function once, for the cotangents of all elements of a traced array."""
+    if not is_traced(value):
+        return implementations["for_units"]["any"](xp, function, value, batch, size)  # type: ignore[no-any-return]
+    import jax
+
+    numpy = xp.array_module
+    ones = numpy.broadcast_to(numpy.eye(size, dtype=value.dtype)[:, None], (size, batch, size))
+    found: list[Array] = jax.vmap(lambda unit: list(map(numpy.asarray, function(unit))))(
+        ones.reshape(size, *value.shape)
+    )
+    return found
+
+
 _OVERRIDES: dict[str, Callable[..., Any]] = {
     "reshape": lambda xp, x, shape: xp.array_module.reshape(x, sizes(shape)),
     "permute_dims": lambda xp, x, axes: x.transpose(axes),
@@ -117,6 +134,7 @@ _OVERRIDES: dict[str, Callable[..., Any]] = {
     "index_update": _index_update,
     "scatter": _scatter,
     "scatter_each": _scatter_each,
+    "for_units": _for_units,
     "scatter_rows": _scatter_rows,
     "scatter_along_axis": _scatter_along_axis,
 }
