@@ -312,7 +312,7 @@ def _fresh(used: str, count: int) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _parsed(subscripts: str, ndims: tuple[int, ...]) -> _Subscripts:
+def parsed_subscripts(subscripts: str, ndims: tuple[int, ...]) -> _Subscripts:
     """Spell out ellipses and an output that is left out."""
     text = subscripts.replace(" ", "")
     left, arrow, right = text.partition("->")
@@ -383,7 +383,7 @@ def _as_product(x: str, y: str, output: str) -> _Product | None:
 def _einsum_numpy(xp: Any, operands: list[Array], *, subscripts: str) -> Array:
     """Contract; two operands by a matrix product, which NumPy's einsum does only for a price."""
     arrays = [np.asarray(operand) for operand in operands]
-    parsed = _parsed(subscripts, tuple(array.ndim for array in arrays))
+    parsed = parsed_subscripts(subscripts, tuple(array.ndim for array in arrays))
     if len(arrays) == 2:
         x, y = arrays
         plan = _as_product(*parsed.inputs, parsed.output)
@@ -406,7 +406,9 @@ def _einsum_rule(g: Any, xp: Any, operands: Any, index: int, subscripts: str) ->
     A letter that is twice in the operand selected a diagonal, and its gradient is put there: a
     product with the identity. A letter that is nowhere else was summed: a product with ones.
     """
-    parsed = _parsed(subscripts, tuple(getattr(operand, "ndim", 0) for operand in operands))
+    parsed = parsed_subscripts(
+        subscripts, tuple(getattr(operand, "ndim", 0) for operand in operands)
+    )
     own = parsed.inputs[index]
     shape = operands[index].shape
     arrays = [g]
@@ -587,7 +589,9 @@ pinv = op(
             [0. , 0. ]], shape=(2, 2), dtype=float64)
     """,
     _pinv_rule,
-    impl=lambda xp, x, *, rtol: xp.array_module.linalg.pinv(x, rtol=rtol),
+    impl=lambda xp, x, *, rtol: xp.array_module.linalg.pinv(
+        x.astype(float) if x.dtype.kind in "biu" else x, rtol=rtol
+    ),
 )
 
 

@@ -7,16 +7,28 @@ written for NumPy, which writes into arrays and has views of them; here are the 
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from headgate.compile.xla import conv, places, random
+import numpy as np
+
+from headgate.compile.xla import conv, index, places, random
+from headgate.compile.xla.dtypes import cast, typed
 from headgate.core.namespace import OPERATORS, Array, Namespace, implementations
 from headgate.core.traced import is_traced
-from headgate.ops.index import counting, in_dtype_of, take_rows, whole_numbers
-from headgate.ops.rules import normal_axes
-from headgate.ops.shape import Shape, checked_widths, sizes
+from headgate.ops.linalg import parsed_subscripts
+from headgate.ops.shape import checked_widths, sizes
+
+
+class _Typed(Namespace):
+    """A namespace whose operations have NumPy's dtypes (`headgate.compile.xla.dtypes`)."""
+
+    def __getattr__(self, name: str) -> Any:
+        found = super().__getattr__(name)
+        if callable(found) and not isinstance(found, type):
+            found = typed(name, found)
+        self.__dict__[name] = found
+        return found
 
 
 @functools.cache
@@ -24,8 +36,10 @@ def namespace() -> Namespace:
     """Return JAX's namespace."""
     import jax
 
-    own = {**OPERATORS, "block_gradient": jax.lax.stop_gradient}
-    return Namespace("jax", jax.numpy, own, {**_OVERRIDES, **conv.OVERRIDES})
+    own = {name: typed(name, function) for name, function in OPERATORS.items()}
+    own["block_gradient"] = jax.lax.stop_gradient
+    overrides = {**_OVERRIDES, **conv.OVERRIDES, **index.OVERRIDES}
+    return _Typed("jax", jax.numpy, own, overrides)
 
 
 def _erf(xp: Any, x: Array) -> Array:
@@ -39,66 +53,31 @@ def _pad(xp: Any, x: Array, widths: Any, mode: str, value: Any) -> Array:
     return xp.array_module.pad(x, checked_widths(x, widths, mode), mode, **options)
 
 
-def _index(xp: Any, x: Array, key: Any) -> Array:
-    spans = places.spans(key, x.shape)
-    return x[key] if spans is None else spans.picked(x)
+def _einsum(xp: Any, operands: Sequence[Array], *, subscripts: str) -> Array:
+    parsed_subscripts(subscripts, tuple(map(np.ndim, operands)))  # which refuses what NumPy does
+    return xp.array_module.einsum(subscripts, *operands)
 
 
-def _take(xp: Any, x: Array, indices: Array, axis: int | None) -> Array:
-    x = xp.asarray(x)
-    if axis is not None or x.ndim == 1:
-        found = places.runs(indices, 0 if axis is None else normal_axes(axis, x.ndim)[0], x.shape)
-        if found is not None:
-            return found.picked(x)
-    return take_rows(xp, x, indices, axis)
+def _matrix_rank(xp: Any, x: Array, *, rtol: Any) -> Array:
+    if not x.size:
+        return xp.zeros(x.shape[:-2], int)
+    return xp.array_module.linalg.matrix_rank(x, rtol=rtol)
 
 
-def _scatter(xp: Any, updates: Array, key: Any, shape: Shape) -> Array:
-    updates = xp.asarray(updates)
-    spans = places.spans(key, shape)
-    if spans is not None:
-        return spans.put(updates)
-    return xp.zeros(shape, updates.dtype).at[key].add(updates)
+def _floor_divide(xp: Any, x: Array, y: Array) -> Array:
+    if xp.asarray(y).dtype.kind not in "iu":
+        return xp.array_module.floor_divide(x, y)
+    return xp.where(y == 0, 0, xp.array_module.floor_divide(x, xp.where(y == 0, 1, y)))
 
 
-def _scatter_each(xp: Any, updates: Sequence[Array], keys: Sequence[Any], shape: Shape) -> Array:
-    pieces, others = [], []
-    for part, key in zip(map(xp.asarray, updates), keys, strict=True):
-        spans = places.spans(key, shape)
-        if spans is None:
-            others.append(_scatter(xp, part, key, shape))
-        else:
-            pieces.append(spans.piece(part))
-    return functools.reduce(operator.add, [*others, *places.joined(pieces, shape)])
+def _remainder(xp: Any, x: Array, y: Array) -> Array:
+    if xp.asarray(y).dtype.kind not in "iu":
+        return xp.array_module.remainder(x, y)
+    return xp.where(y == 0, 0, xp.array_module.remainder(x, xp.where(y == 0, 1, y)))
 
 
-def _index_add(xp: Any, x: Array, updates: Array, key: Any) -> Array:
-    x = xp.asarray(x)
-    updates, spans = in_dtype_of(xp, x, updates), places.spans(key, x.shape)
-    return x.at[key].add(updates) if spans is None else spans.added(x, updates)
-
-
-def _index_update(xp: Any, x: Array, updates: Array, key: Any) -> Array:
-    x = xp.asarray(x)
-    updates, spans = in_dtype_of(xp, x, updates), places.spans(key, x.shape)
-    return x.at[key].set(updates) if spans is None else spans.updated(x, updates)
-
-
-def _scatter_rows(xp: Any, updates: Array, indices: Array, axis: int | None, shape: Shape) -> Array:
-    axis = 0 if axis is None else axis % len(shape)
-    found = places.runs(indices, axis, shape)
-    if found is not None:
-        return found.put(updates, shape)
-    key = (*[slice(None)] * axis, whole_numbers(indices))
-    return xp.zeros(shape, updates.dtype).at[key].add(updates)
-
-
-def _scatter_along_axis(xp: Any, updates: Array, indices: Array, axis: int, size: int) -> Array:
-    axis %= updates.ndim
-    shape = (*updates.shape[:axis], size, *updates.shape[axis + 1 :])
-    key = counting(shape, updates.ndim)
-    key[axis] = xp.broadcast_to(whole_numbers(indices), updates.shape)
-    return xp.zeros(shape, updates.dtype).at[tuple(key)].add(updates)
+def _astype(xp: Any, x: Array, dtype: Any) -> Array:
+    return cast(xp.asarray(x), np.dtype(dtype))
 
 
 def _for_units(
@@ -118,23 +97,22 @@ def _for_units(
 
 
 _OVERRIDES: dict[str, Callable[..., Any]] = {
+    "astype_inexact": _astype,
+    "astype_integer": _astype,
+    "floor_divide": _floor_divide,
+    "remainder": _remainder,
     "reshape": lambda xp, x, shape: xp.array_module.reshape(x, sizes(shape)),
     "permute_dims": lambda xp, x, axes: x.transpose(axes),
     "broadcast_to": lambda xp, x, shape: xp.array_module.broadcast_to(x, sizes(shape)),
     "pad": _pad,
-    "take": _take,
     "repeat": places.repeat,
     "diagonal": places.diagonal,
     "erf": _erf,
     "draws": random.draws,
-    "einsum": lambda xp, operands, *, subscripts: xp.array_module.einsum(subscripts, *operands),
-    "index": _index,
+    "einsum": _einsum,
+    "matrix_rank": _matrix_rank,
     "inherit": lambda xp, x, other: xp.asarray(x),
-    "index_add": _index_add,
-    "index_update": _index_update,
-    "scatter": _scatter,
-    "scatter_each": _scatter_each,
     "for_units": _for_units,
-    "scatter_rows": _scatter_rows,
-    "scatter_along_axis": _scatter_along_axis,
+    "relu": lambda xp, x: xp.maximum(x, xp.zeros((), x.dtype)),
+    "round": lambda xp, x: xp.array_module.round(x.astype("float16") if x.dtype == bool else x),
 }
