@@ -259,9 +259,17 @@ def _record_many(
 
 def _of_whole(rule: Rule, ans: tuple[Array, ...]) -> Rule:
     def apply(g: Parts, *args: Any) -> Any:
+        if hasattr(rule, "sees_missing"):
+            return rule(tuple(map(g.parts.get, range(len(ans)))), *args)
         return rule(g.whole(owner[type(ans[0])], ans), *args)
 
     return apply
+
+
+def sees_missing(rule: Rule) -> Rule:
+    """Give the rule of an op with several outputs None, and not zeros, where nothing arrived."""
+    rule.sees_missing = True  # type: ignore[attr-defined]
+    return rule
 
 
 def _like_tuple(ans: tuple[Array, ...], results: list[Tensor]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from headgate.record.site import caller
@@ -11,6 +12,14 @@ class MissingGradientWarning(UserWarning):
     """A gradient that was asked for is None; says why, once for each line that asks.
 
     Switch it off as any warning: `warnings.simplefilter("ignore", hg.MissingGradientWarning)`.
+    """
+
+
+class UndefinedGradientWarning(UserWarning):
+    """A gradient is NaN since the derivative does not exist here, or cannot be told.
+
+    It names the operation, what is the matter there, and a cure. Compiled functions give NaN too,
+    without a word.
     """
 
 
@@ -25,6 +34,14 @@ def refusal(kind: type[Exception], message: str) -> Exception:
     error.headgate_explained = True  # an op that raises it has nothing to add
     found: Exception = error
     return found
+
+
+def warn_undefined(op: str, reason: str) -> None:
+    """Say at the user's line why a gradient is NaN."""
+    site = caller()
+    warnings.warn_explicit(
+        f"the gradient of {op} is NaN: {reason}", UndefinedGradientWarning, site.file, site.line
+    )
 
 
 def describe(value: Any) -> str:
