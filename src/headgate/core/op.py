@@ -33,11 +33,15 @@ from headgate.core.cotangent import Parts
 from headgate.core.failure import fail, fail_with
 from headgate.core.lift import (
     as_tensor,
+    borrowers,
     dtype_of,
     is_inexact,
-    lift,
-    lift_optional,
+    keepers,
     lifters,
+    optional_borrowers,
+    optional_keepers,
+    optional_lifters,
+    owned,
     shape_of,
 )
 from headgate.core.namespace import NUMPY, TENSORS, Array, common, implementations, owner
@@ -48,6 +52,14 @@ from headgate.record.graph import Node, Recording, ghost, new_node, state
 from headgate.record.site import where
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+VIEWS = {
+    *("astype_inexact", "conj", "identity", "imag", "inherit", "real"),
+    *("broadcast_to", "diagonal", "expand_dims", "flip", "index", "matrix_transpose", "moveaxis"),
+    *("permute_dims", "reshape", "split", "squeeze", "unstack"),
+}
+"""Rows of ours whose result may be a view of an argument; of those of others that is not known."""
 
 
 class _Implementations(dict[type, Callable[..., Any]]):
@@ -109,6 +121,8 @@ def op(
     row = Row(signature, rules, impl, outputs, keeps_shape)
     if hasattr(TENSORS, row.name):
         raise ValueError(f"there are two rows for the op {row.name!r}")
+    module = sys._getframe(1).f_globals["__name__"]
+    row.views = row.name in VIEWS or not module.startswith("headgate.ops.")
     made = Op(row.name, outputs, cut_kind, row.plans())
     made.rules = rules
     implementations[row.name] = {
@@ -132,7 +146,7 @@ def op(
     linecache.cache[row.file] = 0, None, row, row.file  # type: ignore[assignment]
     function: Any = scope[row.name]
     function.__doc__ = doc
-    function.__module__ = sys._getframe(1).f_globals["__name__"]
+    function.__module__ = module
     function.__qualname__ = row.name
     function.op = made
     setattr(TENSORS, row.name, function)
@@ -296,7 +310,8 @@ def _record_list(
         arrays = [as_tensor(arrays)[k] for k in range(len(as_tensor(arrays)))]
     if not arrays:
         fail_with(op, ValueError("needs at least one array"), {}, statics)
-    lifted = [lift(array) for array in arrays]
+    table = keepers if name in needs else borrowers
+    lifted = [table[type(array)](array) for array in arrays]
     values = [value for value, _ in lifted]
     kind = common(*map(type, values))
     try:
@@ -305,7 +320,7 @@ def _record_list(
         pairs = zip(arrays, values, strict=True)
         fail(op, error, {f"{name}[{k}]": pair for k, pair in enumerate(pairs)}, statics)
     if all(node is None for _, node in lifted):
-        return constant(ans)
+        return constant(ans if getattr(ans, "base", None) is None else owned(ans))
     recording = state.recording
     live = cuts = 0
     known = {
@@ -340,7 +355,11 @@ def _record_list(
 
 _USED = {
     "lifters": lifters,
-    "lift_optional": lift_optional,
+    "keepers": keepers,
+    "borrowers": borrowers,
+    "optional_lifters": optional_lifters,
+    "optional_keepers": optional_keepers,
+    "optional_borrowers": optional_borrowers,
     "Tensor": Tensor,
     "Node": Node,
     "common": common,
