@@ -129,6 +129,42 @@ def test_a_batch_that_is_filled_again(use):
     np.testing.assert_array_equal(slope(True), slope(False))
 
 
+def sevenfold(v):
+    return v * np.arange(1.0, 8.0).reshape(7, 1, 1)[: v.shape[0]]
+
+
+LISTS = {
+    "sum": (lambda v, given: hg.sum(v, axis=given), [0, 2], [1, 1]),
+    "max": (lambda v, given: hg.max(v, axis=given), [0, 2], [0, 1]),
+    "permute_dims": (lambda v, given: sevenfold(hg.permute_dims(v, given)), [1, 0, 2], [0, 1, 2]),
+    "moveaxis": (lambda v, given: sevenfold(hg.moveaxis(v, given, (1, 0))), [0, 1], [1, 0]),
+    "flip": (lambda v, given: sevenfold(hg.flip(v, axis=given)), [0, 1], [2, 1]),
+    "roll": (lambda v, given: sevenfold(hg.roll(v, given, axis=(0, 1))), [1, 1], [0, 0]),
+    "pad": (lambda v, given: sevenfold(hg.pad(v, given)), [[1, 1], [0, 0], [0, 0]], [[0, 2]] * 3),
+    "tile": (lambda v, given: sevenfold(hg.tile(v, given)), [2, 1, 1], [1, 1, 2]),
+    "repeat": (lambda v, given: sevenfold(hg.repeat(v, given, axis=0)), [1, 2], [2, 1]),
+    "softmax": (lambda v, given: sevenfold(hg.softmax(v, axis=given)), [0, 1], [2, 1]),
+    "tensordot": (lambda v, given: hg.tensordot(v, v, given), [[0, 1], [0, 1]], [[1, 2], [1, 2]]),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_that_changes_after_the_op(name):
+    f, before, after = LISTS[name]
+
+    def slope(change):
+        given = [list(item) if isinstance(item, list) else item for item in before]
+        v = hg.Variable(np.arange(24.0).reshape(2, 3, 4) / 24)
+        with hg.GradientTape() as tape:
+            y = f(v, given)
+            y = hg.sum(y * y)
+        if change:
+            given[:] = after
+        return tape.gradient(y, v).numpy()
+
+    np.testing.assert_array_equal(slope(True), slope(False))
+
+
 def test_values_of_tensors_and_variables_stay():
     x = batch()
     made = [hg.asarray(x), hg.Variable(x), hg.reshape(x, (2,)), hg.permute_dims(x, (0,))]

@@ -56,6 +56,13 @@ def owned(array: Array) -> Array:
     return array.copy("K")
 
 
+def frozen(static: Any) -> Any:
+    """Return a static argument that nobody can change: tuples for lists, a copy of an array."""
+    if isinstance(static, list | tuple):
+        return tuple(map(frozen, static))
+    return owned(static)
+
+
 def _borrow_array(value: Any) -> Lifted:
     array = raw(value, what="argument")
     return array, came_back(value) if state.recording.departed else None

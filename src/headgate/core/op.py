@@ -35,6 +35,7 @@ from headgate.core.lift import (
     as_tensor,
     borrowers,
     dtype_of,
+    frozen,
     is_inexact,
     keepers,
     lifters,
@@ -356,6 +357,8 @@ def _record_list(
 _USED = {
     "lifters": lifters,
     "keepers": keepers,
+    "mutable": {list, np.ndarray},
+    "frozen": frozen,
     "borrowers": borrowers,
     "optional_lifters": optional_lifters,
     "optional_keepers": optional_keepers,

@@ -57,6 +57,12 @@ PICK = Op("output", True, "", [("",)])
 """The op of nodes that stand for one output of an op with several."""
 
 
+LISTS = {
+    *("axes", "axis", "destination", "repeats", "repetitions", "shift", "source", "widths"),
+}
+"""Static parameters that may be lists or arrays; a rule that saves one must not see it change."""
+
+
 def names_of(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names of a function's parameters."""
     if type(function) is FunctionType and not hasattr(function, "__wrapped__"):
@@ -189,6 +195,8 @@ class Row(Sequence[str]):
             if argument == owner_of_rule:
                 return f"{argument}_value.{what}"
             return f"{what}_of({argument}_value)"
+        if name in LISTS:
+            return f"{name} if type({name}) not in mutable else frozen({name})"
         return name
 
     def _body(self) -> Iterator[str]:
