@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from headgate.core.checks import amount
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import Array
 from headgate.core.op import op, public
@@ -381,6 +382,7 @@ def l2_normalize(x: Any, axis: Axis = None, epsilon: float = 1e-12) -> Tensor:
     >>> hg.l2_normalize([3.0, 4.0])
     Tensor([0.6, 0.8], shape=(2,), dtype=float64)
     """
+    epsilon = amount("l2_normalize", "epsilon", epsilon, "[0, inf)")
     given = as_tensor(x)
     squares = real(given * conj(given)) if given.dtype.kind == "c" else given * given
     return given / sqrt(maximum(sum(squares, axis=axis, keepdims=True), epsilon))

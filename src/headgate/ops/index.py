@@ -38,6 +38,7 @@ from headgate.core.cotangent import Pieces
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import NUMPY, Array, common, implementations, owner
 from headgate.core.op import op, public
+from headgate.core.rows import note
 from headgate.core.tensor import Tensor, constant
 from headgate.ops.rules import normal_axes
 from headgate.ops.shape import Shape, sizes
@@ -275,6 +276,8 @@ def _scatter_rows_numpy(
     else:
         places = _flat_places(indices.reshape(1, -1, 1), shape, axis)
         _add_flat(made, places, updates.reshape(places.shape))
+    if axis == 0:
+        note(made, indices, updates)
     return made
 
 
