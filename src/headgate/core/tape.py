@@ -31,12 +31,14 @@ from headgate.core.arguments import (
     zeros_like,
 )
 from headgate.core.asked import asked, question, updated
+from headgate.core.birth import Meter
 from headgate.core.cotangent import pass_through
 from headgate.core.lift import INEXACT, as_tensor, is_inexact
 from headgate.core.namespace import TENSORS
 from headgate.core.pull import bits_to, pull, seed
 from headgate.core.row import PASS
 from headgate.core.tensor import Tensor, constant, tensor_of
+from headgate.core.traced import is_traced
 from headgate.core.variable import Variable, node_of
 from headgate.core.walk import USED
 from headgate.record.asked import Question
@@ -53,7 +55,7 @@ from headgate.record.graph import (
 from headgate.record.magnitude import Magnitudes
 from headgate.record.onlooker import Onlooker, onlookers
 from headgate.record.site import where
-from headgate.record.verdict import FlowReport, Verdict, explain, with_path
+from headgate.record.verdict import FlowReport, Verdict, explain, if_not_finite, with_path
 
 
 class GradientTape:
@@ -621,7 +623,9 @@ class GradientTape:
     ) -> FlowReport:
         """Explain, for each source, whether gradient reaches it from the target, and if not, why.
 
-        Works at any time after the computation, also when `gradient` has freed the graph.
+        Works at any time after the computation, also when `gradient` has freed the graph. Before
+        that, the gradient is computed once to see whether it is NaN or infinite, and if so, the
+        line is named where that was born.
 
         Args:
             target: a tensor or variable, or a nested structure of them.
@@ -657,6 +661,8 @@ class GradientTape:
                 )
             measured = self._measure(targets, flat)
         verdicts = self._verdicts(targets, flat, measured)
+        if measured is None:
+            verdicts = self._seen_finite(verdicts, targets, flat)
         if model is not None or optimizer is not None:
             verdicts = [
                 updated(verdict, source, model, optimizer)
@@ -707,10 +713,50 @@ class GradientTape:
 
     def _measure(self, targets: list[Any], flat: list[Any]) -> Magnitudes:
         """Walk from the targets to the sources, only to look at the cotangents."""
-        measured = Magnitudes()
+        measured = self._meter(targets, flat)
         with unrecorded():
             self._differentiate(targets, [None] * len(targets), flat, False, measured)
         return measured
+
+    def _meter(self, targets: list[Any], flat: list[Any], kind: type[Meter] = Meter) -> Meter:
+        """Return who looks on at a walk from the targets to the sources."""
+
+        def known() -> dict[int, Any]:
+            pairs = [(self._node(given), value_of(given)) for given in flat]
+            pairs += [(self._node(given), given._value) for given in self._watched.values()]
+            return {node.seq: value for node, value in pairs if type(node) is Leaf}
+
+        nodes = [(self._node(target), value_of(target)) for target in targets]
+        return kind([(node, value) for node, value in nodes if node is not None], known)
+
+    def _seen_finite(
+        self, verdicts: list[Verdict], targets: list[Any], flat: list[Any]
+    ) -> list[Verdict]:
+        """Return verdicts on sources that gradient reaches anew, where it is not finite.
+
+        For that it is computed, if the graph is still there. What a custom rule withholds is not
+        noted by the way.
+        """
+        recording = self._recording
+        values = [value_of(target) for target in targets]
+        if (
+            recording is None
+            or self._used
+            or not any(verdict.verdict == "connected" for verdict in verdicts)
+            or any(map(is_traced, values))
+        ):
+            return verdicts
+        noted = recording.cuts.refused, recording.sources.blocked
+        try:
+            measured = self._measure(targets, flat)
+        except Exception:  # another tape has freed it, or a rule cannot run: that is another matter
+            return verdicts
+        finally:
+            recording.cuts.refused, recording.sources.blocked = noted
+        return [
+            if_not_finite(verdict, asked(source), measured)
+            for verdict, source in zip(verdicts, flat)
+        ]
 
 
 _explained: dict[tuple[int, int], Any] = {}

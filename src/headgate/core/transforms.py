@@ -659,14 +659,17 @@ class ForwardAccumulator:
         flat, structure = optree.tree_flatten(primals)
         results = []
         for target in flat:
-            own = [t for p, t in zip(self._primals, self._tangents, strict=True) if p() is target]
-            if own or not self._entered:
-                tangent = own[0] if own else None
+            given = [t for p, t in zip(self._primals, self._tangents, strict=True) if p() is target]
+            if given or not self._entered:
+                tangent = given[0] if given else None
             else:
                 tangent = _push(self._tape, target, self._sources, self._tangents)
                 if tangent is None and not zero:
-                    self._tape._explain_missing(
-                        [target], self._sources, [None] * len(self._sources), "tangent"
-                    )
+                    # By the primals themselves where they live: their names are the user's.
+                    alive = [
+                        source if (primal := own()) is None else primal
+                        for own, source in zip(self._primals, self._sources, strict=True)
+                    ]
+                    self._tape._explain_missing([target], alive, [None] * len(alive), "tangent")
             results.append(TENSORS.zeros_like(target) if tangent is None and zero else tangent)
         return optree.tree_unflatten(structure, results)
