@@ -12,9 +12,28 @@ from typing import Any
 import numpy as np
 
 from headgate.core.lift import shape_of
-from headgate.core.namespace import Array
+from headgate.core.namespace import TENSORS, Array
 from headgate.core.op import op
+from headgate.core.tensor import Tensor
 from headgate.ops.elementwise import unary
+
+level = op(
+    "level(g, x)",
+    "Return g, in which x has a slope of zero: the slope at x that g was scaled by is constant.",
+    lambda g: g,
+    lambda g, xp, x: xp.zeros_like(x),
+    impl=lambda xp, g, x: g,
+)
+
+
+def levelled(c: Any, x: Any) -> Any:
+    """Return the gradient of an activation of straight parts, whose own gradient by x is zero.
+
+    A mask would leave that None, and None means that x has no part in it. TensorFlow has zeros
+    there, for the activations (and the largest of each window) and nothing else.
+    """
+    return TENSORS.level(c, x) if type(c) is Tensor else c
+
 
 relu = unary(
     "relu(x)",
@@ -23,7 +42,7 @@ relu = unary(
     >>> hg.relu([-1.0, 2.0])
     Tensor([0., 2.], shape=(2,), dtype=float64)
     """,
-    lambda g, ans: g * (ans > 0),
+    lambda g, ans: levelled(g * (ans > 0), ans),
     impl=lambda xp, x: xp.maximum(x, 0),
     # NumPy compares two arrays with vector instructions, but not an array with one number.
     impl_numpy=lambda xp, x: np.maximum(x, np.zeros(x.shape, x.dtype)),
@@ -36,7 +55,7 @@ relu6 = unary(
     >>> hg.relu6([-1.0, 2.0, 8.0])
     Tensor([0., 2., 6.], shape=(3,), dtype=float64)
     """,
-    lambda g, ans: g * ((ans > 0) & (ans < 6)),
+    lambda g, ans: levelled(g * ((ans > 0) & (ans < 6)), ans),
     impl=lambda xp, x: xp.minimum(xp.maximum(x, 0), 6),
 )
 
@@ -47,7 +66,7 @@ leaky_relu = unary(
     >>> hg.leaky_relu([-1.0, 2.0])
     Tensor([-0.2,  2. ], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x, alpha: xp.where(x > 0, g, alpha * g),
+    lambda g, xp, x, alpha: levelled(xp.where(x > 0, g, alpha * g), x),
     impl=lambda xp, x, *, alpha: (xp.maximum if alpha <= 1 else xp.minimum)(x, alpha * x),
 )
 
