@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from headgate.core.checks import affordable, choice, extents, optional, whole
-from headgate.core.lift import as_tensor, lift
+from headgate.core.lift import as_tensor, borrowers, lift, lifters
 from headgate.core.namespace import TENSORS, Array, owner
 from headgate.core.op import op, public
 from headgate.core.tensor import Tensor, constant, raw, tensor_of
@@ -25,9 +25,10 @@ from headgate.ops.shape import broadcast_to, reshape
 def asarray(obj: Any, dtype: Any = None, copy: bool | None = None) -> Tensor:
     """Return a tensor of a number, nested list, array, tensor or variable.
 
-    A tensor stays the same tensor, and an array shares its memory with the result, unless the dtype
-    must change or `copy` is true; with `copy=False` a change is an error. Gradient flows through,
-    also to tensors in lists. Raises `ValueError` for what is not numeric or not rectangular.
+    A tensor stays the same tensor, and an array is copied if anybody could write to it: a tensor
+    does not change. With `copy=True` there is always a copy, and with `copy=False` the result
+    shares the array's memory, or it is an error. Gradient flows through, also to tensors in lists.
+    Raises `ValueError` for what is not numeric or not rectangular.
 
     >>> hg.asarray([1, 2.5])
     Tensor([1. , 2.5], shape=(2,), dtype=float64)
@@ -36,7 +37,7 @@ def asarray(obj: Any, dtype: Any = None, copy: bool | None = None) -> Tensor:
     Tensor([[3., 0.],
             [0., 3.]], shape=(2, 2), dtype=float64)
     """
-    tensor = obj if type(obj) is Tensor else _converted(obj, dtype)
+    tensor = obj if type(obj) is Tensor else _converted(obj, dtype, copy is False)
     result = tensor
     if dtype is not None and tensor.dtype != dtype:
         result = TENSORS.astype(tensor, dtype)
@@ -45,13 +46,14 @@ def asarray(obj: Any, dtype: Any = None, copy: bool | None = None) -> Tensor:
             f"a tensor of a {type(obj).__name__} in the dtype {result.dtype} needs a copy, and "
             "copy=False allows none"
         )
-    if copy and result is tensor and isinstance(result.value, np.ndarray):
+    copied = type(obj) is np.ndarray and result.value is not obj
+    if copy and result is tensor and not copied and isinstance(result.value, np.ndarray):
         return tensor_of(result.value.copy(), result.node)
     return result
 
 
-def _converted(obj: Any, dtype: Any) -> Tensor:
-    value, node = lift(obj)
+def _converted(obj: Any, dtype: Any, shared: bool) -> Tensor:
+    value, node = (borrowers if shared else lifters)[type(obj)](obj)
     if not hasattr(value, "dtype"):
         value = raw(value, dtype, "value")
     return tensor_of(value, node)
