@@ -182,12 +182,14 @@ def linspace(start: Any, stop: Any, num: int, dtype: Any = None, endpoint: bool 
     >>> hg.linspace(0.0, 1.0, 5)
     Tensor([0.  , 0.25, 0.5 , 0.75, 1.  ], shape=(5,), dtype=float64)
     """
-    if lift(start)[1] is None and lift(stop)[1] is None:
-        return constant(np.linspace(_number(start), _number(stop), num, endpoint, dtype=dtype))
-    weights = np.linspace(0.0, 1.0, num, endpoint)
-    made: Tensor = TENSORS.add(
-        TENSORS.multiply(start, 1.0 - weights), TENSORS.multiply(stop, weights)
-    )
+    low, high = as_tensor(start), as_tensor(stop)
+    if low.node is None and high.node is None:
+        ends = [np.asarray(end.value if type(end) is Tensor else end) for end in (start, stop)]
+        return constant(np.linspace(ends[0], ends[1], num, endpoint, dtype=dtype))
+    kind = np.result_type(low.dtype, high.dtype, 1.0)
+    weights = np.linspace(0.0, 1.0, num, endpoint).astype(kind)
+    weights = weights.reshape(-1, *(1,) * max(low.ndim, high.ndim))
+    made: Tensor = TENSORS.add(TENSORS.multiply(low, 1 - weights), TENSORS.multiply(high, weights))
     return made if dtype is None else astype(made, dtype)
 
 
