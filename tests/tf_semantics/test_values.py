@@ -344,6 +344,7 @@ REFUSED = {
     "one_hot of one boolean": lambda tf: tf.one_hot([0], 2, dtype=tf.bool),
     "dropout of integers": lambda tf: tf.nn.dropout(tf.constant([1, 2]), 0.5),
     "clip_by_global_norm of a tensor": lambda tf: tf.clip_by_global_norm(tf.constant([1.0]), 1.0),
+    "clip of integers at half a number": lambda tf: tf.clip_by_value(tf.constant([1, 2]), 1.5, 2.5),
     "shape as floats": lambda tf: tf.shape([1.0], tf.float32),
     "scatter without indices": lambda tf: tf.tensor_scatter_nd_add(
         tf.zeros((2, 2)), tf.zeros((2, 0), tf.int32), tf.ones((2, 2, 2))

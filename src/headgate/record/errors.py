@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
-from headgate.record.site import caller
+from headgate.record.site import caller, depth
 
 
 class MissingGradientWarning(UserWarning):
-    """A gradient that was asked for is None; says why, once for each line that asks.
+    """A derivative that was asked for is None, or zeros in place of it; says why.
+
+    `GradientTape` and `ForwardAccumulator` say so once for each line that asks.
 
     Switch it off as any warning: `warnings.simplefilter("ignore", hg.MissingGradientWarning)`.
     """
@@ -25,6 +28,11 @@ def refusal(kind: type[Exception], message: str) -> Exception:
     error.headgate_explained = True  # an op that raises it has nothing to add
     found: Exception = error
     return found
+
+
+def warn_missing(message: str) -> None:
+    """Say at the user's line that a derivative is missing."""
+    warnings.warn(message, MissingGradientWarning, stacklevel=depth() + 1)
 
 
 def describe(value: Any) -> str:

@@ -20,6 +20,7 @@ from headgate.core.traced import is_traced
 from headgate.core.variable import Variable as _Variable
 from headgate.record.errors import refusal
 from headgate.record.graph import state
+from headgate.tf._arguments import axes, numbers, truth
 from headgate.tf._dtypes import ANY, check, dtype_of, other_function, refused
 
 
@@ -105,7 +106,7 @@ def convert_to_tensor(
                 f"{[part.shape for part in parts]}"
             )
         return TENSORS.stack(parts)  # type: ignore[no-any-return]
-    array = raw(value, dtype) if dtype is None or dtype.kind not in "iu" else _wrapped(value, dtype)
+    array = raw(value) if dtype is None else numbers(value, dtype)
     if isinstance(value, np.ndarray):
         array = np.array(array)
     elif dtype is None and dtype_hint is not None and _holds(dtype_hint, array.dtype.kind):
@@ -120,14 +121,6 @@ def convert_to_tensor(
     ):
         array = default_dtype(array)
     return tensor_of(array, came_back(value) if state.recording.departed else None)
-
-
-def _wrapped(value: Any, dtype: Any) -> Any:
-    """Return whole numbers in a dtype that is too small for them, as TensorFlow does: cut off."""
-    try:
-        return raw(value, dtype)
-    except OverflowError:
-        return raw(value, np.int64).astype(dtype)
 
 
 def _has_tensors(value: Any) -> bool:
@@ -322,8 +315,10 @@ def reduction(
         if type(input_tensor) is not Tensor:
             input_tensor = convert_to_tensor(input_tensor)
         dtype = input_tensor.value.dtype
-        if axis is not None and not isinstance(axis, int):
-            axis = static(axis)
+        if axis is not None and type(axis) is not int:
+            axis = axes(f"tf.{call.__name__}", "axis", axis)
+        if type(keepdims) is not bool:
+            keepdims = truth(f"tf.{call.__name__}", "keepdims", keepdims)
         if dtype.char not in allowed:
             other = other_function(call.__name__, dtype, allowed, others)
             return other(input_tensor, axis=axis, keepdims=keepdims)

@@ -25,6 +25,7 @@ from headgate.ops import index as _index
 from headgate.optim import clip as _clip
 from headgate.record.errors import TracingError as _TracingError
 from headgate.record.errors import refusal
+from headgate.tf import _arguments as _is
 from headgate.tf._adapt import (
     IndexedSlices,
     alike,
@@ -34,6 +35,7 @@ from headgate.tf._adapt import (
     static,
     tensor,
 )
+from headgate.tf._arguments import checked as _checked
 from headgate.tf._dtypes import (
     FIELD,
     FLOATS,
@@ -54,6 +56,47 @@ complex64, complex128 = np.dtype("complex64"), np.dtype("complex128")
 bool = np.dtype("bool")
 newaxis = None
 _bool = builtins.bool
+_MATRIX = "a matrix, or several: two axes or more; tf.linalg.matvec is for vectors"
+_DIRECTION = _is.one_of("ASCENDING", "DESCENDING")
+_KINDS = _is.one_of("constant", "reflect", "symmetric")
+
+
+def _mode(whose: str, name: str, value: Any) -> str:
+    """Return how to pad; capitals do not matter."""
+    return _KINDS(whose, name, value.lower() if isinstance(value, str) else value)  # type: ignore[no-any-return]
+
+
+def _parts(whose: str, name: str, value: Any) -> Any:
+    """Return a number of parts, or the size of each, one of them -1: what is left."""
+    found = _is.some_axes(whose, name, value)
+    if isinstance(found, int):
+        return _is.positive(whose, name, found)
+    if found.count(-1) > 1 or builtins.min(found, default=0) < -1:
+        raise _is.refused(whose, name, "sizes of parts, one of them -1 at most", value)
+    return found
+
+
+def _repeats(whose: str, name: str, value: Any) -> Any:
+    """Return how often to repeat, all elements or each."""
+    found = _is.some_axes(whose, name, value)
+    if builtins.min((found,) if isinstance(found, int) else found, default=0) < 0:
+        raise _is.refused(whose, name, "0 or positive integers", value)
+    return found
+
+
+def _one_or_two(whose: str, name: str, value: Any) -> Any:
+    """Return the axis of vectors, or the two of matrices."""
+    found = _is.axes(whose, name, value)
+    if isinstance(found, tuple) and (len(found) not in (1, 2) or len({*found}) < len(found)):
+        raise _is.refused(whose, name, "an axis, two of them, or None for all", value)
+    return found
+
+
+def _order(whose: str, name: str, value: Any) -> Any:
+    """Return the order of a norm: a text, or a positive number."""
+    if isinstance(value, str):
+        return _is.checks.choice(whose, name, value, ("euclidean", "fro"))
+    return _is.checks.number(whose, name, value, "(0, inf]")
 
 
 class UnconnectedGradients(Enum):
@@ -132,6 +175,7 @@ class Variable(_Base, metaclass=_MakesVariables):
         ) -> None: ...
 
 
+@_checked(shape=_is.sizes)
 def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Tensor:
     """Make a tensor from numbers or an array; one element fills a given shape.
 
@@ -139,10 +183,7 @@ def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None 
     >>> tf.constant([1, 2]).dtype
     dtype('int32')
     """
-    if type(value) is Tensor or type(value) is _variable.Variable:
-        made = convert_to_tensor(value, dtype)
-    else:
-        made = convert_to_tensor(value, dtype)
+    made = convert_to_tensor(value, dtype)
     if shape is not None:
         wanted = static(shape)
         made = ops.broadcast_to(made, wanted) if made.size == 1 else ops.reshape(made, wanted)
@@ -241,19 +282,19 @@ def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
     return ops.astype(x, dtype)  # type: ignore[no-any-return]
 
 
-def shape(input: Any, out_type: Any = int32, name: str | None = None) -> Tensor:
+def shape(input: Any, out_type: Any = None, name: str | None = None) -> Tensor:
     """Return the shape as a tensor of integers."""
     return _constant(np.asarray(tensor(input).shape, dtype=_counting("shape", out_type)))
 
 
-def size(input: Any, out_type: Any = int32, name: str | None = None) -> Tensor:
+def size(input: Any, out_type: Any = None, name: str | None = None) -> Tensor:
     """Return the number of elements."""
     return _constant(np.asarray(tensor(input).size, dtype=_counting("size", out_type)))
 
 
 def _counting(function: str, out_type: Any) -> Any:
     """Return a dtype of sizes; refuse others."""
-    found = dtype_of(out_type)
+    found = int32 if out_type is None else dtype_of(out_type)
     check(f"{function} as a tensor", found, "ilq")
     return found
 
@@ -263,6 +304,7 @@ def rank(input: Any, name: str | None = None) -> Tensor:
     return _constant(np.asarray(tensor(input).ndim, dtype=int32))
 
 
+@_checked(shape=_is.sizes_but_one)
 def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
     """Give the elements another shape; one size may be -1."""
     x, wanted = convert_to_tensor(tensor), _shape(shape)
@@ -284,37 +326,39 @@ def _shape(shape: Any) -> tuple[int, ...]:
     return (found,) if isinstance(found, int) else found
 
 
+@_checked(axis=_is.only_axis)
 def expand_dims(input: Any, axis: Any, name: str | None = None) -> Tensor:
     """Insert an axis of size 1."""
     return ops.expand_dims(tensor(input), axis=static(axis))  # type: ignore[no-any-return]
 
 
+@_checked(axis=_is.axes)
 def squeeze(input: Any, axis: Any = None, name: str | None = None) -> Tensor:
     """Remove axes of size 1, all of them if none are named."""
     x = tensor(input)
-    if axis is None or axis == []:
+    if axis is None or axis == ():
         axis = tuple(k for k, size in enumerate(x.shape) if size == 1)
     return ops.squeeze(x, axis=static(axis))  # type: ignore[no-any-return]
 
 
+@_checked(axis=_is.only_axis)
 def concat(values: Any, axis: Any, name: str | None = None) -> Tensor:
     """Join tensors along an axis; a tensor alone, in a list or not, stays as it is."""
-    place = static(axis)
-    if not isinstance(place, int):
-        raise refusal(ValueError, f"concat: axis must be one whole number, not {axis!r}")
     if type(values) is Tensor or type(values) is _variable.Variable:
         return identity(values)
     parts = alike(values)
     if len(parts) == 1:
         return identity(parts[0])
-    return ops.concat(parts, axis=place)  # type: ignore[no-any-return]
+    return ops.concat(parts, axis=axis)  # type: ignore[no-any-return]
 
 
+@_checked(axis=_is.axis)
 def stack(values: Any, axis: int = 0, name: str | None = None) -> Tensor:
     """Join tensors along a new axis."""
     return ops.stack(alike(values), axis=axis)  # type: ignore[no-any-return]
 
 
+@_checked(num=_is.positive, axis=_is.axis)
 def unstack(
     value: Any, num: int | None = None, axis: int = 0, name: str | None = None
 ) -> list[Tensor]:
@@ -330,6 +374,7 @@ def _check_number(num: int | None, parts: list[Tensor]) -> None:
         raise ValueError(f"num={num} for {len(parts)} parts; give the right number, or none")
 
 
+@_checked(num_or_size_splits=_parts, axis=_is.axis, num=_is.positive)
 def split(
     value: Any, num_or_size_splits: Any, axis: Any = 0, num: Any = None, name: str | None = None
 ) -> list[Tensor]:
@@ -343,6 +388,7 @@ def split(
     return found
 
 
+@_checked(perm=(_is.order, "a"), conjugate=_is.truth)
 def transpose(
     a: Any, perm: Any = None, conjugate: _bool = False, name: str | None = None
 ) -> Tensor:
@@ -353,26 +399,31 @@ def transpose(
     return ops.conj(moved) if conjugate else moved  # type: ignore[no-any-return]
 
 
+@_checked(multiples=(_is.per_axis, "input"))
 def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
     """Repeat a tensor along each axis."""
     return ops.tile(tensor(input), static(multiples))  # type: ignore[no-any-return]
 
 
+@_checked(repeats=_repeats, axis=_is.axis)
 def repeat(input: Any, repeats: Any, axis: Any = None, name: str | None = None) -> Tensor:
     """Repeat elements along an axis."""
     return ops.repeat(tensor(input), static(repeats), axis=axis)  # type: ignore[no-any-return]
 
 
+@_checked(axis=_is.some_axes, shift=(_is.shifts, "axis"))
 def roll(input: Any, shift: Any, axis: Any, name: str | None = None) -> Tensor:
     """Shift elements along axes, around the end."""
     return ops.roll(tensor(input), static(shift), axis=static(axis))  # type: ignore[no-any-return]
 
 
+@_checked(axis=_is.some_axes)
 def reverse(tensor: Any, axis: Any, name: str | None = None) -> Tensor:
     """Reverse the order of elements along axes."""
     return ops.flip(convert_to_tensor(tensor), axis=static(axis))  # type: ignore[no-any-return]
 
 
+@_checked(mode=_mode, paddings=(_is.paddings, "tensor", "mode"), constant_values=_is.real)
 def pad(
     tensor: Any,
     paddings: Any,
@@ -385,14 +436,19 @@ def pad(
     x = convert_to_tensor(tensor)
     if not x.ndim and not widths:
         return identity(x)
+    if is_tensor(constant_values):
+        outside = np.pad(np.zeros(x.shape, np.bool_), widths, constant_values=True)
+        return ops.where(_constant(outside), constant_values, ops.pad(x, widths))  # type: ignore[no-any-return]
     return ops.pad(x, widths, mode=mode.lower(), value=constant_values)  # type: ignore[no-any-return]
 
 
+@_checked(shape=_is.sizes_but_one)
 def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
     """Broadcast to a shape."""
     return ops.broadcast_to(tensor(input), _shape(shape))  # type: ignore[no-any-return]
 
 
+@_checked(axis=_is.axis, batch_dims=(_is.matched_axes, "params", "indices"))
 def gather(
     params: Any,
     indices: Any,
@@ -422,6 +478,7 @@ def gather(
     return _without(outside, picked)
 
 
+@_checked(batch_dims=_is.count)
 def gather_nd(params: Any, indices: Any, batch_dims: int = 0, name: str | None = None) -> Tensor:
     """Take elements or slices by index vectors (the last axis of indices)."""
     x, given = tensor(params), tensor(indices)
@@ -448,6 +505,7 @@ def _without(outside: Tensor, picked: Tensor) -> Tensor:
     return ops.where(outside, np.nan, picked)  # type: ignore[no-any-return]
 
 
+@_checked(axis=_is.axis, mask=(_is.mask_of, "tensor", "axis"))
 def boolean_mask(
     tensor: Any, mask: Any, axis: int | None = None, name: str | None = None
 ) -> Tensor:
@@ -457,6 +515,7 @@ def boolean_mask(
     return ops.getitem(convert_to_tensor(tensor), key)  # type: ignore[no-any-return]
 
 
+@_checked(updates=(_is.updates, "tensor", "indices"))
 def tensor_scatter_nd_update(
     tensor: Any, indices: Any, updates: Any, name: str | None = None
 ) -> Tensor:
@@ -465,6 +524,7 @@ def tensor_scatter_nd_update(
     return ops.scatter_update(x, new, key=_key(x, indices))  # type: ignore[no-any-return]
 
 
+@_checked(updates=(_is.updates, "tensor", "indices"))
 def tensor_scatter_nd_add(
     tensor: Any, indices: Any, updates: Any, name: str | None = None
 ) -> Tensor:
@@ -488,11 +548,13 @@ def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None)
     """Choose elementwise; with a condition alone, return the positions where it is true."""
     condition = tensor(condition)
     if x is None and y is None:
+        _is.ranked("tf.where", "condition", condition)
         return _constant(np.argwhere(np.asarray(condition)).astype(np.int64))
     x, y = matched(x, y)
     return ops.where(condition, x, y)  # type: ignore[no-any-return]
 
 
+@_checked(depth=_is.count, on_value=_is.scalar, off_value=_is.scalar, axis=_is.axis)
 def one_hot(
     indices: Any,
     depth: Any,
@@ -572,6 +634,7 @@ def _rank_of(dtype: Any) -> int:
     return _COUNTED.index(dtype)
 
 
+@_checked(num=_is.count, axis=_is.axis)
 def linspace(start: Any, stop: Any, num: Any, name: str | None = None, axis: int = 0) -> Tensor:
     """Return evenly spaced numbers, along a new axis; gradient flows to both ends.
 
@@ -597,21 +660,25 @@ def linspace(start: Any, stop: Any, num: Any, name: str | None = None, axis: int
     return ops.concat([low, between, high], axis=place)  # type: ignore[no-any-return]
 
 
+@_checked(shape=_is.sizes)
 def zeros(shape: Any, dtype: Any = float32, name: str | None = None) -> Tensor:
     """Return zeros."""
     return _constant(np.zeros(_shape(shape), dtype_of(dtype)))
 
 
+@_checked(shape=_is.sizes)
 def ones(shape: Any, dtype: Any = float32, name: str | None = None) -> Tensor:
     """Return ones."""
     return _constant(np.ones(_shape(shape), dtype_of(dtype)))
 
 
+@_checked(dims=_is.sizes, value=_is.scalar)
 def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
     """Return a tensor of one value everywhere."""
     return ops.broadcast_to(tensor(value), _shape(dims))  # type: ignore[no-any-return]
 
 
+@_checked(num_rows=_is.count, num_columns=_is.count, batch_shape=_is.sizes)
 def eye(
     num_rows: Any,
     num_columns: Any = None,
@@ -635,12 +702,14 @@ def ones_like(input: Any, dtype: Any = None, name: str | None = None) -> Tensor:
     return ops.ones_like(tensor(input), dtype=dtype_of(dtype))  # type: ignore[no-any-return]
 
 
+@_checked(indexing=_is.one_of("xy", "ij"))
 def meshgrid(*args: Any, indexing: str = "xy", name: str | None = None) -> list[Tensor]:
     """Return coordinate matrices."""
     flat = [x if x.ndim == 1 else ops.reshape(x, (-1,)) for x in alike(map(tensor, args))]
     return list(ops.meshgrid(*flat, indexing=indexing))
 
 
+@_checked(clip_value_min=(_is.fitting, "t"), clip_value_max=(_is.fitting, "t"))
 def clip_by_value(
     t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None
 ) -> Tensor:
@@ -649,21 +718,24 @@ def clip_by_value(
     Where the lower bound is greater, the result is the lower one, as in TensorFlow.
     """
     bounds = clip_value_min, clip_value_max
-    if all(isinstance(bound, int | float) for bound in bounds) and clip_value_min <= clip_value_max:
-        return ops.clip(tensor(t, REAL, "clip_by_value"), *bounds)  # type: ignore[no-any-return]
-    x, low, high = alike([tensor(t, REAL, "clip_by_value"), *bounds])
+    x = tensor(t, REAL, "clip_by_value")
+    numbers = int if x.dtype.kind in "iu" else int | float
+    if all(isinstance(bound, numbers) for bound in bounds) and clip_value_min <= clip_value_max:
+        return ops.clip(x, *bounds)  # type: ignore[no-any-return]
+    x, low, high = alike([x, *bounds])
     return ops.maximum(ops.minimum(x, high), low)  # type: ignore[no-any-return]
 
 
+@_checked(ord=_order, axis=_one_or_two, keepdims=_is.truth)
 def norm(
     tensor: Any,
     ord: Any = "euclidean",
     axis: Any = None,
-    keepdims: _bool = False,
+    keepdims: _bool | None = None,
     name: str | None = None,
 ) -> Tensor:
     """Return a norm of vectors, or of matrices if `axis` has two entries."""
-    kind = 2 if ord == "euclidean" else ord
+    kind, keepdims = 2 if ord == "euclidean" else ord, keepdims is True
     x, axes = convert_to_tensor(tensor), static(axis)
     whole = x.dtype.kind == "i" and kind in (1, np.inf)
     check("norm", x.dtype, SIGNED if whole else FIELD)
@@ -680,6 +752,7 @@ def norm(
     return found  # type: ignore[no-any-return]
 
 
+@_checked(clip_norm=(_is.like, "t"), axes=_is.axes)
 def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> Tensor:
     """Scale a tensor down to at most a Euclidean norm."""
     limit = builtins.max(clip_norm, 0) if isinstance(clip_norm, int | float) else clip_norm
@@ -691,6 +764,7 @@ def global_norm(t_list: Any, name: str | None = None) -> Tensor:
     return _clip.global_norm([None if t is None else tensor(t) for t in t_list])
 
 
+@_checked(clip_norm=_is.within("[0, inf]"))
 def clip_by_global_norm(
     t_list: Any, clip_norm: Any, use_norm: Any = None, name: str | None = None
 ) -> tuple[list[Tensor | None], Tensor]:
@@ -728,14 +802,22 @@ def matmul(
     """Multiply matrices, either of them transposed first if asked."""
     if type(a) is not Tensor or type(b) is not Tensor or a.value.dtype != b.value.dtype:
         a, b = matched(a, b)
-    check("matmul", (a if is_tensor(a) else b).dtype, PRODUCTS)
+        a, b = (x if is_tensor(x) else convert_to_tensor(x) for x in (a, b))
+    check("matmul", a.dtype, PRODUCTS)
+    if a.ndim < 2 or b.ndim < 2:
+        raise _is.refused("tf.matmul", *(("a", _MATRIX, a) if a.ndim < 2 else ("b", _MATRIX, b)))
     if transpose_a or adjoint_a:
+        if transpose_a and adjoint_a:
+            raise _is.refused("tf.matmul", "adjoint_a", "False where transpose_a is True", True)
         a = ops.matrix_transpose(ops.conj(a) if adjoint_a else a)
     if transpose_b or adjoint_b:
+        if transpose_b and adjoint_b:
+            raise _is.refused("tf.matmul", "adjoint_b", "False where transpose_b is True", True)
         b = ops.matrix_transpose(ops.conj(b) if adjoint_b else b)
     return ops.matmul(a, b)  # type: ignore[no-any-return]
 
 
+@_checked(axes=(_is.contracted, "a", "b"))
 def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
     """Contract axes of two tensors."""
     a, b = matched(a, b)
@@ -753,6 +835,7 @@ def nan_last(x: Tensor, value: float = -np.inf) -> Tensor:
     return ops.where(_constant(missing), value, x)  # type: ignore[no-any-return]
 
 
+@_checked(axis=_is.axis)
 def argmax(
     input: Any, axis: Any = None, output_type: Any = int64, name: str | None = None
 ) -> Tensor:
@@ -762,6 +845,7 @@ def argmax(
     return ops.astype(found, dtype_of(output_type))  # type: ignore[no-any-return]
 
 
+@_checked(axis=_is.axis)
 def argmin(
     input: Any, axis: Any = None, output_type: Any = int64, name: str | None = None
 ) -> Tensor:
@@ -771,6 +855,7 @@ def argmin(
     return ops.astype(found, dtype_of(output_type))  # type: ignore[no-any-return]
 
 
+@_checked(values=_is.ranked, axis=_is.axis, direction=_DIRECTION)
 def argsort(
     values: Any,
     axis: int = -1,
@@ -785,6 +870,7 @@ def argsort(
     return ops.astype(order, int32)  # type: ignore[no-any-return]
 
 
+@_checked(values=_is.ranked, axis=_is.axis, direction=_DIRECTION)
 def sort(
     values: Any, axis: int = -1, direction: str = "ASCENDING", name: str | None = None
 ) -> Tensor:
@@ -884,6 +970,7 @@ def cond(
     return _control.cond(tensor(pred), true_fn, false_fn)
 
 
+@_checked(maximum_iterations=_is.count)
 def while_loop(
     cond: Callable[..., Any],
     body: Callable[..., Any],

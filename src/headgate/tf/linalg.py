@@ -7,10 +7,12 @@ from typing import Any
 import numpy as _np
 
 from headgate.core.namespace import TENSORS as _ops
+from headgate.tf import _arguments as _is
 from headgate.tf._adapt import matched as _matched
 from headgate.tf._adapt import name_all as _name_all
 from headgate.tf._adapt import tensor as _tensor
 from headgate.tf._adapt import unary as _unary
+from headgate.tf._arguments import checked as _checked
 from headgate.tf._core import einsum, eye, matmul, norm, tensordot
 from headgate.tf._dtypes import ANY, FIELD, NUMBERS, SOLVED
 
@@ -42,17 +44,20 @@ def trace(x: Any, name: str | None = None) -> Any:
     return _ops.astype(_ops.trace(x), x.dtype)
 
 
+@_checked(matrix=_is.matrices)
 def adjoint(matrix: Any, name: str | None = None) -> Any:
     """Return each matrix transposed and conjugated."""
     return matrix_transpose(matrix, conjugate=True)
 
 
+@_checked(a=_is.matrices, conjugate=_is.truth)
 def matrix_transpose(a: Any, name: str = "matrix_transpose", conjugate: bool = False) -> Any:
     """Return each matrix transposed, and conjugated if asked."""
     moved = _ops.matrix_transpose(_tensor(a))
     return _ops.conj(moved) if conjugate and moved.dtype.kind == "c" else moved
 
 
+@_checked(adjoint=_is.truth)
 def inv(input: Any, adjoint: bool = False, name: str | None = None) -> Any:
     """Return the inverse of each matrix, or of its adjoint."""
     x = _tensor(input, FIELD, "linalg.inv")
@@ -62,6 +67,7 @@ def inv(input: Any, adjoint: bool = False, name: str | None = None) -> Any:
     return matrix_transpose(found, conjugate=True) if adjoint else found
 
 
+@_checked(rhs=_is.matrices, adjoint=_is.truth)
 def solve(matrix: Any, rhs: Any, adjoint: bool = False, name: str | None = None) -> Any:
     """Return X with `matrix @ X == rhs`, or with the adjoint of `matrix` in its place."""
     matrix, rhs = _matched(matrix, rhs)

@@ -8,6 +8,7 @@ import numpy as _np
 
 from headgate.core.namespace import TENSORS as _ops
 from headgate.ops.operators import check_divisor
+from headgate.tf import _arguments as _is
 from headgate.tf._adapt import alike as _alike
 from headgate.tf._adapt import binary as _binary
 from headgate.tf._adapt import name_all as _name_all
@@ -15,6 +16,7 @@ from headgate.tf._adapt import reduction as _reduction
 from headgate.tf._adapt import static as _static
 from headgate.tf._adapt import tensor as _tensor
 from headgate.tf._adapt import unary as _unary
+from headgate.tf._arguments import checked as _checked
 from headgate.tf._core import argmax, argmin, nan_last
 from headgate.tf._dtypes import (
     FIELD,
@@ -138,6 +140,7 @@ reduce_sum = _reduction(_ops.sum, NUMBERS, keeps=True)
 reduce_variance = _reduction(_ops.var, FIELD)
 
 
+@_checked(axis=_is.axes, keepdims=_is.truth)
 def reduce_euclidean_norm(
     input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
 ) -> Any:
@@ -150,6 +153,7 @@ def reduce_euclidean_norm(
     return _ops.astype(_ops.vector_norm(x, axis=axis, keepdims=keepdims), x.dtype)
 
 
+@_checked(inputs=_is.same_shapes)
 def add_n(inputs: Any, name: str | None = None) -> Any:
     """Add tensors of one shape."""
     total, *others = _alike(inputs)
@@ -159,6 +163,7 @@ def add_n(inputs: Any, name: str | None = None) -> Any:
     return total
 
 
+@_checked(x=_is.ranked, axis=_is.axis, exclusive=_is.truth, reverse=_is.truth)
 def cumsum(
     x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
 ) -> Any:
@@ -168,6 +173,7 @@ def cumsum(
     )
 
 
+@_checked(x=_is.ranked, axis=_is.axis, exclusive=_is.truth, reverse=_is.truth)
 def cumprod(
     x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
 ) -> Any:
@@ -188,6 +194,7 @@ def _running(function: Any, x: Any, axis: int, exclusive: bool, reverse: bool) -
     return _ops.flip(found, axis=axis) if reverse else found
 
 
+@_checked(axis=_is.axes, epsilon=(_is.like, "x"))
 def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | None = None) -> Any:
     """Scale to Euclidean norm 1 along axes."""
     return _ops.l2_normalize(
@@ -195,6 +202,7 @@ def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | N
     )
 
 
+@_checked(k=_is.count, sorted=_is.truth)
 def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) -> Any:
     """Return the k greatest elements of the last axis and their indices, sorted in any case.
 
@@ -208,11 +216,13 @@ def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) 
     return type(found)(values, _ops.astype(order, _np.int32))
 
 
+@_checked(logits=_is.ranked, axis=_is.axis)
 def softmax(logits: Any, axis: int | None = None, name: str | None = None) -> Any:
     """Return exp(logits) scaled to sum 1 along an axis, the last one if left out."""
     return _ops.softmax(_tensor(logits, FLOATS, "nn.softmax"), axis=-1 if axis is None else axis)
 
 
+@_checked(logits=_is.ranked, axis=_is.axis)
 def log_softmax(logits: Any, axis: int | None = None, name: str | None = None) -> Any:
     """Return the logarithm of softmax."""
     return _ops.log_softmax(
