@@ -1,7 +1,8 @@
 """Arguments of a tape: targets, sources and cotangents, taken apart and checked once.
 
 Each may be a structure of tensors and variables. What comes out are flat lists, which everything
-behind works on, and the structure in which the results go back.
+behind works on, and the structure in which the results go back. What single numbers, names and
+shapes may be is checked by `headgate.core.checks`.
 """
 
 from __future__ import annotations

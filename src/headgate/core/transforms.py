@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +33,7 @@ from headgate.core.tensor import Tensor, tensor_of
 from headgate.core.traced import is_traced
 from headgate.core.variable import Variable
 from headgate.record.errors import describe, refusal, warn_missing
+from headgate.record.graph import Tape, state
 from headgate.record.onlooker import onlookers
 
 
@@ -580,6 +583,24 @@ def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     return products[0] if lone else products
 
 
+def _itself(source: Any) -> Callable[[], Any]:
+    """Return what gives a primal back while the program has it: its tensor is not kept for us."""
+    return weakref.ref(source) if type(source) is Tensor else lambda: source
+
+
+def _stand_in(source: Any) -> Any:
+    """Return a tensor with the node of a watched one and no elements, to be a source in its place.
+
+    So the primal is not kept, and keeps its tangent when another tape watches it later.
+    """
+    if type(source) is Variable:
+        return source
+    value = source.value
+    if isinstance(value, np.ndarray | np.generic):
+        value = np.broadcast_to(np.zeros((), value.dtype), value.shape)
+    return tensor_of(value, source.node)
+
+
 class ForwardAccumulator:
     """Compute Jacobian-vector products of what runs inside the context (forward mode).
 
@@ -607,16 +628,21 @@ class ForwardAccumulator:
                 "error. If it "
                 "was intended, please sum the corresponding tangents.",
             )
+        self._primals = [_itself(source) for source in self._sources]
         self._tape = GradientTape(persistent=True, watch_accessed_variables=False)
         self._entered = False
+        self._around: list[Tape] = []
 
     def __enter__(self) -> ForwardAccumulator:
         if self._tape._active:
             raise refusal(ValueError, "Accumulator is already recording.")
         self._tape.__enter__()
+        recording = state.recording
+        self._around += [tape for tape in recording.tapes[:-1] if tape not in self._around]
         if not self._entered:
             self._entered = True
             self._tape.watch(self._sources)
+            self._sources = list(map(_stand_in, self._sources))
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -625,14 +651,35 @@ class ForwardAccumulator:
     def jvp(self, primals: Any, unconnected_gradients: Any = "none") -> Any:
         """Return the tangents of tensors computed inside the context, in the same structure.
 
+        They count as computed there, whenever they are asked for: accumulators and tapes around
+        this context see them, and no others do.
+
         Args:
             primals: a tensor or variable, or a nested structure of them.
             unconnected_gradients: "none" (None where no primal is involved) or "zero".
         """
-        if self._tape._active:
-            with self._tape.stop_recording():
-                return self._jvp(primals, unconnected_gradients)
-        return self._jvp(primals, unconnected_gradients)
+        with self._inside():
+            return self._jvp(primals, unconnected_gradients)
+
+    @contextmanager
+    def _inside(self) -> Iterator[None]:
+        """Run a block as if it stood in this context: what was around it records, nothing else."""
+        recording, before = self._tape._recording, state.recording
+        if recording is None:
+            yield
+            return
+        kept, active = (recording.tapes, recording.suspended), self._tape._active
+        others = [*recording.tapes, *recording.suspended, self._tape]
+        recording.tapes = list(self._around)
+        recording.suspended = [tape for tape in others if tape not in self._around]
+        recording.refresh()
+        state.recording, self._tape._active = recording, False
+        try:
+            yield
+        finally:
+            state.recording, self._tape._active = before, active
+            recording.tapes, recording.suspended = kept
+            recording.refresh()
 
     def _jvp(self, primals: Any, unconnected_gradients: Any) -> Any:
         zero = wants_zeros(unconnected_gradients)
@@ -645,14 +692,17 @@ class ForwardAccumulator:
                     "ForwardAccumulator.jvp takes tensors that were computed inside the context, "
                     f"or a structure of them, got {describe(target)}",
                 )
-            own = [t for s, t in zip(self._sources, self._tangents, strict=True) if s is target]
-            if own or not self._entered:
-                tangent = own[0] if own else None
+            given = [t for p, t in zip(self._primals, self._tangents, strict=True) if p() is target]
+            if given or not self._entered:
+                tangent = given[0] if given else None
             else:
                 tangent = _push(self._tape, target, self._sources, self._tangents)
                 if tangent is None and not zero:
-                    self._tape._explain_missing(
-                        [target], self._sources, [None] * len(self._sources), "tangent"
-                    )
+                    # By the primals themselves where they live: their names are the user's.
+                    alive = [
+                        source if (primal := own()) is None else primal
+                        for own, source in zip(self._primals, self._sources, strict=True)
+                    ]
+                    self._tape._explain_missing([target], alive, [None] * len(alive), "tangent")
             results.append(TENSORS.zeros_like(target) if tangent is None and zero else tangent)
         return optree.tree_unflatten(structure, results)

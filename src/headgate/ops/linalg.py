@@ -587,7 +587,9 @@ pinv = op(
             [0. , 0. ]], shape=(2, 2), dtype=float64)
     """,
     _pinv_rule,
-    impl=lambda xp, x, *, rtol: xp.array_module.linalg.pinv(x, rtol=rtol),
+    impl=lambda xp, x, *, rtol: xp.array_module.linalg.pinv(
+        x.astype(float) if x.dtype.kind in "biu" else x, rtol=rtol
+    ),
 )
 
 
