@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from headgate.core.checks import affordable, choice, extents, optional, whole
-from headgate.core.lift import as_tensor, borrowers, lift, lifters
+from headgate.core.lift import as_tensor, borrowers, lifters
 from headgate.core.namespace import TENSORS, Array, owner
 from headgate.core.op import op, public
 from headgate.core.tensor import Tensor, constant, raw, tensor_of
@@ -190,12 +190,14 @@ def linspace(start: Any, stop: Any, num: int, dtype: Any = None, endpoint: bool 
     """
     num = whole("linspace", "num", num, 0)
     affordable("linspace", "num", (num,))
-    if lift(start)[1] is None and lift(stop)[1] is None:
-        return constant(np.linspace(_number(start), _number(stop), num, endpoint, dtype=dtype))
-    weights = np.linspace(0.0, 1.0, num, endpoint)
-    made: Tensor = TENSORS.add(
-        TENSORS.multiply(start, 1.0 - weights), TENSORS.multiply(stop, weights)
-    )
+    low, high = as_tensor(start), as_tensor(stop)
+    if low.node is None and high.node is None:
+        ends = [np.asarray(end.value if type(end) is Tensor else end) for end in (start, stop)]
+        return constant(np.linspace(ends[0], ends[1], num, endpoint, dtype=dtype))
+    kind = np.result_type(low.dtype, high.dtype, 1.0)
+    weights = np.linspace(0.0, 1.0, num, endpoint).astype(kind)
+    weights = weights.reshape(-1, *(1,) * max(low.ndim, high.ndim))
+    made: Tensor = TENSORS.add(TENSORS.multiply(low, 1 - weights), TENSORS.multiply(high, weights))
     return made if dtype is None else astype(made, dtype)
 
 

@@ -35,6 +35,8 @@ from headgate.ops.rules import Axis, is_complex, may_be_nan, normal_axes, scaled
 
 
 def shifted_logits(xp: Any, x: Array, axis: Axis) -> Array:
+    if not x.size:  # nothing has no maximum
+        return x
     return x - xp.max(_size_of_exp(xp, x), axis=axis, keepdims=True)
 
 
@@ -44,8 +46,11 @@ def _size_of_exp(xp: Any, x: Array) -> Array:
 
 
 def _logsumexp(xp: Any, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    top = xp.max(_size_of_exp(xp, x), axis=axis, keepdims=True)
-    top = xp.where(xp.isfinite(top), top, 0)
+    if x.size:
+        top = xp.max(_size_of_exp(xp, x), axis=axis, keepdims=True)
+        top = xp.where(xp.isfinite(top), top, 0)
+    else:  # nothing has no maximum; the sum of nothing is 0
+        top = xp.sum(x, axis=axis, keepdims=True)
     # Of nothing but minus infinities it is the logarithm of zero; beside an infinity all overflows.
     with np.errstate(divide="ignore", over="ignore"):
         rest = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=keepdims))
@@ -304,6 +309,22 @@ softmax_cross_entropy = op(
     Tensor([0.69314718], shape=(1,), dtype=float64)
     """,
     _cross_entropy_rule,
+    lambda g, xp, logits, axis: (
+        -keep(g, logits.shape, axis, False) * xp.log_softmax(logits, axis=axis)
+    ),
+    impl=_softmax_cross_entropy,
+)
+
+cross_entropy_of_logits = op(
+    "cross_entropy_of_logits(logits, labels, *, axis=-1)",
+    """Compute `softmax_cross_entropy`, with the gradient of labels that sum to 1 whatever they are.
+
+    That of TensorFlow's op of the name: `softmax(logits) - labels`, where the derivative has
+    `softmax(logits) * sum(labels) - labels`.
+    """,
+    lambda g, xp, logits, labels, axis: (
+        keep(g, logits.shape, axis, False) * (xp.softmax(logits, axis=axis) - labels)
+    ),
     lambda g, xp, logits, axis: (
         -keep(g, logits.shape, axis, False) * xp.log_softmax(logits, axis=axis)
     ),
