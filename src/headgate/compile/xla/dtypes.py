@@ -39,10 +39,13 @@ JOINED = {
     "convolution": (0, 1),
     "convolution_weights": (0, 1),
     "cross": (0, 1),
+    "crossed": (0, 1),
     "divide_no_nan": (0, 1),
+    "divided": (0, 1),
     "einsum": (0,),
     "lstm_state": (0, 1),
     "outer": (0, 1),
+    "scaled": (0, 1),
     "scatter_each": (0,),
     "solve": (0, 1),
     "squared_difference": (0, 1),
@@ -60,7 +63,7 @@ MATRICES = {
 """Operations of LAPACK, which has no half precision."""
 
 FLOATING = MATRICES | {
-    *("divide_no_nan", "erf", "hard_sigmoid", "mean", "softsign", "vector_norm"),
+    *("divide_no_nan", "divided", "erf", "hard_sigmoid", "mean", "softsign", "vector_norm"),
     *("window_mean", "window_mean_spread"),
 }
 """Operations that make floating numbers of integers, of double precision for any width."""
