@@ -48,6 +48,7 @@ LAYERS = [
     "core.pull",
     "core.arguments",
     "core.asked",
+    "core.rows",
     "core.birth",
     "core.tape",
     "core.again",

@@ -14,7 +14,8 @@ import numpy as np
 
 from headgate.compile.xla import conv, index, places, random
 from headgate.compile.xla.dtypes import cast, typed
-from headgate.core.namespace import OPERATORS, Array, Namespace
+from headgate.core.namespace import OPERATORS, Array, Namespace, implementations
+from headgate.core.traced import is_traced
 from headgate.ops.linalg import parsed_subscripts
 from headgate.ops.shape import checked_widths, sizes
 
@@ -79,6 +80,22 @@ def _astype(xp: Any, x: Array, dtype: Any) -> Array:
     return cast(xp.asarray(x), np.dtype(dtype))
 
 
+def _for_units(
+    xp: Any, function: Callable[[Array], list[Array]], value: Array, batch: int, size: int
+) -> list[Array]:
+    """Call a function once, for the cotangents of all elements of a traced array."""
+    if not is_traced(value):
+        return implementations["for_units"]["any"](xp, function, value, batch, size)  # type: ignore[no-any-return]
+    import jax
+
+    numpy = xp.array_module
+    ones = numpy.broadcast_to(numpy.eye(size, dtype=value.dtype)[:, None], (size, batch, size))
+    found: list[Array] = jax.vmap(lambda unit: list(map(numpy.asarray, function(unit))))(
+        ones.reshape(size, *value.shape)
+    )
+    return found
+
+
 _OVERRIDES: dict[str, Callable[..., Any]] = {
     "astype_inexact": _astype,
     "astype_integer": _astype,
@@ -95,6 +112,7 @@ _OVERRIDES: dict[str, Callable[..., Any]] = {
     "einsum": _einsum,
     "matrix_rank": _matrix_rank,
     "inherit": lambda xp, x, other: xp.asarray(x),
+    "for_units": _for_units,
     "relu": lambda xp, x: xp.maximum(x, xp.zeros((), x.dtype)),
     "round": lambda xp, x: xp.array_module.round(x.astype("float16") if x.dtype == bool else x),
 }
