@@ -41,6 +41,8 @@ from headgate.core.tensor import Tensor
 
 Axis = int | Sequence[int] | None
 
+_ARRAY = np.ndarray
+
 
 def is_complex(x: Any) -> bool:
     """Tell whether an array, a tensor or a Python number is complex."""
@@ -123,7 +125,14 @@ def kept_mask(g: Any, c: Any, mask: Any) -> Any:
 
 def scaled(g: Any, slope: Any) -> Any:
     """Return `g * slope`, and zero where g is zero."""
-    return TENSORS.scaled(g, slope) if type(g) is Tensor else kept_zero(g, g * slope)
+    if type(g) is Tensor:
+        return TENSORS.scaled(g, slope)
+    c = g * slope
+    if type(c) is _ARRAY and c.itemsize > 2 and c.size:  # most often, and without further calls
+        largest = c.item(c.argmax())
+        if largest == largest:
+            return c
+    return kept_zero(g, c)
 
 
 def crossed(g: Any, x: Any) -> Any:
@@ -138,6 +147,10 @@ def divided(g: Any, by: Any) -> Any:
     c = g / by
     if type(by) is float and by:
         return c
+    if type(c) is _ARRAY and c.itemsize > 2 and c.size:
+        largest = c.item(c.argmax())
+        if largest == largest:
+            return c
     return kept_zero(g, c)
 
 
@@ -146,7 +159,7 @@ def masked(g: Any, mask: Any) -> Any:
     if type(g) is Tensor:
         return TENSORS.masked(g, mask)
     c = g * mask
-    if type(c) is np.ndarray and not alarm.rung:
+    if type(c) is _ARRAY and not alarm.rung:
         return c
     return kept_mask(g, c, mask)
 
