@@ -180,6 +180,7 @@ CASES = [
     OpCase("bitwise_left_shift", BITS, order=0),
     OpCase("bitwise_right_shift", BITS, order=0),
     # activations
+    OpCase("level", [real(3, 4), real(3, 4)], reference=lambda g, x: g),
     OpCase("relu", [distinct(3, 4)], reference=lambda x: np.maximum(x, 0), dtypes="fF"),
     OpCase("relu", [integers(3, low=-5)], reference=lambda x: np.maximum(x, 0), order=0),
     OpCase("relu6", [distinct(20)], reference=lambda x: np.clip(x, 0, 6), dtypes="fF"),

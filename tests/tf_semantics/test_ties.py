@@ -100,3 +100,36 @@ def test_clip_by_crossed_bounds_gives_the_lower_bound(tf, near):
     gradient = tape.gradient(y, [low, high])
     near(gradient[0], 2.0)
     near(gradient[1], 0.0)
+
+
+STRAIGHT = {
+    "relu": lambda tf, x: tf.nn.relu(x),
+    "relu6": lambda tf, x: tf.nn.relu6(x),
+    "leaky_relu": lambda tf, x: tf.nn.leaky_relu(x),
+    "abs": lambda tf, x: tf.abs(x),
+    "max_pool": lambda tf, x: tf.nn.max_pool2d(tf.reshape(x, [1, 2, 3, 1]), 2, 1, "VALID"),
+}
+LINEAR = {
+    "maximum": lambda tf, x: tf.maximum(x, 0.1),
+    "clip_by_value": lambda tf, x: tf.clip_by_value(x, -1.0, 1.0),
+    "reduce_max": lambda tf, x: tf.reduce_max(x, 1),
+    "where": lambda tf, x: tf.where(x > 0.0, x, 0.5 * x),
+    "sum": lambda tf, x: tf.reduce_sum(3.0 * x),
+}
+
+
+@pytest.mark.parametrize("name", STRAIGHT | LINEAR)
+def test_second_derivatives_of_straight_parts(tf, near, name):
+    """Zeros of an activation, None of what chooses or scales: as in TensorFlow."""
+    x = tf.Variable([[-1.5, 0.5, 2.0], [0.3, -0.2, 7.0]])
+    with tf.GradientTape(persistent=True) as outer:
+        with tf.GradientTape() as inner:
+            y = (STRAIGHT | LINEAR)[name](tf, x)
+        gradient = tf.convert_to_tensor(inner.gradient(y, x))
+        product = tf.reduce_sum(gradient * x)
+    found = outer.gradient(gradient, x)
+    if name in STRAIGHT:
+        near(found, np.zeros((2, 3)))
+    else:
+        assert found is None
+    near(outer.gradient(product, x), gradient.numpy())

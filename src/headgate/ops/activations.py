@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from headgate.core.lift import shape_of
-from headgate.core.namespace import Array
+from headgate.core.namespace import TENSORS, Array
 from headgate.core.op import op
+from headgate.core.tensor import Tensor
 from headgate.ops.elementwise import unary
 from headgate.ops.rules import by_float32, is_complex, masked, refuse_complex
 
@@ -31,6 +32,24 @@ def _relu_numpy(xp: Any, x: Array) -> Array:
     return np.maximum(x, np.zeros(x.shape, dtype))
 
 
+level = op(
+    "level(g, x)",
+    "Return g, in which x has a slope of zero: the slope at x that g was scaled by is constant.",
+    lambda g: g,
+    lambda g, xp, x: xp.zeros_like(x),
+    impl=lambda xp, g, x: g,
+)
+
+
+def levelled(c: Any, x: Any) -> Any:
+    """Return the gradient of an activation of straight parts, whose own gradient by x is zero.
+
+    A mask would leave that None, and None means that x has no part in it. TensorFlow has zeros
+    there, for the activations (and the largest of each window) and nothing else.
+    """
+    return TENSORS.level(c, x) if type(c) is Tensor else c
+
+
 relu = unary(
     "relu(x)",
     """Return `maximum(x, 0)`; its gradient at 0 is 0.
@@ -38,7 +57,7 @@ relu = unary(
     >>> hg.relu([-1.0, 2.0])
     Tensor([0., 2.], shape=(2,), dtype=float64)
     """,
-    lambda g, ans: masked(g, ans > 0),
+    lambda g, ans: levelled(masked(g, ans > 0), ans),
     impl=_relu,
     impl_numpy=_relu_numpy,
 )
@@ -50,7 +69,7 @@ relu6 = unary(
     >>> hg.relu6([-1.0, 2.0, 8.0])
     Tensor([0., 2., 6.], shape=(3,), dtype=float64)
     """,
-    lambda g, ans: masked(g, (ans > 0) & (ans < 6)),
+    lambda g, ans: levelled(masked(g, (ans > 0) & (ans < 6)), ans),
     impl=lambda xp, x: xp.minimum(xp.relu(x), 6),
 )
 
@@ -68,7 +87,7 @@ leaky_relu = op(
     >>> hg.leaky_relu([-1.0, 2.0])
     Tensor([-0.2,  2. ], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x, alpha: xp.where(x > 0, g, alpha * g),
+    lambda g, xp, x, alpha: levelled(xp.where(x > 0, g, alpha * g), x),
     impl=_leaky_relu,
 )
 
