@@ -12,8 +12,8 @@ KINKS = [
     ("sign", lambda tf, x: tf.sign(x), 0.0, 0.0),
     ("sqrt", lambda tf, x: tf.sqrt(x), 0.0, np.inf),
     ("norm", lambda tf, x: tf.norm(x), [0.0, 0.0], [np.nan, np.nan]),
-    ("x**0.", lambda tf, x: x**0.0, 0.0, np.nan),
-    ("where_log", lambda tf, x: tf.where(x > 0, tf.math.log(x), 0.0), 0.0, np.nan),
+    ("where_sqrt", lambda tf, x: tf.where(x > 0, tf.sqrt(x), 0.0), [0.0, -1.0], [0.0, 0.0]),
+    ("where_rsqrt", lambda tf, x: tf.where(x > 0, tf.math.rsqrt(x), 0.0), [0.0, -1.0], [0.0, 0.0]),
     ("clip_edges", lambda tf, x: tf.clip_by_value(x, 0.0, 1.0), [0.0, 1.0], [1.0, 1.0]),
     ("clip_crossed", lambda tf, x: tf.clip_by_value(x, 3.0, 1.0), [0.0, 2.0, 4.0], [0.0, 0.0, 0.0]),
     (
@@ -28,7 +28,7 @@ KINKS = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value", "ignore:overflow")
 @pytest.mark.parametrize(
     ("function", "value", "expected"),
     [pytest.param(*case, id=name) for name, *case in KINKS],
@@ -39,6 +39,25 @@ def test_kink(tf, near, function, value, expected):
     with tf.GradientTape() as tape:
         y = function(tf, x)
     near(tape.gradient(y, x), expected)
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value", "ignore:overflow")
+@pytest.mark.parametrize(
+    ("function", "at"),
+    [
+        pytest.param(lambda tf, x: x**0.0, 0.0, id="x**0."),
+        pytest.param(lambda tf, x: tf.where(x > 0, tf.math.log(x), 0.0), 0.0, id="log"),
+        pytest.param(lambda tf, x: tf.where(x > 0, 1.0 / x, 0.0), 0.0, id="divide"),
+        pytest.param(lambda tf, x: tf.where(x < 9, tf.exp(x), 0.0), 1000.0, id="exp"),
+        pytest.param(lambda tf, x: tf.where(x < 1, tf.math.asin(x), 0.0), 1.0, id="asin"),
+    ],
+)
+def test_zero_times_infinity(tf, near, deviation, function, at):
+    """TensorFlow has 0 for sqrt, rsqrt and reciprocal and NaN for the others; here one rule."""
+    x = tf.Variable(at)
+    with tf.GradientTape() as tape:
+        y = function(tf, x)
+    near(tape.gradient(y, x), deviation(tensorflow=np.nan, headgate=0.0))
 
 
 @pytest.mark.parametrize("name", ["maximum", "minimum"])

@@ -28,17 +28,22 @@ from headgate.core.op import op, public
 from headgate.core.tensor import Tensor
 from headgate.ops.elementwise import conj, maximum, real, sqrt
 from headgate.ops.reduce import keep, plain, sum
-from headgate.ops.rules import Axis, normal_axes
+from headgate.ops.rules import Axis, is_complex, may_be_nan, normal_axes, scaled
 
 # -- implementations ------------------------------------------------------------------------------
 
 
 def shifted_logits(xp: Any, x: Array, axis: Axis) -> Array:
-    return x - xp.max(x, axis=axis, keepdims=True)
+    return x - xp.max(_size_of_exp(xp, x), axis=axis, keepdims=True)
+
+
+def _size_of_exp(xp: Any, x: Array) -> Array:
+    """Return what says how large exp(x) is; a real shift leaves complex logarithms principal."""
+    return xp.real(x) if is_complex(x) else x
 
 
 def _logsumexp(xp: Any, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    top = xp.max(x, axis=axis, keepdims=True)
+    top = xp.max(_size_of_exp(xp, x), axis=axis, keepdims=True)
     top = xp.where(xp.isfinite(top), top, 0)
     # Of nothing but minus infinities it is the logarithm of zero; beside an infinity all overflows.
     with np.errstate(divide="ignore", over="ignore"):
@@ -182,7 +187,10 @@ def _lstm_state(xp: Any, gates: Array, memory: Array) -> LSTMState:
 
 def _logsumexp_rule(g: Any, xp: Any, x: Any, ans: Any, axis: Axis, keepdims: bool) -> Any:
     whole = keep(xp.where(ans == -np.inf, 0, ans), x.shape, axis, keepdims)
-    return keep(g, x.shape, axis, keepdims) * xp.exp(x - whole)
+    below = x - whole
+    if may_be_nan(below):  # what is as infinite as the result has the slope 1
+        below = xp.where(x == whole, xp.zeros_like(below), below)
+    return scaled(keep(g, x.shape, axis, keepdims), xp.exp(below))
 
 
 def _softmax_rule(g: Any, xp: Any, ans: Any, axis: Axis) -> Any:
