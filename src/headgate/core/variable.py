@@ -21,7 +21,7 @@ import numpy as np
 from headgate.core.bundle import Bundle, in_transit
 from headgate.core.cotangent import pass_through
 from headgate.core.host import note_escape
-from headgate.core.lift import holds_tensor, lift, lifters
+from headgate.core.lift import borrowers, holds_tensor, lift, lifters
 from headgate.core.namespace import TENSORS, Array
 from headgate.core.row import PASS
 from headgate.core.scope import open_scopes, stage, suspended
@@ -75,7 +75,7 @@ class Variable(Attached):
         if callable(initial_value):
             with suspended():
                 initial_value = initial_value()
-        array, node = lift(initial_value)
+        array, node = borrowers[type(initial_value)](initial_value)
         value = _own(raw(array, dtype, "initial_value"))
         if stage.scope is not None and is_traced(value):
             raise refusal(
