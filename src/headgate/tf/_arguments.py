@@ -163,6 +163,13 @@ def real(whose: str, name: str, value: Any) -> Any:
     return value if type(value) is float else checks.amount(whose, name, value, "[-inf, inf]")
 
 
+def dtype(whose: str, name: str, value: Any) -> Any:
+    """Return what names a dtype; NumPy would take None for float64."""
+    if value is None:
+        raise refused(whose, name, "a dtype such as tf.float32", value, WrongType)
+    return value
+
+
 def within(interval: str) -> Check:
     """Return the check of a number in an interval."""
 
@@ -311,6 +318,11 @@ def same_shape(whose: str, name: str, value: Any, other: Any) -> Any:
     if shape_of(value) != shape_of(other):
         raise refused(whose, name, f"of shape {shape_of(other)}", value)
     return value
+
+
+def targets(whose: str, name: str, value: Any, logits: Any) -> Any:
+    """Return distributions for logits: a vector or more, of a shape that broadcasts to theirs."""
+    return fitting(whose, name, ranked(whose, name, value), logits)
 
 
 def ranked(whose: str, name: str, value: Any) -> Any:
