@@ -116,6 +116,19 @@ def test_a_source_with_a_finite_gradient_is_connected_all_the_same(w):
     assert (report["w"].verdict, report["v"].verdict) == ("not finite", "connected")
 
 
+def test_a_loss_that_is_cut_off_is_cut_whatever_its_value(w):
+    with hg.GradientTape() as tape:
+        y = hg.stop_gradient(w) * np.inf  # cut
+    for magnitudes in (False, True):
+        verdict = tape.why(y, w, magnitudes=magnitudes)
+        assert kinds_and_lines(verdict) == [("stop_gradient", line_of("cut"))]
+    with Watch() as watch:
+        with hg.GradientTape() as tape:
+            y = hg.sum(hg.round(w)) * np.nan
+        tape.gradient(y, w)
+    assert [finding.kind for finding in watch.findings()] == ["nondiff_op"]
+
+
 def test_what_was_given_as_an_argument_is_named(w):
     x = hg.asarray([1.0, np.nan])
     u = hg.Variable([np.inf, 1.0], name="u")
