@@ -53,7 +53,7 @@ BIRTHS = {
     "one by zero": (
         "value",
         "divide of 1 and 0 gives inf",
-        lambda w: hg.sum(hg.minimum(w / (w - w), 1.0) * w),
+        lambda w: hg.sum(w / (w - w)),
     ),
 }
 
@@ -94,6 +94,7 @@ FINE = {
     "where twice": lambda w: hg.sum(
         hg.where(w > 1.0, hg.sqrt(hg.where(w > 1.0, w - 1.0, 1.0)), 0.0)
     ),
+    "infinite and not taken": lambda w: hg.sum(hg.minimum(w / (w - w), 1.0) * w),
     "infinite and dropped": lambda w: hg.sum(hg.minimum(1.0 / w, hg.asarray(np.inf))),
 }
 

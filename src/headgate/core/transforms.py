@@ -29,6 +29,7 @@ from headgate.core.arguments import wants_zeros
 from headgate.core.host import came_back
 from headgate.core.lift import as_tensor, is_inexact
 from headgate.core.namespace import TENSORS, is_array
+from headgate.core.row import PASS, PICK
 from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, tensor_of
 from headgate.core.traced import is_traced
@@ -513,8 +514,26 @@ def _matched(primals: Any, tangents: Any, by: str = "") -> tuple[list[Any], list
     return sources, directions
 
 
-def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+def jacobian(
+    f: Callable[..., Any], argnums: int | Sequence[int] = 0, mode: str | None = None
+) -> Callable[..., Any]:
     """Return a function that computes the Jacobian of f, of shape `result.shape + argument.shape`.
+
+    Args:
+        f: a function of tensors, arrays or structures of them.
+        argnums: the position(s) of the arguments to differentiate by.
+        mode: "reverse" walks back once for each element of the result, "forward" goes forward once
+            for each element of the arguments. Left out, the one that takes less is chosen, and
+            forward only where it gives the same: not for complex numbers, nor through
+            `custom_gradient`, `clip_gradient` and compiled functions.
+
+    Returns:
+        A function of the same arguments; of all parts of the result, in their structure, the
+        Jacobian by all arguments, in theirs. Zeros, with a warning, where f does not depend on an
+        argument.
+
+    Raises:
+        TypeError: the mode is forward, and arguments or results are complex.
 
     >>> import headgate as hg
     >>> hg.jacobian(lambda x: x * x)(hg.asarray([1.0, 2.0])).numpy()
@@ -522,23 +541,126 @@ def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callabl
            [0., 4.]])
     """
     _check("jacobian", f, argnums)
+    if mode not in (None, "forward", "reverse"):
+        raise refusal(
+            ValueError, f'jacobian: the mode is "forward" or "reverse", or left out; got {mode!r}'
+        )
 
     @functools.wraps(f)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         tape = GradientTape(persistent=True, watch_accessed_variables=False)
         run = _run(tape, f, argnums, args, kwargs)
         _refuse_integers(f, run.chosen)
-        found = optree.tree_map(
-            lambda output: tape.jacobian(
-                as_tensor(output), run.chosen, unconnected_gradients="zero"
-            ),
-            run.targets,
-        )
+        sources: list[Any] = optree.tree_leaves(run.chosen)
+
+        def of(output: Any) -> Any:
+            target = as_tensor(output)
+            if mode == "forward" or (mode is None and _forward_pays(tape, target, sources)):
+                columns = _columns(tape, target, sources)
+                if columns is not None:
+                    return optree.tree_unflatten(optree.tree_structure(run.chosen), columns)
+            return tape.jacobian(target, run.chosen, unconnected_gradients="zero")
+
+        found = optree.tree_map(of, run.targets)
         if not hasattr(f, "is_gradient"):  # that of a linear function is a constant, rightly
             _warn_unreached(run, "Jacobian")
         return found
 
     return wrapper
+
+
+def jacfwd(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """Return a function that computes the Jacobian of f by its columns: `jacobian`, forward.
+
+    For functions of few numbers with many results.
+
+    >>> import headgate as hg
+    >>> hg.jacfwd(lambda x: hg.stack([x, x * x, x**3]))(2.0).numpy()
+    array([ 1.,  4., 12.])
+    """
+    return jacobian(f, argnums, mode="forward")
+
+
+def jacrev(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """Return a function that computes the Jacobian of f by its rows: `jacobian`, in reverse.
+
+    For functions of many numbers with few results.
+
+    >>> import headgate as hg
+    >>> hg.jacrev(lambda x: hg.sum(x * x))(hg.asarray([1.0, 2.0])).numpy()
+    array([2., 4.])
+    """
+    return jacobian(f, argnums, mode="reverse")
+
+
+_PAYS = 2
+"""A step forward is a walk through a walk: it pays where it saves so many steps back each."""
+
+
+def _forward_pays(tape: GradientTape, target: Tensor, sources: list[Any]) -> bool:
+    """Tell whether forward mode takes less, and is sure to give the same as reverse mode."""
+    inputs = sum(source.size for source in sources)
+    return (
+        target.size > _PAYS * inputs
+        and is_inexact(target)
+        and all(x.dtype.kind != "c" for x in (target, *sources))
+        and not tape._is_recorded(target)
+        and _is_linear(tape, target)
+    )
+
+
+def _is_linear(tape: GradientTape, target: Tensor) -> bool:
+    """Tell whether all rules on the way are known to be linear in their cotangent.
+
+    Those of rows are, but for two, and what users write need not be.
+    """
+    node = tape._node(target)
+    pending = [] if node is None else [node]
+    seen = set()
+    while pending:
+        node = pending.pop()
+        if node.seq in seen or not node.live & tape._bits:
+            continue
+        seen.add(node.seq)
+        op = node.op
+        row = op is None or op is PASS or op is PICK
+        if not row and getattr(getattr(TENSORS, op.name, None), "op", None) is not op:
+            return False
+        if not row and op.name.startswith("clip_gradient"):
+            return False
+        pending += [edge[0] for edge in node.edges or () if edge is not None]
+    return True
+
+
+def _columns(tape: GradientTape, target: Tensor, sources: list[Any]) -> list[Tensor] | None:
+    """Return the Jacobian by each source, computed forward; None if that cannot be.
+
+    As `_push`, with the pull recorded once for all directions.
+    """
+    if not is_inexact(target):
+        return None
+    if any(x.dtype.kind == "c" for x in (target, *sources)):
+        raise refusal(
+            TypeError,
+            "jacobian: forward mode is for real numbers, and an argument or a result is complex; "
+            'use mode="reverse"',
+        )
+    with GradientTape(persistent=True, watch_accessed_variables=False) as outer:
+        probe = TENSORS.zeros_like(target)
+        outer.watch(probe)
+        pulled = tape._gradient(target, sources, [probe], inside=True)
+    found = []
+    for source, g in zip(sources, pulled, strict=True):
+        shape = target.shape + source.shape
+        if g is None or not g.size:
+            found.append(TENSORS.zeros(shape, dtype=source.dtype))
+            continue
+        (rows,) = outer._rows(g, [probe], 1, g.size, inside=True)
+        if rows is None:  # a rule that cannot be differentiated
+            return None
+        column = TENSORS.reshape(TENSORS.moveaxis(rows, 0, -1), shape)
+        found.append(column if column.dtype == source.dtype else column.astype(source.dtype))
+    return found
 
 
 def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
