@@ -16,6 +16,8 @@ def test_operators_do_not_divide_whole_numbers_by_zero(divide):
             divide(*pair)
     assert divide(x, [2, 2]).tolist() == divide(np.array([5, 2]), [2, 2]).tolist()
     assert divide(hg.asarray([True]), 1).tolist() == [int(divide(True, 1))]
+    assert divide(hg.Variable(7), 4).numpy() == divide(7, 4)
+    assert divide(7.5, hg.Variable(2.0)).numpy() == divide(7.5, 2.0)
     with np.errstate(all="ignore"):
         assert np.isnan(divide(hg.asarray([0.0]), 0).numpy()).all()
 

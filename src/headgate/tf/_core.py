@@ -830,7 +830,7 @@ def nan_last(x: Tensor, value: float = -np.inf) -> Tensor:
     if x.value.dtype.kind not in "fV":
         return x
     missing = x.value != x.value
-    if not is_traced(missing) and not missing.any():
+    if not is_traced(missing) and not np.count_nonzero(missing):
         return x
     return ops.where(_constant(missing), value, x)  # type: ignore[no-any-return]
 
