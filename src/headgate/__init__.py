@@ -30,7 +30,9 @@ from headgate.core.transforms import (
     grad,
     hessian,
     hvp,
+    jacfwd,
     jacobian,
+    jacrev,
     jvp,
     value_and_grad,
     vjp,
@@ -224,7 +226,11 @@ from headgate.ops.shape import (
     tile,
     unstack,
 )
-from headgate.record.errors import MissingGradientWarning, TracingError
+from headgate.record.errors import (
+    MissingGradientWarning,
+    TracingError,
+    UndefinedGradientWarning,
+)
 from headgate.record.verdict import FlowReport, Verdict
 
 __version__ = "0.1.0"
@@ -237,6 +243,7 @@ __all__ = [
     "RecompileWarning",
     "Tensor",
     "TracingError",
+    "UndefinedGradientWarning",
     "Variable",
     "Verdict",
     "abs",
@@ -323,7 +330,9 @@ __all__ = [
     "isfinite",
     "isinf",
     "isnan",
+    "jacfwd",
     "jacobian",
+    "jacrev",
     "jvp",
     "l2_normalize",
     "leaky_relu",

@@ -30,13 +30,13 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from headgate.compile.checks import Checks, asking
+from headgate.compile.alarms import Alarms, asking
 from headgate.compile.executor import Executor, Tracing, at_work, preferred
 from headgate.compile.leaks import no_leaks
 from headgate.compile.signature import Form, Frame, Given, Parameters, Quick
 from headgate.core.bundle import Bundle, in_transit
 from headgate.core.custom import record_custom
-from headgate.core.lift import as_tensor, is_inexact
+from headgate.core.lift import as_tensor, is_inexact, owned
 from headgate.core.namespace import Array
 from headgate.core.scope import open_scopes, stage
 from headgate.core.tape import GradientTape
@@ -64,9 +64,9 @@ class _Variant:
     """A function traced for one signature: its program, its variables, the form of its result."""
 
     __slots__ = (
+        "alarms",
         "bundle",
         "call",
-        "checks",
         "described",
         "donated",
         "executor",
@@ -78,6 +78,7 @@ class _Variant:
         "quick",
         "read",
         "seen_in",
+        "silent",
         "wide",
     )
 
@@ -88,16 +89,17 @@ class _Variant:
         bundle: Bundle,
         described: dict[str, str],
         wide: bool,
-        checks: Checks | None,
+        alarms: Alarms | None,
     ) -> None:
         self.executor = trace.executor
-        self.checks = checks
+        self.alarms = alarms
         self.program = program
         self.bundle = bundle
         self.read = trace.read
         self.donated = trace.donated
         self.frame = trace.frame
         self.form: Form = trace.form
+        self.silent = all(type(kind) is tuple for kind in self.form.kinds)  # returns no array
         self.described = described
         self.wide = wide
         self.call: Callable[..., Any] | None = None
@@ -116,14 +118,14 @@ class _Variant:
 
     def _checked(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """Return a call that raises what the program reports, before its results are used."""
-        checks, executor = self.checks, self.executor
-        if checks is None:
+        alarms, executor = self.alarms, self.executor
+        if alarms is None:
             return call
 
         def checked(used: Sequence[Any], kept: Sequence[Any]) -> Any:
             found = call(used, kept)
             executor.settle()
-            checks.settle()
+            alarms.settle()
             return found
 
         return checked
@@ -144,6 +146,8 @@ class _Variant:
                 holder, index = variable._place or lent(variable, executor)
                 native = native or holder.native
                 kept.append(holder.arrays[index])
+            if native or self.silent:  # nobody waits, and a buffer may be filled again meanwhile
+                leaves = [owned(leaf) for leaf in leaves]
             if self.donated:
                 used = used + [leaves[k] for k in self.donated]
                 leaves = [leaf for k, leaf in enumerate(leaves) if k not in self.donated]
@@ -364,12 +368,12 @@ class Function:
             if len(self._variants) > _MANY:
                 self._warn_of_many(described)
             frame = self._parameters.frame(args, kwargs)
-            checks = Checks() if self._check else None
-            with asking(checks):
+            alarms = Alarms() if self._check else None
+            with asking(alarms):
                 trace, program = self._traced(frame, given.leaves, donated)
             variant = _Variant(
                 *(trace, program, self._bundle(trace.written)),
-                *(described, any(map(_is_wide, given.leaves)), checks),
+                *(described, any(map(_is_wide, given.leaves)), alarms),
             )
             self._variants[given.key] = variant
             return variant

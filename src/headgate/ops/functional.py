@@ -22,13 +22,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from headgate.core.checks import amount
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import Array
 from headgate.core.op import op, public
 from headgate.core.tensor import Tensor
 from headgate.ops.elementwise import conj, maximum, real, sqrt
 from headgate.ops.reduce import keep, plain, sum
-from headgate.ops.rules import Axis, normal_axes
+from headgate.ops.rules import Axis, is_complex, may_be_nan, normal_axes, scaled
 
 # -- implementations ------------------------------------------------------------------------------
 
@@ -36,12 +37,17 @@ from headgate.ops.rules import Axis, normal_axes
 def shifted_logits(xp: Any, x: Array, axis: Axis) -> Array:
     if not x.size:  # nothing has no maximum
         return x
-    return x - xp.max(x, axis=axis, keepdims=True)
+    return x - xp.max(_size_of_exp(xp, x), axis=axis, keepdims=True)
+
+
+def _size_of_exp(xp: Any, x: Array) -> Array:
+    """Return what says how large exp(x) is; a real shift leaves complex logarithms principal."""
+    return xp.real(x) if is_complex(x) else x
 
 
 def _logsumexp(xp: Any, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     if x.size:
-        top = xp.max(x, axis=axis, keepdims=True)
+        top = xp.max(_size_of_exp(xp, x), axis=axis, keepdims=True)
         top = xp.where(xp.isfinite(top), top, 0)
     else:  # nothing has no maximum; the sum of nothing is 0
         top = xp.sum(x, axis=axis, keepdims=True)
@@ -189,7 +195,10 @@ def _lstm_state(xp: Any, gates: Array, memory: Array) -> LSTMState:
 
 def _logsumexp_rule(g: Any, xp: Any, x: Any, ans: Any, axis: Axis, keepdims: bool) -> Any:
     whole = keep(xp.where(ans == -np.inf, 0, ans), x.shape, axis, keepdims)
-    return keep(g, x.shape, axis, keepdims) * xp.exp(x - whole)
+    below = x - whole
+    if may_be_nan(below):  # what is as infinite as the result has the slope 1
+        below = xp.where(x == whole, xp.zeros_like(below), below)
+    return scaled(keep(g, x.shape, axis, keepdims), xp.exp(below))
 
 
 def _softmax_rule(g: Any, xp: Any, ans: Any, axis: Axis) -> Any:
@@ -396,6 +405,7 @@ def l2_normalize(x: Any, axis: Axis = None, epsilon: float = 1e-12) -> Tensor:
     >>> hg.l2_normalize([3.0, 4.0])
     Tensor([0.6, 0.8], shape=(2,), dtype=float64)
     """
+    epsilon = amount("l2_normalize", "epsilon", epsilon, "[0, inf)")
     given = as_tensor(x)
     squares = real(given * conj(given)) if given.dtype.kind == "c" else given * given
     return given / sqrt(maximum(sum(squares, axis=axis, keepdims=True), epsilon))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from headgate.core.host import came_back
+from headgate.core.lift import owned
 from headgate.core.namespace import TENSORS
 from headgate.core.tensor import Tensor, constant, raw, tensor_of
 from headgate.core.traced import is_traced
@@ -297,7 +298,7 @@ def _like(value: Any, other: Any) -> Any:
     array = raw(value)
     if _holds(other.dtype, array.dtype.kind):
         array = raw(value, other.dtype)
-    return constant(array)
+    return constant(owned(array))
 
 
 def reduction(

@@ -57,6 +57,7 @@ bool = np.dtype("bool")
 newaxis = None
 _bool = builtins.bool
 _MATRIX = "a matrix, or several: two axes or more; tf.linalg.matvec is for vectors"
+_POLICY = _is.one_of("", "DEFAULT", "ERROR")
 _DIRECTION = _is.one_of("ASCENDING", "DESCENDING")
 _KINDS = _is.one_of("constant", "reflect", "symmetric")
 
@@ -479,8 +480,15 @@ def gather(
 
 
 @_checked(batch_dims=_is.count)
-def gather_nd(params: Any, indices: Any, batch_dims: int = 0, name: str | None = None) -> Tensor:
+def gather_nd(
+    params: Any,
+    indices: Any,
+    batch_dims: int = 0,
+    name: str | None = None,
+    bad_indices_policy: str = "",
+) -> Tensor:
     """Take elements or slices by index vectors (the last axis of indices)."""
+    _POLICY("tf.gather_nd", "bad_indices_policy", bad_indices_policy)
     x, given = tensor(params), tensor(indices)
     checked = _rows_in_range(x, given, batch_dims)
     picked = _index.gather_nd(x, checked, batch_dims)
@@ -526,9 +534,10 @@ def tensor_scatter_nd_update(
 
 @_checked(updates=(_is.updates, "tensor", "indices"))
 def tensor_scatter_nd_add(
-    tensor: Any, indices: Any, updates: Any, name: str | None = None
+    tensor: Any, indices: Any, updates: Any, bad_indices_policy: str = "", name: str | None = None
 ) -> Tensor:
     """Return a copy with values added at index vectors."""
+    _POLICY("tf.tensor_scatter_nd_add", "bad_indices_policy", bad_indices_policy)
     x, new = alike([convert_to_tensor(tensor), updates])
     check("tensor_scatter_nd_add", x.dtype, NUMBERS)
     return ops.scatter_add(x, new, key=_key(x, indices))  # type: ignore[no-any-return]
@@ -797,13 +806,26 @@ def matmul(
     transpose_b: _bool = False,
     adjoint_a: _bool = False,
     adjoint_b: _bool = False,
+    a_is_sparse: _bool = False,
+    b_is_sparse: _bool = False,
+    output_type: Any = None,
+    grad_a: _bool = False,
+    grad_b: _bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """Multiply matrices, either of them transposed first if asked."""
+    """Multiply matrices, either of them transposed first if asked.
+
+    Whole numbers are multiplied in the dtype that `output_type` names.
+    """
     if type(a) is not Tensor or type(b) is not Tensor or a.value.dtype != b.value.dtype:
         a, b = matched(a, b)
         a, b = (x if is_tensor(x) else convert_to_tensor(x) for x in (a, b))
     check("matmul", a.dtype, PRODUCTS)
+    if output_type is not None and dtype_of(output_type) != a.dtype:
+        wanted = dtype_of(output_type)
+        if a.dtype.kind not in "iu" or wanted.kind not in "iu":
+            raise _is.refused("tf.matmul", "output_type", f"{a.dtype}, that of a and b", wanted)
+        a, b = ops.astype(a, wanted), ops.astype(b, wanted)
     if a.ndim < 2 or b.ndim < 2:
         raise _is.refused("tf.matmul", *(("a", _MATRIX, a) if a.ndim < 2 else ("b", _MATRIX, b)))
     if transpose_a or adjoint_a:
