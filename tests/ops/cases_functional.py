@@ -89,6 +89,7 @@ CASES = [
     OpCase("softmax_cross_entropy", [real(5, 3, 2), positive(5, 3, 2)], {"axis": 1}, cross_entropy),
     OpCase("softmax_cross_entropy", [real(5, 3), integers(5, 3, high=2)], {}, cross_entropy, "fF"),
     OpCase("softmax_cross_entropy", [real(0, 3), positive(0, 3)], reference=cross_entropy),
+    OpCase("cross_entropy_of_logits", [real(3, 3), np.eye(3, dtype=int)], {}, cross_entropy, "fF"),
     OpCase(
         "sparse_softmax_cross_entropy",
         [real(5, 3), integers(5, high=3)],

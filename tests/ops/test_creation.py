@@ -147,3 +147,20 @@ def test_values_of_jax_stay_in_jax():
         hg.one_hot(x.astype(int), 3),
     ):
         assert isinstance(tensor.value, jax.Array)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(0, 10), (np.float32(0), np.float32(1)), (np.zeros(2, "f"), np.ones(2, "f")), (0, 1j)],
+)
+def test_linspace_is_numpys(low, high):
+    expected = np.linspace(low, high, 4)
+    same(hg.linspace(low, high, 4), expected)
+    same(hg.linspace(hg.asarray(low), hg.asarray(high), 4), expected)
+    if expected.dtype.kind == "f" and not isinstance(low, int):
+        with hg.GradientTape() as tape:
+            x = hg.Variable(low)
+            found = hg.linspace(x, high, 4)
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
+        np.testing.assert_allclose(tape.gradient(found, x).numpy(), np.full(np.shape(low), 2.0))

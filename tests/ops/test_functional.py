@@ -88,3 +88,15 @@ def test_labels_of_any_integer_dtype(dtype):
 def test_l2_normalize_of_zero():
     assert hg.l2_normalize([0.0, 0.0]).tolist() == [0.0, 0.0]
     np.testing.assert_allclose(gradient(hg.l2_normalize, [0.0, 0.0]), [1e6, 1e6])
+
+
+def test_softmaxes_of_nothing():
+    x = hg.Variable(np.zeros((2, 0)))
+    with hg.GradientTape(persistent=True) as tape:
+        total = hg.logsumexp(x, axis=1)
+        shares = hg.softmax(x, axis=1)
+        logarithms = hg.log_softmax(x)
+    np.testing.assert_array_equal(total.numpy(), [-np.inf, -np.inf])
+    assert hg.logsumexp(hg.zeros((0, 3)), axis=0, keepdims=True).shape == (1, 3)
+    for result in (total, shares, logarithms):
+        assert tape.gradient(result, x).shape == (2, 0)

@@ -269,3 +269,13 @@ def test_jax_refuses_an_index_out_of_range_where_it_is_known():
 
     with pytest.raises(IndexError, match="out of bounds"):
         hg.asarray(jnp.asarray(X))[0, 3]
+
+
+def test_rows_of_no_indices_name_the_whole_array():
+    x = hg.Variable(np.arange(6.0).reshape(2, 3))
+    with hg.GradientTape() as tape:
+        y = hg.gather_nd(x, np.zeros((4, 0), int))
+    np.testing.assert_array_equal(y.numpy(), np.broadcast_to(x.numpy(), (4, 2, 3)))
+    np.testing.assert_array_equal(tape.gradient(y, x).numpy(), np.full((2, 3), 4.0))
+    matched = hg.gather_nd(x, np.zeros((2, 5, 0), int), batch_dims=1)
+    np.testing.assert_array_equal(matched.numpy(), np.repeat(x.numpy()[:, None], 5, 1))

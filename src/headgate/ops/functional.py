@@ -64,6 +64,8 @@ def _softmax(xp: Any, x: Array, axis: Axis = -1) -> Array:
 
 def _log_softmax(xp: Any, x: Array, axis: Axis = -1) -> Array:
     shifted = shifted_logits(xp, x, axis)
+    if not x.size:
+        return shifted
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
 
 

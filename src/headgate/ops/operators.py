@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.lift import INEXACT
 from headgate.core.namespace import TENSORS
 from headgate.core.tensor import Tensor
 from headgate.core.traced import is_traced
@@ -233,7 +234,8 @@ def _dividing(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return an operator that divides, and refuses to divide whole numbers by 0."""
 
     def method(self: Any, other: Any) -> Any:
-        check_divisor(self, other)
+        if (self if hasattr(self, "dtype") else other).dtype.kind not in INEXACT:
+            check_divisor(self, other)
         return function(self, other)
 
     return method

@@ -22,7 +22,7 @@ from headgate.core.variable import Variable as _Variable
 from headgate.record.errors import refusal
 from headgate.record.graph import state
 from headgate.tf._arguments import axes, numbers, truth
-from headgate.tf._dtypes import ANY, check, dtype_of, other_function, refused
+from headgate.tf._dtypes import ANY, dtype_of, other_function, refused, usual_of
 
 
 def default_dtype(array: Any) -> Any:
@@ -178,13 +178,15 @@ def unary(
 ) -> Callable[..., Any]:
     """Adapt a function of one tensor of an allowed dtype; TensorFlow calls it `argument`."""
 
+    usual = usual_of(allowed)
+
     def call(x: Any, name: str | None = None) -> Any:
         if type(x) is Tensor:
             dtype = x.value.dtype
         else:
             x = x if type(x) is _Variable else convert_to_tensor(x)
             dtype = x.dtype
-        if dtype.char not in allowed:
+        if dtype is not usual and dtype.char not in allowed:
             raise refused(call.__name__, dtype, allowed)
         return function(x)
 
@@ -203,6 +205,8 @@ def binary(
     `others` are functions for the dtypes of further sets.
     """
 
+    usual = usual_of(allowed)
+
     def call(x: Any, y: Any, name: str | None = None) -> Any:
         if type(x) is Tensor and type(y) is Tensor:
             dtype = x.value.dtype
@@ -211,7 +215,7 @@ def binary(
         else:
             x, y = matched(x, y)
             dtype = (x if _is_tensor(x) else y).dtype
-        if dtype.char not in allowed:
+        if dtype is not usual and dtype.char not in allowed:
             return other_function(call.__name__, dtype, allowed, others)(x, y)
         return function(x, y)
 
@@ -310,6 +314,8 @@ def reduction(
     that NumPy refuses for no elements has a value `of_nothing`, cut down to what the dtype holds.
     """
 
+    usual = usual_of(allowed)
+
     def call(
         input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
     ) -> Any:
@@ -320,7 +326,7 @@ def reduction(
             axis = axes(f"tf.{call.__name__}", "axis", axis)
         if type(keepdims) is not bool:
             keepdims = truth(f"tf.{call.__name__}", "keepdims", keepdims)
-        if dtype.char not in allowed:
+        if dtype is not usual and dtype.char not in allowed:
             other = other_function(call.__name__, dtype, allowed, others)
             return other(input_tensor, axis=axis, keepdims=keepdims)
         if of_nothing is not None and not input_tensor.value.size:
@@ -351,8 +357,8 @@ def static(value: Any) -> Any:
 def tensor(value: Any, allowed: str = ANY, function: str = "") -> Any:
     """Convert what is no tensor yet; refuse a dtype that the function does not take."""
     found = value if type(value) is Tensor else convert_to_tensor(value)
-    if allowed is not ANY:
-        check(function, found.value.dtype, allowed)
+    if allowed is not ANY and found.value.dtype.char not in allowed:
+        raise refused(function, found.value.dtype, allowed)
     return found
 
 

@@ -20,7 +20,7 @@ from headgate.core.gates import stop_gradient as _stop_gradient
 from headgate.core.namespace import TENSORS as ops
 from headgate.core.tensor import Tensor
 from headgate.core.tensor import constant as _constant
-from headgate.core.traced import is_traced
+from headgate.core.traced import is_traced, refused_trace
 from headgate.ops import index as _index
 from headgate.optim import clip as _clip
 from headgate.record.errors import TracingError as _TracingError
@@ -857,7 +857,7 @@ def nan_last(x: Tensor, value: float = -np.inf) -> Tensor:
     if x.value.dtype.kind not in "fV":
         return x
     missing = x.value != x.value
-    if not is_traced(missing) and not missing.any():
+    if not is_traced(missing) and not np.count_nonzero(missing):
         return x
     return ops.where(_constant(missing), value, x)  # type: ignore[no-any-return]
 
@@ -922,8 +922,8 @@ def numpy_function(
     np.float32(0.0)
     """
     wanted, _ = _wanted(Tout)
-    returned = func(*[np.asarray(tensor(item).numpy()) for item in inp])
-    results = _results("numpy_function", returned, wanted)
+    given = [np.asarray(x.numpy()) for x in _known("numpy_function", inp)]
+    results = _results("numpy_function", func(*given), wanted)
     if len(results) == 1:
         return results[0]
     return results or None
@@ -942,12 +942,21 @@ def py_function(func: Callable[..., Any], inp: Any, Tout: Any, name: str | None 
     np.float32(6.0)
     """
     wanted, listed = _wanted(Tout)
-    given = [identity(item) for item in inp]
+    results = _results("py_function", func(*_known("py_function", inp)), wanted)
+    return results if listed else results[0]
+
+
+def _known(whose: str, inputs: Any) -> list[Tensor]:
+    """Return the arguments of a function of the host; refuse those whose values are not known yet.
+
+    So a compiled function that calls one runs as plain Python: of what shape the results will be
+    can't be told without calling it.
+    """
+    given = [identity(item) for item in inputs]
     for x in given:
         if is_traced(x.value):
-            x.numpy()  # refused: what the function will do is not known while it is traced
-    results = _results("py_function", func(*given), wanted)
-    return results if listed else results[0]
+            raise refused_trace(whose, x.value)
+    return given
 
 
 def _wanted(types: Any) -> tuple[list[Any], _bool]:

@@ -39,6 +39,11 @@ ANY = NUMBERS + TRUTHS
 _NAMES = {letter: np.dtype(letter).name for letter in ANY if letter != "E"} | {"E": "bfloat16"}
 
 
+def usual_of(allowed: str) -> Any:
+    """Return the dtype that is looked for first, as most tensors have it; None if not allowed."""
+    return np.dtype(np.float32) if "f" in allowed else None
+
+
 def refused(function: str, dtype: Any, allowed: str) -> Exception:
     """Return the error for a function of an argument in a dtype that it does not take."""
     names = list(dict.fromkeys(_NAMES[letter] for letter in allowed))
