@@ -218,11 +218,23 @@ def custom_gradient(f: Any = None) -> Any:
 class _Function(_CompiledFunction):
     """A compiled function that is run as plain Python if it cannot be compiled."""
 
+    _constants = True
+    _cure = (
+        "Python numbers are constants of the program, as in TensorFlow: pass one that changes as a "
+        "tensor, tf.constant(...). Pad tensors to a few shapes"
+    )
+
     def __init__(self, function: Callable[..., Any], must: _bool = False) -> None:
         super().__init__(function)
+        self._told = False
         self._settings = (must,)
         self._must = must
         self.python_function = function
+
+    def _warn_of_many(self, described: dict[str, str]) -> None:
+        if not self._told:
+            self._told = True
+            super()._warn_of_many(described)
 
     def _called(self, args: Any, kwargs: Any) -> Any:
         try:
@@ -252,6 +264,10 @@ def function(
     experimental_follow_type_hints: _bool | None = None,
 ) -> Any:
     """Compile a function; see `headgate.function`.
+
+    Python numbers are constants, as in TensorFlow: they may be sizes, and the function is compiled
+    for each value. A number that changes from call to call is better a tensor; a warning says so
+    after a while.
 
     Python control flow is not rewritten: a function that branches on a tensor runs as plain Python,
     with a warning (with `jit_compile=True` it is an error), and so does every function if JAX is
@@ -583,7 +599,8 @@ def range(
     """Return numbers from start (0 if only one number is given) to limit."""
     if limit is None:
         start, limit = 0, start
-    bounds = [np.asarray(raw(b.value if type(b) is Tensor else b)) for b in (start, limit, delta)]
+    given = (start, limit, delta)
+    bounds = [np.asarray(b.numpy() if type(b) is Tensor else raw(b)) for b in given]
     kind = dtype or (float32 if any(b.dtype.kind == "f" for b in bounds) else int32)
     return _constant(np.arange(*(b.item() for b in bounds), dtype=kind))
 
