@@ -226,7 +226,11 @@ from headgate.ops.shape import (
     tile,
     unstack,
 )
-from headgate.record.errors import MissingGradientWarning, TracingError
+from headgate.record.errors import (
+    MissingGradientWarning,
+    TracingError,
+    UndefinedGradientWarning,
+)
 from headgate.record.verdict import FlowReport, Verdict
 
 __version__ = "0.1.0"
@@ -239,6 +243,7 @@ __all__ = [
     "RecompileWarning",
     "Tensor",
     "TracingError",
+    "UndefinedGradientWarning",
     "Variable",
     "Verdict",
     "abs",

@@ -152,6 +152,209 @@ def test_nuclear_norm_of_a_matrix_that_lacks_rank_is_finite():
     assert np.isfinite(gradient(lambda x: linalg.matrix_norm(x, ord="nuc"), np.ones((4, 3)))).all()
 
 
+def through_eigh(f):
+    def function(x):
+        w, v = linalg.eigh(x)
+        return weigh((v * f(w)[..., None, :]) @ v.mT)
+
+    return function
+
+
+def through_svd(x):
+    u, s, vh = linalg.svd(x, full_matrices=False)
+    return weigh((u * s) @ vh)
+
+
+def split_calls(x):
+    """Values and vectors come from two calls, so neither knows of the other."""
+    return weigh((linalg.eigh(x).eigenvectors * linalg.eigvalsh(x) ** 2) @ x)
+
+
+TURNED = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
+NEARLY_EQUAL = TURNED @ np.diag([2.0, 2.0, 5.0]) @ TURNED.T
+SMOOTH = [
+    (through_eigh(hg.exp), np.eye(3)),
+    (through_eigh(hg.log), np.eye(3)),
+    (through_eigh(hg.exp), np.diag([1.0, 1.0, 3.0])),
+    (through_eigh(lambda w: w), np.diag([1.0, 0.0, 0.0])),
+    (through_eigh(lambda w: w), np.stack([np.diag([1.0, 2.0, 3.0]), np.eye(3)])),
+    (through_eigh(hg.exp), NEARLY_EQUAL),
+    (split_calls, np.eye(3)),
+    (through_svd, np.eye(3)),
+    (through_svd, np.eye(3)[:2]),
+    (through_svd, np.zeros((3, 2))),
+    (lambda x: gradient_of(lambda x: hg.sum(linalg.eigvalsh(x) ** 2), x), np.eye(3)),
+    (lambda x: gradient_of(lambda x: hg.sum(linalg.eigvalsh(x) ** 2), x), np.zeros((2, 2))),
+    (lambda x: gradient_of(lambda x: hg.sum(linalg.svdvals(x) ** 3), x), np.eye(2)),
+    (lambda x: linalg.slogdet(x).logabsdet, np.ones((2, 2))),
+    (lambda x: linalg.qr(x).R, np.zeros((3, 2))),
+]
+
+
+def gradient_of(f, x):
+    with hg.GradientTape() as tape:
+        tape.watch(x)
+        y = f(x)
+    return tape.gradient(y, x)
+
+
+def test_what_equal_values_leave_open_is_nan_and_says_why():
+    """Never a number that lacks some terms: the limit 0/0 takes a derivative more than is known."""
+    for f, x in SMOOTH:
+        with pytest.warns(hg.UndefinedGradientWarning) as caught:
+            found = gradient(f, x)
+        assert np.isnan(found[-1] if x.ndim == 3 else found).any()
+        assert caught[0].filename == __file__
+    with pytest.warns(hg.UndefinedGradientWarning) as caught:
+        gradient(through_eigh(hg.exp), np.stack([np.eye(3), 2 * np.eye(3)]))
+    said = str(caught[0].message)
+    assert "the gradient of eigh is NaN: eigenvalues of matrix (0,) are equal (1, 1, 1)" in said
+    assert "add small numbers, all different, to the diagonal" in said
+
+
+@pytest.mark.peers
+def test_what_equal_values_leave_open_is_nan_when_compiled():
+    """Compiled programs cannot warn."""
+
+    def all_of(given):
+        return [gradient_of(f, x) for (f, _), x in zip(SMOOTH, given, strict=True)]
+
+    given = [hg.asarray(x) for _, x in SMOOTH]
+    for found, eager in zip(hg.function(all_of)(given), quietly(all_of, given), strict=True):
+        np.testing.assert_allclose(found.numpy(), eager.numpy(), atol=1e-9)
+        assert np.isnan(found.numpy()).any()
+
+
+def quietly(f, *args):
+    with pytest.warns(hg.UndefinedGradientWarning):
+        return f(*args)
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        (lambda x: linalg.eigh(x).eigenvectors[:, 2:], np.diag([1.0, 1.0, 3.0])),
+        (lambda x: linalg.svd(x).U[:, :1], np.diag([3.0, 1.0, 1.0])),
+        (lambda x: linalg.eigh(x).eigenvectors * 0.0, np.eye(3)),
+    ],
+)
+def test_vectors_of_equal_values_that_nobody_uses_are_no_obstacle(f, x):
+    """The vector of a value that is apart has a derivative whatever the others are."""
+
+    def projector(x):
+        part = f(x)
+        return hg.sum(weigh(part @ part.mT))
+
+    found = gradient(projector, x)
+    epsilon = 1e-6 * np.tril(np.arange(9.0).reshape(3, 3))
+    expected = projector(hg.asarray(x + epsilon)) - projector(hg.asarray(x - epsilon))
+    np.testing.assert_allclose(2 * np.sum(found * epsilon), expected.numpy(), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        (lambda x: hg.sum(linalg.eigvalsh(x)), np.eye(3)),
+        (lambda x: hg.max(linalg.eigvalsh(x)), np.diag([3.0, 1.0, 1.0])),
+        (lambda x: linalg.matrix_norm(x, ord=2), np.diag([3.0, 1.0, 1.0])),
+        (lambda x: linalg.matrix_norm(x, ord="nuc"), np.eye(3)),
+        (lambda x: linalg.matrix_norm(x, ord="nuc"), np.diag([2.0, 2.0, 1.0])[:2]),
+    ],
+)
+def test_second_derivatives_of_linear_functions_of_equal_values(f, x):
+    check_gradient(f, x, order=2)
+
+
+# -- triangles, dtypes, NaN -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("letter", "fc")
+def test_one_triangle_is_read_and_the_gradient_is_that_of_the_function(letter):
+    """NumPy's values on matrices that are not Hermitian, and finite differences on these."""
+    x = made(spd(3), letter)
+    x = x + np.triu(made(real(3, 3), letter), 1)
+    for f, name in [
+        (linalg.cholesky, "cholesky"),
+        (linalg.eigvalsh, "eigvalsh"),
+        (lambda x: linalg.eigh(x).eigenvalues, "eigvalsh"),
+    ]:
+        np.testing.assert_allclose(f(x).value, getattr(np.linalg, name)(x), rtol=1e-12)
+        check_gradient(f, x)
+    check_gradient(spectral, x)
+    y = adjoint(hg.asarray(x)).value
+    upper = linalg.cholesky(y, upper=True)
+    np.testing.assert_allclose(upper.value, np.linalg.cholesky(y, upper=True), rtol=1e-12)
+    check_gradient(lambda y: linalg.cholesky(y, upper=True), y)
+    assert not np.triu(gradient(lambda x: hg.abs(linalg.cholesky(x)), x), 1).any()
+
+
+FUNCTIONS = [
+    "cholesky",
+    "det",
+    "eigh",
+    "eigvalsh",
+    "inv",
+    "pinv",
+    "qr",
+    "slogdet",
+    "svd",
+    "svdvals",
+]
+
+
+@pytest.mark.parametrize("name", [*FUNCTIONS, "matrix_rank"])
+def test_what_no_library_computes_is_refused_by_name(name):
+    import ml_dtypes
+
+    f = getattr(linalg, name)
+    with pytest.raises(ValueError, match=rf"{name}: x must be matrices.*its shape is \(3,\)"):
+        f(np.ones(3))
+    for dtype in (np.float16, ml_dtypes.bfloat16):
+        with pytest.raises(TypeError, match=rf"{name}: there is no linear algebra in (b)?float16"):
+            f(np.eye(2).astype(dtype))
+
+
+@pytest.mark.peers
+def test_odd_matrices_are_treated_alike_when_compiled():
+    """Whole numbers and booleans count as float64; where there is no number, NaN comes out."""
+    odd = {
+        "whole": np.array([[2, 1], [1, 3]]),
+        "boolean": np.eye(2, dtype=bool),
+        "nan": np.array([[np.nan, 1.0], [1.0, 2.0]]),
+        "nan below": np.array([[1.0, 0.0], [np.nan, 2.0]]),
+        "nan above": np.array([[1.0, np.nan], [0.5, 2.0]]),
+        "none": np.zeros((0, 2, 2)),
+        "empty": np.zeros((0, 0)),
+    }
+
+    def values(odd):
+        return {
+            (name, kind): as_tuple(getattr(linalg, name)(x))
+            for kind, x in odd.items()
+            for name in FUNCTIONS
+        }
+
+    with np.errstate(invalid="ignore"):
+        eager, compiled = values(odd), hg.function(values)(odd)
+    for case, parts in eager.items():
+        for mine, other in zip(compiled[case], parts, strict=True):
+            assert mine.dtype == other.dtype, case
+            np.testing.assert_allclose(mine.numpy(), other.numpy(), atol=1e-12, err_msg=str(case))
+        if "nan" in case[1]:
+            unread = case[1] == "nan above" and case[0] in ("eigh", "eigvalsh", "cholesky")
+            assert any(np.isnan(part.value).any() for part in parts) != unread, case
+    with pytest.raises(TypeError, match=r"det: there is no linear algebra in float16"):
+        hg.function(linalg.det)(np.eye(2, dtype=np.float16))
+
+
+@np.errstate(invalid="ignore")
+def test_gradient_at_nan_is_nan():
+    odd = np.array([[np.nan, 1.0], [1.0, 2.0]])
+    assert np.isnan(gradient(linalg.det, odd)).all()
+    with pytest.warns(hg.UndefinedGradientWarning, match="singular, or has NaN in it"):
+        assert np.isnan(gradient(lambda x: linalg.slogdet(x).logabsdet, odd)).all()
+
+
 # -- determinants of singular matrices ------------------------------------------------------------
 
 
@@ -161,6 +364,49 @@ def test_determinant_of_a_singular_matrix_has_a_gradient(letter):
     x[2] = x[0] + x[1]
     check_gradient(linalg.det, x, order=1)
     check_gradient(linalg.det, np.zeros((2, 2), x.dtype), order=1)
+
+
+def along(start, direction, orders):
+    """Return the derivatives of det(start + t direction) at t = 0, from the first to the last."""
+    found = []
+
+    def f(t):
+        return linalg.det(start + t * direction)
+
+    for _ in range(orders):
+        f = hg.grad(f)
+        found.append(f(hg.asarray(0.0)))
+    return found
+
+
+def coefficients(start, direction):
+    """Return the derivatives of the same polynomial by its values on the unit circle."""
+    count = len(start) + 1
+    points = np.exp(2j * np.pi * np.arange(count) / count)
+    values = [np.linalg.det(start + t * direction) for t in points]
+    return [c.real * math.factorial(k) for k, c in enumerate(np.fft.fft(values) / count)][1:]
+
+
+@pytest.mark.parametrize(
+    "values", [(2, 1, 0.5), (2, 1, 0), (2, 0, 0), (0, 0, 0), (1, 1, 1e-7, 1e-9), (3, 2, 1, 0, 0)]
+)
+def test_determinant_has_every_derivative_at_singular_matrices(values):
+    rng = np.random.default_rng(3)
+    size = len(values)
+    u, v = (np.linalg.qr(rng.normal(size=(size, size)))[0] for _ in range(2))
+    start, direction = u @ np.diag(values) @ v, rng.normal(size=(size, size))
+    expected = coefficients(start, direction)[:3]
+    np.testing.assert_allclose(
+        [c.numpy() for c in along(start, direction, 3)], expected, rtol=1e-9, atol=1e-10
+    )
+
+
+@pytest.mark.peers
+def test_determinant_has_derivatives_at_singular_matrices_when_compiled():
+    start, direction = np.diag([1.0, 0.0, 0.0]), np.arange(9.0).reshape(3, 3) ** 2
+    found = hg.function(lambda start: along(start, direction, 2))(start)
+    expected = coefficients(start, direction)[:2]
+    np.testing.assert_allclose([c.numpy() for c in found], expected, atol=1e-10)
 
 
 def test_slogdet_of_a_singular_matrix():

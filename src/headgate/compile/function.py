@@ -37,7 +37,7 @@ from headgate.compile.signature import Form, Frame, Given, Parameters, Quick
 from headgate.core.bundle import Bundle, in_transit
 from headgate.core.custom import record_custom
 from headgate.core.failure import is_about_values
-from headgate.core.lift import as_tensor, is_inexact
+from headgate.core.lift import as_tensor, is_inexact, owned
 from headgate.core.namespace import Array
 from headgate.core.scope import open_scopes, stage
 from headgate.core.tape import GradientTape
@@ -79,6 +79,7 @@ class _Variant:
         "quick",
         "read",
         "seen_in",
+        "silent",
         "wide",
     )
 
@@ -99,6 +100,7 @@ class _Variant:
         self.donated = trace.donated
         self.frame = trace.frame
         self.form: Form = trace.form
+        self.silent = all(type(kind) is tuple for kind in self.form.kinds)  # returns no array
         self.described = described
         self.wide = wide
         self.call: Callable[..., Any] | None = None
@@ -145,6 +147,8 @@ class _Variant:
                 holder, index = variable._place or lent(variable, executor)
                 native = native or holder.native
                 kept.append(holder.arrays[index])
+            if native or self.silent:  # nobody waits, and a buffer may be filled again meanwhile
+                leaves = [owned(leaf) for leaf in leaves]
             if self.donated:
                 used = used + [leaves[k] for k in self.donated]
                 leaves = [leaf for k, leaf in enumerate(leaves) if k not in self.donated]

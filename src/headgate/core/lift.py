@@ -5,6 +5,14 @@ Whatever a user hands to an op is a tensor, a variable, an array, a number, or a
 first time is looked up by its bases once. Python's numbers stay as they are, weakly typed (NEP 50),
 and so do NumPy's two scalars that Python takes for its own. What comes from the host is asked
 whether it left from here before (`headgate.core.host`).
+
+An array of the user's may be written to later, a buffer for batches say, and what was computed with
+it must not change then. So an array is **copied** where it stays: as the value of a tensor, as what
+a rule saves while a tape records, and in what an op returns without computing anything. There are
+three tables for that. `lifters` copies each array that somebody could write to; `keepers` does so
+while a tape records, and is for arguments that a rule saves; `borrowers` never does, and is for
+arguments that are looked at and forgotten. Which one an op uses is known from its row
+(`headgate.core.row`), so that other arguments cost nothing more.
 """
 
 from __future__ import annotations
@@ -23,9 +31,53 @@ from headgate.record.graph import Node, state
 Lifted = tuple[Array, Node | None]
 
 
-def _lift_array(value: Any) -> Lifted:
+def _could_change(array: np.ndarray[Any, Any]) -> bool:
+    """Tell whether somebody could write to an array's memory: through it, or what it is a view of.
+
+    Memory that NumPy does not own, JAX's or a file's, is what the array says of it.
+    """
+    if array.flags.writeable:
+        return True
+    base = array.base
+    while isinstance(base, np.ndarray):
+        if base.flags.writeable:
+            return True
+        base = base.base
+    return False
+
+
+def owned(array: Array) -> Array:
+    """Return an array that nobody else can write to: a copy, if it must be."""
+    if not isinstance(array, np.ndarray) or not _could_change(array):
+        return array
+    if 0 in array.strides and array.size > 1:  # broadcast: copy each element once
+        once = array[tuple([slice(None) if step else slice(1) for step in array.strides])]
+        return np.broadcast_to(once.copy(), array.shape)
+    return array.copy("K")
+
+
+def frozen(static: Any) -> Any:
+    """Return a static argument that nobody can change: tuples for lists, a copy of an array."""
+    if isinstance(static, list | tuple):
+        return tuple(map(frozen, static))
+    return owned(static)
+
+
+def _borrow_array(value: Any) -> Lifted:
     array = raw(value, what="argument")
     return array, came_back(value) if state.recording.departed else None
+
+
+def _keep_array(value: Any) -> Lifted:
+    array = raw(value, what="argument")
+    recording = state.recording
+    node = came_back(value) if recording.departed else None
+    return owned(array) if recording.tapes else array, node
+
+
+def _lift_array(value: Any) -> Lifted:
+    array = raw(value, what="argument")
+    return owned(array), came_back(value) if state.recording.departed else None
 
 
 def _lift_scalar(value: Any) -> Lifted:
@@ -46,7 +98,7 @@ def _lift_sequence(value: Any) -> Lifted:
     if holds_tensor(value):
         stacked = TENSORS.stack(value)
         return stacked.value, stacked.node
-    return _lift_array(value)
+    return _borrow_array(value)  # made of the list just now
 
 
 def holds_tensor(value: Any) -> bool:
@@ -89,14 +141,27 @@ lifters: _Lifters = _Lifters(
 row."""
 
 
+class _Unlike(dict[type, Callable[[Any], Lifted]]):
+    """As `lifters`, with another way to take arrays; None is an argument that was left out."""
+
+    def __init__(self, of_array: Callable[[Any], Lifted], optional: bool = False) -> None:
+        super().__init__({type(None): lambda value: (None, None)} if optional else {})
+        self.of_array = of_array
+
+    def __missing__(self, kind: type) -> Callable[[Any], Lifted]:
+        found = lifters[kind]
+        found = self[kind] = self.of_array if found is _lift_array else found
+        return found
+
+
+borrowers, keepers = _Unlike(_borrow_array), _Unlike(_keep_array)
+optional_borrowers, optional_keepers = _Unlike(_borrow_array, True), _Unlike(_keep_array, True)
+optional_lifters = _Unlike(_lift_array, True)
+
+
 def lift(value: Any) -> Lifted:
     """Return an argument's raw value and its node. Python numbers stay weakly typed (NEP 50)."""
     return lifters[type(value)](value)
-
-
-def lift_optional(value: Any) -> Lifted:
-    """Lift an argument that may be left out."""
-    return (None, None) if value is None else lifters[type(value)](value)
 
 
 def as_tensor(value: Any) -> Tensor:

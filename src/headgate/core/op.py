@@ -33,11 +33,16 @@ from headgate.core.cotangent import Parts
 from headgate.core.failure import fail, fail_with
 from headgate.core.lift import (
     as_tensor,
+    borrowers,
     dtype_of,
+    frozen,
     is_inexact,
-    lift,
-    lift_optional,
+    keepers,
     lifters,
+    optional_borrowers,
+    optional_keepers,
+    optional_lifters,
+    owned,
     shape_of,
 )
 from headgate.core.namespace import NUMPY, TENSORS, Array, common, implementations, owner
@@ -52,6 +57,14 @@ Check = tuple[Any, ...]
 """A function of `headgate.core.checks`, and its limits."""
 
 _NO_CHECKS: Mapping[str, Check] = {}
+
+
+VIEWS = {
+    *("astype_inexact", "conj", "identity", "imag", "inherit", "real"),
+    *("broadcast_to", "diagonal", "expand_dims", "flip", "index", "matrix_transpose", "moveaxis"),
+    *("permute_dims", "reshape", "split", "squeeze", "unstack"),
+}
+"""Rows of ours whose result may be a view of an argument; of those of others that is not known."""
 
 
 class _Implementations(dict[type, Callable[..., Any]]):
@@ -118,6 +131,8 @@ def op(
     row = Row(signature, rules, impl, outputs, keeps_shape, tuple(checks))
     if hasattr(TENSORS, row.name):
         raise ValueError(f"there are two rows for the op {row.name!r}")
+    module = sys._getframe(1).f_globals["__name__"]
+    row.views = row.name in VIEWS or not module.startswith("headgate.ops.")
     made = Op(row.name, outputs, cut_kind, row.plans())
     made.rules = rules
     implementations[row.name] = {
@@ -142,7 +157,7 @@ def op(
     linecache.cache[row.file] = 0, None, row, row.file  # type: ignore[assignment]
     function: Any = scope[row.name]
     function.__doc__ = doc
-    function.__module__ = sys._getframe(1).f_globals["__name__"]
+    function.__module__ = module
     function.__qualname__ = row.name
     function.op = made
     setattr(TENSORS, row.name, function)
@@ -273,9 +288,17 @@ def _record_many(
 
 def _of_whole(rule: Rule, ans: tuple[Array, ...]) -> Rule:
     def apply(g: Parts, *args: Any) -> Any:
+        if hasattr(rule, "sees_missing"):
+            return rule(tuple(map(g.parts.get, range(len(ans)))), *args)
         return rule(g.whole(owner[type(ans[0])], ans), *args)
 
     return apply
+
+
+def sees_missing(rule: Rule) -> Rule:
+    """Give the rule of an op with several outputs None, and not zeros, where nothing arrived."""
+    rule.sees_missing = True  # type: ignore[attr-defined]
+    return rule
 
 
 def _like_tuple(ans: tuple[Array, ...], results: list[Tensor]) -> Any:
@@ -302,7 +325,8 @@ def _record_list(
         arrays = [as_tensor(arrays)[k] for k in range(len(as_tensor(arrays)))]
     if not arrays:
         fail_with(op, ValueError("needs at least one array"), {}, statics)
-    lifted = [lift(array) for array in arrays]
+    table = keepers if name in needs else borrowers
+    lifted = [table[type(array)](array) for array in arrays]
     values = [value for value, _ in lifted]
     kind = common(*map(type, values))
     try:
@@ -311,7 +335,7 @@ def _record_list(
         pairs = zip(arrays, values, strict=True)
         fail(op, error, {f"{name}[{k}]": pair for k, pair in enumerate(pairs)}, statics)
     if all(node is None for _, node in lifted):
-        return constant(ans)
+        return constant(ans if getattr(ans, "base", None) is None else owned(ans))
     recording = state.recording
     live = cuts = 0
     known = {
@@ -346,7 +370,13 @@ def _record_list(
 
 _USED = {
     "lifters": lifters,
-    "lift_optional": lift_optional,
+    "keepers": keepers,
+    "mutable": {list, np.ndarray},
+    "frozen": frozen,
+    "borrowers": borrowers,
+    "optional_lifters": optional_lifters,
+    "optional_keepers": optional_keepers,
+    "optional_borrowers": optional_borrowers,
     "Tensor": Tensor,
     "Node": Node,
     "common": common,

@@ -5,7 +5,7 @@ these a `Row` writes the text of a Python function, as `dataclasses` does, becau
 hottest path of the library: unrolled over its arguments, with the rules' needs spelled out, a call
 costs about a microsecond over the array library's own. For `multiply(x, y)` it reads, shortened:
 
-    x_value, x_node = (x.value, x.node) if type(x) is Tensor else lift(x)      # the same for y
+    x_value, x_node = (x.value, x.node) if type(x) is Tensor else keepers[type(x)](x)  # same for y
     ans = implementations[type(x_value)](x_value, y_value)
     if x_node is None and y_node is None: return constant(ans)
     live, cuts = x_node.live | y_node.live, x_node.cuts | y_node.cuts
@@ -57,6 +57,12 @@ PICK = Op("output", True, "", [("",)])
 """The op of nodes that stand for one output of an op with several."""
 
 
+LISTS = {
+    *("axes", "axis", "destination", "repeats", "repetitions", "shift", "source", "widths"),
+}
+"""Static parameters that may be lists or arrays; a rule that saves one must not see it change."""
+
+
 def names_of(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names of a function's parameters."""
     if type(function) is FunctionType and not hasattr(function, "__wrapped__"):
@@ -81,6 +87,7 @@ class Row(Sequence[str]):
         keeps_shape: bool,
         checked: tuple[str, ...] = (),
     ) -> None:
+        self.views = False  # whether the result may be a view of an argument
         self.listed = "([" in signature
         self.outputs = outputs
         self.keeps_shape = keeps_shape
@@ -192,17 +199,21 @@ class Row(Sequence[str]):
             if argument == owner_of_rule:
                 return f"{argument}_value.{what}"
             return f"{what}_of({argument}_value)"
+        if name in LISTS:
+            return f"{name} if type({name}) not in mutable else frozen({name})"
         return name
 
     def _body(self) -> Iterator[str]:
         arrays = self.arrays
         for name in arrays:
-            lifter = "lift_optional" if name in self.optional else f"lifters[type({name})]"
+            table = self._table(name)
+            if name in self.optional:
+                table = f"optional_{table}"
             yield f"    if type({name}) is Tensor:"
             yield f"        {name}_value = {name}.value"
             yield f"        {name}_node = {name}.node"
             yield "    else:"
-            yield f"        {name}_value, {name}_node = {lifter}({name})"
+            yield f"        {name}_value, {name}_node = {table}[type({name})]({name})"
         first = arrays[0]
         yield f"    kind = type({first}_value)"
         if len(arrays) == 2:
@@ -257,6 +268,18 @@ class Row(Sequence[str]):
         yield "    if recording.onlooker is not None:"
         yield f"        recording.onlooker.op(OP, {parents}, {edges}, result)"
         yield "    return result"
+
+    def _table(self, name: str) -> str:
+        """Return the table by which an argument is lifted: see `headgate.core.lift`.
+
+        A rule of another argument may save it; its own rule does not run for an array.
+        """
+        if self.views:
+            return "lifters"
+        others = (
+            needs for other, needs in zip(self.arrays, self.needs, strict=True) if other != name
+        )
+        return "keepers" if any(name in needs for needs in others) else "borrowers"
 
     def _edge(self, number: int, name: str) -> Iterator[str]:
         rule = self.rules[number]

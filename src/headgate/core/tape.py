@@ -33,11 +33,11 @@ from headgate.core.arguments import (
 from headgate.core.asked import asked, question, updated
 from headgate.core.birth import Meter
 from headgate.core.cotangent import pass_through
+from headgate.core.jacobian import rows_of
 from headgate.core.lift import INEXACT, as_tensor, is_inexact
 from headgate.core.namespace import TENSORS
 from headgate.core.pull import bits_to, pull, seed
 from headgate.core.row import PASS
-from headgate.core.rows import rows_of
 from headgate.core.tensor import Tensor, constant, tensor_of
 from headgate.core.traced import is_traced
 from headgate.core.variable import Variable, node_of

@@ -24,9 +24,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import optree
 
+from headgate.core.arguments import wants_zeros
 from headgate.core.host import came_back
 from headgate.core.lift import as_tensor, is_inexact
-from headgate.core.namespace import TENSORS
+from headgate.core.namespace import TENSORS, is_array
 from headgate.core.row import PASS, PICK
 from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, tensor_of
@@ -37,9 +38,23 @@ from headgate.record.graph import Tape, state
 from headgate.record.onlooker import onlookers
 
 
-def _watched(tape: GradientTape, tree: Any) -> Any:
-    """Return a structure with each array in it replaced by a tensor that is watched."""
-    return optree.tree_map(tape._argument, tree)
+def _watched(tape: GradientTape, f: Callable[..., Any], position: int, tree: Any) -> Any:
+    """Return an argument with each array in its structure replaced by a tensor that is watched."""
+
+    def stand_in(leaf: Any) -> Tensor:
+        if type(leaf) is Tensor or type(leaf) is Variable or is_array(leaf):
+            return tape._argument(leaf)
+        try:
+            return tape._argument(leaf)
+        except (TypeError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            raise refusal(
+                type(error),
+                f"{_name(f)} cannot be differentiated by its argument {position}: {reason}; leave "
+                "it out of argnums, or what is no number out of the structure",
+            ) from None
+
+    return optree.tree_map(stand_in, tree)
 
 
 def _as_tuple(argnums: int | Sequence[int]) -> tuple[int, ...]:
@@ -49,8 +64,8 @@ def _as_tuple(argnums: int | Sequence[int]) -> tuple[int, ...]:
 class _Run(NamedTuple):
     """One call of a function under a tape.
 
-    `targets` is the result with tensors in place of arrays and numbers. `chosen` has what stands
-    for the arguments to differentiate by, and `given` those arguments, as flat lists.
+    `targets` is what of the result is differentiated, with tensors in place of arrays and numbers.
+    `chosen` has what stands for the arguments to differentiate by; `given` are those, flat.
     """
 
     tape: GradientTape
@@ -62,9 +77,14 @@ class _Run(NamedTuple):
 
 
 def _run(
-    tape: GradientTape, f: Callable[..., Any], argnums: int | Sequence[int], args: Any, kwargs: Any
+    tape: GradientTape,
+    f: Callable[..., Any],
+    argnums: int | Sequence[int],
+    args: Any,
+    kwargs: Any,
+    has_aux: bool = False,
 ) -> _Run:
-    """Call f with some arguments watched.
+    """Call f with some arguments watched. With `has_aux`, the first of two results is the target.
 
     What it returns becomes a tensor while the tape still records, so that a number which comes from
     the host (`math.sin(x)`) carries with it where it left.
@@ -74,7 +94,7 @@ def _run(
     with tape:
         for position in positions:
             try:
-                given[position] = _watched(tape, given[position])
+                given[position] = _watched(tape, f, position, given[position])
             except IndexError:
                 others = f" by position, and {', '.join(kwargs)} by name" if kwargs else ""
                 raise refusal(
@@ -85,7 +105,21 @@ def _run(
                 ) from None
         result = f(*given, **kwargs)
         constants = getattr(getattr(f, "__code__", None), "co_consts", ())
-        targets = optree.tree_map(functools.partial(_as_target, constants=constants), result)
+        if has_aux and not (isinstance(result, tuple) and len(result) == 2):
+            raise refusal(
+                TypeError,
+                f"with has_aux=True, {_name(f)} must return a pair (value, anything), and it "
+                f"returned {_told(result)}",
+            )
+        wanted = result[0] if has_aux else result
+        if wanted is None:
+            raise refusal(
+                TypeError,
+                f"{_name(f)} returned None, which has no derivative; is its return missing?",
+            )
+        targets = optree.tree_map(
+            functools.partial(_as_target, name=_name(f), constants=constants), wanted
+        )
     chosen = tuple(given[position] for position in positions)
     differentiated: Any = [args[position] for position in positions]
     leaves: list[Any] = optree.tree_leaves(differentiated)
@@ -99,13 +133,17 @@ def _run(
     )
 
 
-def _as_target(leaf: Any, constants: tuple[Any, ...]) -> Any:
-    """Return a tensor for a number or an array that a function with these constants returned.
-
-    Anything else is refused by whoever needs it.
-    """
-    if not isinstance(leaf, int | float | complex | np.ndarray | np.generic):
+def _as_target(leaf: Any, name: str, constants: tuple[Any, ...]) -> Any:
+    """Return a tensor for what a function with these constants in its code returned."""
+    if type(leaf) is Tensor or type(leaf) is Variable:
         return leaf
+    if not isinstance(leaf, int | float | complex) and not is_array(leaf):
+        raise refusal(
+            TypeError,
+            f"{name} returned {describe(leaf)}, which has no derivative: return tensors, arrays or "
+            "numbers (grad and value_and_grad take anything as the second result, with "
+            "has_aux=True)",
+        )
     tensor = as_tensor(leaf)
     if tensor.node is None:
         return tensor_of(tensor.value, came_back(leaf, constants))
@@ -221,24 +259,13 @@ def _value_and_grad(
 ) -> Any:
     """Return f's result and its gradient, which is the first step to what is asked for."""
     tape = GradientTape(watch_accessed_variables=False)
-    run = _run(tape, f, argnums, args, kwargs)
-    result, targets = run.result, run.targets
-    if has_aux and not (isinstance(result, tuple) and len(result) == 2):
-        raise refusal(
-            TypeError,
-            f"with has_aux=True, {_name(f)} must return a pair (value, anything), and it returned "
-            f"{_told(result)}",
-        )
+    run = _run(tape, f, argnums, args, kwargs, has_aux)
+    result, value = run.result, run.targets
     _refuse_integers(f, run.chosen)
-    if result is None:
-        raise refusal(
-            TypeError, f"{_name(f)} returned None, which has no gradient; is its return missing?"
-        )
-    value = targets[0] if has_aux else targets
-    if not has_aux and isinstance(value, list | tuple | dict):
+    if type(value) is not Tensor and type(value) is not Variable:
         raise refusal(
             ValueError,
-            f"{what} needs a function with a scalar result; {_name(f)} returned {_told(result)}. "
+            f"{what} needs a function with a scalar result; {_name(f)} returned {_told(value)}. "
             "With has_aux=True, the first of two is differentiated; headgate.jacobian takes any "
             "structure",
         )
@@ -777,10 +804,16 @@ class ForwardAccumulator:
             recording.refresh()
 
     def _jvp(self, primals: Any, unconnected_gradients: Any) -> Any:
-        zero = getattr(unconnected_gradients, "value", unconnected_gradients) == "zero"
+        zero = wants_zeros(unconnected_gradients)
         flat, structure = optree.tree_flatten(primals)
         results = []
         for target in flat:
+            if type(target) is not Tensor and type(target) is not Variable:
+                raise refusal(
+                    TypeError,
+                    "ForwardAccumulator.jvp takes tensors that were computed inside the context, "
+                    f"or a structure of them, got {describe(target)}",
+                )
             given = [t for p, t in zip(self._primals, self._tangents, strict=True) if p() is target]
             if given or not self._entered:
                 tangent = given[0] if given else None

@@ -38,9 +38,10 @@ from headgate.core.cotangent import Pieces
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import NUMPY, Array, common, implementations, owner
 from headgate.core.op import op, public
+from headgate.core.rows import note
 from headgate.core.tensor import Tensor, constant
 from headgate.ops.rules import normal_axes
-from headgate.ops.shape import Shape, sizes
+from headgate.ops.shape import Shape, broadcast_to, reshape, sizes
 
 PLAIN = {int, slice, NoneType, EllipsisType}
 """Parts of a key that pick by position and name no place twice."""
@@ -275,6 +276,8 @@ def _scatter_rows_numpy(
     else:
         places = _flat_places(indices.reshape(1, -1, 1), shape, axis)
         _add_flat(made, places, updates.reshape(places.shape))
+    if axis == 0:
+        note(made, indices, updates)
     return made
 
 
@@ -477,6 +480,10 @@ def gather_nd(x: Any, indices: Any, batch_dims: int = 0) -> Tensor:
     """
     x, indices = as_tensor(x), as_tensor(indices)
     _check_matched(x, indices, batch_dims)
+    if indices.ndim and not indices.shape[-1]:  # each row names the whole array
+        rest, rows = x.shape[batch_dims:], indices.shape[batch_dims:-1]
+        x = reshape(x, (*x.shape[:batch_dims], *(1,) * len(rows), *rest))
+        return broadcast_to(x, (*indices.shape[:-1], *rest))
     matched = counting(x.shape[:batch_dims], indices.ndim - 1)
     return getitem(x, (*matched, *_columns(indices)))
 

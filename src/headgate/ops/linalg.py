@@ -20,12 +20,21 @@ transposes where the literature has x*; the rules that follow the literature to 
 
 A factorisation is not unique: columns of Q, U, V and eigenvectors have a sign (complex: a phase),
 those that complete a basis can be rotated. Its gradient is meaningful for what does not depend on
-that choice. Where two eigenvalues or singular values are *equal*, eigenvectors have no derivative;
-the terms in question are zero then, so that functions of the values alone, for which they cancel,
-come out right.
+that choice.
 
-`cholesky`, `eigh` and `eigvalsh` take the Hermitian part of their argument, so that they are
-functions of the whole matrix and their gradients are Hermitian.
+Where two eigenvalues or singular values are **equal**, their vectors have no derivative. Functions
+of the values alone have one all the same, as long as they treat equal values alike; it is the first
+one that is right then. A function that uses the vectors too may be smooth there (the exponential of
+a matrix, the matrix put together again), but its derivative is a limit 0/0 that the cotangents of
+values and vectors at this one matrix do not tell: it takes the function's next derivative. So the
+gradient is NaN, with an `UndefinedGradientWarning`, and never a number without those terms. It
+stays a number if nothing uses the vectors in question, which is to say if their cotangents and
+those of their values are zero. Equal means equal up to rounding, where the difference of what is
+to be divided is lost in rounding as well (`_quotient`).
+
+`cholesky`, `eigh` and `eigvalsh` read the lower triangle of their argument and take the rest from
+there, as LAPACK does. That is the function that is differentiated, so their gradients are zero
+above the diagonal, and below it they have what a symmetric change of both elements makes.
 """
 
 from __future__ import annotations
@@ -33,24 +42,26 @@ from __future__ import annotations
 import math
 import string
 from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from headgate.core.cotangent import Product
 from headgate.core.lift import as_tensor
-from headgate.core.namespace import NUMPY, Array
-from headgate.core.op import op, public
+from headgate.core.namespace import NUMPY, TENSORS, Array, owner
+from headgate.core.op import op, public, sees_missing
 from headgate.core.tensor import Tensor
+from headgate.core.traced import is_traced
 from headgate.ops.creation import eye
 from headgate.ops.elementwise import abs as magnitude
 from headgate.ops.reduce import keep
 from headgate.ops.reduce import max as largest
 from headgate.ops.reduce import min as smallest
 from headgate.ops.reduce import sum as total
-from headgate.ops.rules import conj, normal_axes
+from headgate.ops.rules import conj, normal_axes, scaled
 from headgate.ops.shape import broadcast_to, expand_dims, permute_dims, reshape
+from headgate.record.errors import warn_undefined
 
 # -- helpers of the rules -------------------------------------------------------------------------
 
@@ -62,9 +73,23 @@ def _adjoint(xp: Any, x: Any) -> Any:
 
 def _hermitian(xp: Any, x: Any) -> Any:
     """Return the Hermitian part of a matrix."""
-    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
-        raise ValueError("x must be square matrices")
     return (x + _adjoint(xp, x)) / 2
+
+
+def _from_lower(xp: Any, x: Any) -> Any:
+    """Return the Hermitian matrix that has the lower triangle of a matrix."""
+    below = xp.tril(x, k=-1)
+    own = xp.where(np.eye(x.shape[-1], dtype=bool), _real(xp, x), 0)
+    return below + _adjoint(xp, below) + own
+
+
+def _to_lower(xp: Any, c: Any) -> Any:
+    """Return the gradient for a matrix of which only the lower triangle is read.
+
+    `c` is the gradient for the Hermitian matrix that is made of it.
+    """
+    own = xp.where(np.eye(c.shape[-1], dtype=bool), _real(xp, c), 0)
+    return xp.tril(c + _adjoint(xp, c), k=-1) + own
 
 
 def _real(xp: Any, x: Any) -> Any:
@@ -92,9 +117,138 @@ def _differences(xp: Any, x: Any) -> Any:
     return xp.expand_dims(x, axis=-2) - xp.expand_dims(x, axis=-1)
 
 
+def _raw(x: Any) -> Any:
+    return x.value if type(x) is Tensor else x
+
+
+def _lengths(x: Any) -> Any:
+    """Return the Euclidean lengths of the columns of a raw matrix."""
+    ns = owner[type(x)].array_module
+    return ns.sqrt(ns.sum(ns.abs(x) ** 2, axis=-2))
+
+
+def _rounding(values: Any, size: int) -> Any:
+    """Return how far rounding moves the computed values of each matrix, as a column."""
+    ns = owner[type(values)].array_module
+    return size * ns.finfo(values.dtype).eps * ns.max(abs(values), axis=-1, initial=0)[..., None]
+
+
+def _quotient(
+    xp: Any,
+    name: str,
+    values: Any,
+    numerator: Any,
+    gap: Any,
+    near: Any,
+    noise: Any,
+    used: Any,
+    size: Any = None,
+) -> Any:
+    """Divide by gaps between values, or by values; NaN where a quotient 0/0 is asked for.
+
+    A gap up to `near` may be rounding, and so may a numerator up to `noise`; `size` is how large
+    the numerator is, if not by elements. Where both are, or where the gap is zero, the quotient is
+    NaN if it is `used`, and 0 / 0 is 0 if not.
+    """
+    raw = _raw(gap)
+    size = abs(_raw(numerator)) if size is None else size
+    undefined = ((raw == 0) | ((abs(raw) <= near) & (size <= noise))) & used
+    if not is_traced(undefined) and undefined.any():
+        warn_undefined(name, _met(name, np.asarray(_raw(values)), np.asarray(undefined)))
+    return xp.where(undefined, math.nan, numerator * _reciprocal(xp, gap))
+
+
+def _met(name: str, values: Any, undefined: Any) -> str:
+    """Say which values are in the way, those of the first matrix that has some, and what to do."""
+    columns = undefined.any(axis=-2)
+    first = tuple(np.argwhere(columns.any(axis=-1))[0].tolist())
+    met = values[first][columns[first]]
+    shown = ", ".join(f"{value:.6g}" for value in met[:4]) + (", ..." if len(met) > 4 else "")
+    where = f" of matrix {first}" if first else ""
+    what = "eigenvalues" if name.startswith("eig") else "singular values"
+    how = "equal" if len(met) > 1 else "zero"
+    order = "second derivative by" if name.endswith("vals") or name == "eigvalsh" else "gradient by"
+    return (
+        f"{what}{where} are {how} ({shown}), and what is computed from their vectors has no "
+        f"{order} the matrix that could be told there. Compute a function of the matrix itself "
+        "(solve, inv, det, cholesky, matrix_power, or a series), or set the values apart: add "
+        "small numbers, all different, to the diagonal"
+    )
+
+
+def _touched(values: Any, used: Any) -> Any:
+    """Tell which pairs of values ask for a quotient: those of equal values of which any is used.
+
+    `used` are two masks: whether a vector is used, and whether its value is.
+    """
+    ns = owner[type(values)].array_module
+    vectors, valued = used
+    rows, columns = vectors[..., :, None], vectors[..., None, :]
+    equal = values[..., :, None] == values[..., None, :]
+    group = ns.any(equal & (vectors | valued)[..., None, :], axis=-1)
+    apart = ~ns.eye(values.shape[-1], dtype=bool)
+    return ns.where(equal, group[..., :, None], rows | columns) & apart
+
+
+def _matrices(xp: Any, x: Any, square: bool = False) -> Any:
+    """Return matrices that LAPACK computes with; refuse what it does not know, by name."""
+    x = xp.asarray(x)
+    if x.ndim < 2:
+        raise ValueError(f"x must be matrices, with two axes or more; its shape is {x.shape}")
+    if square and x.shape[-1] != x.shape[-2]:
+        raise ValueError(f"x must be square matrices; its shape is {x.shape}")
+    if x.dtype.kind in "biu":
+        return x.astype(np.float64)
+    if x.dtype.itemsize == 2:
+        raise TypeError(
+            f"there is no linear algebra in {x.dtype}, neither here nor in NumPy and JAX; convert "
+            "the matrices with headgate.astype(x, 'float32')"
+        )
+    return x
+
+
+def _of_numbers(xp: Any, x: Any) -> tuple[Any, Any]:
+    """Return matrices for LAPACK, which goes astray at NaN, and what to add to all that it finds.
+
+    Matrices with something else than numbers in them become identities; NaN is to be added to their
+    results, and 0 to those of the others.
+    """
+    ns = xp.array_module
+    bad = ~ns.all(ns.isfinite(x), axis=(-2, -1))
+    if xp is NUMPY and not bad.any():
+        return x, None
+    nothing = ns.where(bad, math.nan, 0.0).astype(x.real.dtype)
+    return ns.where(bad[..., None, None], ns.eye(*x.shape[-2:], dtype=x.dtype), x), nothing
+
+
+def _spoilt(ans: Any, nothing: Any) -> Any:
+    """Add to each result of each matrix what `_of_numbers` says."""
+    if nothing is None:
+        return ans
+    if type(ans) is tuple or hasattr(ans, "_fields"):
+        parts = [_spoilt(part, nothing) for part in ans]
+        return type(ans)(*parts) if hasattr(ans, "_fields") else tuple(parts)
+    return ans + nothing.reshape(nothing.shape + (1,) * (ans.ndim - nothing.ndim))
+
+
+def _or_spoilt(xp: Any, compute: Callable[[Any], Any], x: Any) -> Any:
+    """Compute a decomposition; NaN, as in JAX, where NumPy gives up for NaN in the matrix."""
+    try:
+        return compute(x)
+    except np.linalg.LinAlgError:
+        x, nothing = _of_numbers(xp, x)
+        if nothing is None:
+            raise
+        return _spoilt(compute(x), nothing)
+
+
 def _linalg(name: str) -> Callable[..., Any]:
-    """Return an implementation by the array library's own `linalg` function of a name."""
-    return lambda xp, x: getattr(xp.array_module.linalg, name)(x)
+    """Return an implementation by the array library's own `linalg` function of square matrices."""
+
+    def compute(xp: Any, x: Any) -> Any:
+        return getattr(xp.array_module.linalg, name)(_matrices(xp, x, square=True))
+
+    return compute
 
 
 def by_adjoint(rule: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,7 +257,7 @@ def by_adjoint(rule: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(rule)
     def turned(g: Any, xp: Any, *args: Any) -> Any:
         if type(g) is tuple:
-            g = tuple(conj(xp, part) for part in g)
+            g = tuple(part if part is None else conj(xp, part) for part in g)
         else:
             g = conj(xp, g)
         return conj(xp, rule(g, xp, *args))
@@ -461,6 +615,12 @@ def einsum(subscripts: str, *operands: Any) -> Tensor:
 
 # -- solving, determinants ------------------------------------------------------------------------
 
+
+def _solve(xp: Any, x: Array, y: Array) -> Array:
+    x, y = _matrices(xp, x, square=True), xp.asarray(y)
+    return xp.array_module.linalg.solve(x, y if y.ndim == 1 else _matrices(xp, y))
+
+
 # dx = A^-1 (db - dA x), hence gradients A^-T g for b and -(A^-T g) x^T for A. (Giles, 2.3.1)
 
 
@@ -488,7 +648,7 @@ solve = op(
     """,
     _solve_x,
     _solve_y,
-    impl=lambda xp, x, y: xp.array_module.linalg.solve(x, y),
+    impl=_solve,
 )
 
 inv = op(
@@ -507,7 +667,7 @@ inv = op(
 
 def _cofactors(xp: Any, x: Array) -> Array:
     """Compute cofactors without a division: products of all singular values but one."""
-    u, s, vh = xp.array_module.linalg.svd(x)
+    u, s, vh = _or_spoilt(xp, xp.array_module.linalg.svd, x)
     size = s.shape[-1]
     others = xp.where(xp.eye(size, dtype=bool), 1, _columns(xp, s))
     products = xp.prod(others, axis=-1).astype(x.dtype)
@@ -515,36 +675,85 @@ def _cofactors(xp: Any, x: Array) -> Array:
     return unitary[..., None, None] * ((conj(xp, u) * _columns(xp, products)) @ conj(xp, vh))
 
 
-def _cofactors_rule(g: Any, xp: Any, x: Any, ans: Any) -> Any:
-    """With c = det(x) x^-T:  dc = c trace(x^-1 dx) - x^-T dx^T c.  Needs an inverse, unlike c."""
-    scale = xp.sum(g * ans, axis=(-2, -1), keepdims=True)
-    identity = xp.eye(x.shape[-1], dtype=ans.dtype)
-    return (scale * identity - ans @ g.mT) @ xp.inv(x).mT
+_SMALL, _MOST = 1e-3, 8
+"""Singular values below the first, beside the largest, are not divided by, if they are no more than
+the second; if they are, derivatives of `det` of that order and below are zero."""
 
 
-cofactors = op(
-    "cofactors(x)",
-    """Compute the matrices of cofactors, the derivative of `det`; for singular matrices as well.
+def _smooth_cofactors(x: Tensor) -> Tensor:
+    """Compute cofactors by ops that have derivatives at singular matrices too.
 
-    >>> from headgate.ops.linalg import cofactors
-    >>> cofactors([[1.0, 0.0], [0.0, 0.0]])
-    Tensor([[0., 0.],
-            [0., 1.]], shape=(2, 2), dtype=float64)
-    """,
-    _cofactors_rule,
-    impl=_cofactors,
-)
+    With the unitary u, v of the matrix at hand taken as constants, t = u* x v is a smooth function
+    of x, and diagonal here. Split into large (a) and small (b) singular values,
+    det t = det(t_aa) det(s) with s = t_bb - t_ba t_aa^-1 t_ab, which is about zero. Its determinant
+    is a polynomial, e_k(s) for k small ones, and with m_0 = 1, e_j = trace(s m_{j-1}) / j and
+    m_j = e_j - s m_{j-1} (Faddeev and LeVerrier), d e_k = trace(m_{k-1} ds). So nothing small is
+    divided by. The blocks have the size of the whole, as masks say which elements are theirs.
+    """
+    xp = TENSORS
+    home = owner[type(x.value)]
+    ns = home.array_module
+    at, _ = _of_numbers(home, home.block_gradient(x.value))
+    u, s, vh = ns.linalg.svd(at)
+    size = s.shape[-1]
+    scale = s[..., :1]
+    zero = s <= size * ns.finfo(s.dtype).eps * scale
+    last = ns.arange(size) >= size - _MOST
+    small = (s <= _SMALL * scale) & last
+    good = ~(small | zero)
+    count = ns.where(ns.any(zero & ~last, axis=-1), -1, ns.sum(small, axis=-1))
+    steps = min(size, _MOST) if is_traced(count) else int(ns.max(count, initial=0))
+    u_adjoint, v = _adjoint(home, u), _adjoint(home, vh)
+
+    def block(t: Any, rows: Any, columns: Any) -> Any:
+        return t * (rows[..., :, None] & columns[..., None, :]).astype(s.dtype)
+
+    one = ns.eye(size, dtype=at.dtype)
+    t = matmul(matmul(u_adjoint, x), v)
+    t_aa = block(t, good, good) + one * (~good)[..., None, :].astype(s.dtype)
+    inverse = block(xp.inv(t_aa), good, good)
+    core: Any = inverse * (count == 0)[..., None, None].astype(s.dtype)
+    if steps:
+        t_ba, t_ab = block(t, small, good), block(t, good, small)
+        schur = block(t, small, small) - t_ba @ inverse @ t_ab
+        kept = one * small[..., None, :].astype(s.dtype)
+        left, right = kept - t_ba @ inverse, kept - inverse @ t_ab
+        m: Any = one
+        for k in range(1, steps + 1):
+            mine = (count == k)[..., None, None].astype(s.dtype)
+            product = schur @ m
+            e = (trace(product) / k)[..., None, None]
+            core = core + mine * (e * inverse + right @ m @ left)
+            m = e * one - product
+    unitary = (ns.linalg.det(u) * ns.linalg.det(vh))[..., None, None]
+    c: Tensor = (v @ core @ u_adjoint).mT * xp.det(t_aa)[..., None, None] * unitary
+    return c
+
+
+def _det_rule(g: Any, xp: Any, x: Any) -> Any:
+    return g[..., None, None] * (_smooth_cofactors(x) if xp is TENSORS else _cofactors(xp, x))
+
 
 det = op(
     "det(x)",
     """Compute the determinants of square matrices.
 
+    The gradient is that of a polynomial: it exists at singular matrices as well, to any order.
+
     >>> hg.linalg.det([[2.0, 0.0], [0.0, 4.0]])
     Tensor(8., shape=(), dtype=float64)
     """,
-    lambda g, xp, x: g[..., None, None] * xp.cofactors(x),
+    _det_rule,
     impl=_linalg("det"),
 )
+
+
+def _slogdet(xp: Any, x: Array) -> Any:
+    ans = _linalg("slogdet")(xp, x)
+    lost = ans[1] != ans[1]
+    if xp is NUMPY and not lost.any():
+        return ans
+    return type(ans)(xp.where(lost, math.nan, ans[0]).astype(ans[0].dtype), ans[1])
 
 
 def _slogdet_rule(g: Any, xp: Any, x: Any, ans: Any) -> Any:
@@ -552,6 +761,13 @@ def _slogdet_rule(g: Any, xp: Any, x: Any, ans: Any) -> Any:
     g_sign, g_log = g
     if x.dtype.kind == "c":
         g_log = g_log + xp.imag(g_sign * ans[0]) * 1j
+    sign, logarithm = map(_raw, ans)
+    lost = (sign == 0) | (logarithm != logarithm)
+    if is_traced(lost) or lost.any():
+        if not is_traced(lost) and (lost & (_raw(g_log) != 0)).any():
+            warn_undefined("slogdet", "the matrix is singular, or has NaN in it")
+        g_log = xp.where(lost, xp.where(g_log == 0, 0, math.nan), g_log)
+        x = xp.where(lost[..., None, None], xp.eye(x.shape[-1], dtype=x.dtype), x)
     return g_log[..., None, None] * xp.inv(x).mT
 
 
@@ -559,13 +775,20 @@ slogdet = op(
     "slogdet(x)",
     """Compute the signs (complex: the phases) of determinants, and the logarithms of their sizes.
 
+    At a singular matrix the logarithm is minus infinity and its gradient NaN.
+
     >>> hg.linalg.slogdet([[0.0, 1.0], [1.0, 0.0]]).sign
     Tensor(-1., shape=(), dtype=float64)
     """,
     _slogdet_rule,
-    impl=_linalg("slogdet"),
+    impl=_slogdet,
     outputs=True,
 )
+
+
+def _pinv(xp: Any, x: Array, *, rtol: Any) -> Array:
+    pinv = partial(xp.array_module.linalg.pinv, rtol=rtol)
+    return _or_spoilt(xp, pinv, _matrices(xp, x))
 
 
 @by_adjoint
@@ -589,9 +812,7 @@ pinv = op(
             [0. , 0. ]], shape=(2, 2), dtype=float64)
     """,
     _pinv_rule,
-    impl=lambda xp, x, *, rtol: xp.array_module.linalg.pinv(
-        x.astype(float) if x.dtype.kind in "biu" else x, rtol=rtol
-    ),
+    impl=_pinv,
 )
 
 
@@ -626,7 +847,9 @@ def matrix_power(x: Any, n: int) -> Tensor:
 
 
 def _cholesky(xp: Any, x: Array, *, upper: bool) -> Array:
-    lower = xp.array_module.linalg.cholesky(_hermitian(xp, xp.asarray(x)))
+    x = _matrices(xp, x, square=True)
+    x = _adjoint(xp, x) if upper else x
+    lower = xp.array_module.linalg.cholesky(x if xp is NUMPY else _from_lower(xp, x))
     return _adjoint(xp, lower) if upper else lower
 
 
@@ -637,14 +860,16 @@ def _cholesky_rule(g: Any, xp: Any, ans: Any, upper: bool) -> Any:
     triangle = xp.tril(_adjoint(xp, lower) @ g)
     half = triangle - triangle * xp.eye(lower.shape[-1], dtype=lower.dtype) / 2
     inverse = xp.inv(lower)
-    return _hermitian(xp, _adjoint(xp, inverse) @ half @ inverse)
+    c = _to_lower(xp, _hermitian(xp, _adjoint(xp, inverse) @ half @ inverse))
+    return _adjoint(xp, c) if upper else c
 
 
 cholesky = op(
     "cholesky(x, *, upper=False)",
     """Factorise positive definite matrices: `x = l @ l*` with `l` lower triangular.
 
-    With `upper`, the result is l*.
+    Only the lower triangle of `x` is read, and so the gradient is zero above the diagonal. With
+    `upper`, the result is l*, and only the upper triangle is read.
 
     >>> hg.linalg.cholesky([[4.0, 2.0], [2.0, 2.0]])
     Tensor([[2., 0.],
@@ -688,6 +913,12 @@ def _qr_tall(xp: Any, q: Any, r: Any, g_q: Any, g_r: Any) -> Any:
     upper = xp.triu(inner, k=1)
     diagonal = _real(xp, inner) * xp.eye(q.shape[-1], dtype=r.dtype)
     whole = g_q + q @ (upper + _adjoint(xp, upper) + diagonal)
+    pivots = owner[type(_raw(r))].diagonal(_raw(r), offset=0)
+    lost = (pivots == 0).any(axis=-1)
+    if is_traced(lost) or lost.any():
+        if not is_traced(lost):
+            warn_undefined("qr", "the first columns of the matrix are not linearly independent")
+        r = xp.where(lost[..., None, None], math.nan, r)
     return _adjoint(xp, xp.solve(r, _adjoint(xp, whole)))
 
 
@@ -696,7 +927,7 @@ qr = op(
     """Factorise matrices: `x = q @ r`, the columns of `q` orthonormal, `r` upper triangular.
 
     With mode "complete", `q` is square. The first columns of `x`, as many as `r` has rows, must be
-    linearly independent for the gradient to exist.
+    linearly independent for the gradient to exist; if they are not, it is NaN.
 
     >>> hg.linalg.qr([[3.0, 1.0], [4.0, 2.0]]).R.shape
     (2, 2)
@@ -710,41 +941,85 @@ qr = op(
 def _checked_mode(xp: Any, x: Array, mode: str) -> Any:
     if mode not in ("reduced", "complete"):
         raise ValueError(f"mode must be 'reduced' or 'complete', got {mode!r}")
-    return xp.array_module.linalg.qr(x, mode=mode)
+    return xp.array_module.linalg.qr(_matrices(xp, x), mode=mode)
 
 
 @by_adjoint
+@sees_missing
 def _svd_rule(g: Any, xp: Any, ans: Any) -> Any:
     """See Townsend; for complex values Wan and Zhang.
 
-    With f[i, j] = 1 / (s[j]^2 - s[i]^2) and skew(m) = m - m*, in the bases u and v the gradient is
-    (f skew(u* g_u)) s + s (f skew(v* g_v)) + diag(g_s). What of g_u lies outside of u's span adds
-    to that, and so does, if complex, the one phase of u and v that x fixes: that of u v*.
+    With p and q the parts m - m* of u* g_u and of v* g_v, the gradient is, in the bases u and v,
+    (p + q) / (s[j] - s[i]) / 2 + (p - q) / (s[j] + s[i]) / 2 + diag(g_s). On the diagonal, p - q is
+    the one phase of u and v that x fixes, that of u v*. What of g_u lies outside of u's span adds
+    to that.
     """
-    rank = ans[1].shape[-1]
-    s = ans[1]
-    u, g_u = _onto_basis(xp, ans[0], g[0], rank)
-    v, g_v = _onto_basis(xp, _adjoint(xp, ans[2]), _adjoint(xp, g[2]), rank)
+    u, s, vh = ans
+    g_u, g_s, g_vh = g
+    rank = s.shape[-1]
+    if g_u is None and g_vh is None:
+        return (u[..., :rank] * _columns(xp, g_s)) @ vh[..., :rank, :]
+    g_u = xp.zeros_like(u) if g_u is None else g_u
+    g_vh = xp.zeros_like(vh) if g_vh is None else g_vh
+    u, g_u = _onto_basis(xp, u, g_u, rank)
+    v, g_v = _onto_basis(xp, _adjoint(xp, vh), _adjoint(xp, g_vh), rank)
     u_adjoint, v_adjoint = _adjoint(xp, u), _adjoint(xp, v)
     in_u, in_v = u_adjoint @ g_u, v_adjoint @ g_v
-    sums = xp.expand_dims(s, axis=-2) + xp.expand_dims(s, axis=-1)
-    f = _reciprocal(xp, _differences(xp, s) * sums)
-    rows, columns = xp.expand_dims(s, axis=-1), xp.expand_dims(s, axis=-2)
-    inner = (
-        f * (in_u - _adjoint(xp, in_u)) * columns
-        + rows * (f * (in_v - _adjoint(xp, in_v)))
-        + _diagonal_matrix(xp, g[1])
-    )
-    inverse = _reciprocal(xp, columns)
-    if u.dtype.kind == "c":
-        phase = xp.imag(in_u - in_v) * xp.eye(rank, dtype=s.dtype)
-        inner = inner + phase * inverse * 0.5j
+    p, q = in_u - _adjoint(xp, in_u), in_v - _adjoint(xp, in_v)
+    lengths = _lengths(_raw(g_u)), _lengths(_raw(g_v))
+    valued = _raw(s) != _raw(s) if g_s is None else _raw(g_s) != 0
+    singular = _Singular(xp, "svd", s, max(u.shape[-2], v.shape[-2]), sum(lengths), valued)
+    inner = (singular.by_differences(p + q) + singular.by_sums(p - q)) / 2
+    if g_s is not None:
+        inner = inner + _diagonal_matrix(xp, g_s)
     c = u @ inner @ v_adjoint
     if u.shape[-2] > rank:
-        c = c + ((g_u - u @ in_u) * inverse) @ v_adjoint
+        c = c + singular.by_values(g_u - u @ in_u, lengths[0]) @ v_adjoint
     if v.shape[-2] > rank:
-        c = c + (u * inverse) @ _adjoint(xp, g_v - v @ in_v)
+        c = c + u @ _adjoint(xp, singular.by_values(g_v - v @ in_v, lengths[1]))
     return c
+
+
+class _Singular:
+    """Singular values to divide by, and what is used of their vectors: columns of some lengths."""
+
+    def __init__(self, xp: Any, name: str, s: Any, size: int, lengths: Any, valued: Any) -> None:
+        self.xp, self.name, self.s = xp, name, s
+        self.values = _raw(s)
+        self.near = _rounding(self.values, size)
+        self.precision = size * owner[type(self.values)].array_module.finfo(self.values.dtype).eps
+        self.noise = self.precision * (lengths[..., :, None] + lengths[..., None, :])
+        self.used = lengths != 0, valued
+        self.pairs = _touched(self.values, self.used)
+
+    def _quotient(self, *args: Any) -> Any:
+        return _quotient(self.xp, self.name, self.s, *args)
+
+    def by_differences(self, numerator: Any) -> Any:
+        gaps = _differences(self.xp, self.s)
+        return self._quotient(numerator, gaps, self.near[..., None], self.noise, self.pairs)
+
+    def by_sums(self, numerator: Any) -> Any:
+        sums = self.xp.expand_dims(self.s, axis=-2) + self.xp.expand_dims(self.s, axis=-1)
+        used = self.pairs
+        if numerator.dtype.kind == "c":  # if real, the diagonal is zero
+            own = (self.used[0] | self.used[1])[..., None, :]
+            used = used | own & (_raw(sums) == 2 * self.values[..., None, :])
+        return self._quotient(numerator, sums, self.near[..., None], self.noise, used)
+
+    def by_values(self, numerator: Any, lengths: Any) -> Any:
+        """Divide columns by their singular values."""
+        noise = (self.precision * lengths)[..., None, :]
+        used = (self.used[0] | self.used[1])[..., None, :]
+        size = _lengths(_raw(numerator))[..., None, :]
+        return self._quotient(
+            numerator, _columns(self.xp, self.s), self.near[..., None], noise, used, size
+        )
+
+
+def _svd(xp: Any, x: Array, *, full_matrices: bool) -> Any:
+    svd = partial(xp.array_module.linalg.svd, full_matrices=full_matrices)
+    return _or_spoilt(xp, svd, _matrices(xp, x))
 
 
 svd = op(
@@ -752,72 +1027,243 @@ svd = op(
     """Compute singular value decompositions: `x = u @ diag(s) @ vh`, `s` in descending order.
 
     Without `full_matrices`, `u` and `vh` have as many columns, and rows, as there are singular
-    values.
+    values. Where singular values are equal, or zero, the gradient of what uses their vectors is NaN
+    (see the head of `headgate.ops.linalg`).
 
     >>> hg.linalg.svd([[3.0, 0.0], [0.0, 4.0]]).S
     Tensor([4., 3.], shape=(2,), dtype=float64)
     """,
     _svd_rule,
-    impl=lambda xp, x, *, full_matrices: xp.array_module.linalg.svd(x, full_matrices=full_matrices),
+    impl=_svd,
     outputs=True,
 )
 
 
+def _svdvals(xp: Any, x: Array) -> Array:
+    return _or_spoilt(xp, xp.array_module.linalg.svdvals, _matrices(xp, x))
+
+
+def _is_fixed(g: Any) -> bool:
+    """Tell whether a cotangent depends on nothing that is differentiated by."""
+    return type(g) is not Tensor or g.node is None or not g.node.live
+
+
 @by_adjoint
 def _svdvals_rule(g: Any, xp: Any, x: Any) -> Any:
-    u, _, vh = xp.svd(x, full_matrices=False)
-    return (u * _columns(xp, g)) @ vh
+    return xp.svdvals_slope(x, g, fixed=_is_fixed(g))
 
 
 svdvals = op(
     "svdvals(x)",
     """Compute the singular values of matrices, in descending order.
 
+    Where some are equal, functions that treat them alike have a gradient; their second derivative
+    is NaN unless they are linear.
+
     >>> hg.linalg.svdvals([[3.0, 0.0], [0.0, 4.0]])
     Tensor([4., 3.], shape=(2,), dtype=float64)
     """,
     _svdvals_rule,
-    impl=_linalg("svdvals"),
+    impl=_svdvals,
 )
 
 
+def _svdvals_slope(xp: Any, x: Array, weights: Array, *, fixed: bool) -> Array:
+    u, _, vh = _svd(xp, x, full_matrices=False)
+    return (u * _columns(xp, weights)) @ vh
+
+
+def _weighed(xp: Any, k: Any, weights: Any, sign: int, fixed: bool) -> tuple[Any, Any, Any]:
+    """Return k times sums or differences of weights, what of them is noise, and what is used.
+
+    Weights that are fixed stay equal where they are: then the quotient is 0 and not 0/0.
+    """
+    rows, columns = xp.expand_dims(weights, axis=-1), xp.expand_dims(weights, axis=-2)
+    combined = columns + sign * rows
+    raw, size = _raw(weights), abs(_raw(k))
+    noise = 8 * np.finfo(raw.dtype).eps * (abs(raw)[..., :, None] + abs(raw)[..., None, :])
+    used = size != 0
+    if fixed:
+        equal = abs(_raw(combined)) <= noise
+        combined = xp.where(equal, 0, combined)
+        used = used & ~equal
+    return k * combined, noise * size, used
+
+
 @by_adjoint
+def _svdvals_slope_x(g: Any, xp: Any, x: Any, weights: Any, fixed: bool) -> Any:
+    """As for `svd`, with k = u* g v in place of the cotangents: g_u = g v w, g_v = g* u w."""
+    u, s, vh = xp.svd(x, full_matrices=False)
+    v, u_adjoint = _adjoint(xp, vh), _adjoint(xp, u)
+    k = u_adjoint @ g @ v
+    values = _raw(s)
+    near = _rounding(values, max(x.shape[-2:]))[..., None]
+    whole = k + _adjoint(xp, k)
+    numerator, noise, used = _weighed(xp, whole, weights, -1, fixed)
+    apart = ~np.eye(s.shape[-1], dtype=bool)
+    gaps = _differences(xp, s)
+    inner = _quotient(xp, "svdvals", s, numerator, gaps, near, noise, used & apart)
+    numerator, noise, used = _weighed(xp, k - _adjoint(xp, k), weights, 1, fixed)
+    sums = xp.expand_dims(s, axis=-2) + xp.expand_dims(s, axis=-1)
+    inner = (inner + _quotient(xp, "svdvals", s, numerator, sums, near, noise, used)) / 2
+    c = u @ inner @ vh
+    for outside, is_u in (
+        (g @ v - u @ k, True),
+        (_adjoint(xp, g) @ u - v @ _adjoint(xp, k), False),
+    ):
+        if (u if is_u else v).shape[-2] > s.shape[-1]:
+            size = _lengths(_raw(outside))[..., None, :]
+            part = _quotient(
+                xp,
+                "svdvals",
+                s,
+                outside * _columns(xp, weights),
+                _columns(xp, s),
+                near,
+                0 * size,
+                size != 0,
+                size * abs(_raw(weights))[..., None, :],
+            )
+            c = c + (part @ vh if is_u else u @ _adjoint(xp, part))
+    return c
+
+
+@by_adjoint
+def _svdvals_slope_weights(g: Any, xp: Any, x: Any) -> Any:
+    u, _, vh = xp.svd(x, full_matrices=False)
+    return xp.sum(_real(xp, conj(xp, u) * (g @ _adjoint(xp, vh))), axis=-2)
+
+
+svdvals_slope = op(
+    "svdvals_slope(x, weights, *, fixed=False)",
+    """Compute `u @ diag(weights) @ vh` of singular value decompositions: the gradient of `svdvals`.
+
+    `fixed` says that the weights do not depend on `x`.
+
+    >>> from headgate.ops.linalg import svdvals_slope
+    >>> svdvals_slope([[3.0, 0.0], [0.0, 4.0]], [1.0, 0.0])
+    Tensor([[0., 0.],
+            [0., 1.]], shape=(2, 2), dtype=float64)
+    """,
+    _svdvals_slope_x,
+    _svdvals_slope_weights,
+    impl=_svdvals_slope,
+)
+
+
+def _eigh(xp: Any, x: Array) -> Any:
+    return _of_hermitian(xp, xp.array_module.linalg.eigh, x)
+
+
+def _of_hermitian(xp: Any, compute: Callable[[Any], Any], x: Array) -> Any:
+    """Compute with the lower triangles of matrices; NumPy and JAX read no more than these."""
+    x = _matrices(xp, x, square=True)
+    if xp is NUMPY and np.isfinite(x).all():
+        return compute(x)
+    x, nothing = _of_numbers(xp, _from_lower(xp, x))
+    return _spoilt(compute(x), nothing)
+
+
+@by_adjoint
+@sees_missing
 def _eigh_rule(g: Any, xp: Any, ans: Any) -> Any:
     """With f[i, j] = 1 / (w[j] - w[i]), in the basis v:  diag(g_w) + f (v* g_v). (Giles, 3.1)"""
     w, v = ans
-    f = _reciprocal(xp, _differences(xp, w))
-    inner = _diagonal_matrix(xp, g[0]) + f * (_adjoint(xp, v) @ g[1])
-    return _hermitian(xp, v @ inner @ _adjoint(xp, v))
+    g_w, g_v = g
+    v_adjoint = _adjoint(xp, v)
+    if g_v is None:
+        return _to_lower(xp, (v * _columns(xp, g_w)) @ v_adjoint)
+    turned = v_adjoint @ g_v
+    skew = (turned - _adjoint(xp, turned)) / 2  # f times this is Hermitian
+    values, lengths = _raw(w), _lengths(_raw(g_v))
+    near = _rounding(values, w.shape[-1])[..., None]
+    precision = w.shape[-1] * np.finfo(values.dtype).eps
+    noise = precision * (lengths[..., :, None] + lengths[..., None, :])
+    valued = values != values if g_w is None else _raw(g_w) != 0
+    used = _touched(values, (lengths != 0, valued))
+    inner = _quotient(xp, "eigh", w, skew, _differences(xp, w), near, noise, used)
+    if g_w is not None:
+        inner = inner + _diagonal_matrix(xp, g_w)
+    return _to_lower(xp, v @ inner @ v_adjoint)
 
 
 eigh = op(
     "eigh(x)",
     """Compute eigenvalues, in ascending order, and eigenvectors of Hermitian matrices.
 
+    Only the lower triangle of `x` is read, and so the gradient is zero above the diagonal. Where
+    eigenvalues are equal, the gradient of what uses their vectors is NaN, with a warning; that of
+    functions of the values that treat equal ones alike is right.
+
     >>> hg.linalg.eigh([[2.0, 1.0], [1.0, 2.0]]).eigenvalues
     Tensor([1., 3.], shape=(2,), dtype=float64)
     """,
     _eigh_rule,
-    impl=lambda xp, x: xp.array_module.linalg.eigh(_hermitian(xp, xp.asarray(x))),
+    impl=_eigh,
     outputs=True,
 )
 
 
 @by_adjoint
 def _eigvalsh_rule(g: Any, xp: Any, x: Any) -> Any:
-    _, v = xp.eigh(x)
-    return (v * _columns(xp, g)) @ _adjoint(xp, v)
+    return _to_lower(xp, xp.eigvalsh_slope(x, g, fixed=_is_fixed(g)))
 
 
 eigvalsh = op(
     "eigvalsh(x)",
     """Compute the eigenvalues of Hermitian matrices, in ascending order.
 
+    Only the lower triangle of `x` is read, and so the gradient is zero above the diagonal. Where
+    eigenvalues are equal, functions that treat them alike have a gradient; their second derivative
+    is NaN unless they are linear.
+
     >>> hg.linalg.eigvalsh([[2.0, 1.0], [1.0, 2.0]])
     Tensor([1., 3.], shape=(2,), dtype=float64)
     """,
     _eigvalsh_rule,
-    impl=lambda xp, x: xp.array_module.linalg.eigvalsh(_hermitian(xp, xp.asarray(x))),
+    impl=lambda xp, x: _of_hermitian(xp, xp.array_module.linalg.eigvalsh, x),
+)
+
+
+def _eigvalsh_slope(xp: Any, x: Array, weights: Array, *, fixed: bool) -> Array:
+    _, v = _eigh(xp, x)
+    return (v * _columns(xp, weights)) @ _adjoint(xp, v)
+
+
+@by_adjoint
+def _eigvalsh_slope_x(g: Any, xp: Any, x: Any, weights: Any, fixed: bool) -> Any:
+    """With k = v* g v, in the basis v:  k[i, j] (weights[j] - weights[i]) / (w[j] - w[i])."""
+    w, v = xp.eigh(x)
+    v_adjoint = _adjoint(xp, v)
+    k = _hermitian(xp, v_adjoint @ g @ v)
+    numerator, noise, used = _weighed(xp, k, weights, -1, fixed)
+    used = used & ~np.eye(w.shape[-1], dtype=bool)
+    near = _rounding(_raw(w), w.shape[-1])[..., None]
+    gaps = _differences(xp, w)
+    inner = _quotient(xp, "eigvalsh", w, numerator, gaps, near, noise, used)
+    return _to_lower(xp, v @ inner @ v_adjoint)
+
+
+@by_adjoint
+def _eigvalsh_slope_weights(g: Any, xp: Any, x: Any) -> Any:
+    _, v = xp.eigh(x)
+    return xp.sum(_real(xp, conj(xp, v) * (g @ v)), axis=-2)
+
+
+eigvalsh_slope = op(
+    "eigvalsh_slope(x, weights, *, fixed=False)",
+    """Compute `v @ diag(weights) @ v*` with eigenvectors v: what `eigvalsh` has for a gradient.
+
+    `fixed` says that the weights do not depend on `x`.
+
+    >>> from headgate.ops.linalg import eigvalsh_slope
+    >>> eigvalsh_slope([[3.0, 0.0], [0.0, 4.0]], [1.0, 0.0])
+    Tensor([[1., 0.],
+            [0., 0.]], shape=(2, 2), dtype=float64)
+    """,
+    _eigvalsh_slope_x,
+    _eigvalsh_slope_weights,
+    impl=_eigvalsh_slope,
 )
 
 # -- diagonals, norms, rank -----------------------------------------------------------------------
@@ -892,14 +1338,14 @@ def _vector_norm_rule(
     if ord == 0:
         return xp.zeros_like(x) * g
     if ord == 2:
-        return g * (x / ans)
+        return scaled(g, x / ans)
     if ord == 1:
         return g * _direction(xp, x)
     if abs(ord) == math.inf:
         attained = xp.astype(xp.abs(x) == ans, ans.dtype)
         share = attained / xp.sum(attained, axis=axis, keepdims=True)
         return g * share * _direction(xp, x)
-    return g * _direction(xp, x) * (xp.abs(x) / ans) ** (ord - 1)
+    return scaled(g, _direction(xp, x) * (xp.abs(x) / ans) ** (ord - 1))
 
 
 vector_norm = op(
@@ -975,6 +1421,13 @@ def _kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(1 if k in axes else size for k, size in enumerate(shape))
 
 
+def _matrix_rank(xp: Any, x: Array, *, rtol: Any) -> Array:
+    x = _matrices(xp, x)
+    if not x.size:
+        return xp.zeros(x.shape[:-2], np.int64)
+    return xp.array_module.linalg.matrix_rank(x, rtol=rtol)
+
+
 matrix_rank = op(
     "matrix_rank(x, *, rtol=None)",
     """Count the singular values of matrices above `rtol` times the largest; it has no gradient.
@@ -983,5 +1436,5 @@ matrix_rank = op(
     Tensor(1, shape=(), dtype=int64)
     """,
     None,
-    impl=lambda xp, x, *, rtol: xp.array_module.linalg.matrix_rank(x, rtol=rtol),
+    impl=_matrix_rank,
 )

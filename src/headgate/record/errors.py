@@ -17,6 +17,14 @@ class MissingGradientWarning(UserWarning):
     """
 
 
+class UndefinedGradientWarning(UserWarning):
+    """A gradient is NaN since the derivative does not exist here, or cannot be told.
+
+    It names the operation, what is the matter there, and a cure. Compiled functions give NaN too,
+    without a word.
+    """
+
+
 class TracingError(TypeError):
     """Something was asked of a tensor that is not known while a function is traced."""
 
@@ -33,6 +41,14 @@ def refusal(kind: type[Exception], message: str) -> Exception:
 def warn_missing(message: str) -> None:
     """Say at the user's line that a derivative is missing."""
     warnings.warn(message, MissingGradientWarning, stacklevel=depth() + 1)
+
+
+def warn_undefined(op: str, reason: str) -> None:
+    """Say at the user's line why a gradient is NaN."""
+    site = caller()
+    warnings.warn_explicit(
+        f"the gradient of {op} is NaN: {reason}", UndefinedGradientWarning, site.file, site.line
+    )
 
 
 def describe(value: Any) -> str:

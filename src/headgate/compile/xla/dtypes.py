@@ -43,6 +43,7 @@ JOINED = {
     "einsum": (0,),
     "lstm_state": (0, 1),
     "outer": (0, 1),
+    "scatter_each": (0,),
     "solve": (0, 1),
     "squared_difference": (0, 1),
     "stack": (0,),

@@ -27,6 +27,7 @@ import numpy as np
 from headgate.compile.alarms import asked
 from headgate.compile.xla import places
 from headgate.core.namespace import Array
+from headgate.core.rows import note
 from headgate.core.traced import is_traced
 from headgate.ops.functional import class_numbers, out_of_classes, shifted_logits
 from headgate.ops.index import (
@@ -199,11 +200,12 @@ def _scatter_each(xp: Any, updates: Sequence[Array], keys: Sequence[Any], shape:
     pieces, others = [], []
     for part, key in zip(map(xp.asarray, updates), keys, strict=True):
         spans = places.spans(key, shape)
-        if spans is None:
+        if spans is None or part.dtype == bool:
             others.append(_scatter(xp, part, key, shape))
         else:
             pieces.append(spans.piece(part))
-    return functools.reduce(operator.add, [*others, *places.joined(pieces, shape)])
+    whole = [*others, *places.joined(pieces, shape)]
+    return functools.reduce(operator.or_ if whole[0].dtype == bool else operator.add, whole)
 
 
 def _index_add(xp: Any, x: Array, updates: Array, key: Any) -> Array:
@@ -260,7 +262,10 @@ def _scatter_rows(xp: Any, updates: Array, indices: Array, axis: int | None, sha
     if runs is not None:
         return runs.put(updates, shape)
     key = (*[slice(None)] * axis, whole_numbers(indices))
-    return _scatter(xp, updates, key, shape)
+    made = _scatter(xp, updates, key, shape)
+    if axis == 0:
+        note(made, xp.asarray(key[0]), updates)
+    return made
 
 
 def _elements(op: str, x: Array, indices: Array, axis: int, missing: Any) -> Array:
