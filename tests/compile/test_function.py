@@ -295,6 +295,26 @@ def test_numbers_are_arguments_and_stay_weakly_typed():
     assert len(scale.signatures) == 4
 
 
+@pytest.mark.parametrize("number", [0.5, 2, np.float64(0.25)])
+def test_numbers_stay_numbers_under_a_tape(number):
+    w = hg.Variable(np.ones(3, np.float32))
+    f = hg.function(lambda x, rate: hg.sum(w**3 * x) * rate)
+    with hg.GradientTape() as outer:
+        with hg.GradientTape() as tape:
+            y = f(np.ones(3, np.float32), number)
+        first = tape.gradient(y, w)
+        z = hg.sum(first * first)
+    assert y.dtype == first.dtype == np.float32
+    close(first, 3 * float(number) * np.ones(3))
+    close(outer.gradient(z, w), 36 * float(number) ** 2 * np.ones(3))
+
+
+def test_a_traced_value_that_leaves_is_an_error_with_a_cure():
+    f = hg.function(lambda n: np.arange(n.value))
+    with pytest.raises(hg.TracingError, match="static_argnames"):
+        f(hg.asarray(3))
+
+
 def test_booleans_and_texts_are_static():
     @hg.function
     def choose(x, flag, how="plus"):

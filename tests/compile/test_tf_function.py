@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
+import headgate as hg
 import headgate.tf as tf
 
 pytestmark = pytest.mark.peers
@@ -98,3 +99,46 @@ def test_a_training_step_is_that_of_eager_execution():
         return [float(step(x)) for _ in range(5)]
 
     np.testing.assert_allclose(run(True), run(False), rtol=1e-5)
+
+
+def test_python_numbers_are_constants():
+    @tf.function
+    def filled(n, value):
+        return tf.ones([n, 2]) * value, tf.range(n)
+
+    for n, value in ((2, 0.5), (3, 0.5), (3, 2), (3, 2.0), (3, float("nan")), (3, float("nan"))):
+        found, counted = filled(n, value)
+        assert found.shape == (n, 2)
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, np.full((n, 2), value, np.float32))
+        assert counted.shape == (n,)
+    assert len(filled.signatures) == 5
+    assert filled.signatures[0] == {"n": "2 (static)", "value": "0.5 (static)"}
+
+
+def test_many_numbers_are_warned_of_once():
+    double = tf.function(lambda n: 2 * n)
+    for n in range(6):
+        double(n)
+    with pytest.warns(hg.RecompileWarning, match=r"n: 5 \(static\), now 6.*tf\.constant"):
+        double(6)
+    assert double(7) == 14  # and no second warning
+    assert len(double.signatures) == 8
+    tripled = tf.function(lambda n: 3 * n)
+    for n in range(9):
+        assert tripled(tf.constant(n)) == 3 * n
+    assert len(tripled.signatures) == 1
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda n: tf.range(n),
+        lambda n: tf.random.categorical([[0.0, 50.0]], n),
+        lambda n: tf.ones([n, 2]),
+    ],
+)
+def test_a_tensor_as_a_size_runs_as_plain_python(f):
+    with pytest.warns(UserWarning, match="plain Python"):
+        found = tf.function(f)(tf.constant(2))
+    assert 2 in found.shape

@@ -36,6 +36,7 @@ from headgate.compile.leaks import no_leaks
 from headgate.compile.signature import Form, Frame, Given, Parameters, Quick
 from headgate.core.bundle import Bundle, in_transit
 from headgate.core.custom import record_custom
+from headgate.core.failure import is_about_values
 from headgate.core.lift import as_tensor, is_inexact, owned
 from headgate.core.namespace import Array
 from headgate.core.scope import open_scopes, stage
@@ -244,6 +245,14 @@ def _same(one: Sequence[Variable], other: Sequence[Variable]) -> bool:
 class Function:
     """A compiled function; made by `headgate.function`."""
 
+    _constants = False
+    """Whether Python numbers are constants of the program, each value a signature of its own."""
+
+    _cure = (
+        "Pad arrays to a few shapes; pass a number that changes as it is or as an array, and not "
+        "as a static argument"
+    )
+
     def __init__(
         self,
         function: Callable[..., Any],
@@ -258,7 +267,7 @@ class Function:
         self._settings: tuple[Any, ...] = (donate, static_argnames, jit, executor, check)
         self._check = check
         self._jit = jit
-        self._parameters = Parameters(function, static_argnames, executor)
+        self._parameters = Parameters(function, static_argnames, executor, self._constants)
         names = () if isinstance(donate, bool) else donate
         self._donated = self._parameters.known("donate", names)
         self._donates = donate is not False and not check  # a failed call leaves all as it was
@@ -394,13 +403,24 @@ class Function:
         for _ in range(_ATTEMPTS):
             start = sequence()
             trace = _Trace(self._executor, self._function, frame, written, read, donated)
-            with no_leaks(self._function):
-                program = self._executor.trace(
-                    trace,
-                    [*(variable._form for variable in written), *used_leaves],
-                    [*(variable._form for variable in read), *kept_leaves],
-                    self._donates,
-                )
+            try:
+                with no_leaks(self._function):
+                    program = self._executor.trace(
+                        trace,
+                        [*(variable._form for variable in written), *used_leaves],
+                        [*(variable._form for variable in read), *kept_leaves],
+                        self._donates,
+                    )
+            except Exception as error:
+                if isinstance(error, TracingError) or not is_about_values(error):
+                    raise
+                raise refusal(
+                    TracingError,
+                    f"{self.__name__} makes a NumPy array or a Python number of a traced tensor, "
+                    "whose values are not known while a function is being traced; compute with "
+                    "headgate's functions instead, or outside. What decides on shapes or numbers "
+                    "of steps is named in headgate.function(..., static_argnames=...)",
+                ) from error
             found = trace.found
             if _same(found[0], written) and _same(found[1], read):
                 return trace, program
@@ -427,8 +447,7 @@ class Function:
         warnings.warn_explicit(
             f"{self.__name__} is compiled again, having been so for {len(self._variants)} "
             f"signatures. What changes: {'; '.join(changing) or 'the structure of its arguments'}. "
-            "Compiling takes long. Pad arrays to a few shapes; pass a number that changes as it is "
-            "or as an array, and not as a static argument",
+            f"Compiling takes long. {self._cure}",
             RecompileWarning,
             site.file,
             site.line,
@@ -459,15 +478,24 @@ class Function:
         pull = variant.pulls.get(live)
         if pull is None:
             pull = variant.pulls[live] = _Pull(self._function, variant, live)
-        pull.prepare(inputs, results)
+        # Numbers stay numbers: made arrays they would carry their dtype into all that is computed.
+        numbers = {
+            k: number
+            for k, number in enumerate(given.leaves, len(variables))
+            if not hasattr(number, "dtype") and not live[k]
+        }
+        prepared = [numbers.get(k, x) for k, x in enumerate(inputs)]
+        pull.prepare(prepared, results)
         native = any(self._executor.is_native(type(x.value)) for x in results)
 
         def gradients(cotangents: list[Tensor], recorded: bool) -> list[Any]:
-            given = inputs if recorded else [constant(x.value) for x in inputs]
+            given = [
+                x if recorded or k in numbers else constant(x.value) for k, x in enumerate(prepared)
+            ]
             if native:
                 return list(pull.function(given, cotangents))
             if recorded:  # so that what is computed of the gradient is NumPy's as well
-                given = list(map(self._of_host, given))
+                given = [x if k in numbers else self._of_host(x) for k, x in enumerate(given)]
             return list(map(self._of_host, pull.function(given, cotangents)))
 
         sources = [x for x, reached in zip(inputs, pull.reached) if reached]
@@ -513,10 +541,10 @@ class _Pull:
         self.recording = Recording()
         self.function = Function(self._gradients, executor=variant.executor)
 
-    def prepare(self, inputs: list[Tensor], results: list[Tensor]) -> None:
+    def prepare(self, inputs: list[Any], results: list[Tensor]) -> None:
         """Trace it now, for results of this form."""
         if not self.reached:
-            given = [constant(x.value) for x in inputs]
+            given = [constant(x.value) if type(x) is Tensor else x for x in inputs]
             self.function._variant((given, [constant(result.value) for result in results]), {})
 
     def _gradients(self, inputs: list[Any], cotangents: list[Tensor]) -> list[Tensor]:

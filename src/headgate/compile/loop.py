@@ -491,10 +491,16 @@ def _condition(loop: Loop, cond_fn: Callable[[Any], Any]) -> Any:
 def _while_back(
     loop: Loop, steps: Any, most: int | None, last: list[Tensor], recorded: bool
 ) -> list[Tensor]:
-    """Return the numbered gradients of a loop whose number of steps is known only now."""
+    """Return the numbered gradients of a loop whose number of steps is known only now.
+
+    When this is differentiated again, each loop here becomes as many, and so on for each order. So
+    they are as few as can be: one that keeps every so many steps, and one back, in which another
+    one leads to a step from what was kept before it, unless all steps are kept.
+    """
     executor = loop.executor
     repeated = partial(traced_while, executor)
     count = CHECKPOINTS if most is None else max(1, min(most, MOST_CHECKPOINTS))
+    all_kept = most is not None and most <= count
     stride = TENSORS.maximum((steps + (count - 1)) // count, 1)
     soft = len(last)
     program = loop.program
@@ -517,19 +523,27 @@ def _while_back(
         )[1]
 
     def keep(at: Any) -> Any:
-        k, full, kept = at
-        kept = [TENSORS.scatter_update(each, v, k) for each, v in zip(kept, full)]
-        return [k + 1, advance(full, k * stride, TENSORS.minimum((k + 1) * stride, steps)), kept]
+        number, full, kept = at
+        place, values = number, full
+        if not all_kept:
+            place = number // stride
+            first = number == place * stride
+            values = [
+                TENSORS.where(first, v, each[place]) for each, v in zip(kept, full, strict=True)
+            ]
+        kept = [TENSORS.scatter_update(each, v, place) for each, v in zip(kept, values)]
+        return [number + 1, step(full), kept]
 
     def back(at: Any) -> Any:
         k, cotangents, sums = at
-        place = k // stride
-        found = pull(advance([each[place] for each in kept], place * stride, k), cotangents)
+        place = k if all_kept else k // stride
+        full = [each[place] for each in kept]
+        found = pull(full if all_kept else advance(full, place * stride, k), cotangents)
         return [k - 1, found[:soft], [total + part for total, part in zip(sums, found[soft:])]]
 
     full = loop.first(recorded)
     empty = [constant(executor.zeros(Form((count, *t.shape), t.dtype))) for t in full]
     sums = [constant(executor.zeros(executor.form_of(g))) for g in program.gradients[soft:]]
-    kept = repeated(lambda at: at[0] * stride < steps, keep, [0, full, empty], count)[2]
+    kept = repeated(lambda at: at[0] < steps, keep, [0, full, empty], most)[2]
     _, first, sums = repeated(lambda at: at[0] >= 0, back, [steps - 1, last, sums], most)
     return [*first, *sums]

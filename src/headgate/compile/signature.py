@@ -3,7 +3,8 @@
 A program takes arrays and numbers in flat lists. `Given` takes the arguments of one call apart: the
 arrays and numbers, and a key for all else, which is the function's *signature*: the structure of
 the arguments, the shape and dtype of each array, the type of each number, and the value of
-everything that is neither (texts, booleans, objects; what was named static). A `Frame` keeps what
+everything that is neither (texts, booleans, objects; what was named static; in TensorFlow's
+functions Python numbers, which are constants there). A `Frame` keeps what
 the arrays were taken out of, and puts others in; a `Form` does so for results.
 
 Numbers stay Python's own, so that they are as weakly typed in a program as they are elsewhere.
@@ -29,11 +30,16 @@ ARRAY, SCALAR, NUMBER, STATIC, TRACED, CELL, NESTED = range(7)
 
 
 class Sorts(dict[type, int]):
-    """Type of an argument -> what it is to a program of an executor."""
+    """Type of an argument -> what it is to a program of an executor.
 
-    def __init__(self, executor: Executor) -> None:
+    Python numbers are arguments as well, or `constants`.
+    """
+
+    def __init__(self, executor: Executor, constants: bool = False) -> None:
         super().__init__(_SORTS)
         self.executor = executor
+        if constants:
+            self.update(dict.fromkeys((int, float, complex), STATIC))
 
     def __missing__(self, kind: type) -> int:
         if issubclass(kind, np.generic):
@@ -63,11 +69,12 @@ _SORTS: dict[type, int] = {
 _tables: dict[Any, Sorts] = {}
 
 
-def sorts_of(executor: Executor) -> Sorts:
+def sorts_of(executor: Executor, constants: bool = False) -> Sorts:
     """Return the table of an executor."""
-    if executor not in _tables:
-        _tables[executor] = Sorts(executor)
-    return _tables[executor]
+    found = _tables.get((executor, constants))
+    if found is None:
+        found = _tables[executor, constants] = Sorts(executor, constants)
+    return found
 
 
 class Nested(Exception):
@@ -93,6 +100,8 @@ def key_of(value: Any) -> Any:
     """Return what stands in a signature for something that is no array."""
     if type(value) is Variable:
         return value._source
+    if type(value) in (float, complex):
+        return type(value), repr(value)  # 0.0 and -0.0 differ, and nan is nan
     try:
         hash(value)
     except TypeError:
@@ -191,9 +200,13 @@ class Parameters:
     """A function's parameters: their names, which are static, and the sorts of what they take."""
 
     def __init__(
-        self, function: Callable[..., Any], static: Sequence[str], executor: Executor
+        self,
+        function: Callable[..., Any],
+        static: Sequence[str],
+        executor: Executor,
+        constants: bool = False,
     ) -> None:
-        self.sorts = sorts_of(executor)
+        self.sorts = sorts_of(executor, constants)
         try:
             self.all = dict(inspect.signature(function).parameters)
         except (TypeError, ValueError):  # a builtin

@@ -36,7 +36,7 @@ def fail(op: Op, error: Exception, arrays: dict[str, Any], statics: dict[str, An
     """Raise an error again with what the user needs to find it: the op, its arguments, the line."""
     if getattr(error, "headgate_explained", False):
         raise error
-    if _is_about_values(error) or any(map(_stands_in, statics.values())):
+    if is_about_values(error) or any(map(_stands_in, statics.values())):
         raise _fail_of_trace(op, error, arrays, statics) from error
     fail_with(op, _in_numpys_words(op, error, arrays, statics), arrays, statics)
 
@@ -62,7 +62,7 @@ def _in_numpys_words(
         with np.errstate(all="ignore"):
             getattr(NUMPY, op.name)(*([zeros] if listed else zeros), **statics)
     except Exception as said:
-        if not _is_about_values(said) and not getattr(said, "headgate_explained", False):
+        if not is_about_values(said) and not getattr(said, "headgate_explained", False):
             return said
     return error
 
@@ -75,7 +75,7 @@ def _zeros_like(value: Any) -> Any:
     return np.broadcast_to(np.zeros((), value.dtype), value.shape)
 
 
-def _is_about_values(error: Exception) -> bool:
+def is_about_values(error: Exception) -> bool:
     """Tell whether JAX refused to make values out of a stand-in for an array."""
     return any(word in type(error).__name__ for word in ("Tracer", "Concret"))
 

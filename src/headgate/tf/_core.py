@@ -223,11 +223,23 @@ def custom_gradient(f: Any = None) -> Any:
 class _Function(_CompiledFunction):
     """A compiled function that is run as plain Python if it cannot be compiled."""
 
+    _constants = True
+    _cure = (
+        "Python numbers are constants of the program, as in TensorFlow: pass one that changes as a "
+        "tensor, tf.constant(...). Pad tensors to a few shapes"
+    )
+
     def __init__(self, function: Callable[..., Any], must: _bool = False) -> None:
         super().__init__(function)
+        self._told = False
         self._settings = (must,)
         self._must = must
         self.python_function = function
+
+    def _warn_of_many(self, described: dict[str, str]) -> None:
+        if not self._told:
+            self._told = True
+            super()._warn_of_many(described)
 
     def _called(self, args: Any, kwargs: Any) -> Any:
         try:
@@ -257,6 +269,10 @@ def function(
     experimental_follow_type_hints: _bool | None = None,
 ) -> Any:
     """Compile a function; see `headgate.function`.
+
+    Python numbers are constants, as in TensorFlow: they may be sizes, and the function is compiled
+    for each value. A number that changes from call to call is better a tensor; a warning says so
+    after a while.
 
     Python control flow is not rewritten: a function that branches on a tensor runs as plain Python,
     with a warning (with `jit_compile=True` it is an error), and so does every function if JAX is
