@@ -15,6 +15,7 @@ import numpy as np
 import optree
 
 from headgate import random
+from headgate.core.checks import optional, whole
 from headgate.core.namespace import is_array
 from headgate.core.tensor import Tensor
 
@@ -67,25 +68,19 @@ class Batches:
         given: Any = arrays
         self._arrays: Any = optree.tree_map(_as_array, given)
         self.rows = _rows(optree.tree_paths(self._arrays), optree.tree_leaves(self._arrays))
-        self.batch_size = operator.index(batch_size)
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        self.batch_size = whole("Batches", "batch_size", batch_size, 1)
         if drop_last and self.batch_size > self.rows:
             raise ValueError(
                 f"batch_size={batch_size} is more than the {self.rows} rows of the data, and "
                 "drop_last=True would leave out all of them; pass drop_last=False or a smaller "
                 "batch_size"
             )
-        if epochs is not None and epochs < 0:
-            raise ValueError(f"epochs must not be negative, got {epochs}")
         self.shuffle = bool(shuffle)
         self.drop_last = bool(drop_last)
-        self.epochs = epochs
-        self.seed = (
-            int(random.generator().integers(2**63)) if seed is None else operator.index(seed)
-        )
-        if self.seed < 0:
-            raise ValueError(f"seed must not be negative, got {seed}")
+        self.epochs = optional(whole, "Batches", "epochs", epochs, 0)
+        if seed is None:
+            seed = int(random.generator().integers(2**63))
+        self.seed = whole("Batches", "seed", seed, 0)
         self.epoch = 0
         self.position = 0
         self._order: tuple[tuple[int, int], Any] | None = None

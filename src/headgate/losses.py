@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from headgate.core.checks import amount, choice, number, optional, whole
 from headgate.core.lift import as_tensor
 from headgate.core.tensor import Tensor
 from headgate.naming import floatx, unique_name
@@ -95,6 +96,9 @@ def _as_logits(name: str, y_pred: Tensor, from_logits: bool) -> tuple[Tensor, bo
     return logits, True
 
 
+_REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
+
+
 class Loss:
     """Base of all losses: call it with y_true and y_pred; a subclass has a `call`.
 
@@ -123,14 +127,8 @@ class Loss:
         reduction: str | None = "sum_over_batch_size",
         dtype: Any = None,
     ) -> None:
-        allowed = (
-            *("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none"),
-            None,
-        )
-        if reduction not in allowed:
-            raise ValueError(f"reduction must be one of {allowed}, not {reduction!r}")
         self.name = unique_name(type(self).__name__) if name is None else name
-        self.reduction = reduction
+        self.reduction = choice(type(self).__name__, "reduction", reduction, _REDUCTIONS)
         self.dtype = dtype
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
@@ -230,6 +228,7 @@ def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
     >>> losses.huber([[0.0, 0.0]], [[1.0, 3.0]]).numpy()
     array([1.5])
     """
+    delta = amount("huber", "delta", delta, "(0, inf)")
     y_true, y_pred = pair(y_true, y_pred)
     size = abs(y_pred - y_true)
     near = minimum(size, delta)  # near * (size - near / 2) is both branches in one
@@ -252,7 +251,7 @@ class Huber(Loss):
         dtype: Any = None,
     ) -> None:
         super().__init__(name, reduction, dtype)
-        self.delta = delta
+        self.delta = amount("Huber", "delta", delta, "(0, inf)")
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """Return the losses of the samples."""
@@ -335,6 +334,7 @@ def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
     >>> losses.cosine_similarity([[0.0, 1.0], [0.0, 1.0]], [[0.0, 2.0], [3.0, 0.0]]).numpy()
     array([-1., -0.])
     """
+    axis = whole("cosine_similarity", "axis", axis)
     y_true, y_pred = (_unit(y, axis) for y in pair(y_true, y_pred))
     return -sum(y_true * y_pred, axis=axis)
 
@@ -355,7 +355,7 @@ class CosineSimilarity(Loss):
         dtype: Any = None,
     ) -> None:
         super().__init__(name, reduction, dtype)
-        self.axis = axis
+        self.axis = whole(type(self).__name__, "axis", axis)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """Return the losses of the samples."""
@@ -522,6 +522,7 @@ def binary_crossentropy(
     array([0.69314718])
     """
     name = "binary_crossentropy"
+    axis = whole(name, "axis", axis)
     y_pred, from_logits = _as_logits(name, floats(y_pred), from_logits)
     each, _, _ = _yes_no(name, y_true, y_pred, from_logits, label_smoothing)
     return mean(each, axis=axis)
@@ -547,8 +548,10 @@ class BinaryCrossentropy(Loss):
     ) -> None:
         super().__init__(name, reduction, dtype)
         self.from_logits = from_logits
-        self.label_smoothing = label_smoothing
-        self.axis = axis
+        self.label_smoothing = number(
+            type(self).__name__, "label_smoothing", label_smoothing, "[0, 1]"
+        )
+        self.axis = whole(type(self).__name__, "axis", axis)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """Return the losses of the samples."""
@@ -586,6 +589,9 @@ def binary_focal_crossentropy(
     array([0.1733])
     """
     name = "binary_focal_crossentropy"
+    alpha = amount(name, "alpha", alpha, "[0, 1]")
+    gamma = amount(name, "gamma", gamma, "[0, inf)")
+    axis = whole(name, "axis", axis)
     y_pred, from_logits = _as_logits(name, floats(y_pred), from_logits)
     each, y_true, p = _yes_no(name, y_true, y_pred, from_logits, label_smoothing)
     each = (1.0 - (y_true * p + (1.0 - y_true) * (1.0 - p))) ** gamma * each
@@ -618,11 +624,13 @@ class BinaryFocalCrossentropy(Loss):
     ) -> None:
         super().__init__(name, reduction, dtype)
         self.apply_class_balancing = apply_class_balancing
-        self.alpha = alpha
-        self.gamma = gamma
+        self.alpha = amount("BinaryFocalCrossentropy", "alpha", alpha, "[0, 1]")
+        self.gamma = amount("BinaryFocalCrossentropy", "gamma", gamma, "[0, inf)")
         self.from_logits = from_logits
-        self.label_smoothing = label_smoothing
-        self.axis = axis
+        self.label_smoothing = number(
+            type(self).__name__, "label_smoothing", label_smoothing, "[0, 1]"
+        )
+        self.axis = whole(type(self).__name__, "axis", axis)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """Return the losses of the samples."""
@@ -642,6 +650,7 @@ def _yes_no(
     name: str, y_true: Any, y_pred: Tensor, from_logits: bool, label_smoothing: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the cross entropies of yes-no questions, smoothed answers and probabilities."""
+    label_smoothing = number(name, "label_smoothing", label_smoothing, "[0, 1]")
     y_true, y_pred = pair(y_true, y_pred)
     _check_shapes(name, y_true, y_pred)
     if label_smoothing:
@@ -674,6 +683,8 @@ def categorical_crossentropy(
     array([0.69314718])
     """
     name = "categorical_crossentropy"
+    label_smoothing = number(name, "label_smoothing", label_smoothing, "[0, 1]")
+    axis = whole(name, "axis", axis)
     y_pred, from_logits = _as_logits(name, floats(y_pred), from_logits)
     y_true, y_pred = pair(y_true, y_pred)
     _check_shapes(name, y_true, y_pred)
@@ -705,8 +716,10 @@ class CategoricalCrossentropy(Loss):
     ) -> None:
         super().__init__(name, reduction, dtype)
         self.from_logits = from_logits
-        self.label_smoothing = label_smoothing
-        self.axis = axis
+        self.label_smoothing = number(
+            type(self).__name__, "label_smoothing", label_smoothing, "[0, 1]"
+        )
+        self.axis = whole(type(self).__name__, "axis", axis)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """Return the losses of the samples."""
@@ -737,6 +750,8 @@ def sparse_categorical_crossentropy(
     array([0.69314718])
     """
     name = "sparse_categorical_crossentropy"
+    axis = whole(name, "axis", axis)
+    ignore_class = optional(whole, name, "ignore_class", ignore_class)
     y_pred, from_logits = _as_logits(name, floats(y_pred), from_logits)
     if axis not in (-1, y_pred.ndim - 1):
         raise ValueError(f"{name}: the classes must be on the last axis, not on axis {axis}")
@@ -778,8 +793,10 @@ class SparseCategoricalCrossentropy(Loss):
     ) -> None:
         super().__init__(name, reduction, dtype)
         self.from_logits = from_logits
-        self.ignore_class = ignore_class
-        self.axis = axis
+        self.ignore_class = optional(
+            whole, "SparseCategoricalCrossentropy", "ignore_class", ignore_class
+        )
+        self.axis = whole(type(self).__name__, "axis", axis)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         """Return the reduced loss; `sample_weight` multiplies the losses of the samples."""

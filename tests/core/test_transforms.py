@@ -1,5 +1,6 @@
 """Derivatives of functions, against finite differences and by hand, on structures and nested."""
 
+import math
 import warnings
 
 import numpy as np
@@ -269,9 +270,117 @@ def test_what_is_connected_gives_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         hg.grad(lambda x: hg.sum(x * hg.stop_gradient(x)))(X)
-        close(hg.jacobian(lambda x: hg.ones(2))(X), np.zeros((2, 3)))
-        close(hg.jvp(lambda x: hg.ones(2), (X,), (X,))[1], np.zeros(2))
-        close(hg.vjp(lambda x: hg.ones(2), X)[1](np.ones(2))[0], np.zeros(3))
+        hg.jacobian(lambda x: {"a": x * 2.0, "b": hg.ones(2)})(X)  # one of the results is enough
+        hg.hessian(lambda x: hg.sum(x * 2.0))(X)  # zero, rightly
+        hg.hvp(lambda x: hg.sum(x * 2.0), (X,), (X,))
+        hg.jvp(lambda x, y: x * 2.0, (X, Y), (X, np.zeros_like(Y)))  # y does not move
+        hg.vjp(lambda x, labels: x * 2.0, X, np.arange(3))[1](X)
+        hg.jvp(lambda x: hg.sum(x), (X,), (X,))
+
+
+ZEROS = {
+    "grad": (lambda f: hg.grad(lambda x: hg.sum(f(x)))(X), "gradient", (3,)),
+    "jacobian": (lambda f: hg.jacobian(f)(X), "Jacobian", (2, 3)),
+    "vjp": (lambda f: hg.vjp(f, X)[1](np.ones(2))[0], "gradient", (3,)),
+    "jvp": (lambda f: hg.jvp(f, (X,), (X,))[1], "tangent", (2,)),
+    "hessian": (lambda f: hg.hessian(lambda x: hg.sum(f(x)))(X), "Hessian", (3, 3)),
+    "hvp": (lambda f: hg.hvp(lambda x: hg.sum(f(x)), X, X), "Hessian", (3,)),
+}
+MISSING = {
+    "unused": lambda x: hg.ones(2),
+    "stop_gradient at .*test_transforms.py": lambda x: hg.stop_gradient(x)[:2] * 2.0,
+    "nondiff_op .round. at .*test_transforms.py": lambda x: hg.round(x)[:2],
+    r"host_round_trip .numpy\(\). at .*test_transforms.py": lambda x: np.sin(x.numpy()[:2]),
+}
+
+
+@pytest.mark.parametrize("transform", ZEROS)
+@pytest.mark.parametrize("reason", MISSING)
+def test_zeros_are_explained_by_every_derivative(transform, reason):
+    derivative, what, shape = ZEROS[transform]
+    with pytest.warns(hg.MissingGradientWarning, match=f"(?s)the {what} .*{reason}") as caught:
+        found = derivative(MISSING[reason])
+    assert [warning.filename for warning in caught] == [__file__]
+    close(found, np.zeros(shape))
+
+
+def test_what_tapes_and_accumulators_leave_out_is_explained():
+    x = hg.asarray(Y)
+    with hg.GradientTape(persistent=True) as tape, hg.ForwardAccumulator(x, x) as accumulator:
+        tape.watch(x)
+        y = hg.stop_gradient(x) * 2.0
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", hg.MissingGradientWarning)
+        assert tape.jacobian(y, x) is None
+        close(tape.batch_jacobian(y, x), np.zeros((2, 3, 3)))
+        assert accumulator.jvp(y) is None
+        assert accumulator.jvp([y, y * 2.0]) == [None, None]
+    texts = [str(warning.message) for warning in caught]
+    for text, what in zip(texts, ["Jacobian", "batch Jacobian", "tangent", "tangent"]):
+        assert f"the {what} is None for 1 of 1 source(s):\nx: cut\n  stop_gradient at " in text
+    assert [warning.filename for warning in caught] == [__file__] * 4  # once for each line
+
+
+@pytest.mark.filterwarnings("error::headgate.MissingGradientWarning")
+def test_zeros_that_were_asked_for_need_no_explanation():
+    x = hg.asarray(Y)
+    with hg.GradientTape(persistent=True) as tape, hg.ForwardAccumulator(x, x) as accumulator:
+        tape.watch(x)
+        y = hg.stop_gradient(x) * 2.0
+    tape.jacobian(y, x, unconnected_gradients="zero")
+    tape.batch_jacobian(y, x, unconnected_gradients="zero")
+    accumulator.jvp(y, unconnected_gradients="zero")
+
+
+LEAVING = {
+    "float()": [lambda x: math.sin(x), lambda x: float(x) ** 2, lambda x: 3.0 * float(x)],
+    "item()": [lambda x: x.item() * 3],
+    "numpy()": [lambda x: np.sin(x.numpy())],
+    "numpy.asarray()": [lambda x: np.asarray(x) ** 2, lambda x: np.array(x)],
+    "tolist()": [lambda x: x.tolist()],
+    "complex()": [lambda x: abs(complex(x))],
+}
+
+
+@pytest.mark.parametrize(("how", "f"), [(how, f) for how, fs in LEAVING.items() for f in fs])
+@pytest.mark.parametrize("form", [lambda y: y, hg.asarray], ids=["number", "tensor"])
+def test_a_function_that_leaves_the_tape_is_told_where(how, f, form):
+    with pytest.warns(hg.MissingGradientWarning) as caught:
+        gradient = hg.grad(lambda x: form(f(x)))(0.5)
+    close(gradient, 0.0)
+    (warning,) = caught
+    assert warning.filename == __file__
+    file, line = __file__.rsplit("/", 1)[-1], f.__code__.co_firstlineno
+    text = str(warning.message)
+    assert f"host_round_trip [{how}] at " in text
+    assert f"{file}:{line}: " in text
+    assert "unused" not in text
+
+
+def test_a_constant_that_is_returned_did_not_leave():
+    with pytest.warns(hg.MissingGradientWarning, match="unused"):
+        hg.grad(lambda x: 3.0)(0.5)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 3), (2, 3)])
+@pytest.mark.parametrize("make", [np.ones, hg.ones])
+def test_the_only_argument_may_stand_for_itself(shape, make):
+    x, v = make(shape), 2.0 * make(shape)
+    f = lambda x: hg.sum(x**3)
+    close(hg.hvp(f, x, v), np.full(shape, 12.0))
+    close(hg.hvp(f, (x,), (v,))[0], np.full(shape, 12.0))
+    close(hg.jvp(lambda x: x**3, x, v)[1], np.full(shape, 6.0))
+    close(hg.jvp(lambda x: x**3, [x], [v])[1], np.full(shape, 6.0))
+    close(hg.vjp(lambda x: x**3, x)[1](v)[0], np.full(shape, 6.0))
+
+
+def test_a_dictionary_is_one_argument():
+    at = {"a": X, "b": 3.0}
+    f = lambda p: hg.sum(p["a"] ** 2 * p["b"])
+    product = hg.hvp(f, at, {"a": X, "b": 0.0})
+    close(product["a"], 6 * X)
+    close(product["b"], 2 * np.sum(X * X))
+    close(hg.jvp(f, at, {"a": X, "b": 0.0})[1], 6 * np.sum(X * X))
 
 
 # Bad input.
@@ -287,8 +396,29 @@ def test_what_is_connected_gives_no_warning():
         (lambda: hg.grad(hg.square)("text"), ValueError, "'str'"),
         (lambda: hg.grad(hg.square)(3), TypeError, "int64"),
         (lambda: hg.jacobian(hg.square)(np.arange(3)), TypeError, "int64"),
-        (lambda: hg.jvp(hg.sin, 0.0, 1.0), TypeError, "tuple or list"),
+        (lambda: hg.jvp(hg.sin, 0.0, (1.0,)), ValueError, "jvp.*float 0.0.*a tuple of 1"),
+        (lambda: hg.hvp(hg.sum, [X], X), ValueError, r"hvp.*a list of 1.*float64 \(3,\)"),
+        (lambda: hg.hvp(lambda x: x, [1.0, 2.0], [1.0, 0.0]), TypeError, "list of 2.*an array"),
         (lambda: hg.jvp(hg.sin, (0.0,), (1.0, 2.0)), ValueError, "same nested structure"),
+        (lambda: hg.jvp(hg.sin, (3,), (1,)), TypeError, "jvp: sin.*int64"),
+        (lambda: hg.vjp(hg.sin, 3), TypeError, "vjp: sin.*int64"),
+        (lambda: hg.hvp(hg.square, 3, 1), TypeError, "square.*int64"),
+        (lambda: hg.hessian(hg.square)(3), TypeError, "square.*int64"),
+        (lambda: hg.hessian(lambda x: x)(X), ValueError, r"Hessian.*scalar.*<lambda>.*\(3,\)"),
+        (lambda: hg.grad(X), TypeError, r"grad takes a function, got float64 \(3,\)"),
+        (lambda: hg.value_and_grad(3.0), TypeError, "value_and_grad takes a function"),
+        (lambda: hg.jacobian(3.0), TypeError, "jacobian takes a function"),
+        (lambda: hg.hessian(None), TypeError, "hessian takes a function"),
+        (lambda: hg.vjp(X, hg.sin), TypeError, "vjp takes a function first"),
+        (lambda: hg.jvp(X, hg.sin, X), TypeError, "jvp takes a function first"),
+        (lambda: hg.hvp(X, hg.sin, X), TypeError, "hvp takes a function first"),
+        (lambda: hg.grad(hg.square, "x"), TypeError, "argnums.*str 'x'"),
+        (lambda: hg.grad(hg.square, True), TypeError, "argnums.*has_aux by its name"),
+        (lambda: hg.grad(hg.square, (0, 0)), ValueError, "one argument twice"),
+        (lambda: hg.grad(hg.square)(x=1.0), ValueError, "square got 0.*x by name.*by position"),
+        (lambda: hg.jacobian(hg.square, 2)(1.0), ValueError, "argument 2.*square got 1"),
+        (lambda: hg.grad(lambda x: (x, x))(1.0), ValueError, "tuple of 2.*has_aux"),
+        (lambda: hg.grad(hg.square, has_aux=True)(X), TypeError, r"returned float64 \(3,\)"),
         (lambda: hg.jvp(hg.sin, (X,), (np.ones(2),)), ValueError, r"tangent.*\(2,\).*\(3,\)"),
         (lambda: hg.jvp(hg.sin, (X,), (X.astype("f4"),)), ValueError, "float64.*float32"),
         (lambda: hg.hvp(lambda x: hg.sum(x), (X,), (Y,)), ValueError, r"tangent.*\(2, 3\).*\(3,\)"),

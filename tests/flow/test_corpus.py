@@ -64,6 +64,14 @@ def test_the_true_line_and_kind_are_found(share, least):
     assert len(missed) <= (1 - least) * len(BROKEN), missed
 
 
+@pytest.mark.parametrize("name", [name for name in BROKEN if "_nonfinite_" in name])
+def test_the_line_is_named_where_a_nan_is_born(name):
+    fields = header(name)
+    assert {found.line for found in findings(name)} == {int(fields["line"])}
+    assert {found.kind for found in findings(name)} == {fields["cause"]}
+    assert [found.parameter for found in findings(name)] == fields["affected"].split()
+
+
 def layer_and_weight(name):
     """Return the end of a path: the headers do not name the models around a layer."""
     return "/".join(name.split("/")[-2:])

@@ -31,7 +31,7 @@ def test_operation_does_not_change_the_cure_of_other_kinds():
 
 
 def test_unknown_kind_names_the_known_ones():
-    known = "no kind of cut 'detach'; use one of missing_stop, stop_gradient, "
+    known = "no kind of cut 'detach'; use one of missing_stop, nonfinite_value, "
     with pytest.raises(ValueError, match=known):
         cure("detach")
 

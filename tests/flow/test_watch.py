@@ -302,10 +302,10 @@ def test_gradients_as_the_report_has_them(w):
     ]
 
 
-def test_a_gradient_of_nan_has_arrived(w):
+def test_a_gradient_of_nan_is_not_missing_but_nan(w):
     with Watch() as watch:
         step(lambda: hg.sum(w) * np.nan, [w])
-    assert found(watch) == []
+    assert found(watch) == [("w", "nonfinite_data")]
 
 
 # What is left behind.

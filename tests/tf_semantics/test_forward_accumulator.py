@@ -1,7 +1,9 @@
 """Section 2.7: tf.autodiff.ForwardAccumulator."""
 
+import gc
 import logging
 import warnings
+import weakref
 
 import pytest
 
@@ -148,3 +150,119 @@ def test_forward_over_forward(tf, near):
         first = inner.jvp(y)
     near(first, 32.0)
     near(outer.jvp(first), 48.0)
+
+
+class Case:
+    """Accumulators by x and what is computed in them: y = x ** 4 at 2."""
+
+    def __init__(self, tf):
+        self.tf = tf
+        self.x = tf.constant(2.0)
+
+    def accumulator(self):
+        return self.tf.autodiff.ForwardAccumulator(self.x, self.tf.constant(1.0))
+
+    def y(self):
+        return self.x * self.x * self.x * self.x
+
+
+@pytest.mark.parametrize("asked", ["inside", "between", "after"])
+def test_a_tangent_counts_as_computed_where_its_value_was(tf, near, asked):
+    """fwd-over-fwd, asked at any time: the outer one sees the inner one's tangent, not vice versa.
+
+    This is what TensorFlow, which pushes tangents forward op by op, gives.
+    """
+    case, found = Case(tf), {}
+
+    def ask(now):
+        if asked == now:
+            found["inner"], found["outer"] = inner.jvp(y), outer.jvp(y)
+            found["of inner"] = outer.jvp(found["inner"])
+            found["of outer"] = inner.jvp(found["outer"])
+
+    with case.accumulator() as outer:
+        with case.accumulator() as inner:
+            y = case.y()
+            ask("inside")
+        ask("between")
+    ask("after")
+    near(found["inner"], 32.0)
+    near(found["outer"], 32.0)
+    near(found["of inner"], 48.0)
+    assert found["of outer"] is None
+
+
+def test_three_accumulators_asked_afterwards(tf, near):
+    case = Case(tf)
+    with case.accumulator() as a, case.accumulator() as b, case.accumulator() as c:
+        y = case.y()
+    near(a.jvp(b.jvp(c.jvp(y))), 48.0)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_tape_around_an_accumulator_sees_its_tangents(tf, near, after):
+    case = Case(tf)
+    with tf.GradientTape() as tape:
+        tape.watch(case.x)
+        with case.accumulator() as accumulator:
+            y = case.y()
+        if not after:
+            tangent = accumulator.jvp(y)
+    if after:
+        tangent = accumulator.jvp(y)
+    near(tape.gradient(tangent, case.x), 48.0)
+
+
+@pytest.mark.filterwarnings("ignore:the gradient is None", "ignore:the tangent is None")
+@pytest.mark.parametrize("where", ["in the tape", "in the accumulator", "after"])
+def test_a_tape_inside_an_accumulator_does_not_see_its_tangents(tf, near, where):
+    case = Case(tf)
+    with case.accumulator() as accumulator:
+        with tf.GradientTape() as tape:
+            tape.watch(case.x)
+            y = case.y()
+            if where == "in the tape":
+                tangent = accumulator.jvp(y)
+        if where == "in the accumulator":
+            tangent = accumulator.jvp(y)
+    if where == "after":
+        tangent = accumulator.jvp(y)
+    near(tangent, 32.0)
+    assert tape.gradient(tangent, case.x) is None
+
+
+def test_what_is_made_of_a_tangent_afterwards_is_constant(tf, near):
+    case = Case(tf)
+    with case.accumulator() as outer:
+        with case.accumulator() as inner:
+            y = case.y()
+        inside = inner.jvp(y) * case.x
+    outside = inner.jvp(y) * case.x
+    near(outer.jvp(inside), 128.0)
+    assert outer.jvp(outside) is None
+
+
+def test_a_primal_that_another_tape_watches_later_keeps_its_tangent(tf, near):
+    case = Case(tf)
+    with case.accumulator() as accumulator:
+        y = case.y()
+    with tf.GradientTape() as tape:
+        tape.watch(case.x)
+        z = case.y()
+    near(accumulator.jvp(y), 32.0)
+    near(tape.gradient(z, case.x), 32.0)
+
+
+def test_primals_and_results_are_not_kept_alive(tf):
+    x, results = tf.ones([3]), []
+    primal = weakref.ref(x)
+    with tf.autodiff.ForwardAccumulator(x, tf.ones([3])) as accumulator:
+        for _ in range(3):
+            y = tf.constant(2.0) * x
+            accumulator.jvp(y)
+            results.append(weakref.ref(y))
+            del y
+        del x
+        gc.collect()
+        assert primal() is None
+        assert all(each() is None for each in results)

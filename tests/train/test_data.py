@@ -137,10 +137,10 @@ def test_a_state_that_does_not_fit_is_refused(change, message):
         (({"x": X, "y": Y[:3]},), {}, r"\[0\]\['x'\] \(10, 2\), \[0\]\['y'\] \(3,\)"),
         ((X[:0], Y[:0]), {}, r"no rows to take batches of: \[0\] \(0, 2\)"),
         (([1, 2, 3],), {}, r"a single number has none: \[0\]\[0\] \(\).*numpy.asarray"),
-        ((X,), {"batch_size": 0}, "batch_size must be at least 1, not 0"),
+        ((X,), {"batch_size": 0}, "batch_size must be a positive integer, got 0"),
         ((X,), {"batch_size": 11}, "batch_size=11 is more than the 10 rows of the data"),
-        ((X,), {"epochs": -1}, "epochs must not be negative, got -1"),
-        ((X,), {"seed": -2}, "seed must not be negative, got -2"),
+        ((X,), {"epochs": -1}, "epochs must be an integer of at least 0, got -1"),
+        ((X,), {"seed": -2}, "seed must be an integer of at least 0, got -2"),
     ],
 )
 def test_mistakes_are_explained(arrays, options, message):

@@ -351,9 +351,12 @@ def test_variables_are_taken_as_they_are():
 def test_mistakes_are_explained():
     for message, action in [
         ("thresholds must increase", lambda: metrics.Precision([0.5, 0.1])),
-        ("curve must be 'ROC' or 'PR', not 'roc'", lambda: metrics.AUC(curve="roc")),
-        ("not 'middle'", lambda: metrics.AUC(summation_method="middle")),
-        ("at least 2, got 1", lambda: metrics.AUC(num_thresholds=1)),
+        ("AUC: curve must be 'ROC' or 'PR', got 'roc'", lambda: metrics.AUC(curve="roc")),
+        ("got 'middle'", lambda: metrics.AUC(summation_method="middle")),
+        (
+            "num_thresholds must be an integer from 2 to 16777216, got 1",
+            lambda: metrics.AUC(num_thresholds=1),
+        ),
         (
             r"same shape, got \(12,\) and \(12, 4\)",
             lambda: metrics.Recall()(CLASSES, CHANCES),

@@ -121,6 +121,9 @@ class Executor(Protocol):
     def wide(self) -> AbstractContextManager[Any]:
         """Let the executor compute with 64-bit types for a block."""
 
+    def settle(self) -> None:
+        """Wait until the programs that were called have made their reports (`compile/checks`)."""
+
     def mover(self, backend: Any) -> Callable[[Array], Array] | None:
         """Return what moves arrays to a backend (a library's name, a device), if that is ours."""
 

@@ -30,6 +30,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from headgate.compile.checks import Checks, asking
 from headgate.compile.executor import Executor, Tracing, at_work, preferred
 from headgate.compile.leaks import no_leaks
 from headgate.compile.signature import Form, Frame, Given, Parameters, Quick
@@ -40,6 +41,7 @@ from headgate.core.namespace import Array
 from headgate.core.scope import open_scopes, stage
 from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, constant, tensor_of
+from headgate.core.traced import is_traced
 from headgate.core.variable import Variable, bind, node_of
 from headgate.record.cuts import sequence
 from headgate.record.errors import TracingError, refusal
@@ -64,6 +66,7 @@ class _Variant:
     __slots__ = (
         "bundle",
         "call",
+        "checks",
         "described",
         "donated",
         "executor",
@@ -86,8 +89,10 @@ class _Variant:
         bundle: Bundle,
         described: dict[str, str],
         wide: bool,
+        checks: Checks | None,
     ) -> None:
         self.executor = trace.executor
+        self.checks = checks
         self.program = program
         self.bundle = bundle
         self.read = trace.read
@@ -111,11 +116,25 @@ class _Variant:
         self.seen_in = state.recording
         return self.history
 
+    def _checked(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a call that raises what the program reports, before its results are used."""
+        checks, executor = self.checks, self.executor
+        if checks is None:
+            return call
+
+        def checked(used: Sequence[Any], kept: Sequence[Any]) -> Any:
+            found = call(used, kept)
+            executor.settle()
+            checks.settle()
+            return found
+
+        return checked
+
     def run(self, leaves: list[Any], native: bool, node: Node | None = None) -> list[Tensor]:
         """Run the program on the variables and these arrays; return its results with a node."""
         call, executor = self.call, self.executor
         if call is None:
-            call = self.call = self.program.compile()
+            call = self.call = self._checked(self.program.compile())
         with in_transit:
             bundle = self.bundle
             if bundle.shared or not bundle.intact:
@@ -140,7 +159,7 @@ class _Variant:
                 else:
                     new, results = call(used, kept)
             except ValueError as error:
-                self.call = self.program.moved(error, used, kept)
+                self.call = self._checked(self.program.moved(error, used, kept))
                 with executor.wide():
                     new, results = self.call(used, kept)
             bundle.renew(new)
@@ -232,15 +251,17 @@ class Function:
         static_argnames: Sequence[str] = (),
         jit: bool = True,
         executor: Executor | None = None,
+        check: bool = False,
     ) -> None:
         self._function = function
         self._executor = executor = executor or preferred()
-        self._settings: tuple[Any, ...] = (donate, static_argnames, jit, executor)
+        self._settings: tuple[Any, ...] = (donate, static_argnames, jit, executor, check)
+        self._check = check
         self._jit = jit
         self._parameters = Parameters(function, static_argnames, executor)
         names = () if isinstance(donate, bool) else donate
         self._donated = self._parameters.known("donate", names)
-        self._donates = donate is not False
+        self._donates = donate is not False and not check  # a failed call leaves all as it was
         self._variants: dict[Any, _Variant] = {}
         self._last: _Variant | None = None
         self._tracing = threading.RLock()
@@ -347,10 +368,12 @@ class Function:
             if len(self._variants) > _MANY:
                 self._warn_of_many(described)
             frame = self._parameters.frame(args, kwargs)
-            trace, program = self._traced(frame, given.leaves, donated)
+            checks = Checks() if self._check else None
+            with asking(checks):
+                trace, program = self._traced(frame, given.leaves, donated)
             variant = _Variant(
                 *(trace, program, self._bundle(trace.written)),
-                *(described, any(map(_is_wide, given.leaves))),
+                *(described, any(map(_is_wide, given.leaves)), checks),
             )
             self._variants[given.key] = variant
             return variant
@@ -437,10 +460,15 @@ class Function:
         if pull is None:
             pull = variant.pulls[live] = _Pull(self._function, variant, live)
         pull.prepare(inputs, results)
+        native = any(self._executor.is_native(type(x.value)) for x in results)
 
         def gradients(cotangents: list[Tensor], recorded: bool) -> list[Any]:
             given = inputs if recorded else [constant(x.value) for x in inputs]
-            return list(pull.function(given, cotangents))
+            if native:
+                return list(pull.function(given, cotangents))
+            if recorded:  # so that what is computed of the gradient is NumPy's as well
+                given = list(map(self._of_host, given))
+            return list(map(self._of_host, pull.function(given, cotangents)))
 
         sources = [x for x, reached in zip(inputs, pull.reached) if reached]
         ways = [
@@ -448,6 +476,13 @@ class Function:
             for reaching, cuts in pull.ways
         ]
         return variant.form.filled(record_custom(self.__name__, results, sources, gradients, ways))
+
+    def _of_host(self, x: Tensor) -> Tensor:
+        """Return what belongs to NumPy, although the executor holds it between calls."""
+        value = x.value
+        if is_traced(value) or not self._executor.is_native(type(value)):
+            return x
+        return tensor_of(self._executor.host(value), x.node)
 
 
 def _union(masks: Iterable[tuple[int, int]]) -> int:
@@ -529,6 +564,7 @@ def function(
     donate: bool | Sequence[str] = True,
     static_argnames: str | Sequence[str] = (),
     jit: bool = True,
+    check: bool = False,
 ) -> Any:
     """Compile a function of tensors; use it as a decorator or call it.
 
@@ -542,6 +578,10 @@ def function(
         static_argnames: parameters whose value is a part of the signature; needed for numbers that
             decide on shapes or on numbers of steps.
         jit: `False` runs the Python each time, to debug it.
+        check: whether the program looks at its indices while it runs. One that is out of range
+            raises what eager code raises, and the call leaves all variables as they were. Without,
+            what is picked there is NaN, and what is put there is left out. Costs time, and the
+            memory that `donate` saves.
 
     Returns:
         A function with the same arguments and result. Its results are NumPy's unless an argument or
@@ -551,6 +591,7 @@ def function(
     Raises:
         TracingError: the function needs to know a value while it is traced; says where, and what to
             do instead.
+        IndexError, ValueError: with `check`, an index or a class that is out of range.
         ImportError: JAX is not installed.
 
     Warns:
@@ -570,7 +611,9 @@ def function(
     ([1.0, 0.64, 0.41], array([1.   , 1.512]))
     """
     if f is None:
-        return functools.partial(function, donate=donate, static_argnames=static_argnames, jit=jit)
+        return functools.partial(
+            function, donate=donate, static_argnames=static_argnames, jit=jit, check=check
+        )
     if not callable(f):
         raise TypeError(f"function compiles a function, not {type(f).__name__}")
-    return Function(f, donate, static_argnames, jit)
+    return Function(f, donate, static_argnames, jit, check=check)

@@ -1,7 +1,8 @@
 """Arguments of a tape: targets, sources and cotangents, taken apart and checked once.
 
 Each may be a structure of tensors and variables. What comes out are flat lists, which everything
-behind works on, and the structure in which the results go back.
+behind works on, and the structure in which the results go back. What single numbers, names and
+shapes may be is checked by `headgate.core.checks`.
 """
 
 from __future__ import annotations
@@ -76,6 +77,18 @@ def _refuse(leaf: Any, what: str) -> None:
         "but it has "
         f"{describe(leaf) if leaf is not None else 'None'}: {cure}",
     )
+
+
+def one_tensor(method: str, what: str, given: Any) -> None:
+    """Refuse a structure where one tensor is meant."""
+    if isinstance(given, list | tuple | dict):
+        inside = f"[{describe(given[0])}]" if isinstance(given, list) and len(given) == 1 else ""
+        cure = "pass its only entry" if len(given) == 1 else "call it once for each entry"
+        raise refusal(
+            TypeError,
+            f"{method} takes one tensor as its {what}, a {type(given).__name__} {inside} "
+            f"has no shape; {cure}".replace("  ", " "),
+        )
 
 
 def flat_cotangents(targets: list[Any], given: Any) -> list[Tensor | None]:

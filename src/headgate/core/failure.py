@@ -3,7 +3,8 @@
 An array library speaks of its own functions and axes. So an error that comes out of one is raised
 again, as one of the few types of `_RAISED`, with the op's name, what each argument was, and the
 user's line. While a function is traced, an op may fail because it needs values that nobody knows
-yet; that error says what to do instead.
+yet; that error says what to do instead. Other mistakes are told in NumPy's words, whoever found
+them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from headgate.core.lift import lifters
+from headgate.core.namespace import NUMPY, owner
 from headgate.core.row import Op
 from headgate.core.tensor import Tensor
 from headgate.core.traced import is_traced
@@ -36,7 +38,41 @@ def fail(op: Op, error: Exception, arrays: dict[str, Any], statics: dict[str, An
         raise error
     if _is_about_values(error) or any(map(_stands_in, statics.values())):
         raise _fail_of_trace(op, error, arrays, statics) from error
-    fail_with(op, error, arrays, statics)
+    fail_with(op, _in_numpys_words(op, error, arrays, statics), arrays, statics)
+
+
+_MOST = 1 << 24  # of so many elements NumPy may have to make a result before it is known
+
+
+def _in_numpys_words(
+    op: Op, error: Exception, arrays: dict[str, Any], statics: dict[str, Any]
+) -> Exception:
+    """Return what NumPy says of zeros in these shapes and dtypes, if it refuses them as well.
+
+    So that a mistake is the same error wherever it is made, eagerly or in a trace.
+    """
+    values = [value for _, value in arrays.values()]
+    if all(owner[type(value)] is NUMPY for value in values):
+        return error
+    if sum(getattr(value, "size", 1) for value in values) > _MOST:
+        return error
+    zeros = list(map(_zeros_like, values))
+    listed = any("[" in name for name in arrays)
+    try:
+        with np.errstate(all="ignore"):
+            getattr(NUMPY, op.name)(*([zeros] if listed else zeros), **statics)
+    except Exception as said:
+        if not _is_about_values(said) and not getattr(said, "headgate_explained", False):
+            return said
+    return error
+
+
+def _zeros_like(value: Any) -> Any:
+    if owner[type(value)] is NUMPY:
+        return value
+    if getattr(value, "weak_type", False):
+        return value.dtype.type(0).item()
+    return np.broadcast_to(np.zeros((), value.dtype), value.shape)
 
 
 def _is_about_values(error: Exception) -> bool:

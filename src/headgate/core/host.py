@@ -38,17 +38,17 @@ def note_escape(
     return recording, bit
 
 
-def came_back(value: Any) -> Node | None:
+def came_back(value: Any, constants: tuple[Any, ...] | None = None) -> Node | None:
     """Return a node for a value that comes from the host, if it left from here before.
 
     Whether it is the same array (or a view of it) or an equal number can be told. Anything else
     that was made on the host since something left there may have been computed from it; numbers
-    that stand in the user's line are taken for what they are.
+    that stand in the user's code (or are the given constants) are taken for what they are.
     """
     recording = state.recording
     if not recording.departed or recording.walking:
         return None
-    if _is_literal(value, where()[0].co_consts):
+    if _is_literal(value, where()[0].co_consts if constants is None else constants):
         return None
     label, earlier = MAYBE_BACK, recording.cuts.escapes
     for bit, left in recording.departed.items():

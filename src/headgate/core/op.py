@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import linecache
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType
 from typing import Any, Literal, TypeVar, overload
 
@@ -53,6 +53,10 @@ from headgate.record.graph import Node, Recording, ghost, new_node, state
 from headgate.record.site import where
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Check = tuple[Any, ...]
+"""A function of `headgate.core.checks`, and its limits."""
+
+_NO_CHECKS: Mapping[str, Check] = {}
 
 
 VIEWS = {
@@ -86,6 +90,7 @@ def op(
     outputs: Literal[False] = False,
     keeps_shape: bool = False,
     cut_kind: str = "nondiff_op",
+    checks: Mapping[str, Check] = _NO_CHECKS,
 ) -> Callable[..., Tensor]: ...
 
 
@@ -99,6 +104,7 @@ def op(
     outputs: Literal[True],
     keeps_shape: bool = False,
     cut_kind: str = "nondiff_op",
+    checks: Mapping[str, Check] = _NO_CHECKS,
 ) -> Callable[..., tuple[Tensor, ...]]: ...
 
 
@@ -111,6 +117,7 @@ def op(
     outputs: bool = False,
     keeps_shape: bool = False,
     cut_kind: str = "nondiff_op",
+    checks: Mapping[str, Check] = _NO_CHECKS,
 ) -> Callable[..., Any]:
     """Make an op from one row of a table (see the head of this module).
 
@@ -118,8 +125,10 @@ def op(
     the op's name does. `outputs` says that the result is a tuple of arrays; the rules' `g` and
     `ans` are tuples then. `keeps_shape` promises that each rule's result has its argument's shape
     and dtype. `cut_kind` is what a call on a watched value is called where there is no rule.
+    `checks` has, for static arguments that the array library would take for something, the function
+    of `headgate.core.checks` that says what they are, and its limits: `{"depth": (whole, 0)}`.
     """
-    row = Row(signature, rules, impl, outputs, keeps_shape)
+    row = Row(signature, rules, impl, outputs, keeps_shape, tuple(checks))
     if hasattr(TENSORS, row.name):
         raise ValueError(f"there are two rows for the op {row.name!r}")
     module = sys._getframe(1).f_globals["__name__"]
@@ -143,6 +152,7 @@ def op(
         "write": write,
     }
     scope.update((f"rule_{k}", rule) for k, rule in enumerate(rules))
+    scope.update((f"check_{name}", _check(row.name, name, *checks[name])) for name in checks)
     exec(compile(row.stub(), row.file, "exec"), scope)
     linecache.cache[row.file] = 0, None, row, row.file  # type: ignore[assignment]
     function: Any = scope[row.name]
@@ -152,6 +162,10 @@ def op(
     function.op = made
     setattr(TENSORS, row.name, function)
     return function  # type: ignore[no-any-return]
+
+
+def _check(whose: str, name: str, check: Callable[..., Any], *limits: Any) -> Callable[[Any], Any]:
+    return lambda value: check(whose, name, value, *limits)
 
 
 def public(function: Function) -> Function:

@@ -85,11 +85,13 @@ class Row(Sequence[str]):
         impl: Callable[..., Any] | None,
         outputs: bool,
         keeps_shape: bool,
+        checked: tuple[str, ...] = (),
     ) -> None:
         self.views = False  # whether the result may be a view of an argument
         self.listed = "([" in signature
         self.outputs = outputs
         self.keeps_shape = keeps_shape
+        self.checked = checked
         plain = signature.replace("([", "(").replace("]", "", 1) if self.listed else signature
         definition = ast.parse(f"def {plain}: pass").body[0]
         assert isinstance(definition, ast.FunctionDef)
@@ -119,6 +121,8 @@ class Row(Sequence[str]):
                     f"op {signature!r}: a rule asks for {', '.join(unknown)}; "
                     f"it can have g first, then any of {', '.join(sorted(known))}"
                 )
+        if not {*checked} <= {*self.statics} or (checked and self.listed):
+            raise ValueError(f"op {signature!r}: no static arguments to check: {checked}")
         if impl is not None:
             accepted = list(names_of(impl))
             if accepted != ["xp", *self.arrays, *self.statics]:
@@ -220,6 +224,8 @@ class Row(Sequence[str]):
         values = ", ".join(f"{name}_value" for name in arrays)
         statics = ", ".join(f"{name}={name}" for name in self.statics)
         yield "    try:"
+        for name in self.checked:
+            yield f"        {name} = check_{name}({name})"
         yield f"        ans = implementations[kind]({values}{', ' if statics else ''}{statics})"
         yield "    except Exception as error:"
         given = ", ".join(f"{name}=({name}, {name}_value)" for name in arrays)

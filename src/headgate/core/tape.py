@@ -23,6 +23,7 @@ from headgate.core.arguments import (
     flat_sources,
     flat_targets,
     leaves_of,
+    one_tensor,
     plain_dtype,
     restored,
     value_of,
@@ -30,16 +31,18 @@ from headgate.core.arguments import (
     zeros_like,
 )
 from headgate.core.asked import asked, question, updated
+from headgate.core.birth import Meter
 from headgate.core.cotangent import pass_through
 from headgate.core.lift import INEXACT, as_tensor, is_inexact
 from headgate.core.namespace import TENSORS
 from headgate.core.pull import bits_to, pull, seed
 from headgate.core.row import PASS
 from headgate.core.tensor import Tensor, constant, tensor_of
+from headgate.core.traced import is_traced
 from headgate.core.variable import Variable, node_of
 from headgate.core.walk import USED
 from headgate.record.asked import Question
-from headgate.record.errors import MissingGradientWarning, refusal
+from headgate.record.errors import refusal, warn_missing
 from headgate.record.graph import (
     Leaf,
     Node,
@@ -52,7 +55,7 @@ from headgate.record.graph import (
 from headgate.record.magnitude import Magnitudes
 from headgate.record.onlooker import Onlooker, onlookers
 from headgate.record.site import where
-from headgate.record.verdict import FlowReport, Verdict, explain, with_path
+from headgate.record.verdict import FlowReport, Verdict, explain, if_not_finite, with_path
 
 
 class GradientTape:
@@ -432,11 +435,7 @@ class GradientTape:
         """
         self._check_unused()
         zero = wants_zeros(unconnected_gradients)
-        if isinstance(target, list | tuple | dict):
-            raise refusal(
-                TypeError,
-                f"jacobian takes one tensor as its target, a {type(target).__name__} has no shape",
-            )
+        one_tensor("jacobian", "target", target)
         (target,) = flat_targets(target)
         flat, structure = flat_sources(sources)
         if self._active and not self._persistent:
@@ -453,13 +452,14 @@ class GradientTape:
             else:
                 results.append(TENSORS.reshape(TENSORS.stack(parts), shape + source.shape))
         self._consume()
+        self._explain_missing([target], flat, results, "Jacobian")
         return restored(structure, results)
 
     def batch_jacobian(
         self,
         target: Any,
         source: Any,
-        unconnected_gradients: Any = "zero",
+        unconnected_gradients: Any = "none",
         parallel_iterations: int | None = None,
         experimental_use_pfor: bool = True,
     ) -> Tensor:
@@ -468,37 +468,47 @@ class GradientTape:
         Args:
             target: a tensor of shape (b, ...), each entry a function of the same entry of source.
             source: a tensor or variable of shape (b, ...).
-            unconnected_gradients: taken for TensorFlow's programs, as are the two below; the result
-                for an unconnected source is always zeros.
-            parallel_iterations: without effect.
-            experimental_use_pfor: without effect.
+            unconnected_gradients: the result for an unconnected source is zeros in any case, as in
+                TensorFlow; with "none", a warning says why.
+            parallel_iterations: taken for TensorFlow's programs; without effect.
+            experimental_use_pfor: likewise.
 
         Returns:
             A tensor of shape `(b,) + target.shape[1:] + source.shape[1:]`; zeros if unconnected.
 
         Raises:
+            TypeError: target or source is a list or other structure.
             ValueError: rank below 2 or different first sizes.
         """
         self._check_unused()
+        zero = wants_zeros(unconnected_gradients)
+        one_tensor("batch_jacobian", "target", target)
+        one_tensor("batch_jacobian", "source", source)
         (target,) = flat_targets(target)
         flat, _ = flat_sources([source])
         if target.ndim < 2:
-            raise refusal(ValueError, f"Shape {target.shape} must have rank at least 2")
+            raise refusal(
+                ValueError,
+                f"batch_jacobian: the target has the shape {target.shape}. Shape {target.shape} "
+                "must have rank at least 2, the first axis for the entries of the batch; "
+                "use jacobian for others",
+            )
         if not source.shape or target.shape[0] != source.shape[0]:
             raise refusal(
                 ValueError,
                 f"Need first dimension of target shape ({target.shape}) and source shape "
-                f"({source.shape}) to match.",
+                f"({source.shape}) to match: it is the batch. Use jacobian for sources that all "
+                "entries share, such as weights",
             )
         if self._active and not self._persistent:
             self._leave()
         batch, inner = target.shape[0], target.shape[1:]
         size = int(np.prod(inner))
-        rows = [
-            zeros_like(source) if row is None else row
-            for (row,) in self._rows(target, flat, batch, size)
-        ]
+        found = [row for (row,) in self._rows(target, flat, batch, size)]
         self._consume()
+        if not zero and found:
+            self._explain_missing([target], flat, found[:1], "batch Jacobian")
+        rows = [zeros_like(source) if row is None else row for row in found]
         shape = (batch, *inner, *source.shape[1:])
         if not rows:
             return constant(np.zeros(shape, plain_dtype(source)))
@@ -613,7 +623,9 @@ class GradientTape:
     ) -> FlowReport:
         """Explain, for each source, whether gradient reaches it from the target, and if not, why.
 
-        Works at any time after the computation, also when `gradient` has freed the graph.
+        Works at any time after the computation, also when `gradient` has freed the graph. Before
+        that, the gradient is computed once to see whether it is NaN or infinite, and if so, the
+        line is named where that was born.
 
         Args:
             target: a tensor or variable, or a nested structure of them.
@@ -649,6 +661,8 @@ class GradientTape:
                 )
             measured = self._measure(targets, flat)
         verdicts = self._verdicts(targets, flat, measured)
+        if measured is None:
+            verdicts = self._seen_finite(verdicts, targets, flat)
         if model is not None or optimizer is not None:
             verdicts = [
                 updated(verdict, source, model, optimizer)
@@ -671,7 +685,9 @@ class GradientTape:
             verdicts = [with_path(each, source, measured) for each, source in zip(verdicts, found)]
         return verdicts
 
-    def _explain_missing(self, targets: list[Any], flat: list[Any], results: list[Any]) -> None:
+    def _explain_missing(
+        self, targets: list[Any], flat: list[Any], results: list[Any], what: str = "gradient"
+    ) -> None:
         """Say why gradients are None: to the sources, for later messages, and once per line."""
         missing = [
             source
@@ -693,18 +709,54 @@ class GradientTape:
         if known or onlookers:  # an onlooker reports at the end
             return
         texts = "\n".join(map(str, verdicts))
-        warnings.warn(
-            f"the gradient is None for {len(missing)} of {len(flat)} source(s):\n{texts}",
-            MissingGradientWarning,
-            stacklevel=4,
-        )
+        warn_missing(f"the {what} is None for {len(missing)} of {len(flat)} source(s):\n{texts}")
 
     def _measure(self, targets: list[Any], flat: list[Any]) -> Magnitudes:
         """Walk from the targets to the sources, only to look at the cotangents."""
-        measured = Magnitudes()
+        measured = self._meter(targets, flat)
         with unrecorded():
             self._differentiate(targets, [None] * len(targets), flat, False, measured)
         return measured
+
+    def _meter(self, targets: list[Any], flat: list[Any], kind: type[Meter] = Meter) -> Meter:
+        """Return who looks on at a walk from the targets to the sources."""
+
+        def known() -> dict[int, Any]:
+            pairs = [(self._node(given), value_of(given)) for given in flat]
+            pairs += [(self._node(given), given._value) for given in self._watched.values()]
+            return {node.seq: value for node, value in pairs if type(node) is Leaf}
+
+        nodes = [(self._node(target), value_of(target)) for target in targets]
+        return kind([(node, value) for node, value in nodes if node is not None], known)
+
+    def _seen_finite(
+        self, verdicts: list[Verdict], targets: list[Any], flat: list[Any]
+    ) -> list[Verdict]:
+        """Return verdicts on sources that gradient reaches anew, where it is not finite.
+
+        For that it is computed, if the graph is still there. What a custom rule withholds is not
+        noted by the way.
+        """
+        recording = self._recording
+        values = [value_of(target) for target in targets]
+        if (
+            recording is None
+            or self._used
+            or not any(verdict.verdict == "connected" for verdict in verdicts)
+            or any(map(is_traced, values))
+        ):
+            return verdicts
+        noted = recording.cuts.refused, recording.sources.blocked
+        try:
+            measured = self._measure(targets, flat)
+        except Exception:  # another tape has freed it, or a rule cannot run: that is another matter
+            return verdicts
+        finally:
+            recording.cuts.refused, recording.sources.blocked = noted
+        return [
+            if_not_finite(verdict, asked(source), measured)
+            for verdict, source in zip(verdicts, flat)
+        ]
 
 
 _explained: dict[tuple[int, int], Any] = {}

@@ -15,18 +15,24 @@ numbers that is true as the walk has them (`headgate.core.walk`).
 from __future__ import annotations
 
 import functools
-import warnings
-from collections.abc import Callable, Sequence
-from typing import Any
+import inspect
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
+import numpy as np
 import optree
 
+from headgate.core.host import came_back
 from headgate.core.lift import as_tensor, is_inexact
 from headgate.core.namespace import TENSORS
 from headgate.core.tape import GradientTape
-from headgate.core.tensor import Tensor
+from headgate.core.tensor import Tensor, tensor_of
+from headgate.core.traced import is_traced
 from headgate.core.variable import Variable
-from headgate.record.errors import describe, refusal
+from headgate.record.errors import describe, refusal, warn_missing
+from headgate.record.graph import Tape, state
 from headgate.record.onlooker import onlookers
 
 
@@ -39,10 +45,29 @@ def _as_tuple(argnums: int | Sequence[int]) -> tuple[int, ...]:
     return (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
 
+class _Run(NamedTuple):
+    """One call of a function under a tape.
+
+    `targets` is the result with tensors in place of arrays and numbers. `chosen` has what stands
+    for the arguments to differentiate by, and `given` those arguments, as flat lists.
+    """
+
+    tape: GradientTape
+    function: str
+    result: Any
+    targets: Any
+    chosen: Any
+    given: list[Any]
+
+
 def _run(
     tape: GradientTape, f: Callable[..., Any], argnums: int | Sequence[int], args: Any, kwargs: Any
-) -> tuple[Any, Any]:
-    """Call f with some arguments watched; return its result and those arguments."""
+) -> _Run:
+    """Call f with some arguments watched.
+
+    What it returns becomes a tensor while the tape still records, so that a number which comes from
+    the host (`math.sin(x)`) carries with it where it left.
+    """
     positions = _as_tuple(argnums)
     given = list(args)
     with tape:
@@ -50,14 +75,40 @@ def _run(
             try:
                 given[position] = _watched(tape, given[position])
             except IndexError:
+                others = f" by position, and {', '.join(kwargs)} by name" if kwargs else ""
                 raise refusal(
                     ValueError,
                     f"argnums asks for argument {position}, and {_name(f)} got {len(args)} "
-                    "argument(s)",
+                    f"argument(s){others}; positions count from 0, and what is differentiated by "
+                    "is passed by position",
                 ) from None
         result = f(*given, **kwargs)
+        constants = getattr(getattr(f, "__code__", None), "co_consts", ())
+        targets = optree.tree_map(functools.partial(_as_target, constants=constants), result)
     chosen = tuple(given[position] for position in positions)
-    return result, chosen[0] if isinstance(argnums, int) else chosen
+    differentiated: Any = [args[position] for position in positions]
+    leaves: list[Any] = optree.tree_leaves(differentiated)
+    return _Run(
+        tape,
+        _name(f),
+        result,
+        targets,
+        chosen[0] if isinstance(argnums, int) else chosen,
+        leaves,
+    )
+
+
+def _as_target(leaf: Any, constants: tuple[Any, ...]) -> Any:
+    """Return a tensor for a number or an array that a function with these constants returned.
+
+    Anything else is refused by whoever needs it.
+    """
+    if not isinstance(leaf, int | float | complex | np.ndarray | np.generic):
+        return leaf
+    tensor = as_tensor(leaf)
+    if tensor.node is None:
+        return tensor_of(tensor.value, came_back(leaf, constants))
+    return tensor
 
 
 def _refuse_integers(f: Callable[..., Any], chosen: Any) -> None:
@@ -65,13 +116,65 @@ def _refuse_integers(f: Callable[..., Any], chosen: Any) -> None:
         if not is_inexact(leaf if type(leaf) is Tensor else leaf._value):
             raise refusal(
                 TypeError,
-                f"{_name(f)} cannot be differentiated by an argument of dtype {leaf.dtype}; pass "
-                "floating-point numbers (3.0, not 3), or leave the argument out of argnums",
+                f"{_name(f)} cannot be differentiated by an argument of dtype {leaf.dtype} (shape "
+                f"{leaf.shape}); pass floating-point numbers (3.0, not 3), or leave the argument "
+                "out of argnums",
             )
 
 
 def _name(f: Callable[..., Any]) -> str:
     return getattr(f, "__name__", repr(f))
+
+
+def _check(transform: str, f: Any, argnums: Any = 0) -> None:
+    """Refuse what cannot be differentiated at all, where it is asked for."""
+    if not callable(f):
+        raise refusal(
+            TypeError,
+            f"{transform} takes a function, got {describe(f)}; write {transform}(f), and give what "
+            "it returns the arguments"
+            if transform in ("grad", "value_and_grad", "jacobian", "hessian")
+            else f"{transform} takes a function first, got {describe(f)}",
+        )
+    positions = argnums if isinstance(argnums, list | tuple) else [argnums]
+    if not all(isinstance(each, int) and not isinstance(each, bool) for each in positions):
+        raise refusal(
+            TypeError,
+            f"{transform}: argnums is the position of an argument, or a tuple of positions, got "
+            f"{describe(argnums)}"
+            + ("; pass has_aux by its name" if isinstance(argnums, bool) else ""),
+        )
+    if len(set(positions)) < len(positions):
+        raise refusal(ValueError, f"{transform}: argnums {argnums} names one argument twice")
+
+
+def _warn_unreached(run: _Run, what: str, meant: Sequence[bool] | None = None) -> None:
+    """Say of each argument that no gradient comes to from any of the results why that is so.
+
+    Whole numbers have no gradient, and nobody misses it; nor where it is not `meant`.
+    """
+    own = optree.tree_leaves(run.chosen)
+    targets = [leaf for leaf in optree.tree_leaves(run.targets) if type(leaf) in (Tensor, Variable)]
+    meant = [True] * len(own) if meant is None else meant
+    for source, given, asked in zip(own, run.given, meant, strict=True):
+        reached = (_reached(run.tape, target, source) for target in targets)
+        if asked and is_inexact(source) and not any(reached):
+            _warn_of(run, what, targets, source, given)
+
+
+def _reached(tape: GradientTape, target: Any, source: Tensor) -> bool:
+    if target is source:
+        return True
+    blocked = source.node is not None and source.node.recording.sources.blocked
+    return tape._connected(target, source) and not tape._bits_of(source) & (blocked or 0)
+
+
+def _warn_of(run: _Run, what: str, targets: list[Any], source: Tensor, given: Any) -> None:
+    """Say why the derivative by one argument is zero."""
+    warn_missing(
+        f"the {what} of {run.function} is zero: {run.tape.why(targets, source)}"
+        + "".join(_mistaken(run.tape, target, given) for target in targets[:1])
+    )
 
 
 def value_and_grad(
@@ -98,10 +201,11 @@ def value_and_grad(
     >>> value.numpy(), gradient.numpy()
     (np.float64(5.0), array([2., 4.]))
     """
+    _check("value_and_grad", f, argnums)
 
     @functools.wraps(f)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return _value_and_grad(f, argnums, has_aux, args, kwargs, warn=True)
+        return _value_and_grad(f, argnums, has_aux, args, kwargs)
 
     return wrapper
 
@@ -112,27 +216,44 @@ def _value_and_grad(
     has_aux: bool,
     args: Any,
     kwargs: Any,
-    warn: bool,
+    what: str = "gradient",
 ) -> Any:
+    """Return f's result and its gradient, which is the first step to what is asked for."""
     tape = GradientTape(watch_accessed_variables=False)
-    result, chosen = _run(tape, f, argnums, args, kwargs)
+    run = _run(tape, f, argnums, args, kwargs)
+    result, targets = run.result, run.targets
     if has_aux and not (isinstance(result, tuple) and len(result) == 2):
         raise refusal(
-            TypeError, f"with has_aux=True, {_name(f)} must return a pair (value, anything)"
+            TypeError,
+            f"with has_aux=True, {_name(f)} must return a pair (value, anything), and it returned "
+            f"{_told(result)}",
         )
-    _refuse_integers(f, chosen)
-    value = as_tensor(result[0] if has_aux else result)
+    _refuse_integers(f, run.chosen)
+    if result is None:
+        raise refusal(
+            TypeError, f"{_name(f)} returned None, which has no gradient; is its return missing?"
+        )
+    value = targets[0] if has_aux else targets
+    if not has_aux and isinstance(value, list | tuple | dict):
+        raise refusal(
+            ValueError,
+            f"{what} needs a function with a scalar result; {_name(f)} returned {_told(result)}. "
+            "With has_aux=True, the first of two is differentiated; headgate.jacobian takes any "
+            "structure",
+        )
+    value = as_tensor(value)
     if value.shape != ():
         raise refusal(
             ValueError,
-            f"grad needs a function with a scalar result; {_name(f)} returned shape {value.shape}. "
-            "Reduce it with headgate.sum or headgate.mean, or use headgate.jacobian",
+            f"{what} needs a function with a scalar result; {_name(f)} returned shape "
+            f"{value.shape}. Reduce it with headgate.sum or headgate.mean, or use "
+            "headgate.jacobian",
         )
-    flat, structure = optree.tree_flatten(chosen)
-    if onlookers and warn:
+    flat, structure = optree.tree_flatten(run.chosen)
+    if onlookers and what == "gradient":
         shown = [
             given if type(given) is Variable else own
-            for given, own in zip(_given(args, argnums), flat, strict=True)
+            for given, own in zip(run.given, flat, strict=True)
         ]
         gradients = tape._gradient(value, flat, onlookers=onlookers, shown=shown)
     else:
@@ -140,22 +261,16 @@ def _value_and_grad(
     for position, gradient in enumerate(gradients):
         if gradient is None:
             own = flat[position]
-            if warn and is_inexact(own):
-                given = _given(args, argnums)[position]
-                warnings.warn(
-                    f"the gradient of {_name(f)} is zero: {tape.why(value, own)}"
-                    + _mistaken(tape, value, given),
-                    stacklevel=3,
-                )
+            _warn_of(run, what, [value], own, run.given[position])
             gradients[position] = TENSORS.zeros_like(own)
     return result, optree.tree_unflatten(structure, gradients)
 
 
-def _given(args: Any, argnums: int | Sequence[int]) -> list[Any]:
-    """Return the leaves of the arguments to differentiate by, as they were given."""
-    chosen: Any = [args[position] for position in _as_tuple(argnums)]
-    leaves: list[Any] = optree.tree_leaves(chosen)
-    return leaves
+def _told(result: Any) -> str:
+    """Say what a function returned, in a few words."""
+    if isinstance(result, list | tuple | dict):
+        return f"a {type(result).__name__} of {len(result)}"
+    return describe(result)
 
 
 def _mistaken(tape: GradientTape, value: Tensor, given: Any) -> str:
@@ -183,9 +298,11 @@ def grad(
     np.float64(6.0)
     """
 
+    _check("grad", f, argnums)
+
     @functools.wraps(f)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        result, gradient = _value_and_grad(f, argnums, has_aux, args, kwargs, warn=True)
+        result, gradient = _value_and_grad(f, argnums, has_aux, args, kwargs)
         return (gradient, result[1]) if has_aux else gradient
 
     return wrapper
@@ -203,13 +320,68 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
     >>> pull(2.0)[0].numpy()
     np.float64(2.0)
     """
+    _check("vjp", f)
     tape = GradientTape(persistent=True, watch_accessed_variables=False)
-    result, chosen = _run(tape, f, tuple(range(len(primals))), primals, {})
+    run = _run(tape, f, tuple(range(len(primals))), primals, {})
+    _refuse_only_integers("vjp", run)
+
+    said = False
 
     def pull(cotangents: Any) -> Any:
-        return tape._gradient(result, chosen, cotangents, unconnected_gradients="zero")
+        nonlocal said
+        found = tape._gradient(run.targets, run.chosen, cotangents, unconnected_gradients="zero")
+        if not said:
+            said = True
+            _warn_unreached(run, "gradient")
+        return found
 
-    return result, pull
+    return run.result, pull
+
+
+def _refuse_only_integers(transform: str, run: _Run) -> None:
+    """Refuse arguments none of which can have a gradient; some may be labels or indices."""
+    leaves = optree.tree_leaves(run.chosen)
+    if leaves and not any(is_inexact(leaf) for leaf in leaves):
+        raise refusal(
+            TypeError,
+            f"{transform}: {run.function} cannot be differentiated by its arguments, "
+            f"{', '.join(map(describe, leaves))}; pass floating-point numbers (3.0, not 3)",
+        )
+
+
+def _per_argument(transform: str, f: Any, primals: Any, tangents: Any) -> tuple[Any, Any, bool]:
+    """Return primals and tangents with one entry per argument, and whether there was just one.
+
+    A tuple or list has one entry per argument; anything else is the only argument itself.
+    """
+    several = [isinstance(each, list | tuple) for each in (primals, tangents)]
+    if several == [False, False]:
+        return (primals,), (tangents,), True
+    if several != [True, True] or len(primals) != len(tangents):
+        raise refusal(
+            ValueError,
+            f"{transform}: the primals and tangents don't have the same nested structure: the "
+            f"primals are {_shapes(primals)}, the tangents {_shapes(tangents)}; give both as "
+            "tuples with one entry per argument, or both as the only argument itself",
+        )
+    try:
+        inspect.signature(f).bind(*primals)
+    except TypeError as error:
+        raise refusal(
+            TypeError,
+            f"{transform}: the primals are {_shapes(primals)}, one entry per argument, and "
+            f"{_name(f)} does not take {len(primals)}: {error}. A function of one array takes "
+            "(x,) or an array, not a list of numbers",
+        ) from None
+    except ValueError:  # a function that does not tell
+        pass
+    return tuple(primals), tuple(tangents), False
+
+
+def _shapes(given: Any) -> str:
+    if isinstance(given, list | tuple):
+        return f"a {type(given).__name__} of {len(given)} ({', '.join(map(_shapes, given))})"
+    return describe(given)
 
 
 def _push(tape: GradientTape, target: Any, sources: list[Any], tangents: list[Tensor]) -> Any:
@@ -231,7 +403,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
 
     Args:
         f: a function of tensors, arrays or structures of them.
-        primals: its arguments, as a tuple or list.
+        primals: its arguments, as a tuple or list; or the only argument itself, if it is neither.
         tangents: one direction per primal, of the same structure, shapes and dtypes.
 
     Returns:
@@ -243,50 +415,62 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     >>> dy.numpy()
     np.float64(2.0)
     """
-    if not isinstance(primals, list | tuple) or not isinstance(tangents, list | tuple):
-        raise refusal(TypeError, "jvp takes a tuple or list of primals and one of tangents")
+    _check("jvp", f)
+    primals, tangents, _ = _per_argument("jvp", f, primals, tangents)
     tape = GradientTape(persistent=True, watch_accessed_variables=False)
-    result, chosen = _run(tape, f, tuple(range(len(primals))), primals, {})
-    sources, directions = _matched(list(chosen), list(tangents))
-    outputs, structure = optree.tree_flatten(result)
+    run = _run(tape, f, tuple(range(len(primals))), primals, {})
+    sources, directions = _matched(list(run.chosen), list(tangents), "jvp: ")
+    _refuse_only_integers("jvp", run)
+    outputs, structure = optree.tree_flatten(run.targets)
     pushed = []
     for output in map(as_tensor, outputs):
         tangent = _push(tape, output, sources, directions)
         pushed.append(TENSORS.zeros_like(output) if tangent is None else tangent)
-    return result, optree.tree_unflatten(structure, pushed)
+    moved = [
+        bool(np.any(direction.value)) if not is_traced(direction.value) else True
+        for direction in directions
+    ]
+    _warn_unreached(run, "tangent", moved)
+    return run.result, optree.tree_unflatten(structure, pushed)
 
 
-def _matched(primals: Any, tangents: Any) -> tuple[list[Any], list[Tensor]]:
-    """Flatten primals and tangents together; refuse what does not match."""
+def _matched(primals: Any, tangents: Any, by: str = "") -> tuple[list[Any], list[Tensor]]:
+    """Flatten primals and tangents together; refuse what does not match, by this name."""
     sources, structure = optree.tree_flatten(primals)
     given, other = optree.tree_flatten(tangents)
     if structure != other:
         raise refusal(
             ValueError,
-            "The two structures don't have the same nested structure. "
+            f"{by}The two structures don't have the same nested structure. "
             f"Primals: {structure}. Tangents: {other}.",
         )
     directions = []
     for source in sources:
         if type(source) is not Tensor and type(source) is not Variable:
             raise refusal(
-                TypeError, f"a primal must be a Tensor or Variable, got {describe(source)}"
+                TypeError,
+                f"{by}a primal must be a Tensor or Variable, got {describe(source)}; make one with "
+                "headgate.asarray(...) and use that one in the computation",
             )
-    for source, direction in zip(sources, given, strict=True):
+    for number, (source, direction) in enumerate(zip(sources, given, strict=True)):
         weak = isinstance(direction, int | float | complex)
         tangent = as_tensor(direction)
         if tangent.dtype != source.dtype:
             if not weak:
                 raise refusal(
                     ValueError,
-                    f"Tensor conversion requested dtype {source.dtype} for Tensor with dtype "
-                    f"{tangent.dtype}: a tangent has its primal's dtype",
+                    f"{by}tangent {number} is {describe(tangent)}. Tensor conversion requested "
+                    f"dtype {source.dtype} for Tensor with dtype {tangent.dtype}: a tangent has "
+                    f"its primal's dtype; convert it with "
+                    f"headgate.astype(tangent, {str(source.dtype)!r})",
                 )
             tangent = TENSORS.astype(tangent, source.dtype)
         if tangent.shape != source.shape and tangent.size != 1:
             raise refusal(
                 ValueError,
-                f"a tangent has the shape {tangent.shape} and its primal {source.shape}",
+                f"{by}tangent {number} has the shape {tangent.shape} and its primal "
+                f"{source.shape}; a tangent is a direction in which its primal moves, and has its "
+                "shape",
             )
         directions.append(TENSORS.broadcast_to(tangent, source.shape))
     return sources, directions
@@ -300,16 +484,22 @@ def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callabl
     array([[2., 0.],
            [0., 4.]])
     """
+    _check("jacobian", f, argnums)
 
     @functools.wraps(f)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         tape = GradientTape(persistent=True, watch_accessed_variables=False)
-        result, chosen = _run(tape, f, argnums, args, kwargs)
-        _refuse_integers(f, chosen)
-        return optree.tree_map(
-            lambda output: tape.jacobian(as_tensor(output), chosen, unconnected_gradients="zero"),
-            result,
+        run = _run(tape, f, argnums, args, kwargs)
+        _refuse_integers(f, run.chosen)
+        found = optree.tree_map(
+            lambda output: tape.jacobian(
+                as_tensor(output), run.chosen, unconnected_gradients="zero"
+            ),
+            run.targets,
         )
+        if not hasattr(f, "is_gradient"):  # that of a linear function is a constant, rightly
+            _warn_unreached(run, "Jacobian")
+        return found
 
     return wrapper
 
@@ -325,10 +515,13 @@ def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
            [ 0., 12.]])
     """
 
+    _check("hessian", f, argnums)
+
     @functools.wraps(f)
     def first(*args: Any, **kwargs: Any) -> Any:
-        return _value_and_grad(f, argnums, False, args, kwargs, warn=False)[1]
+        return _value_and_grad(f, argnums, False, args, kwargs, "Hessian")[1]
 
+    first.is_gradient = True  # type: ignore[attr-defined]
     return jacobian(first, argnums)
 
 
@@ -337,27 +530,48 @@ def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
 
     Args:
         f: a function with a scalar result.
-        primals: its arguments, as a tuple or list.
+        primals: its arguments, as a tuple or list; or the only argument itself, if it is neither.
         tangents: one direction per primal, of the same structure, shapes and dtypes.
 
     Returns:
-        A tuple with the product for each primal.
+        A tuple with the product for each primal; the product itself, if the argument was given so.
 
     >>> import headgate as hg
     >>> x = hg.asarray([1.0, 2.0])
-    >>> hg.hvp(lambda x: hg.sum(x**3), (x,), (hg.ones_like(x),))[0].numpy()
+    >>> hg.hvp(lambda x: hg.sum(x**3), x, hg.ones_like(x)).numpy()
     array([ 6., 12.])
     """
+    _check("hvp", f)
+    primals, tangents, lone = _per_argument("hvp", f, primals, tangents)
     tape = GradientTape(watch_accessed_variables=False)
     positions = tuple(range(len(primals)))
 
     def first(*args: Any) -> Any:
-        return _value_and_grad(f, positions, False, args, {}, warn=False)[1]
+        return _value_and_grad(f, positions, False, args, {}, "Hessian")[1]
 
-    gradients, chosen = _run(tape, first, positions, primals, {})
-    _, directions = _matched(chosen, tuple(tangents))
-    flat = optree.tree_leaves(gradients)
-    return tape._gradient(flat, chosen, directions, unconnected_gradients="zero")
+    run = _run(tape, first, positions, primals, {})
+    _, directions = _matched(run.chosen, tangents, "hvp: ")
+    flat = optree.tree_leaves(run.result)
+    products = tape._gradient(flat, run.chosen, directions, unconnected_gradients="zero")
+    return products[0] if lone else products
+
+
+def _itself(source: Any) -> Callable[[], Any]:
+    """Return what gives a primal back while the program has it: its tensor is not kept for us."""
+    return weakref.ref(source) if type(source) is Tensor else lambda: source
+
+
+def _stand_in(source: Any) -> Any:
+    """Return a tensor with the node of a watched one and no elements, to be a source in its place.
+
+    So the primal is not kept, and keeps its tangent when another tape watches it later.
+    """
+    if type(source) is Variable:
+        return source
+    value = source.value
+    if isinstance(value, np.ndarray | np.generic):
+        value = np.broadcast_to(np.zeros((), value.dtype), value.shape)
+    return tensor_of(value, source.node)
 
 
 class ForwardAccumulator:
@@ -387,16 +601,21 @@ class ForwardAccumulator:
                 "error. If it "
                 "was intended, please sum the corresponding tangents.",
             )
+        self._primals = [_itself(source) for source in self._sources]
         self._tape = GradientTape(persistent=True, watch_accessed_variables=False)
         self._entered = False
+        self._around: list[Tape] = []
 
     def __enter__(self) -> ForwardAccumulator:
         if self._tape._active:
             raise refusal(ValueError, "Accumulator is already recording.")
         self._tape.__enter__()
+        recording = state.recording
+        self._around += [tape for tape in recording.tapes[:-1] if tape not in self._around]
         if not self._entered:
             self._entered = True
             self._tape.watch(self._sources)
+            self._sources = list(map(_stand_in, self._sources))
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -405,24 +624,52 @@ class ForwardAccumulator:
     def jvp(self, primals: Any, unconnected_gradients: Any = "none") -> Any:
         """Return the tangents of tensors computed inside the context, in the same structure.
 
+        They count as computed there, whenever they are asked for: accumulators and tapes around
+        this context see them, and no others do.
+
         Args:
             primals: a tensor or variable, or a nested structure of them.
             unconnected_gradients: "none" (None where no primal is involved) or "zero".
         """
-        if self._tape._active:
-            with self._tape.stop_recording():
-                return self._jvp(primals, unconnected_gradients)
-        return self._jvp(primals, unconnected_gradients)
+        with self._inside():
+            return self._jvp(primals, unconnected_gradients)
+
+    @contextmanager
+    def _inside(self) -> Iterator[None]:
+        """Run a block as if it stood in this context: what was around it records, nothing else."""
+        recording, before = self._tape._recording, state.recording
+        if recording is None:
+            yield
+            return
+        kept, active = (recording.tapes, recording.suspended), self._tape._active
+        others = [*recording.tapes, *recording.suspended, self._tape]
+        recording.tapes = list(self._around)
+        recording.suspended = [tape for tape in others if tape not in self._around]
+        recording.refresh()
+        state.recording, self._tape._active = recording, False
+        try:
+            yield
+        finally:
+            state.recording, self._tape._active = before, active
+            recording.tapes, recording.suspended = kept
+            recording.refresh()
 
     def _jvp(self, primals: Any, unconnected_gradients: Any) -> Any:
         zero = getattr(unconnected_gradients, "value", unconnected_gradients) == "zero"
         flat, structure = optree.tree_flatten(primals)
         results = []
         for target in flat:
-            own = [t for s, t in zip(self._sources, self._tangents, strict=True) if s is target]
-            if own or not self._entered:
-                tangent = own[0] if own else None
+            given = [t for p, t in zip(self._primals, self._tangents, strict=True) if p() is target]
+            if given or not self._entered:
+                tangent = given[0] if given else None
             else:
                 tangent = _push(self._tape, target, self._sources, self._tangents)
+                if tangent is None and not zero:
+                    # By the primals themselves where they live: their names are the user's.
+                    alive = [
+                        source if (primal := own()) is None else primal
+                        for own, source in zip(self._primals, self._sources, strict=True)
+                    ]
+                    self._tape._explain_missing([target], alive, [None] * len(alive), "tangent")
             results.append(TENSORS.zeros_like(target) if tangent is None and zero else tangent)
         return optree.tree_unflatten(structure, results)

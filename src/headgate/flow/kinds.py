@@ -21,6 +21,20 @@ KINDS = {
         "Gradient reaches {names}, where it was declared unwanted",
         "Put hg.stop_gradient around what is used here, or compute it under tape.stop_recording().",
     ),
+    "nonfinite_value": Kind(
+        "No finite gradient of a finite loss reaches {names}: a value becomes NaN or infinite",
+        "Keep what goes in here inside the range where the result is finite.",
+    ),
+    "nonfinite_slope": Kind(
+        "No finite gradient of a finite loss reaches {names}: an infinite slope at the values here",
+        "Keep what goes in here away from the point: use hg.where twice, around what goes in and "
+        "around the result.",
+    ),
+    "nonfinite_data": Kind(
+        "No finite gradient of a finite loss reaches {names}: a value comes in NaN or infinite",
+        "Look at the data, or at the step before that wrote it: hg.isfinite(x) tells which "
+        "elements are not numbers.",
+    ),
     "stop_gradient": Kind(
         "No gradient reaches {names}: the value passes a stop",
         "Remove the stop, or put it around only the part that must stay constant; "
@@ -128,6 +142,41 @@ OP_CURES = {op: text for ops, text in _SOFT_CURES.items() for op in ops}
 """For operations without a derivative: a cure that is closer than that of their kind."""
 
 
+NONFINITE = ("nonfinite_value", "nonfinite_slope", "nonfinite_data")
+"""The kinds of gradients that arrive and are NaN or infinite."""
+
+_TWICE = "hg.where(x > 0, {0}(hg.where(x > 0, x, 1.0)), 0.0)"
+_SAFE_CURES = {
+    ("log", "log2", "log10", "log1p", "logaddexp"): "Keep it away from zero, "
+    "hg.log(hg.maximum(x, 1e-7)); of a softmax or sigmoid take hg.log_softmax(logits) or "
+    "hg.log_sigmoid(logits), and of a sum of exponentials hg.logsumexp.",
+    ("sqrt", "rsqrt", "hypot", "vector_norm"): "Put an epsilon inside the root, "
+    "hg.sqrt(x + 1e-12), or use where twice: " + _TWICE.format("hg.sqrt") + ".",
+    ("std", "var"): "Put an epsilon inside the root: hg.sqrt(hg.var(x) + 1e-6).",
+    ("divide", "reciprocal", "remainder"): "Keep the divisor away from zero: add an epsilon, use "
+    "hg.maximum(y, 1e-7), or where twice: hg.where(y != 0, x / hg.where(y != 0, y, 1.0), 0.0).",
+    ("exp", "exp2", "expm1", "sinh", "cosh", "square", "prod"): "It leaves the range of the "
+    "dtype: subtract the maximum first, as hg.softmax and hg.logsumexp do, clip what goes in, or "
+    "use a wider dtype.",
+    ("pow",): "A negative base has no fractional power, and a base of zero no finite slope: take "
+    "hg.abs(x) or hg.maximum(x, 1e-7) first, or hg.square(x) for squares.",
+    ("acos", "asin", "atanh", "acosh"): "Clip what goes in to the inside of its range: "
+    "hg.clip(x, -1 + 1e-7, 1 - 1e-7).",
+    ("softmax", "log_softmax", "logsumexp"): "A row has no finite entry, or an infinite one: leave "
+    "each row of a mask at least one entry, or mask with a large finite number, -1e9, instead of "
+    "-inf.",
+    ("multiply", "matmul", "add", "subtract", "sum", "mean", "tensordot", "convolution"): "It "
+    "leaves the range of the dtype, or infinities meet: compute in float32 (hg.astype), scale what "
+    "goes in down, or look for the infinities that go in.",
+    ("inv", "solve", "det", "slogdet", "cholesky", "pinv"): "The matrix is singular, or not "
+    "positive definite: add a small multiple of the identity to it.",
+    ("eigh", "svd"): "Two values of the spectrum are equal, where vectors have no slope: use "
+    "functions of the values only, or separate them.",
+}
+SAFE_CURES = {op: text for ops, text in _SAFE_CURES.items() for op in ops}
+"""For operations at which a NaN is born: a cure that is closer than that of the kind."""
+
+
 def cure(kind: str, op: str = "") -> str:
     """Return what to do about a kind of cut, in one sentence.
 
@@ -143,6 +192,8 @@ def cure(kind: str, op: str = "") -> str:
     'Keep the rounded value and pass the gradient on: hg.straight_through(rounded, x).'
     """
     own = row(kind).cure
+    if kind in ("nonfinite_value", "nonfinite_slope"):
+        return SAFE_CURES.get(op, own)
     return OP_CURES.get(op, own) if kind in ("nondiff_op", "zero_derivative") else own
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.checks import amount, whole
 from headgate.core.lift import as_tensor
 from headgate.core.tensor import Tensor
 from headgate.losses import same_rank
@@ -35,6 +36,7 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
     >>> metrics.binary_accuracy([1, 0], [0.6, 0.7]).numpy()
     array([1., 0.], dtype=float32)
     """
+    threshold = amount("binary_accuracy", "threshold", threshold)
     y_true, y_pred = same_rank(as_tensor(y_true), as_tensor(y_pred))
     return accuracy(y_true, astype(y_pred > threshold, y_true.dtype))
 
@@ -84,6 +86,7 @@ def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
     >>> metrics.top_k_categorical_accuracy([[0, 0, 1]], [[0.5, 0.2, 0.3]], k=2).numpy()
     array([1.], dtype=float32)
     """
+    k = whole("top_k_categorical_accuracy", "k", k, 1)
     return sparse_top_k_categorical_accuracy(argmax(y_true, axis=-1), y_pred, k)
 
 
@@ -94,6 +97,7 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> T
     >>> metrics.sparse_top_k_categorical_accuracy([2, 1], [[0.5, 0.2, 0.3]] * 2, k=2).numpy()
     array([1., 0.], dtype=float32)
     """
+    k = whole("sparse_top_k_categorical_accuracy", "k", k, 1)
     y_pred = as_tensor(y_pred)
     is_right = expand_dims(_classes(y_true, y_pred), axis=-1) == arange(y_pred.shape[-1])
     right = max(where(is_right, y_pred, -np.inf), axis=-1, keepdims=True)
@@ -124,6 +128,7 @@ class BinaryAccuracy(MeanMetricWrapper):
     def __init__(
         self, name: str | None = "binary_accuracy", dtype: Any = None, threshold: float = 0.5
     ) -> None:
+        threshold = amount("BinaryAccuracy", "threshold", threshold)
         super().__init__(binary_accuracy, name, dtype, threshold=threshold)
 
 
@@ -162,6 +167,7 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
     def __init__(
         self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: Any = None
     ) -> None:
+        k = whole("TopKCategoricalAccuracy", "k", k, 1)
         super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
 
 
@@ -176,4 +182,5 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
     def __init__(
         self, k: int = 5, name: str | None = "sparse_top_k_categorical_accuracy", dtype: Any = None
     ) -> None:
+        k = whole("SparseTopKCategoricalAccuracy", "k", k, 1)
         super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.checks import choice, number, numbers, optional, whole
 from headgate.core.lift import as_tensor
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
@@ -82,13 +83,17 @@ class _OfAnswers(_AtThresholds):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
+        kind = type(self).__name__
         if thresholds is None:
             thresholds = 0.5 if top_k is None else -np.inf
-        if isinstance(thresholds, int | float):
-            thresholds = [thresholds]
-        super().__init__(name, dtype, thresholds)
-        self.top_k = top_k
-        self.class_id = class_id
+            found: Sequence[float] = [thresholds]
+        elif hasattr(thresholds, "__iter__") and np.ndim(thresholds):
+            found = numbers(kind, "thresholds", thresholds, "[0, 1]")
+        else:
+            found = [number(kind, "thresholds", thresholds, "[0, 1]")]
+        super().__init__(name, dtype, found)
+        self.top_k = optional(whole, kind, "top_k", top_k, 1)
+        self.class_id = optional(whole, kind, "class_id", class_id, 0)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take a batch: answers 0 or 1, and predictions of the same shape."""
@@ -141,6 +146,11 @@ class Recall(_OfAnswers):
         return self._share(self.true_positives, self.false_negatives)
 
 
+_SUMMATIONS = ("interpolation", "minoring", "majoring")
+_MOST_THRESHOLDS = 1 << 24
+"""So many steps from 0 to 1 are all that predictions in float32 can tell apart."""
+
+
 class AUC(_AtThresholds):
     """The area under a curve of yes-no answers, from its points at many thresholds.
 
@@ -170,17 +180,14 @@ class AUC(_AtThresholds):
         thresholds: Sequence[float] | None = None,
         from_logits: bool = False,
     ) -> None:
-        if curve not in ("ROC", "PR"):
-            raise ValueError(f"curve must be 'ROC' or 'PR', not {curve!r}")
-        if summation_method not in ("interpolation", "minoring", "majoring"):
-            raise ValueError(
-                "summation_method must be 'interpolation', 'minoring' or 'majoring', not "
-                f"{summation_method!r}"
-            )
+        curve = choice("AUC", "curve", curve, ("ROC", "PR"))
+        summation_method = choice("AUC", "summation_method", summation_method, _SUMMATIONS)
+        number_of_them = whole("AUC", "num_thresholds", num_thresholds, 2, _MOST_THRESHOLDS)
         if thresholds is None:
-            if num_thresholds < 2:
-                raise ValueError(f"num_thresholds must be at least 2, got {num_thresholds}")
-            thresholds = [k / (num_thresholds - 1) for k in range(1, num_thresholds - 1)]
+            last = number_of_them - 1
+            thresholds = [k / last for k in range(1, last)]
+        else:
+            thresholds = numbers("AUC", "thresholds", thresholds, "[0, 1]")
         super().__init__(name, dtype, [-1e-7, *thresholds, 1.0 + 1e-7])
         self.curve = curve
         self.summation_method = summation_method
@@ -255,8 +262,8 @@ class MeanIoU(Metric):
         sparse_y_pred: bool = True,
     ) -> None:
         super().__init__(name, dtype)
-        self.num_classes = num_classes
-        self.ignore_class = ignore_class
+        self.num_classes = num_classes = whole("MeanIoU", "num_classes", num_classes, 1)
+        self.ignore_class = optional(whole, "MeanIoU", "ignore_class", ignore_class)
         self.sparse_y_true = sparse_y_true
         self.sparse_y_pred = sparse_y_pred
         self.total_cm = self._gathered("total_confusion_matrix", (num_classes, num_classes))

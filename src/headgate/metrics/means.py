@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from headgate import losses
+from headgate.core.checks import whole
 from headgate.core.lift import as_tensor
 from headgate.core.tensor import Tensor
 from headgate.losses import floats, pair, same_rank
@@ -198,7 +199,7 @@ class CosineSimilarity(MeanMetricWrapper):
     def __init__(
         self, name: str | None = "cosine_similarity", dtype: Any = None, axis: int = -1
     ) -> None:
-        super().__init__(_cosine, name, dtype, axis=axis)
+        super().__init__(_cosine, name, dtype, axis=whole("CosineSimilarity", "axis", axis))
 
 
 def _cosine(y_true: Any, y_pred: Any, axis: int) -> Tensor:

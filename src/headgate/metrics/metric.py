@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.checks import extents
 from headgate.core.host import note_escape
 from headgate.core.lift import as_tensor
 from headgate.core.scope import suspended
@@ -73,10 +74,9 @@ class Metric:
         name = f"variable_{len(self._variables)}" if name is None else name
         if name in self._variables:
             raise ValueError(f"metric {self.name!r} has a variable {name!r} already")
+        shape = extents(self.name, "shape", shape)
         with suspended():
-            value = get_initializer(initializer)(
-                tuple(shape), self.dtype if dtype is None else dtype
-            )
+            value = get_initializer(initializer)(shape, self.dtype if dtype is None else dtype)
             variable = Variable(value, trainable=False, name=f"{self.name}/{name}")
             self._variables[name] = (variable, variable._value)
         return variable

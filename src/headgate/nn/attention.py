@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.checks import optional, wholes
 from headgate.core.lift import as_tensor
 from headgate.core.tensor import Tensor, constant
 from headgate.core.variable import Variable
 from headgate.nn.core import dropped, seeded
 from headgate.nn.initializers import get_initializer
 from headgate.nn.layer import Layer, Shape
-from headgate.nn.options import check_axes, positive, probability
+from headgate.nn.options import check_axes, positive, ranged
 from headgate.ops.elementwise import logical_and, where
 from headgate.ops.functional import softmax
 from headgate.ops.linalg import matmul
@@ -106,12 +107,10 @@ class MultiHeadAttention(Layer):
         super().__init__(**options)
         self.num_heads = positive(self, "num_heads", num_heads)
         self.key_dim = positive(self, "key_dim", key_dim)
-        self.value_dim = positive(self, "value_dim", value_dim or key_dim)
-        self.dropout = probability(self, "dropout", dropout)
+        self.value_dim = positive(self, "value_dim", key_dim if value_dim is None else value_dim)
+        self.dropout = ranged(self, "dropout", dropout, "[0, 1]")
         self._generator, self.seed_state = seeded(seed)
-        sizes = [output_shape] if isinstance(output_shape, int) else output_shape
-        if sizes is not None:
-            sizes = tuple(positive(self, "output_shape", size) for size in sizes)
+        sizes = optional(wholes, "MultiHeadAttention", "output_shape", output_shape, 1)
         initializers = (
             get_initializer(kernel_initializer),
             get_initializer(bias_initializer) if use_bias else None,

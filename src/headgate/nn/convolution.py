@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from headgate.core.checks import per_axis
 from headgate.core.variable import Variable
 from headgate.nn.activations import get_activation
 from headgate.nn.initializers import get_initializer
 from headgate.nn.layer import Layer, Shape
-from headgate.nn.options import check_axes, layout_of, one_of, per_axis, positive
+from headgate.nn.options import check_axes, each, layout_of, one_of, positive
 from headgate.ops.conv import conv, conv_transpose
 from headgate.ops.shape import pad, repeat, reshape
 
@@ -38,11 +39,11 @@ class _Convolution(Layer):
     ) -> None:
         super().__init__(**options)
         self.filters = positive(self, "filters", filters)
-        self.kernel_size = per_axis(kernel_size, self.rank)
-        self.strides = strides
+        self.kernel_size = each(self, "kernel_size", kernel_size, self.rank)
+        self.strides = each(self, "strides", strides, self.rank)
         self.padding = one_of(self, "padding", padding, self.paddings)
         self.layout = layout_of(self, data_format, self.rank)
-        self.dilation_rate = dilation_rate
+        self.dilation_rate = each(self, "dilation_rate", dilation_rate, self.rank)
         self.groups = positive(self, "groups", groups)
         self.activation = get_activation(activation)
         self.use_bias = use_bias
@@ -115,7 +116,7 @@ class Conv1D(_Convolution):
     def _padding(self) -> Any:
         if self.padding != "causal":
             return self.padding
-        (size,), (dilation,) = self.kernel_size, per_axis(self.dilation_rate, 1)
+        (size,), (dilation,) = self.kernel_size, self.dilation_rate
         return [((size - 1) * dilation, 0)]
 
 
@@ -172,6 +173,8 @@ class _TransposedConvolution(_Convolution):
             activation=activation,
             **options,
         )
+        if output_padding is not None:
+            output_padding = each(self, "output_padding", output_padding, self.rank, 0)
         self.output_padding = output_padding
 
     def _convolve(self, x: Any) -> Any:
@@ -236,7 +239,7 @@ class ZeroPadding2D(Layer):
         super().__init__(**options)
         self.layout = layout_of(self, data_format, 2)
         try:
-            self.padding = tuple(map(_pair, per_axis(padding, 2)))
+            self.padding = tuple(map(_pair, padding if _many(padding) else (padding, padding)))
         except (TypeError, ValueError):
             self.padding = ()
         if len(self.padding) != 2:
@@ -254,10 +257,12 @@ class ZeroPadding2D(Layer):
 
 
 def _pair(width: Any) -> tuple[int, int]:
-    before, after = (int(size) for size in per_axis(width, 2))
-    if min(before, after) < 0:
-        raise ValueError(width)
+    before, after = per_axis("ZeroPadding2D", "padding", width, 2, 0)
     return before, after
+
+
+def _many(padding: Any) -> bool:
+    return isinstance(padding, list | tuple)
 
 
 class UpSampling2D(Layer):
@@ -284,7 +289,7 @@ class UpSampling2D(Layer):
     ) -> None:
         super().__init__(**options)
         self.layout = layout_of(self, data_format, 2)
-        self.size = tuple(positive(self, "size", number) for number in per_axis(size, 2))
+        self.size = each(self, "size", size, 2)
         self.interpolation = one_of(self, "interpolation", interpolation, ("nearest",))
 
     def call(self, x: Any) -> Any:

@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 
 from headgate import random
+from headgate.core.checks import amount, number, optional, whole, wholes
+from headgate.core.lift import as_tensor
 from headgate.core.tensor import constant
 from headgate.core.variable import Variable
 from headgate.nn.activations import get_activation, relu, softmax
 from headgate.nn.initializers import get_initializer
 from headgate.nn.layer import Layer, Shape
-from headgate.nn.options import positive, probability
+from headgate.nn.options import axes, positive
 from headgate.ops.activations import leaky_relu
-from headgate.ops.elementwise import add, astype, multiply, subtract
+from headgate.ops.elementwise import add, astype, multiply, subtract, where
 from headgate.ops.index import embedding
 from headgate.ops.linalg import matmul
 from headgate.ops.shape import concat, reshape
@@ -174,7 +176,7 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Sequence[int], **options: Any) -> None:
         super().__init__(**options)
-        self.target_shape = tuple(target_shape)
+        self.target_shape = wholes("Reshape", "target_shape", target_shape, -1)
 
     def call(self, x: Any) -> Any:
         """Reshape."""
@@ -214,9 +216,9 @@ class ReLU(Layer):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.max_value = max_value
-        self.negative_slope = negative_slope
-        self.threshold = threshold
+        self.max_value = optional(number, "ReLU", "max_value", max_value, "[0, inf]")
+        self.negative_slope = number("ReLU", "negative_slope", negative_slope, "[0, inf)")
+        self.threshold = number("ReLU", "threshold", threshold, "[0, inf)")
 
     def call(self, x: Any) -> Any:
         """Activate."""
@@ -235,7 +237,10 @@ class LeakyReLU(Layer):
         self, negative_slope: float = 0.3, *, alpha: float | None = None, **options: Any
     ) -> None:
         super().__init__(**options)
-        self.negative_slope = negative_slope if alpha is None else alpha  # the older name
+        name, slope = ("negative_slope", negative_slope) if alpha is None else ("alpha", alpha)
+        self.negative_slope = number(
+            "LeakyReLU", name, slope, "[0, inf)"
+        )  # alpha is its older name
 
     def call(self, x: Any) -> Any:
         """Activate."""
@@ -252,7 +257,7 @@ class Softmax(Layer):
 
     def __init__(self, axis: int = -1, **options: Any) -> None:
         super().__init__(**options)
-        self.axis = axis
+        self.axis = axes(self, "axis", axis)
 
     def call(self, x: Any) -> Any:
         """Activate."""
@@ -263,7 +268,7 @@ class Dropout(Layer):
     """In training, set a random part of the elements to zero and scale up the rest.
 
     Args:
-        rate: probability of an element to be dropped.
+        rate: probability of an element to be dropped; a variable may change it between steps.
         noise_shape: shape of the random mask, which is broadcast; that of the input if left out.
         seed: for a generator of the layer's own; that of `headgate.random` if left out.
         options: those of `Layer`.
@@ -283,13 +288,18 @@ class Dropout(Layer):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.rate = probability(self, "rate", rate)
+        self.rate = amount("Dropout", "rate", rate, "[0, 1]")
+        if noise_shape is not None:
+            noise_shape = [
+                optional(whole, "Dropout", f"noise_shape[{k}]", size, 1)
+                for k, size in enumerate(noise_shape)
+            ]
         self.noise_shape = noise_shape
         self._generator, self.seed_state = seeded(seed)
 
     def call(self, x: Any, training: bool = False) -> Any:
         """Drop."""
-        if not training or not self.rate:
+        if not training or is_zero(self.rate):
             return x
         shape = x.shape
         if self.noise_shape is not None:
@@ -297,11 +307,26 @@ class Dropout(Layer):
         return dropped(x, self.rate, shape, self._generator)
 
 
-def dropped(x: Any, rate: float, shape: Sequence[int], generator: random.Generator | None) -> Any:
-    """Return x with a random part set to zero and the rest scaled up, by a mask of some shape."""
+def is_zero(rate: Any) -> bool:
+    """Tell whether a rate is zero for good: a number, no tensor or variable."""
+    return isinstance(rate, int | float) and not rate
+
+
+def dropped(x: Any, rate: Any, shape: Sequence[int], generator: random.Generator | None) -> Any:
+    """Return x with a random part set to zero and the rest scaled up, by a mask of some shape.
+
+    Where the rate is a tensor, gradient flows to it through the scale, as in TensorFlow.
+    """
     drawn = (generator or random.get_generator()).uniform(shape, dtype=np.float32)
-    scale = 1.0 / (1.0 - rate) if rate < 1 else 0.0
-    return x * constant((drawn.value >= rate).astype(x.dtype) * scale)
+    if isinstance(rate, int | float):
+        scale = 1.0 / (1.0 - rate) if rate < 1 else 0.0
+        kept = (drawn.value >= rate).astype(x.dtype)
+        return x * constant(kept * kept.dtype.type(scale))
+    chance = as_tensor(rate)
+    kept = astype(constant(as_tensor(drawn >= chance.value).value), x.dtype)
+    left = 1.0 - chance
+    growth = where(left > 0.0, 1.0 / where(left > 0.0, left, 1.0), 0.0)
+    return x * (kept * astype(growth, x.dtype))
 
 
 def seeded(seed: int | None) -> tuple[random.Generator | None, Variable | None]:
@@ -332,9 +357,7 @@ class GaussianNoise(Layer):
 
     def __init__(self, stddev: float, seed: int | None = None, **options: Any) -> None:
         super().__init__(**options)
-        if stddev < 0:
-            raise ValueError(f"GaussianNoise: stddev must not be negative, and was {stddev}")
-        self.stddev = stddev
+        self.stddev = number("GaussianNoise", "stddev", stddev, "[0, inf)")
         self._generator, self.seed_state = seeded(seed)
 
     def call(self, x: Any, training: bool = False) -> Any:
@@ -433,7 +456,7 @@ class Concatenate(Layer):
 
     def __init__(self, axis: int = -1, **options: Any) -> None:
         super().__init__(**options)
-        self.axis = axis
+        self.axis = whole("Concatenate", "axis", axis)
 
     def call(self, inputs: Sequence[Any]) -> Any:
         """Join."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from headgate import random
+from headgate.core.checks import choice, extents, number, optional, whole
 from headgate.core.tensor import Tensor, constant
 from headgate.naming import default_dtype, find
 
@@ -21,9 +22,25 @@ def _generator(seed: int | None) -> np.random.Generator:
     return random.generator() if seed is None else np.random.default_rng(seed)
 
 
+def _shape(initializer: Any, shape: Any) -> tuple[int, ...]:
+    return extents(type(initializer).__name__, "shape", shape)
+
+
 def _made(values: Any, dtype: Any) -> Tensor:
     """Return values as a tensor, of the default dtype if none was asked for."""
     return constant(np.array(values, default_dtype() if dtype is None else dtype))
+
+
+class _Initializer:
+    """What initializers share: their arguments are checked, and so is the shape they are given."""
+
+    _intervals: ClassVar[dict[str, str]]
+
+    def __post_init__(self) -> None:
+        kind = type(self).__name__
+        for name, interval in self._intervals.items():
+            object.__setattr__(self, name, number(kind, name, getattr(self, name), interval))
+        optional(whole, kind, "seed", getattr(self, "seed", None), 0)
 
 
 @dataclass(frozen=True)
@@ -38,7 +55,7 @@ class Constant:
     value: Any = 0.0
 
     def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
-        return _made(np.broadcast_to(self.value, tuple(shape)), dtype)
+        return _made(np.broadcast_to(self.value, _shape(self, shape)), dtype)
 
 
 def Zeros() -> Constant:
@@ -52,7 +69,7 @@ def Ones() -> Constant:
 
 
 @dataclass(frozen=True)
-class RandomNormal:
+class RandomNormal(_Initializer):
     """Initializer that draws from a normal distribution; with a seed, the same each time.
 
     >>> from headgate import nn
@@ -64,8 +81,10 @@ class RandomNormal:
     stddev: float = 0.05
     seed: int | None = None
 
+    _intervals: ClassVar = {"mean": "(-inf, inf)", "stddev": "[0, inf)"}
+
     def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
-        drawn = _generator(self.seed).standard_normal(shape)
+        drawn = _generator(self.seed).standard_normal(_shape(self, shape))
         return _made(self.mean + self.stddev * drawn, dtype)
 
 
@@ -80,12 +99,12 @@ class TruncatedNormal(RandomNormal):
     """
 
     def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
-        drawn = random.standard_truncated_normal(_generator(self.seed), shape)
+        drawn = random.standard_truncated_normal(_generator(self.seed), _shape(self, shape))
         return _made(self.mean + self.stddev * drawn, dtype)
 
 
 @dataclass(frozen=True)
-class RandomUniform:
+class RandomUniform(_Initializer):
     """Initializer that draws from a uniform distribution.
 
     >>> import headgate as hg
@@ -98,17 +117,25 @@ class RandomUniform:
     maxval: float = 0.05
     seed: int | None = None
 
+    _intervals: ClassVar = {"minval": "(-inf, inf)", "maxval": "(-inf, inf)"}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        number("RandomUniform", "maxval", self.maxval, f"[{self.minval!r}, inf)")
+
     def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
-        drawn = _generator(self.seed).uniform(self.minval, self.maxval, shape)
+        drawn = _generator(self.seed).uniform(self.minval, self.maxval, _shape(self, shape))
         return _made(drawn, dtype)
 
+
+_DISTRIBUTIONS = ("truncated_normal", "untruncated_normal", "uniform")
 
 _NORMAL_CUT_AT_2 = 0.87962566103423978
 """The standard deviation that is left of a normal distribution cut off at two of them."""
 
 
 @dataclass(frozen=True)
-class VarianceScaling:
+class VarianceScaling(_Initializer):
     """Initializer that draws with the variance `scale / n`, n the number of inputs or outputs.
 
     Args:
@@ -127,14 +154,16 @@ class VarianceScaling:
     distribution: str = "truncated_normal"
     seed: int | None = None
 
+    _intervals: ClassVar = {"scale": "(0, inf)"}
+
     def __post_init__(self) -> None:
-        if self.mode not in ("fan_in", "fan_out", "fan_avg"):
-            raise ValueError(
-                f"VarianceScaling: mode must be 'fan_in', 'fan_out' or 'fan_avg', got {self.mode!r}"
-            )
+        super().__post_init__()
+        choice("VarianceScaling", "mode", self.mode, ("fan_in", "fan_out", "fan_avg"))
+        choice("VarianceScaling", "distribution", self.distribution, _DISTRIBUTIONS)
 
     def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
-        inputs, outputs = _fans(tuple(shape))
+        shape = _shape(self, shape)
+        inputs, outputs = _fans(shape)
         fan = {"fan_in": inputs, "fan_out": outputs, "fan_avg": (inputs + outputs) / 2}[self.mode]
         deviation = math.sqrt(self.scale / max(1.0, fan))
         generator = _generator(self.seed)
@@ -186,7 +215,7 @@ def LecunNormal(seed: int | None = None) -> VarianceScaling:
 
 
 @dataclass(frozen=True)
-class Orthogonal:
+class Orthogonal(_Initializer):
     """Initializer that draws a matrix with orthonormal rows or columns, whichever are shorter.
 
     Of a shape with more than two axes, all but the last count as rows.
@@ -207,7 +236,10 @@ class Orthogonal:
     gain: float = 1.0
     seed: int | None = None
 
+    _intervals: ClassVar = {"gain": "(-inf, inf)"}
+
     def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
+        shape = _shape(self, shape)
         if len(shape) < 2:
             raise ValueError(f"Orthogonal needs a shape of two axes or more, got {tuple(shape)}")
         rows, columns = math.prod(shape[:-1]), shape[-1]
@@ -218,7 +250,7 @@ class Orthogonal:
 
 
 @dataclass(frozen=True)
-class Identity:
+class Identity(_Initializer):
     """Initializer that makes an identity matrix; one that is not square is cut off or filled up.
 
     Args:
@@ -234,7 +266,10 @@ class Identity:
 
     gain: float = 1.0
 
+    _intervals: ClassVar = {"gain": "(-inf, inf)"}
+
     def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
+        shape = _shape(self, shape)
         if len(shape) != 2:
             raise ValueError(f"Identity needs the shape of a matrix, got {tuple(shape)}")
         return _made(self.gain * np.eye(*shape), dtype)

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import optree
 
+from headgate.core.checks import extents, optional, whole
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import is_array
 from headgate.core.scope import suspended
@@ -107,6 +108,7 @@ class Layer:
         self._names: Counter[str] = Counter()  # of the layers that this one has named
         self.dtype = default_dtype() if dtype is None else np.dtype(dtype)
         self._trainable = trainable
+        input_dim = optional(whole, type(self).__name__, "input_dim", input_dim, 1)
         self._sample_shape = (input_dim,) if input_dim is not None else input_shape
         self._weights: list[Variable] = []
         self._frozen_at: Site | None = None
@@ -154,7 +156,7 @@ class Layer:
             trainable: whether it is one of `trainable_variables`.
             name: "weight", "weight_1" and so on if left out.
         """
-        shape = () if shape is None else tuple(int(size) for size in shape)
+        shape = () if shape is None else extents(self.name, "shape", shape)
         dtype = self.dtype if dtype is None else dtype
         if name is None:
             name = f"weight_{len(self._weights)}" if self._weights else "weight"

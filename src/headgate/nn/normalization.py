@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.checks import number
 from headgate.core.tensor import Tensor, constant
 from headgate.core.variable import Variable
 from headgate.nn.initializers import get_initializer
 from headgate.nn.layer import Layer, Shape
+from headgate.nn.options import axes
 from headgate.ops.elementwise import astype, sqrt
 from headgate.ops.functional import standardize
 from headgate.ops.shape import reshape
@@ -37,8 +39,8 @@ class _Normalization(Layer):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.axis = axis
-        self.epsilon = epsilon
+        self.axis = axes(self, "axis", axis)
+        self.epsilon = number(type(self).__name__, "epsilon", epsilon, "[0, inf)")
         self.center = center
         self.scale = scale
         self.beta_initializer = get_initializer(beta_initializer)
@@ -155,11 +157,7 @@ class BatchNormalization(_Normalization):
         super().__init__(
             axis, epsilon, center, scale, beta_initializer, gamma_initializer, **options
         )
-        if not 0 <= momentum <= 1:
-            raise ValueError(
-                f"BatchNormalization: momentum is a share, from 0 to 1, got {momentum}"
-            )
-        self.momentum = momentum
+        self.momentum = number("BatchNormalization", "momentum", momentum, "[0, 1]")
         self.moving_mean_initializer = get_initializer(moving_mean_initializer)
         self.moving_variance_initializer = get_initializer(moving_variance_initializer)
 

@@ -4,42 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from headgate.core.checks import choice, number, per_axis, whole, wholes
 from headgate.nn.layer import Layer, Shape
 
 
 def positive(layer: Layer, what: str, value: Any) -> int:
     """Return an integer of at least 1."""
-    if not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(
-            f"{type(layer).__name__}: {what} must be a positive integer, got {value!r}"
-        )
-    return int(value)
+    return whole(type(layer).__name__, what, value, 1)
 
 
-def per_axis(value: Any, rank: int) -> tuple[int, ...]:
+def each(layer: Layer, what: str, value: Any, rank: int, least: int = 1) -> tuple[int, ...]:
     """Return one integer per axis of space, given one for all or one for each."""
-    return (value,) * rank if isinstance(value, int) else tuple(value)
+    return per_axis(type(layer).__name__, what, value, rank, least)
 
 
 def one_of(layer: Layer, what: str, value: Any, known: tuple[Any, ...]) -> Any:
     """Return an option, a string in small letters, if it is one of those known."""
     found = value.lower() if isinstance(value, str) else value
-    if found not in known:
-        raise ValueError(
-            f"{type(layer).__name__}: {what} must be {' or '.join(map(repr, known))}, got {value!r}"
-        )
-    return found
+    return choice(type(layer).__name__, what, found, known)
 
 
-def probability(layer: Layer, what: str, value: float) -> float:
-    """Return a probability."""
-    if not 0 <= value <= 1:
-        raise ValueError(
-            f"{type(layer).__name__}: {what} is a probability, from 0 to 1, and was {value}"
-        )
-    return value
+def ranged(layer: Layer, what: str, value: Any, interval: str) -> Any:
+    """Return a number in an interval."""
+    return number(type(layer).__name__, what, value, interval)
+
+
+def axes(layer: Layer, what: str, value: Any) -> Any:
+    """Return an axis as an int, several as a tuple of ints."""
+    found = wholes(type(layer).__name__, what, value)
+    return found if isinstance(value, list | tuple) else found[0]
 
 
 def layout_of(layer: Layer, data_format: str | None, rank: int) -> str:

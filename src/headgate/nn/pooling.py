@@ -8,7 +8,7 @@ from typing import Any
 from headgate.core.lift import as_tensor
 from headgate.core.tensor import Tensor
 from headgate.nn.layer import Layer
-from headgate.nn.options import check_axes, layout_of, one_of
+from headgate.nn.options import check_axes, each, layout_of, one_of
 from headgate.ops.elementwise import astype, where
 from headgate.ops.pool import avg_pool, max_pool
 from headgate.ops.reduce import max, mean, sum
@@ -30,8 +30,8 @@ class _Pooling(Layer):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.pool_size = pool_size
-        self.strides = strides
+        self.pool_size = each(self, "pool_size", pool_size, self.rank)
+        self.strides = None if strides is None else each(self, "strides", strides, self.rank)
         self.padding = one_of(self, "padding", padding, ("valid", "same"))
         self.layout = layout_of(self, data_format, self.rank)
 

@@ -22,7 +22,7 @@ from headgate.nn.activations import get_activation
 from headgate.nn.core import dropped, seeded
 from headgate.nn.initializers import get_initializer
 from headgate.nn.layer import Layer, Shape
-from headgate.nn.options import check_axes, positive, probability
+from headgate.nn.options import check_axes, positive, ranged
 from headgate.ops.elementwise import astype, where
 from headgate.ops.functional import lstm_gates, lstm_state
 from headgate.ops.linalg import matmul
@@ -60,7 +60,7 @@ class _Recurrent(Layer):
         self.kernel_initializer = get_initializer(kernel_initializer)
         self.recurrent_initializer = get_initializer(recurrent_initializer)
         self.bias_initializer = get_initializer(bias_initializer)
-        self.dropout = probability(self, "dropout", dropout)
+        self.dropout = ranged(self, "dropout", dropout, "[0, 1]")
         self._generator, self.seed_state = seeded(seed)
         self.return_sequences = return_sequences
         self.return_state = return_state

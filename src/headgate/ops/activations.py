@@ -312,7 +312,7 @@ def _sigmoid_cross_entropy(xp: Any, logits: Array, labels: Array) -> Array:
             "reshape one of them, or they would be broadcast against each other"
         )
     # In this order, what is left of a large logit and its label 1 is not lost in rounding.
-    return xp.maximum(logits, 0) - logits * labels + _log1p_exp(xp, logits)
+    return xp.maximum(logits, 0) - xp.multiply(logits, labels) + _log1p_exp(xp, logits)
 
 
 sigmoid_cross_entropy = op(

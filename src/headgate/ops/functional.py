@@ -33,7 +33,7 @@ from headgate.ops.rules import Axis, normal_axes
 # -- implementations ------------------------------------------------------------------------------
 
 
-def _shifted(xp: Any, x: Array, axis: Axis) -> Array:
+def shifted_logits(xp: Any, x: Array, axis: Axis) -> Array:
     return x - xp.max(x, axis=axis, keepdims=True)
 
 
@@ -47,12 +47,12 @@ def _logsumexp(xp: Any, x: Array, axis: Axis = None, keepdims: bool = False) -> 
 
 
 def _softmax(xp: Any, x: Array, axis: Axis = -1) -> Array:
-    powers = xp.exp(_shifted(xp, x, axis))
+    powers = xp.exp(shifted_logits(xp, x, axis))
     return powers / xp.sum(powers, axis=axis, keepdims=True)
 
 
 def _log_softmax(xp: Any, x: Array, axis: Axis = -1) -> Array:
-    shifted = _shifted(xp, x, axis)
+    shifted = shifted_logits(xp, x, axis)
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
 
 
@@ -70,7 +70,7 @@ def _softmax_cross_entropy(xp: Any, logits: Array, labels: Array, axis: int = -1
     return -xp.sum(labels * xp.where(labels == 0, 0, logarithms), axis=axis)
 
 
-def _class_numbers(xp: Any, logits: Array, labels: Array) -> Array:
+def class_numbers(xp: Any, logits: Array, labels: Array) -> Array:
     """Return labels as an array, after a look at its dtype and shape."""
     labels = xp.asarray(labels)
     if labels.dtype.kind not in "iu":
@@ -86,24 +86,18 @@ def _class_numbers(xp: Any, logits: Array, labels: Array) -> Array:
     return labels
 
 
+def out_of_classes(classes: int, least: int, most: int) -> str:
+    return f"labels must be from 0 to {classes - 1}, and are from {least} to {most}"
+
+
 def _sparse_cross_entropy(xp: Any, logits: Array, labels: Array) -> Array:
-    labels = _class_numbers(xp, logits, labels)
-    shifted = _shifted(xp, logits, -1)
-    chosen = xp.array_module.take_along_axis(shifted, labels[..., None], axis=-1)[..., 0]
-    return xp.log(xp.sum(xp.exp(shifted), axis=-1)) - chosen
-
-
-def _sparse_cross_entropy_numpy(xp: Any, logits: Array, labels: Array) -> Array:
-    """Do the same with an index that costs a quarter, and check the range of the labels."""
-    labels = _class_numbers(xp, logits, labels)
+    labels = class_numbers(xp, logits, labels)
     classes = logits.shape[-1]
     flat = labels.reshape(-1)
     # As an unsigned number, a negative one is larger than any class.
     if flat.size and np.maximum.reduce(flat.astype(np.uint64)) >= classes:
-        raise ValueError(
-            f"labels must be from 0 to {classes - 1}, and are from {flat.min()} to {flat.max()}"
-        )
-    shifted = _shifted(xp, logits, -1)
+        raise ValueError(out_of_classes(classes, flat.min(), flat.max()))
+    shifted = shifted_logits(xp, logits, -1)
     chosen = shifted.reshape(-1, classes)[np.arange(flat.size), flat].reshape(labels.shape)
     return np.log(np.add.reduce(np.exp(shifted), -1)) - chosen
 
@@ -319,8 +313,7 @@ sparse_softmax_cross_entropy = op(
     """,
     _sparse_cross_entropy_rule,
     None,
-    impl=_sparse_cross_entropy,
-    impl_numpy=_sparse_cross_entropy_numpy,
+    impl_numpy=_sparse_cross_entropy,
 )
 
 

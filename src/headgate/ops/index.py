@@ -11,6 +11,10 @@ derivatives of every order right at once:
     take_along_axis      along an axis, by an integer array of as many dimensions
     scatter_along_axis   its transpose
 
+What puts leaves out what is out of range where that cannot raise, in a program, and what picks has
+NaN for it (`headgate.compile.xla.index`). The transpose of a put is a pick that has zeros for it:
+`pick`, `pick_rows`, `pick_along_axis`.
+
 The key of `index` and `scatter` is a static parameter of raw values; `getitem` makes one of what
 the user wrote. A tensor in a key may have a history (of cuts: the index is the result of an argmax,
 say). The result gets it from `inherit`, an identity that takes along the history of a second
@@ -98,8 +102,16 @@ index = op(
 scatter = op(
     "scatter(updates, *, key, shape)",
     "Make zeros of a shape and add updates at a key of raw arrays, ints and slices.",
-    lambda g, key: g[key],
+    lambda g, xp, key: xp.pick(g, key=key),
     impl_numpy=_scatter_numpy,
+)
+
+pick = op(
+    "pick(x, *, key)",
+    "Pick elements by a key as `index` does, for `scatter` to put them there.",
+    lambda g, xp, x_shape, key: xp.scatter(g, key=key, shape=x_shape),
+    impl_numpy=lambda xp, x, key: x[key],
+    keeps_shape=True,
 )
 
 inherit = op(
@@ -140,7 +152,7 @@ def _index_update_numpy(xp: Any, x: Array, updates: Array, key: Any) -> Array:
 
 def _updates_rule(g: Any, xp: Any, key: Any) -> Any:
     """Give gradient to those updates that are in the result: of several for one place, to one."""
-    picked = g[key]
+    picked = xp.pick(g, key=key)
     if not _may_repeat(key):
         return picked
     stayed = _stayed(key, g.shape, picked.shape)
@@ -153,14 +165,15 @@ def _stayed(key: Any, shape: Shape, picked: Shape) -> Array:
     """Tell which updates at a key stay: write the number of each, and see which are still there."""
     xp = owner[common(*(type(part) for part in parts_of(key) if type(part) not in PLAIN))]
     numbers = np.arange(math.prod(picked), dtype=np.int32).reshape(picked)
-    return xp.index_update(xp.zeros(shape, dtype=np.int32), numbers, key=key)[key] == numbers
+    written = xp.index_update(xp.zeros(shape, dtype=np.int32), numbers, key=key)
+    return xp.pick(written, key=key) == numbers
 
 
 index_add = op(
     "index_add(x, updates, *, key)",
     "Add updates at a key of raw values; use `scatter_add`.",
     lambda g: g,
-    lambda g, key: g[key],
+    lambda g, xp, key: xp.pick(g, key=key),
     impl_numpy=_index_add_numpy,
 )
 
@@ -196,12 +209,19 @@ def _not_an_index(array: Array) -> str:
     return f"an index must hold integers, and this one is {array.dtype} {array.shape}; {cure}"
 
 
-def _take(xp: Any, x: Array, indices: Array, axis: int | None) -> Array:
-    x = xp.asarray(x)
+def single_axis(x: Array, axis: int | None) -> int:
+    """Return the axis to pick from, which may be left out for a 1-d array."""
     if axis is None and x.ndim != 1:
         raise ValueError(
             f"the array has {x.ndim} dimensions; say by axis=... which one to pick from"
         )
+    return 0 if axis is None else normal_axes(axis, x.ndim)[0]
+
+
+def _take(xp: Any, x: Array, indices: Array, axis: int | None) -> Array:
+    x = xp.asarray(x)
+    if axis is None:
+        axis = single_axis(x, axis)
     return x.take(whole_numbers(indices), axis=axis)
 
 
@@ -242,16 +262,25 @@ take = op(
     """,
     lambda g, xp, x_shape, indices, axis: xp.scatter_rows(g, indices, axis=axis, shape=x_shape),
     None,
-    impl=_take,
+    impl_numpy=_take,
     keeps_shape=True,
 )
 
 scatter_rows = op(
     "scatter_rows(updates, indices, *, axis, shape)",
     "Make zeros of a shape and add slices along an axis at integer indices: `take`, transposed.",
-    lambda g, xp, indices, axis: xp.take(g, indices, axis=axis),
+    lambda g, xp, indices, axis: xp.pick_rows(g, indices, axis=axis),
     None,
     impl_numpy=_scatter_rows_numpy,
+)
+
+pick_rows = op(
+    "pick_rows(x, indices, *, axis)",
+    "Pick slices along an axis as `take` does, for `scatter_rows` to put them there.",
+    lambda g, xp, x_shape, indices, axis: xp.scatter_rows(g, indices, axis=axis, shape=x_shape),
+    None,
+    impl_numpy=_take,
+    keeps_shape=True,
 )
 
 
@@ -284,15 +313,25 @@ take_along_axis = op(
         g, indices, axis=axis, size=x_shape[axis]
     ),
     None,
-    impl=_take_along_axis,
+    impl_numpy=_take_along_axis,
 )
 
 scatter_along_axis = op(
     "scatter_along_axis(updates, indices, *, axis, size)",
     "Make zeros, `size` along an axis, and add updates there: `take_along_axis`, transposed.",
-    lambda g, xp, indices, axis: xp.take_along_axis(g, indices, axis=axis),
+    lambda g, xp, indices, axis: xp.pick_along_axis(g, indices, axis=axis),
     None,
     impl_numpy=_scatter_along_axis_numpy,
+)
+
+pick_along_axis = op(
+    "pick_along_axis(x, indices, *, axis)",
+    "Pick along an axis as `take_along_axis` does, for `scatter_along_axis` to put it there.",
+    lambda g, xp, x_shape, indices, axis: xp.scatter_along_axis(
+        g, indices, axis=axis, size=x_shape[axis]
+    ),
+    None,
+    impl_numpy=_take_along_axis,
 )
 
 

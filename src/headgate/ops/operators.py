@@ -22,6 +22,7 @@ import numpy as np
 
 from headgate.core.namespace import TENSORS
 from headgate.core.tensor import Tensor
+from headgate.core.traced import is_traced
 from headgate.core.variable import Variable
 
 # The rows have to be there before they are attached.
@@ -185,11 +186,55 @@ def _special() -> dict[Any, Callable[..., Any]]:
     return {ufunc: getattr(TENSORS, ours) for ufunc, ours in found}
 
 
-def _comparison(function: Callable[..., Any], with_none: bool) -> Callable[..., Any]:
-    """Compare elementwise; `x == None` is a plain question with a plain answer."""
+def _comparison(function: Callable[..., Any], unlike: bool) -> Callable[..., Any]:
+    """Compare elementwise; None and arrays that can't be broadcast are `unlike` any tensor."""
 
     def method(self: Any, other: Any) -> Any:
-        return with_none if other is None else function(self, other)
+        if other is None:
+            return unlike
+        try:
+            return function(self, other)
+        except (TypeError, ValueError):
+            if _fit(self, other):
+                raise
+            return unlike
+
+    return method
+
+
+def _fit(x: Any, y: Any) -> bool:
+    """Tell whether two operands can be broadcast."""
+    try:
+        np.broadcast_shapes(x.shape, y.shape if hasattr(y, "shape") else np.shape(y))
+    except ValueError:
+        return False
+    return True
+
+
+def check_divisor(x: Any, y: Any) -> None:
+    """Refuse to divide whole numbers by 0, as Python does; floats have NaN and infinities.
+
+    `headgate.floor_divide` and `headgate.remainder` are NumPy's, and give its 0 and its warning;
+    compiled code raises nothing.
+    """
+    divisor = y._value if type(y) is Variable else getattr(y, "value", y)
+    kinds = (getattr(getattr(value, "dtype", None), "kind", "i") for value in (x, y))
+    if any(kind not in "iub" for kind in kinds) or isinstance(x, float) or isinstance(y, float):
+        return
+    if not is_traced(divisor) and not np.all(divisor):
+        raise refusal(
+            ZeroDivisionError,
+            "whole numbers are divided by 0; leave those places out with headgate.where, or "
+            "convert with headgate.astype(x, float)",
+        )
+
+
+def _dividing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an operator that divides, and refuses to divide whole numbers by 0."""
+
+    def method(self: Any, other: Any) -> Any:
+        check_divisor(self, other)
+        return function(self, other)
 
     return method
 
@@ -268,6 +313,8 @@ def attach(kind: type) -> None:
     """Give a class the operators, NumPy's hooks and the few methods of an Array API array."""
     for method, name in _BINARY.items():
         function = getattr(TENSORS, name)
+        if method in ("floordiv", "mod"):
+            function = _dividing(function)
         setattr(kind, f"__{method}__", function)
         setattr(kind, f"__r{method}__", _reflected(function))
     setattr(kind, "__eq__", _comparison(TENSORS.equal, False))  # noqa: B010

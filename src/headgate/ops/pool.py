@@ -87,7 +87,7 @@ def _max_spread(xp: Any, y: Array, x: Array, top: Array, axis: int, window: Wind
 
 def _max_pick(xp: Any, y: Array, x: Array, top: Array, axis: int, window: Window) -> Array:
     taps = taps_of(padded(xp, y, axis, window, 0), axis, window)
-    picked = map(operator.mul, taps, firsts(xp, x, top, axis, window))
+    picked = map(xp.multiply, taps, firsts(xp, x, top, axis, window))
     return functools.reduce(operator.add, picked)
 
 

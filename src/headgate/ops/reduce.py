@@ -186,7 +186,8 @@ def _searchsorted(
 def _extreme_rule(g: Any, xp: Any, x: Any, ans: Any, axis: Axis, keepdims: bool) -> Any:
     attained = x == keep(ans, x.shape, axis, keepdims)
     ties = xp.sum(attained, axis=axis, dtype=ans.dtype, keepdims=True)
-    return attained * (keep(g, x.shape, axis, keepdims) / ties)
+    # Nothing attains a NaN: no ties, and infinity times nothing.
+    return xp.multiply(keep(g, x.shape, axis, keepdims) / ties, attained)
 
 
 def _var_rule(g: Any, xp: Any, x: Any, axis: Axis, correction: float, keepdims: bool) -> Any:

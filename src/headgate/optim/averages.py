@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from headgate.core.namespace import Array
+from headgate.core.checks import amount, number
+from headgate.core.lift import as_tensor
+from headgate.core.namespace import Array, common, owner
 from headgate.core.variable import Variable
-from headgate.optim import checks
+from headgate.optim.clip import computed, scalar
 from headgate.state import distinct, fitted, own, put, saved
 
 
@@ -68,9 +70,8 @@ def soft_update(target: Any, source: Any, tau: float) -> None:
     >>> target.numpy()
     array([0.25, 0.5 ])
     """
-    checks.from_0_to_1("soft_update", tau=tau)
-    pairs = _matched("soft_update", target, source)
-    _move(pairs, float(tau))
+    part = amount("soft_update", "tau", tau, "[0, 1]")
+    _move(_matched("soft_update", target, source), as_tensor(part).value if part is tau else part)
 
 
 class ExponentialMovingAverage:
@@ -98,8 +99,7 @@ class ExponentialMovingAverage:
     """
 
     def __init__(self, variables: Any, decay: float = 0.999) -> None:
-        checks.from_0_to_1("ExponentialMovingAverage", decay=decay)
-        self.decay = decay
+        self.decay = number("ExponentialMovingAverage", "decay", decay, "[0, 1]")
         self.variables = _variables_of("ExponentialMovingAverage", "what is given", variables)
         self.averages = [
             Variable(variable._value, trainable=False, name=f"average/{variable.name}")
@@ -174,17 +174,24 @@ class ExponentialMovingAverage:
             )
 
 
-def _move(pairs: list[tuple[Variable, Variable]], part: float) -> None:
+def _move(pairs: list[tuple[Variable, Variable]], part: Any) -> None:
     """Move variables a part of the way to the others."""
     new = [_between(old._value, other._value, part) for old, other in pairs]
     for (variable, _), value in zip(pairs, new, strict=True):
         put(variable, value)
 
 
-def _between(old: Array, new: Array, part: float) -> Array:
+def _between(old: Array, new: Array, part: Any) -> Array:
     if old.dtype.kind not in "fcV":
         return own(new, old)
-    return part * new + (1 - part) * old
+    dtype = old.dtype
+    wide = computed(dtype)
+    xp = owner[common(type(old), type(new), type(part))]
+    if wide is not dtype:
+        old, new = xp.astype(old, wide), xp.astype(new, wide)
+    part = scalar(xp, part, wide)
+    moved = part * new + (1 - part) * old
+    return moved if moved.dtype == dtype else xp.astype(moved, dtype)
 
 
 def _matched(whose: str, target: Any, source: Any) -> list[tuple[Variable, Variable]]:

@@ -8,33 +8,68 @@ NaN, so that nobody trains on with a part of them.
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from headgate.core.checks import amount
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import TENSORS, Array
 from headgate.core.tensor import Tensor
-from headgate.optim import checks
+from headgate.record.errors import describe, refusal
+
+_SINGLE = np.dtype(np.float32)
+
+
+def computed(dtype: Any) -> Any:
+    """Return the dtype that numbers of a dtype are computed in: float32 for half precision."""
+    return dtype if dtype.itemsize > 2 or dtype.kind not in "fV" else _SINGLE
+
+
+def scalar(xp: Any, number: Any, dtype: Any) -> Any:
+    """Return a number that leaves arrays of a dtype as they are: Python's do, an array is cast."""
+    if type(number) is float or type(number) is int:
+        return number
+    if dtype.kind == "c":
+        dtype = np.dtype(f"f{dtype.itemsize // 2}")
+    return xp.astype(xp.asarray(number), dtype)
+
 
 # -- the formulas ----------------------------------------------------------------------------------
+
+
+def _squares(xp: Any, x: Array, axis: Any = None, keepdims: bool = False) -> Array:
+    """Return the sum of the squares of sizes; half precision would overflow, and is widened."""
+    wide = computed(x.dtype)
+    if wide is not x.dtype:
+        x = xp.astype(x, wide)
+    squares = xp.real(x * xp.conj(x)) if x.dtype.kind == "c" else x * x
+    return xp.sum(squares, axis=axis, keepdims=keepdims)
+
+
+def _root(xp: Any, squares: Array) -> Array:
+    """Return the root of a sum of squares, with the derivative 0 at 0, where it has none."""
+    some = squares > 0
+    length = xp.sqrt(xp.where(some, squares, xp.ones_like(squares)))
+    return xp.where(some, length, squares)
 
 
 def scaled_to_norm(xp: Any, x: Array, norm: Any, axis: Any = None) -> Array:
     """Return an array scaled down to at most a Euclidean norm."""
     with np.errstate(all="ignore"):
-        squares = xp.sum(x * x, axis=axis, keepdims=True)
-        some = squares > 0  # the root has no derivative at 0
-        length = xp.sqrt(xp.where(some, squares, xp.ones_like(squares)))
-        length = xp.where(some, length, squares)
-        return xp.reshape(x * (norm / xp.maximum(length, norm)), x.shape)
+        length = _root(xp, _squares(xp, x, axis, keepdims=True))
+        factor = norm / xp.maximum(length, norm)
+        return xp.reshape(x * xp.astype(factor, x.dtype), x.shape)
 
 
 def length_of_all(xp: Any, arrays: Iterable[Array]) -> Array:
     """Return the Euclidean norm of all elements of some arrays."""
     with np.errstate(all="ignore"):
-        return xp.sqrt(sum((xp.sum(x * x) for x in arrays), start=0.0))
+        squares = [_squares(xp, x) for x in arrays]
+        return _root(xp, functools.reduce(operator.add, squares)) if squares else xp.asarray(0.0)
 
 
 def scaled_to_global_norm(
@@ -46,7 +81,22 @@ def scaled_to_global_norm(
         return [None if x is None else x * xp.astype(factor, x.dtype) for x in arrays]
 
 
+def clipped(xp: Any, whose: str, x: Array, minimum: Any, maximum: Any) -> Array:
+    """Return an array with each element between two bounds."""
+    if x.dtype.kind == "c":
+        raise refusal(
+            TypeError,
+            f"{whose}: complex numbers have no order, so that a gradient of {describe(x)} cannot "
+            "be clipped by value; clip it by its norm",
+        )
+    return xp.clip(x, minimum, maximum)
+
+
 # -- public functions ------------------------------------------------------------------------------
+
+
+def _limit(whose: str, norm: Any) -> Any:
+    return amount(whose, "norm", norm, "(0, inf)")
 
 
 def clip_by_value(gradient: Any, minimum: Any, maximum: Any) -> Tensor | None:
@@ -65,7 +115,10 @@ def clip_by_value(gradient: Any, minimum: Any, maximum: Any) -> Tensor | None:
     >>> optim.clip_by_value(hg.asarray([-3.0, 0.5]), -1.0, 1.0).numpy()
     array([-1. ,  0.5])
     """
-    return None if gradient is None else TENSORS.clip(as_tensor(gradient), minimum, maximum)
+    if gradient is None:
+        return None
+    made: Tensor = clipped(TENSORS, "clip_by_value", as_tensor(gradient), minimum, maximum)
+    return made
 
 
 def clip_by_norm(gradient: Any, norm: float, axis: Any = None) -> Tensor | None:
@@ -87,7 +140,7 @@ def clip_by_norm(gradient: Any, norm: float, axis: Any = None) -> Tensor | None:
     >>> optim.clip_by_norm(hg.asarray([3.0, 4.0]), 1.0).numpy()
     array([0.6, 0.8])
     """
-    checks.positive("clip_by_norm", norm=norm)
+    norm = _limit("clip_by_norm", norm)
     return None if gradient is None else scaled_to_norm(TENSORS, as_tensor(gradient), norm, axis)
 
 
@@ -129,7 +182,7 @@ def clip_by_global_norm(
     >>> [None if g is None else g.tolist() for g in clipped], float(norm)
     ([[0.6...], None, 0.8], 5.0)
     """
-    checks.positive("clip_by_global_norm", norm=norm)
+    norm = _limit("clip_by_global_norm", norm)
     length = global_norm(gradients)
     given = [None if each is None else as_tensor(each) for each in gradients]
     return scaled_to_global_norm(TENSORS, given, norm, length), length

@@ -10,12 +10,16 @@ A step is no op: it works on raw arrays, so that no tape sees it, and puts other
 variables. On NumPy a large array goes through the rule part by part, so that what the rule computes
 in between stays in the processor's cache, and the results are written over the old arrays, but only
 over those that nobody else holds: a graph that still needs a value before the step keeps it.
+
+The state has the dtype of its variable, as in Keras, Optax and PyTorch. A rule computes in that
+dtype, half precision in float32, and its results are rounded to it once, in `_run_rule`: whatever
+a learning rate is computed from, and however a rule mixes numbers, a step changes no dtype.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import functools
-import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -23,16 +27,24 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from headgate.core.checks import number, optional
 from headgate.core.host import note_escape
 from headgate.core.lift import lift
 from headgate.core.namespace import NUMPY, Array, common, owner
 from headgate.core.scope import suspended
 from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, constant
+from headgate.core.traced import is_traced
 from headgate.core.variable import Variable
 from headgate.naming import unique_name
-from headgate.optim import checks
-from headgate.optim.clip import length_of_all, scaled_to_global_norm, scaled_to_norm
+from headgate.optim.clip import (
+    clipped,
+    computed,
+    length_of_all,
+    scalar,
+    scaled_to_global_norm,
+    scaled_to_norm,
+)
 from headgate.record.graph import Source
 from headgate.record.onlooker import onlookers
 from headgate.state import distinct, own, put, require_fit, require_state, saved
@@ -97,29 +109,31 @@ class Optimizer:
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
     ) -> None:
-        limits = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
-        limits = {key: value for key, value in limits.items() if value is not None}
         kind = type(self).__name__
-        checks.positive(kind, **limits)
+        given = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
+        limits = {
+            key: number(kind, key, value, "(0, inf)")
+            for key, value in given.items()
+            if value is not None
+        }
         if len(limits) > 1:
             raise ValueError(
                 f"{kind}: gradients can be clipped in one way only, got {' and '.join(limits)}; "
                 "give one of them"
             )
-        if weight_decay is not None:
-            checks.not_negative(kind, weight_decay=weight_decay)
         self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.clipnorm = clipnorm
-        self.clipvalue = clipvalue
-        self.global_clipnorm = global_clipnorm
+        self.weight_decay = optional(number, kind, "weight_decay", weight_decay, "[0, inf)")
+        self.clipnorm = limits.get("clipnorm")
+        self.clipvalue = limits.get("clipvalue")
+        self.global_clipnorm = limits.get("global_clipnorm")
         self.name = unique_name(kind) if name is None else name
         self.iterations = Variable(np.int64(0), trainable=False, name=f"{self.name}/iteration")
         self._state: dict[Source, dict[str, Variable]] = {}
         self._names: dict[Source, str] = {}  # what a variable is called in a saved state
         self._kept: dict[str, dict[str, Any]] = {}  # state of variables that were not met yet
         self._undecayed: set[Source] = set()
-        self._undecayed_names: re.Pattern[str] | None = None
+        self._undecayed_names: list[str] = []
+        self._unmatched = False  # whether there are patterns that no step has looked at
         self._warned: set[tuple[str, ...]] = set()
 
     @property
@@ -251,8 +265,12 @@ class Optimizer:
 
         Args:
             var_list: variables.
-            var_names: patterns (regular expressions); a variable is excluded if one of them is
-                found in its name, as in `["bias", "gamma"]`.
+            var_names: patterns of names, as for `Layer.freeze`: `*` matches anything, `?` a
+                character, as in `"encoder/*"` or `"*/bias"`, for a whole name or for the end of one
+                that begins after a slash. A text without these excludes every variable that has it
+                in its name, as in Keras: `["bias", "gamma"]`.
+
+        The first step in which a pattern matches no variable warns, with the names that there are.
 
         Raises:
             TypeError: something that is no variable, or a text in place of a list of texts.
@@ -266,19 +284,25 @@ class Optimizer:
         >>> float(w), float(b)
         (0.9, 1.0)
         """
-        variables, patterns = list(var_list or ()), var_names or ()
-        if isinstance(patterns, str):
+        if isinstance(var_names, str):
             raise TypeError(
-                f"exclude_from_weight_decay: var_names is a list of texts; give [{patterns!r}]"
+                f"exclude_from_weight_decay: var_names is a list of texts; give [{var_names!r}]"
             )
+        variables, patterns = list(var_list or ()), list(var_names or ())
+        for pattern in patterns:
+            if not isinstance(pattern, str):
+                raise TypeError(
+                    "exclude_from_weight_decay: var_names is a list of texts, not of "
+                    f"{type(pattern).__name__}; variables go into var_list"
+                )
         for each in variables:
             if type(each) is not Variable:
                 raise TypeError(
                     "exclude_from_weight_decay: var_list is a list of variables, not of "
                     f"{type(each).__name__}; names go into var_names"
                 )
-        joined = "|".join(f"(?:{pattern})" for pattern in patterns)
-        self._undecayed_names = re.compile(joined) if joined else None
+        self._undecayed_names = patterns
+        self._unmatched = bool(patterns)
         self._undecayed = {variable._source for variable in variables}
 
     @property
@@ -427,6 +451,8 @@ class Optimizer:
             # As a tensor, so that a user's own function is told what it cannot do while traced.
             rate = rate(at if type(at) is int else constant(at))
         rate = _number(type(self).__name__, rate)
+        if self._unmatched:
+            self._warn_of_patterns(variables)
         cells = self._cells(variables)
         for onlooker in onlookers:
             onlooker.applied(variables)
@@ -482,7 +508,8 @@ class Optimizer:
             return [scaled_to_norm(owner[type(g)], g, self.clipnorm) for g in gradients]
         if self.clipvalue is not None:
             limit = self.clipvalue
-            return [owner[type(g)].clip(g, -limit, limit) for g in gradients]
+            kind = f"{type(self).__name__}(clipvalue={limit!r})"
+            return [clipped(owner[type(g)], kind, g, -limit, limit) for g in gradients]
         if self.global_clipnorm is not None:
             xp = owner[common(*map(type, gradients))]
             length = length_of_all(xp, gradients)
@@ -492,8 +519,24 @@ class Optimizer:
     def _decays(self, variable: Variable) -> bool:
         if not self.weight_decay or variable._source in self._undecayed:
             return False
-        names = self._undecayed_names
-        return names is None or not names.search(variable.name)
+        return not any(_matches(variable.name, pattern) for pattern in self._undecayed_names)
+
+    def _warn_of_patterns(self, variables: list[Variable]) -> None:
+        """Warn of patterns of names that match none of the variables of a step."""
+        self._unmatched = False
+        names = [variable.name for variable in variables]
+        idle = [
+            pattern
+            for pattern in self._undecayed_names
+            if not any(_matches(name, pattern) for name in names)
+        ]
+        if idle:
+            warnings.warn(
+                f"exclude_from_weight_decay: no variable of this step matches "
+                f"{' or '.join(map(repr, idle))}; their names are {', '.join(names[:20])}"
+                + (f" and {len(names) - 20} more" if len(names) > 20 else ""),
+                stacklevel=4,
+            )
 
     def _decayed(
         self, part: Any, xp: Any, rate: Any, step: Any, g: Array, x: Array, *state: Array
@@ -502,23 +545,44 @@ class Optimizer:
         return self.rule(xp, rate, step, g, x - part * x, *state)
 
     def _run_rule(self, rate: Any, step: Any, g: Array, cells: list[Variable]) -> None:
+        xp = owner[common(type(g), *[type(cell._value) for cell in cells])]
+        dtype = g.dtype
+        wide = computed(dtype)
         rule = self.rule
         if self._decays(cells[0]):
-            rule = functools.partial(self._decayed, rate * self.weight_decay)
-        xp = owner[common(type(g), *[type(cell._value) for cell in cells])]
+            part = scalar(xp, rate * self.weight_decay, wide)
+            rule = functools.partial(self._decayed, part)
+        rate = scalar(xp, rate, wide)
         if xp is NUMPY and g.nbytes > _PART:
-            _run_by_parts(rule, rate, step, g, cells)
+            _run_by_parts(rule, rate, step, g, cells, wide)
             return
-        results = rule(xp, rate, step, g, *[cell._value for cell in cells])
+        values = [g, *[cell._value for cell in cells]]
+        if wide is not dtype:
+            values = [xp.astype(array, wide) for array in values]
+        results = rule(xp, rate, step, *values)
         for cell, result in zip(cells, results, strict=True):
+            if getattr(result, "dtype", None) != dtype:
+                result = xp.astype(xp.asarray(result), dtype)
             cell._value = result
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, learning_rate={self.learning_rate}>"
 
 
+def _matches(name: str, pattern: str) -> bool:
+    """Tell whether a pattern of `exclude_from_weight_decay` matches a name."""
+    if not any(sign in pattern for sign in "*?["):
+        return pattern in name
+    return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(name, f"*/{pattern}")
+
+
 def _run_by_parts(
-    rule: Callable[..., tuple[Array, ...]], rate: Any, step: Any, g: Array, cells: list[Variable]
+    rule: Callable[..., tuple[Array, ...]],
+    rate: Any,
+    step: Any,
+    g: Array,
+    cells: list[Variable],
+    wide: Any,
 ) -> None:
     new = [cell._value if _is_private(cell) else np.empty(cell.shape, cell.dtype) for cell in cells]
     flat = [g.reshape(-1), *(cell._value.reshape(-1) for cell in cells)]
@@ -526,7 +590,8 @@ def _run_by_parts(
     length = _PART // g.itemsize
     for start in range(0, g.size, length):
         part = slice(start, start + length)
-        results = rule(NUMPY, rate, step, *(array[part] for array in flat))
+        arrays = (array[part].astype(wide, copy=False) for array in flat)
+        results = rule(NUMPY, rate, step, *arrays)
         for target, result in zip(targets, results, strict=True):
             target[part] = result
     for cell, array in zip(cells, new, strict=True):
@@ -576,7 +641,7 @@ def _number(whose: str, rate: Any) -> Any:
     else:
         value = rate
     try:
-        if owner[type(value)] is not NUMPY:
+        if owner[type(value)] is not NUMPY and is_traced(value):
             return value
         found = float(value)
     except TypeError as error:
@@ -584,8 +649,7 @@ def _number(whose: str, rate: Any) -> Any:
             f"{whose}: learning_rate must be a number or a function of the number of steps done, "
             f"got {rate!r}"
         ) from error
-    checks.not_negative(whose, learning_rate=found)
-    return found
+    return number(whose, "learning_rate", found, "[0, inf)")
 
 
 def _references(cell: Variable) -> int:

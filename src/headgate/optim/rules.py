@@ -3,6 +3,10 @@
 Where papers and libraries differ, Keras' definition is taken: an `epsilon` is added to the root of
 the mean square in Adam (after its bias was moved into the rate), and under the root in RMSprop and
 Adagrad; a momentum collects steps that the learning rate has scaled already.
+
+Of a complex gradient the square is that of its size, as in Optax and TensorFlow: each number's step
+goes along its gradient in the plane. (PyTorch divides the two parts by sizes of their own.) What
+the mean squares are divided into is real; the state that keeps them has its variable's dtype.
 """
 
 from __future__ import annotations
@@ -10,9 +14,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Unpack
 
+from headgate.core.checks import number
 from headgate.core.namespace import Array
-from headgate.optim import checks
+from headgate.optim.clip import scalar
 from headgate.optim.optimizer import Common, NameAndClipping, Optimizer
+
+
+def _square(xp: Any, g: Array) -> Array:
+    """Return the square of each element's size."""
+    return xp.real(g * xp.conj(g)) if g.dtype.kind == "c" else g * g
+
+
+def _real(xp: Any, mean: Array) -> Array:
+    """Return a mean square that may be kept as a complex number."""
+    return xp.real(mean) if mean.dtype.kind == "c" else mean
 
 
 class SGD(Optimizer):
@@ -45,8 +60,7 @@ class SGD(Optimizer):
         **common: Unpack[Common],
     ) -> None:
         super().__init__(learning_rate, **common)
-        checks.from_0_to_1("SGD", momentum=momentum)
-        self.momentum = momentum
+        self.momentum = number(type(self).__name__, "momentum", momentum, "[0, 1]")
         self.nesterov = nesterov
 
     @property
@@ -98,12 +112,9 @@ class RMSprop(Optimizer):
         **common: Unpack[Common],
     ) -> None:
         super().__init__(learning_rate, **common)
-        checks.below_1("RMSprop", rho=rho)
-        checks.from_0_to_1("RMSprop", momentum=momentum)
-        checks.not_negative("RMSprop", epsilon=epsilon)
-        self.rho = rho
-        self.momentum = momentum
-        self.epsilon = epsilon
+        self.rho = number(type(self).__name__, "rho", rho, "[0, 1)")
+        self.momentum = number(type(self).__name__, "momentum", momentum, "[0, 1]")
+        self.epsilon = number(type(self).__name__, "epsilon", epsilon, "[0, inf)")
         self.centered = centered
 
     @property
@@ -118,11 +129,11 @@ class RMSprop(Optimizer):
     def rule(self, xp: Any, rate: Any, step: Any, g: Array, x: Array, *state: Array) -> Any:
         """Divide by the root of the mean square."""
         v, *others = state
-        new = [self.rho * v + (1 - self.rho) * (g * g)]
+        new = [self.rho * _real(xp, v) + (1 - self.rho) * _square(xp, g)]
         spread = new[0]
         if self.centered:
             new.append(self.rho * others[0] + (1 - self.rho) * g)
-            spread = spread - new[1] * new[1]
+            spread = spread - _square(xp, new[1])
         change = rate * g / xp.sqrt(spread + self.epsilon)
         if self.momentum:
             change = self.momentum * others[-1] + change
@@ -162,19 +173,19 @@ class Adagrad(Optimizer):
         **common: Unpack[Common],
     ) -> None:
         super().__init__(learning_rate, **common)
-        checks.not_negative(
-            "Adagrad", initial_accumulator_value=initial_accumulator_value, epsilon=epsilon
+        self.initial_accumulator_value = number(
+            type(self).__name__, "initial_accumulator_value", initial_accumulator_value, "[0, inf)"
         )
-        self.initial_accumulator_value = initial_accumulator_value
-        self.epsilon = epsilon
+        self.epsilon = number(type(self).__name__, "epsilon", epsilon, "[0, inf)")
 
     def initial(self, name: str) -> float:
         """Return what the sum of squares starts with."""
-        return self.initial_accumulator_value
+        start: float = self.initial_accumulator_value
+        return start
 
     def rule(self, xp: Any, rate: Any, step: Any, g: Array, x: Array, *state: Array) -> Any:
         """Divide by the root of the sum of squares."""
-        total = state[0] + g * g
+        total = _real(xp, state[0]) + _square(xp, g)
         return x - rate * g / xp.sqrt(total + self.epsilon), total
 
 
@@ -211,11 +222,9 @@ class Adam(Optimizer):
         **common: Unpack[Common],
     ) -> None:
         super().__init__(learning_rate, **common)
-        checks.below_1(type(self).__name__, beta_1=beta_1, beta_2=beta_2)
-        checks.not_negative(type(self).__name__, epsilon=epsilon)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
+        self.beta_1 = number(type(self).__name__, "beta_1", beta_1, "[0, 1)")
+        self.beta_2 = number(type(self).__name__, "beta_2", beta_2, "[0, 1)")
+        self.epsilon = number(type(self).__name__, "epsilon", epsilon, "[0, inf)")
         self.amsgrad = amsgrad
 
     @property
@@ -226,12 +235,13 @@ class Adam(Optimizer):
 
     def rule(self, xp: Any, rate: Any, step: Any, g: Array, x: Array, *state: Array) -> Any:
         """Divide the mean gradient by the root of the mean square."""
-        m, v = state[:2]
+        m, v = state[0], _real(xp, state[1])
         m = m + (1 - self.beta_1) * (g - m)
-        v = v + (1 - self.beta_2) * (g * g - v)
+        v = v + (1 - self.beta_2) * (_square(xp, g) - v)
         alpha = rate * (1 - self.beta_2**step) ** 0.5 / (1 - self.beta_1**step)
+        alpha = scalar(xp, alpha, g.dtype)
         if self.amsgrad:
-            largest = xp.maximum(state[2], v)
+            largest = xp.maximum(_real(xp, state[2]), v)
             return x - alpha * m / (xp.sqrt(largest) + self.epsilon), m, v, largest
         return x - alpha * m / (xp.sqrt(v) + self.epsilon), m, v
 
@@ -269,7 +279,7 @@ class AdamW(Adam):
         amsgrad: bool = False,
         **common: Unpack[NameAndClipping],
     ) -> None:
-        checks.not_negative("AdamW", weight_decay=weight_decay)
+        number("AdamW", "weight_decay", weight_decay, "[0, inf)")
         super().__init__(
             *(learning_rate, beta_1, beta_2, epsilon, amsgrad), weight_decay=weight_decay, **common
         )
@@ -306,9 +316,8 @@ class Lion(Optimizer):
         **common: Unpack[Common],
     ) -> None:
         super().__init__(learning_rate, **common)
-        checks.below_1("Lion", beta_1=beta_1, beta_2=beta_2)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
+        self.beta_1 = number(type(self).__name__, "beta_1", beta_1, "[0, 1)")
+        self.beta_2 = number(type(self).__name__, "beta_2", beta_2, "[0, 1)")
 
     def rule(self, xp: Any, rate: Any, step: Any, g: Array, x: Array, *state: Array) -> Any:
         """Move by the sign of the gradient and momentum together."""

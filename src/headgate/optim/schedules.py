@@ -7,15 +7,16 @@ that is being traced by JAX will do as well.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from headgate.core.checks import number, numbers
 from headgate.core.namespace import NUMPY, Array, owner
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
-from headgate.optim import checks
 
 
 class Schedule:
@@ -50,6 +51,13 @@ class Schedule:
         raise NotImplementedError(f"{type(self).__name__} must define rate(xp, step)")
 
 
+def _take(schedule: Schedule, interval: str, *names: str) -> None:
+    """Check arguments of a schedule, and keep them as Python's numbers."""
+    for name in names:
+        found = number(type(schedule).__name__, name, getattr(schedule, name), interval)
+        object.__setattr__(schedule, name, found)
+
+
 @dataclass(frozen=True, slots=True)
 class Constant(Schedule):
     """Keep one rate.
@@ -68,7 +76,7 @@ class Constant(Schedule):
     learning_rate: float
 
     def __post_init__(self) -> None:
-        checks.not_negative("Constant", learning_rate=self.learning_rate)
+        _take(self, "[0, inf)", "learning_rate")
 
     def rate(self, xp: Any, step: Array) -> Array:
         """Return the rate."""
@@ -99,10 +107,8 @@ class ExponentialDecay(Schedule):
     staircase: bool = False
 
     def __post_init__(self) -> None:
-        checks.not_negative("ExponentialDecay", initial_learning_rate=self.initial_learning_rate)
-        checks.positive(
-            "ExponentialDecay", decay_steps=self.decay_steps, decay_rate=self.decay_rate
-        )
+        _take(self, "[0, inf)", "initial_learning_rate")
+        _take(self, "(0, inf)", "decay_steps", "decay_rate")
 
     def rate(self, xp: Any, step: Array) -> Array:
         """Return `initial * decay_rate ** (step / decay_steps)`."""
@@ -136,12 +142,8 @@ class InverseTimeDecay(Schedule):
     staircase: bool = False
 
     def __post_init__(self) -> None:
-        checks.not_negative(
-            "InverseTimeDecay",
-            initial_learning_rate=self.initial_learning_rate,
-            decay_rate=self.decay_rate,
-        )
-        checks.positive("InverseTimeDecay", decay_steps=self.decay_steps)
+        _take(self, "[0, inf)", "initial_learning_rate", "decay_rate")
+        _take(self, "(0, inf)", "decay_steps")
 
     def rate(self, xp: Any, step: Array) -> Array:
         """Return `initial / (1 + decay_rate * step / decay_steps)`."""
@@ -177,12 +179,8 @@ class PolynomialDecay(Schedule):
     cycle: bool = False
 
     def __post_init__(self) -> None:
-        checks.not_negative(
-            "PolynomialDecay",
-            initial_learning_rate=self.initial_learning_rate,
-            end_learning_rate=self.end_learning_rate,
-        )
-        checks.positive("PolynomialDecay", decay_steps=self.decay_steps, power=self.power)
+        _take(self, "[0, inf)", "initial_learning_rate", "end_learning_rate")
+        _take(self, "(0, inf)", "decay_steps", "power")
 
     def rate(self, xp: Any, step: Array) -> Array:
         """Return `(initial - end) * (1 - step / decay_steps) ** power + end`."""
@@ -217,21 +215,22 @@ class PiecewiseConstantDecay(Schedule):
     values: Sequence[float]
 
     def __post_init__(self) -> None:
-        if len(self.values) != len(self.boundaries) + 1:
+        kind = "PiecewiseConstantDecay"
+        boundaries = numbers(kind, "boundaries", self.boundaries)
+        values = numbers(kind, "values", self.values, "[0, inf)")
+        if len(values) != len(boundaries) + 1:
             raise ValueError(
-                f"PiecewiseConstantDecay: {len(self.boundaries)} boundaries need "
-                f"{len(self.boundaries) + 1} values, got {len(self.values)}"
+                f"{kind}: {len(boundaries)} boundaries need {len(boundaries) + 1} values, got "
+                f"{len(values)}"
             )
-        for value in self.values:
-            checks.not_negative("PiecewiseConstantDecay", value=value)
-        for low, high in zip(self.boundaries, self.boundaries[1:]):
+        for low, high in itertools.pairwise(boundaries):
             if not low < high:
                 raise ValueError(
-                    f"PiecewiseConstantDecay: each boundary must be larger than the one before, "
-                    f"got {low!r} and then {high!r}"
+                    f"{kind}: each boundary must be larger than the one before, got {low!r} and "
+                    f"then {high!r}"
                 )
-        object.__setattr__(self, "boundaries", tuple(self.boundaries))
-        object.__setattr__(self, "values", tuple(self.values))
+        object.__setattr__(self, "boundaries", boundaries)
+        object.__setattr__(self, "values", values)
 
     def rate(self, xp: Any, step: Array) -> Array:
         """Return the value of the piece in which the step lies."""
@@ -270,15 +269,10 @@ class CosineDecay(Schedule):
     warmup_steps: float = 0
 
     def __post_init__(self) -> None:
-        checks.not_negative(
-            "CosineDecay",
-            initial_learning_rate=self.initial_learning_rate,
-            alpha=self.alpha,
-            warmup_steps=self.warmup_steps,
-        )
-        checks.positive("CosineDecay", decay_steps=self.decay_steps)
+        _take(self, "[0, inf)", "initial_learning_rate", "alpha", "warmup_steps")
+        _take(self, "(0, inf)", "decay_steps")
         if self.warmup_target is not None:
-            checks.not_negative("CosineDecay", warmup_target=self.warmup_target)
+            _take(self, "[0, inf)", "warmup_target")
         elif self.warmup_steps:
             raise ValueError(
                 f"CosineDecay: warmup_steps={self.warmup_steps!r} needs a warmup_target, the rate "
@@ -325,15 +319,9 @@ class CosineDecayRestarts(Schedule):
     alpha: float = 0.0
 
     def __post_init__(self) -> None:
-        checks.not_negative(
-            "CosineDecayRestarts",
-            initial_learning_rate=self.initial_learning_rate,
-            m_mul=self.m_mul,
-            alpha=self.alpha,
-        )
-        checks.positive("CosineDecayRestarts", first_decay_steps=self.first_decay_steps)
-        if not self.t_mul >= 1:
-            raise ValueError(f"CosineDecayRestarts: t_mul must be at least 1, got {self.t_mul!r}")
+        _take(self, "[0, inf)", "initial_learning_rate", "m_mul", "alpha")
+        _take(self, "(0, inf)", "first_decay_steps")
+        _take(self, "[1, inf)", "t_mul")
 
     def rate(self, xp: Any, step: Array) -> Array:
         """Return the part of the first rate that the wave under way has come down to."""
@@ -378,9 +366,9 @@ class LinearWarmup(Schedule):
 
     def __post_init__(self) -> None:
         if not callable(self.schedule):
-            checks.not_negative("LinearWarmup", schedule=self.schedule)
-        checks.positive("LinearWarmup", warmup_steps=self.warmup_steps)
-        checks.not_negative("LinearWarmup", initial_learning_rate=self.initial_learning_rate)
+            _take(self, "[0, inf)", "schedule")
+        _take(self, "(0, inf)", "warmup_steps")
+        _take(self, "[0, inf)", "initial_learning_rate")
 
     def rate(self, xp: Any, step: Array) -> Array:
         """Return the rate on the line, or the other schedule's."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from headgate.record.site import caller
+from headgate.record.site import caller, depth
 
 
 class MissingGradientWarning(UserWarning):
-    """A gradient that was asked for is None; says why, once for each line that asks.
+    """A derivative that was asked for is None, or zeros in place of it; says why.
+
+    `GradientTape` and `ForwardAccumulator` say so once for each line that asks.
 
     Switch it off as any warning: `warnings.simplefilter("ignore", hg.MissingGradientWarning)`.
     """
@@ -38,10 +40,13 @@ def refusal(kind: type[Exception], message: str) -> Exception:
 
 def warn_undefined(op: str, reason: str) -> None:
     """Say at the user's line why a gradient is NaN."""
-    site = caller()
-    warnings.warn_explicit(
-        f"the gradient of {op} is NaN: {reason}", UndefinedGradientWarning, site.file, site.line
-    )
+    message = f"the gradient of {op} is NaN: {reason}"
+    warnings.warn(message, UndefinedGradientWarning, stacklevel=depth() + 1)
+
+
+def warn_missing(message: str) -> None:
+    """Say at the user's line that a derivative is missing."""
+    warnings.warn(message, MissingGradientWarning, stacklevel=depth() + 1)
 
 
 def describe(value: Any) -> str:

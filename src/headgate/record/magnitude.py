@@ -53,10 +53,34 @@ class Zero(NamedTuple):
     seq: int
 
 
+class Birth(NamedTuple):
+    """An op at which the first value that is not finite was born, and how (`headgate.core.birth`).
+
+    `kind` is "nonfinite_value", "nonfinite_slope" (the value was finite and the gradient not) or
+    "nonfinite_data" (what the op was given was so already). It is not `certain` that a constant
+    infinity is a mistake: masks have them.
+    """
+
+    op: str
+    site: Site | None
+    kind: str
+    certain: bool
+    text: str
+    seq: int
+
+
 class Magnitudes(Onlooker):
-    """The norms of one backward walk; made by the walk, asked by reports."""
+    """The norms of one backward walk; made by the walk, asked by reports.
+
+    Only the `Meter` of `headgate.core.birth` knows births: `born` by edge, of all edges over which
+    something `spoilt` went, and that of the value of the target.
+    """
+
+    of_target: Birth | None = None
 
     def __init__(self) -> None:
+        self.born: dict[tuple[int, int], Birth] = {}
+        self.spoilt: set[tuple[int, int]] = set()
         self.nodes: dict[int, tuple[Node, float]] = {}
         self.leaves: dict[Source, int] = {}  # the numbers of the sources' nodes
         self.below: dict[int, list[tuple[int, int]]] = {}  # parent -> (node, position) that gave
@@ -107,6 +131,29 @@ class Magnitudes(Onlooker):
             # Along a chain all share one set, or this would cost a copy per op.
             known[number] = above.pop() if len(above) == 1 and not died else died.union(*above)
         return [self.died[edge] for edge in sorted(known[origin])]
+
+    def births(self, origin: int) -> list[Birth]:
+        """Return where what is not finite in the gradient of a node was born, values first."""
+        found: dict[int, Birth] = {}
+        todo, seen = [origin], {origin}
+        while todo:
+            for edge in self.below.get(todo.pop(), ()):
+                if edge in self.born:
+                    birth = self.born[edge]
+                    found.setdefault(birth.seq, birth)
+                elif edge in self.spoilt and edge[0] not in seen:
+                    seen.add(edge[0])
+                    todo.append(edge[0])
+        births = sorted(found.values(), key=lambda birth: birth.seq)
+        values = [birth for birth in births if birth.kind != "nonfinite_slope"]
+        if not births and self.of_target is not None:
+            return [self.of_target]
+        return values + [birth for birth in reversed(births) if birth.kind == "nonfinite_slope"]
+
+    @property
+    def reaches_a_source(self) -> bool:
+        """Whether a source has a gradient that is not finite."""
+        return any(not math.isfinite(self.nodes[seq][1]) for seq in self.leaves.values())
 
     def path(self, origin: int) -> list[Step]:
         """Return the ops over which a gradient came to a node, the target's first."""

@@ -86,6 +86,18 @@ def caller() -> Site:
     return Site(*where())
 
 
+def depth() -> int:
+    """Return how many frames the user's line lies above the caller: `stacklevel` less one."""
+    frame: FrameType | None = sys._getframe(1)
+    found = 0
+    while frame is not None:
+        if not _internal[frame.f_code.co_filename]:
+            return found
+        frame = frame.f_back
+        found += 1
+    return 0
+
+
 def name_in_program(value: Any) -> str:
     """Return what the user's program calls a value where it is now, or "" if it has no name there.
 

@@ -5,7 +5,7 @@ nothing until asked for and still work when `gradient` has freed the graph. A so
 is
 
 * connected, if `live` of the target has a bit of k; cuts upstream that severed k are then on its
-  other paths;
+  other paths; if its gradient (or the target) turns out to be NaN or infinite, it is not finite;
 * cut, if a cut that severed k lies upstream; further cuts behind that one are on the same path;
 * cut where its value left for the host or for another variable, if nothing of the sort is upstream;
 * not watched or unused, if the tape never knew of it or it never came near the target.
@@ -29,12 +29,18 @@ The kinds of cut are
     zero_derivative   gradient arrives, but an op made it exactly zero: a dead relu, a clip
     mask              the same by a selection or a product with zeros: nothing was chosen
 
-The last two are known when magnitudes were measured (`headgate.record.magnitude`).
+    nonfinite_value   gradient arrives, but is NaN or infinite: an op gave such a value, forward
+    nonfinite_slope   the same, but all values are finite: an op has no finite slope at them
+    nonfinite_data    the same, but the values were so when they came in
+
+Zeros are known when magnitudes were measured (`headgate.record.magnitude`), and what is not finite
+when the graph is still there to be walked (`headgate.core.birth`).
 """
 
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -78,9 +84,10 @@ class Place:
 class Verdict:
     """What `GradientTape.why` says of one source; `str()` of it is meant for people.
 
-    `verdict` is "connected", "zero", "cut", "unused" or "not watched". `cuts` are the places where
-    gradient stops, from the source on; for a connected source, those on its other paths; for a
-    zero gradient, the ops at which it became zero. `made` is where a variable was created. If
+    `verdict` is "connected", "zero", "not finite", "cut", "unused" or "not watched". `cuts` are the
+    places where gradient stops, from the source on; for a connected source, those on its other
+    paths; for a zero gradient, the ops at which it became zero; for one that is not finite, where
+    that was born. `made` is where a variable was created. If
     magnitudes were asked for, `norm` is that of the gradient and `path` has the ops that it came
     over, the target's first.
     """
@@ -103,7 +110,7 @@ class Verdict:
     @property
     def connected(self) -> bool:
         """Whether gradient reaches the source on some path."""
-        return self.verdict in ("connected", "zero")
+        return self.verdict in ("connected", "zero", "not finite")
 
     def __bool__(self) -> bool:
         return self.connected
@@ -299,12 +306,44 @@ def _measured(
     if measured is None or number is None:
         return Verdict(source.name, "connected", None, found, "", made)
     size = measured.nodes[number][1]
+    spoilt = _spoilt(source, measured, size, made)
+    if spoilt is not None:
+        return spoilt
     zeros = measured.zeros(number) if size == 0 and 0 not in source.shape else []
     if not zeros:
         return Verdict(source.name, "connected", None, found, "", made, size)
     places = tuple(dict.fromkeys(place_of_zero(zero) for zero in zeros if zero.site is not None))
     detail = "the gradient is exactly zero: " + "; ".join(map(told_of_zero, zeros))
     return Verdict(source.name, "zero", zeros[0].kind, places, detail, made, 0.0)
+
+
+def _spoilt(source: Asked, measured: Magnitudes, size: float, made: Place | None) -> Verdict | None:
+    """Return the verdict on a source whose gradient, or target, is not finite; None if both are."""
+    if math.isfinite(size):
+        if measured.of_target is None or measured.reaches_a_source:  # it is another source's matter
+            return None
+        births = [measured.of_target]
+        head = "the target is not finite, though the gradient is"
+    else:
+        number = measured.number(source)
+        births = [] if number is None else measured.births(number)
+        head = f"the gradient is {'nan' if size != size else 'infinite'}"
+    if not births:  # it came in with a cotangent that was given
+        return Verdict(source.name, "not finite", None, (), head, made, size)
+    places = tuple(
+        dict.fromkeys(Place.at(b.kind, b.site, b.op) for b in births if b.site is not None)
+    )
+    detail = f"{head}: {births[0].text}"
+    return Verdict(source.name, "not finite", births[0].kind, places, detail, made, size)
+
+
+def if_not_finite(verdict: Verdict, source: Asked, measured: Magnitudes) -> Verdict:
+    """Return the verdict on a connected source anew if a walk found what is not finite there."""
+    number = measured.number(source)
+    if verdict.verdict != "connected" or number is None:
+        return verdict
+    found = _spoilt(source, measured, measured.nodes[number][1], verdict.made)
+    return verdict if found is None else replace(found, norm=None)
 
 
 def with_path(verdict: Verdict, source: Asked, measured: Magnitudes) -> Verdict:

@@ -21,6 +21,8 @@ from headgate.core.traced import is_traced
 from headgate.core.variable import Variable as _Variable
 from headgate.record.errors import refusal
 from headgate.record.graph import state
+from headgate.tf._arguments import axes, numbers, truth
+from headgate.tf._dtypes import ANY, check, dtype_of, other_function, refused
 
 
 def default_dtype(array: Any) -> Any:
@@ -79,13 +81,14 @@ def convert_to_tensor(
     >>> tf.convert_to_tensor([1.0, 2.0]).dtype
     dtype('float32')
     """
+    dtype = dtype_of(dtype)
     if type(value) is _Variable:
         value = value.read_value()
     if type(value) is Tensor:
         found = value
-        if dtype is not None and found.dtype != np.dtype(dtype):
+        if dtype is not None and found.dtype != dtype:
             raise ValueError(
-                f"Tensor conversion requested dtype {np.dtype(dtype)} for Tensor with dtype "
+                f"Tensor conversion requested dtype {dtype} for Tensor with dtype "
                 f"{found.dtype}; use tf.cast"
             )
         return found
@@ -104,7 +107,7 @@ def convert_to_tensor(
                 f"{[part.shape for part in parts]}"
             )
         return TENSORS.stack(parts)  # type: ignore[no-any-return]
-    array = raw(value, dtype)
+    array = raw(value) if dtype is None else numbers(value, dtype)
     if isinstance(value, np.ndarray):
         array = np.array(array)
     elif dtype is None and dtype_hint is not None and _holds(dtype_hint, array.dtype.kind):
@@ -148,6 +151,21 @@ def _named(call: Any, function: Callable[..., Any], what: str) -> Any:
     return call
 
 
+def name_all(scope: dict[str, Any], names: Iterable[str]) -> None:
+    """Give the functions of a table the names under which they stand there, the first of several.
+
+    Until then they have those of our ops.
+    """
+    named: set[int] = set()
+    for name in names:
+        function = scope[name]
+        code = getattr(function, "__code__", None)
+        if code is not None and code.co_filename == __file__ and id(function) not in named:
+            named.add(id(function))
+            function.__name__ = function.__qualname__ = name
+            function.__module__ = scope["__name__"]
+
+
 def _taking(call: Any, *names: str) -> Any:
     """Give a function's first parameters the names that TensorFlow's has."""
     code = call.__code__
@@ -155,21 +173,46 @@ def _taking(call: Any, *names: str) -> Any:
     return call
 
 
-def unary(function: Callable[..., Any], argument: str = "x") -> Callable[..., Any]:
-    """Adapt a function of one tensor, which TensorFlow calls `argument`."""
+def unary(
+    function: Callable[..., Any], allowed: str = ANY, argument: str = "x"
+) -> Callable[..., Any]:
+    """Adapt a function of one tensor of an allowed dtype; TensorFlow calls it `argument`."""
 
     def call(x: Any, name: str | None = None) -> Any:
-        return function(x if type(x) is Tensor or type(x) is _Variable else convert_to_tensor(x))
+        if type(x) is Tensor:
+            dtype = x.value.dtype
+        else:
+            x = x if type(x) is _Variable else convert_to_tensor(x)
+            dtype = x.dtype
+        if dtype.char not in allowed:
+            raise refused(call.__name__, dtype, allowed)
+        return function(x)
 
     return _named(_taking(call, argument), function, "unary")  # type: ignore[no-any-return]
 
 
-def binary(function: Callable[..., Any], first: str = "x", second: str = "y") -> Callable[..., Any]:
-    """Adapt a function of two tensors; what is no tensor takes the other one's dtype."""
+def binary(
+    function: Callable[..., Any],
+    allowed: str = ANY,
+    first: str = "x",
+    second: str = "y",
+    others: dict[str, Callable[..., Any]] | None = None,
+) -> Callable[..., Any]:
+    """Adapt a function of two tensors; what is no tensor takes the other one's dtype.
+
+    `others` are functions for the dtypes of further sets.
+    """
 
     def call(x: Any, y: Any, name: str | None = None) -> Any:
-        if not (type(x) is Tensor and type(y) is Tensor and x.value.dtype == y.value.dtype):
+        if type(x) is Tensor and type(y) is Tensor:
+            dtype = x.value.dtype
+            if dtype is not y.value.dtype and dtype != y.value.dtype:
+                x, y = matched(x, y)
+        else:
             x, y = matched(x, y)
+            dtype = (x if _is_tensor(x) else y).dtype
+        if dtype.char not in allowed:
+            return other_function(call.__name__, dtype, allowed, others)(x, y)
         return function(x, y)
 
     return _named(_taking(call, first, second), function, "binary")  # type: ignore[no-any-return]
@@ -254,7 +297,12 @@ def _like(value: Any, other: Any) -> Any:
     return constant(owned(array))
 
 
-def reduction(function: Callable[..., Any], keeps: bool = False) -> Callable[..., Any]:
+def reduction(
+    function: Callable[..., Any],
+    allowed: str = ANY,
+    keeps: bool = False,
+    others: dict[str, Callable[..., Any]] | None = None,
+) -> Callable[..., Any]:
     """Adapt a reduction: TensorFlow calls its argument `input_tensor`.
 
     One that `keeps` the dtype of whole numbers would widen it if not told: sums and products.
@@ -265,10 +313,16 @@ def reduction(function: Callable[..., Any], keeps: bool = False) -> Callable[...
     ) -> Any:
         if type(input_tensor) is not Tensor:
             input_tensor = convert_to_tensor(input_tensor)
-        if axis is not None and not isinstance(axis, int):
-            axis = static(axis)
-        if keeps and input_tensor.dtype.kind in "iu":
-            return function(input_tensor, axis=axis, keepdims=keepdims, dtype=input_tensor.dtype)
+        dtype = input_tensor.value.dtype
+        if axis is not None and type(axis) is not int:
+            axis = axes(f"tf.{call.__name__}", "axis", axis)
+        if type(keepdims) is not bool:
+            keepdims = truth(f"tf.{call.__name__}", "keepdims", keepdims)
+        if dtype.char not in allowed:
+            other = other_function(call.__name__, dtype, allowed, others)
+            return other(input_tensor, axis=axis, keepdims=keepdims)
+        if keeps and dtype.kind in "iu":
+            return function(input_tensor, axis=axis, keepdims=keepdims, dtype=dtype)
         return function(input_tensor, axis=axis, keepdims=keepdims)
 
     return _named(call, function, "reduction")  # type: ignore[no-any-return]
@@ -284,9 +338,12 @@ def static(value: Any) -> Any:
     return int(array) if array.ndim == 0 else tuple(int(item) for item in array)
 
 
-def tensor(value: Any) -> Any:
-    """Convert what is no tensor yet."""
-    return value if type(value) is Tensor else convert_to_tensor(value)
+def tensor(value: Any, allowed: str = ANY, function: str = "") -> Any:
+    """Convert what is no tensor yet; refuse a dtype that the function does not take."""
+    found = value if type(value) is Tensor else convert_to_tensor(value)
+    if allowed is not ANY:
+        check(function, found.value.dtype, allowed)
+    return found
 
 
 _UNSIGNED = {np.dtype(f"i{size}"): np.dtype(f"u{size}") for size in (1, 2, 4, 8)}

@@ -20,9 +20,11 @@ from headgate.core.gates import stop_gradient as _stop_gradient
 from headgate.core.namespace import TENSORS as ops
 from headgate.core.tensor import Tensor, raw
 from headgate.core.tensor import constant as _constant
+from headgate.core.traced import is_traced
 from headgate.ops import index as _index
 from headgate.optim import clip as _clip
 from headgate.record.errors import TracingError as _TracingError
+from headgate.tf import _arguments as _is
 from headgate.tf._adapt import (
     IndexedSlices,
     alike,
@@ -32,6 +34,17 @@ from headgate.tf._adapt import (
     static,
     tensor,
 )
+from headgate.tf._arguments import checked as _checked
+from headgate.tf._dtypes import (
+    FIELD,
+    FLOATS,
+    PRODUCTS,
+    REAL,
+    TRUTHS,
+    WHOLE,
+    check,
+    dtype_of,
+)
 
 float16, float32, float64 = np.dtype("float16"), np.dtype("float32"), np.dtype("float64")
 int8, int16, int32, int64 = (np.dtype(f"int{bits}") for bits in (8, 16, 32, 64))
@@ -40,6 +53,47 @@ complex64, complex128 = np.dtype("complex64"), np.dtype("complex128")
 bool = np.dtype("bool")
 newaxis = None
 _bool = builtins.bool
+_MATRIX = "a matrix, or several: two axes or more; tf.linalg.matvec is for vectors"
+_DIRECTION = _is.one_of("ASCENDING", "DESCENDING")
+_KINDS = _is.one_of("constant", "reflect", "symmetric")
+
+
+def _mode(whose: str, name: str, value: Any) -> str:
+    """Return how to pad; capitals do not matter."""
+    return _KINDS(whose, name, value.lower() if isinstance(value, str) else value)  # type: ignore[no-any-return]
+
+
+def _parts(whose: str, name: str, value: Any) -> Any:
+    """Return a number of parts, or the size of each, one of them -1: what is left."""
+    found = _is.some_axes(whose, name, value)
+    if isinstance(found, int):
+        return _is.positive(whose, name, found)
+    if found.count(-1) > 1 or builtins.min(found, default=0) < -1:
+        raise _is.refused(whose, name, "sizes of parts, one of them -1 at most", value)
+    return found
+
+
+def _repeats(whose: str, name: str, value: Any) -> Any:
+    """Return how often to repeat, all elements or each."""
+    found = _is.some_axes(whose, name, value)
+    if builtins.min((found,) if isinstance(found, int) else found, default=0) < 0:
+        raise _is.refused(whose, name, "0 or positive integers", value)
+    return found
+
+
+def _one_or_two(whose: str, name: str, value: Any) -> Any:
+    """Return the axis of vectors, or the two of matrices."""
+    found = _is.axes(whose, name, value)
+    if isinstance(found, tuple) and (len(found) not in (1, 2) or len({*found}) < len(found)):
+        raise _is.refused(whose, name, "an axis, two of them, or None for all", value)
+    return found
+
+
+def _order(whose: str, name: str, value: Any) -> Any:
+    """Return the order of a norm: a text, or a positive number."""
+    if isinstance(value, str):
+        return _is.checks.choice(whose, name, value, ("euclidean", "fro"))
+    return _is.checks.number(whose, name, value, "(0, inf]")
 
 
 class UnconnectedGradients(Enum):
@@ -118,6 +172,7 @@ class Variable(_Base, metaclass=_MakesVariables):
         ) -> None: ...
 
 
+@_checked(shape=_is.sizes)
 def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Tensor:
     """Make a tensor from numbers or an array; one element fills a given shape.
 
@@ -125,10 +180,7 @@ def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None 
     >>> tf.constant([1, 2]).dtype
     dtype('int32')
     """
-    if type(value) is Tensor or type(value) is _variable.Variable:
-        made = convert_to_tensor(value, dtype)
-    else:
-        made = convert_to_tensor(raw(value, dtype) if dtype is not None else value)
+    made = convert_to_tensor(value, dtype)
     if shape is not None:
         wanted = static(shape)
         made = ops.broadcast_to(made, wanted) if made.size == 1 else ops.reshape(made, wanted)
@@ -221,17 +273,27 @@ def function(
 
 def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
     """Convert to another dtype; gradient passes between floating dtypes only."""
-    return ops.astype(tensor(x), np.dtype(dtype))  # type: ignore[no-any-return]
+    x, dtype = tensor(x), dtype_of(dtype)
+    if x.dtype.kind == "c" and dtype.kind != "c":
+        x = ops.real(x)
+    return ops.astype(x, dtype)  # type: ignore[no-any-return]
 
 
-def shape(input: Any, out_type: Any = int32, name: str | None = None) -> Tensor:
+def shape(input: Any, out_type: Any = None, name: str | None = None) -> Tensor:
     """Return the shape as a tensor of integers."""
-    return _constant(np.asarray(tensor(input).shape, dtype=out_type))
+    return _constant(np.asarray(tensor(input).shape, dtype=_counting("shape", out_type)))
 
 
-def size(input: Any, out_type: Any = int32, name: str | None = None) -> Tensor:
+def size(input: Any, out_type: Any = None, name: str | None = None) -> Tensor:
     """Return the number of elements."""
-    return _constant(np.asarray(tensor(input).size, dtype=out_type))
+    return _constant(np.asarray(tensor(input).size, dtype=_counting("size", out_type)))
+
+
+def _counting(function: str, out_type: Any) -> Any:
+    """Return a dtype of sizes; refuse others."""
+    found = int32 if out_type is None else dtype_of(out_type)
+    check(f"{function} as a tensor", found, "ilq")
+    return found
 
 
 def rank(input: Any, name: str | None = None) -> Tensor:
@@ -239,9 +301,21 @@ def rank(input: Any, name: str | None = None) -> Tensor:
     return _constant(np.asarray(tensor(input).ndim, dtype=int32))
 
 
+@_checked(shape=_is.sizes_but_one)
 def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
     """Give the elements another shape; one size may be -1."""
-    return ops.reshape(convert_to_tensor(tensor), _shape(shape))  # type: ignore[no-any-return]
+    x, wanted = convert_to_tensor(tensor), _shape(shape)
+    if not x.size and wanted.count(-1) == 1:
+        wanted = _filled(x.shape, wanted)
+    return ops.reshape(x, wanted)  # type: ignore[no-any-return]
+
+
+def _filled(old: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the new shape of no elements, with a size for -1: as if sizes of 0 were not there."""
+    rest = int(np.prod([size for size in old if size], dtype=np.int64))
+    given = int(np.prod([size for size in wanted if size > 0], dtype=np.int64))
+    size = rest // given if 0 in wanted else 0
+    return tuple(size if each == -1 else each for each in wanted)
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
@@ -249,29 +323,39 @@ def _shape(shape: Any) -> tuple[int, ...]:
     return (found,) if isinstance(found, int) else found
 
 
+@_checked(axis=_is.only_axis)
 def expand_dims(input: Any, axis: Any, name: str | None = None) -> Tensor:
     """Insert an axis of size 1."""
     return ops.expand_dims(tensor(input), axis=static(axis))  # type: ignore[no-any-return]
 
 
+@_checked(axis=_is.axes)
 def squeeze(input: Any, axis: Any = None, name: str | None = None) -> Tensor:
     """Remove axes of size 1, all of them if none are named."""
     x = tensor(input)
-    if axis is None or axis == []:
+    if axis is None or axis == ():
         axis = tuple(k for k, size in enumerate(x.shape) if size == 1)
     return ops.squeeze(x, axis=static(axis))  # type: ignore[no-any-return]
 
 
+@_checked(axis=_is.only_axis)
 def concat(values: Any, axis: Any, name: str | None = None) -> Tensor:
-    """Join tensors along an axis."""
-    return ops.concat(alike(values), axis=static(axis))  # type: ignore[no-any-return]
+    """Join tensors along an axis; a tensor alone, in a list or not, stays as it is."""
+    if type(values) is Tensor or type(values) is _variable.Variable:
+        return identity(values)
+    parts = alike(values)
+    if len(parts) == 1:
+        return identity(parts[0])
+    return ops.concat(parts, axis=axis)  # type: ignore[no-any-return]
 
 
+@_checked(axis=_is.axis)
 def stack(values: Any, axis: int = 0, name: str | None = None) -> Tensor:
     """Join tensors along a new axis."""
     return ops.stack(alike(values), axis=axis)  # type: ignore[no-any-return]
 
 
+@_checked(num=_is.positive, axis=_is.axis)
 def unstack(
     value: Any, num: int | None = None, axis: int = 0, name: str | None = None
 ) -> list[Tensor]:
@@ -287,6 +371,7 @@ def _check_number(num: int | None, parts: list[Tensor]) -> None:
         raise ValueError(f"num={num} for {len(parts)} parts; give the right number, or none")
 
 
+@_checked(num_or_size_splits=_parts, axis=_is.axis, num=_is.positive)
 def split(
     value: Any, num_or_size_splits: Any, axis: Any = 0, num: Any = None, name: str | None = None
 ) -> list[Tensor]:
@@ -300,6 +385,7 @@ def split(
     return found
 
 
+@_checked(perm=(_is.order, "a"), conjugate=_is.truth)
 def transpose(
     a: Any, perm: Any = None, conjugate: _bool = False, name: str | None = None
 ) -> Tensor:
@@ -310,26 +396,31 @@ def transpose(
     return ops.conj(moved) if conjugate else moved  # type: ignore[no-any-return]
 
 
+@_checked(multiples=(_is.per_axis, "input"))
 def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
     """Repeat a tensor along each axis."""
     return ops.tile(tensor(input), static(multiples))  # type: ignore[no-any-return]
 
 
+@_checked(repeats=_repeats, axis=_is.axis)
 def repeat(input: Any, repeats: Any, axis: Any = None, name: str | None = None) -> Tensor:
     """Repeat elements along an axis."""
     return ops.repeat(tensor(input), static(repeats), axis=axis)  # type: ignore[no-any-return]
 
 
+@_checked(axis=_is.some_axes, shift=(_is.shifts, "axis"))
 def roll(input: Any, shift: Any, axis: Any, name: str | None = None) -> Tensor:
     """Shift elements along axes, around the end."""
     return ops.roll(tensor(input), static(shift), axis=static(axis))  # type: ignore[no-any-return]
 
 
+@_checked(axis=_is.some_axes)
 def reverse(tensor: Any, axis: Any, name: str | None = None) -> Tensor:
     """Reverse the order of elements along axes."""
     return ops.flip(convert_to_tensor(tensor), axis=static(axis))  # type: ignore[no-any-return]
 
 
+@_checked(mode=_mode, paddings=(_is.paddings, "tensor", "mode"), constant_values=_is.real)
 def pad(
     tensor: Any,
     paddings: Any,
@@ -340,14 +431,21 @@ def pad(
     """Pad each axis at its start and end."""
     widths = tuple(tuple(int(n) for n in pair) for pair in np.asarray(paddings))
     x = convert_to_tensor(tensor)
+    if not x.ndim and not widths:
+        return identity(x)
+    if is_tensor(constant_values):
+        outside = np.pad(np.zeros(x.shape, np.bool_), widths, constant_values=True)
+        return ops.where(_constant(outside), constant_values, ops.pad(x, widths))  # type: ignore[no-any-return]
     return ops.pad(x, widths, mode=mode.lower(), value=constant_values)  # type: ignore[no-any-return]
 
 
+@_checked(shape=_is.sizes_but_one)
 def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
     """Broadcast to a shape."""
     return ops.broadcast_to(tensor(input), _shape(shape))  # type: ignore[no-any-return]
 
 
+@_checked(axis=_is.axis, batch_dims=(_is.matched_axes, "params", "indices"))
 def gather(
     params: Any,
     indices: Any,
@@ -358,7 +456,11 @@ def gather(
 ) -> Tensor:
     """Take slices of an axis (the first one, unless told otherwise) by index."""
     x, given = tensor(params), tensor(indices)
-    chosen = static(axis)
+    chosen, batch_dims = static(axis), static(batch_dims)
+    if -given.ndim <= batch_dims < 0:
+        batch_dims += given.ndim
+    if chosen is not None and 0 <= chosen < batch_dims:
+        chosen = batch_dims
     number = batch_dims if chosen is None else chosen
     if not -x.ndim <= number < x.ndim:
         return _index.gather(x, given, chosen, batch_dims)  # refused there
@@ -373,6 +475,7 @@ def gather(
     return _without(outside, picked)
 
 
+@_checked(batch_dims=_is.count)
 def gather_nd(params: Any, indices: Any, batch_dims: int = 0, name: str | None = None) -> Tensor:
     """Take elements or slices by index vectors (the last axis of indices)."""
     x, given = tensor(params), tensor(indices)
@@ -399,15 +502,17 @@ def _without(outside: Tensor, picked: Tensor) -> Tensor:
     return ops.where(outside, np.nan, picked)  # type: ignore[no-any-return]
 
 
+@_checked(axis=_is.axis, mask=(_is.mask_of, "tensor", "axis"))
 def boolean_mask(
     tensor: Any, mask: Any, axis: int | None = None, name: str | None = None
 ) -> Tensor:
     """Take the elements where a mask is true."""
-    chosen = np.asarray(mask)
+    chosen = np.asarray(mask).astype(np.bool_)
     key = (slice(None),) * (axis or 0) + (chosen,)
     return ops.getitem(convert_to_tensor(tensor), key)  # type: ignore[no-any-return]
 
 
+@_checked(updates=(_is.updates, "tensor", "indices"))
 def tensor_scatter_nd_update(
     tensor: Any, indices: Any, updates: Any, name: str | None = None
 ) -> Tensor:
@@ -416,6 +521,7 @@ def tensor_scatter_nd_update(
     return ops.scatter_update(x, new, key=_key(x, indices))  # type: ignore[no-any-return]
 
 
+@_checked(updates=(_is.updates, "tensor", "indices"))
 def tensor_scatter_nd_add(
     tensor: Any, indices: Any, updates: Any, name: str | None = None
 ) -> Tensor:
@@ -434,11 +540,13 @@ def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None)
     """Choose elementwise; with a condition alone, return the positions where it is true."""
     condition = tensor(condition)
     if x is None and y is None:
+        _is.ranked("tf.where", "condition", condition)
         return _constant(np.argwhere(np.asarray(condition)).astype(np.int64))
     x, y = matched(x, y)
     return ops.where(condition, x, y)  # type: ignore[no-any-return]
 
 
+@_checked(depth=_is.count, on_value=_is.scalar, off_value=_is.scalar, axis=_is.axis)
 def one_hot(
     indices: Any,
     depth: Any,
@@ -449,13 +557,24 @@ def one_hot(
     name: str | None = None,
 ) -> Tensor:
     """Return vectors with a one (or `on_value`) at each index and zeros (`off_value`) elsewhere."""
-    found = ops.one_hot(tensor(indices), static(depth), dtype=dtype or float32)
-    if axis is not None and axis != -1:
-        found = ops.moveaxis(found, -1, axis)
-    if on_value is not None or off_value is not None:
+    given = [convert_to_tensor(v, dtype_hint=dtype) for v in (on_value, off_value) if v is not None]
+    kind = dtype_of(dtype) if dtype is not None else given[0].dtype if given else float32
+    for value in given:
+        if value.dtype != kind:
+            words = f"of dtype {kind}, as the result and each other"
+            raise _is.refused("tf.one_hot", "on_value and off_value", words, value, TypeError)
+    if given:
         on, off = 1 if on_value is None else on_value, 0 if off_value is None else off_value
-        found = found * on + (1 - found) * off
-    return found  # type: ignore[no-any-return]
+        hot = ops.one_hot(tensor(indices), static(depth), dtype=bool)
+        found = ops.where(hot, *(_cast(each, kind) for each in (on, off)))
+    else:
+        found = ops.one_hot(tensor(indices), static(depth), dtype=kind)
+    return found if axis is None or axis == -1 else ops.moveaxis(found, -1, axis)  # type: ignore[no-any-return]
+
+
+def _cast(value: Any, dtype: Any) -> Tensor:
+    """Return a tensor, and numbers as one of a dtype."""
+    return value if type(value) is Tensor else convert_to_tensor(value, dtype)
 
 
 def range(
@@ -469,6 +588,7 @@ def range(
     return _constant(np.arange(*(b.item() for b in bounds), dtype=kind))
 
 
+@_checked(num=_is.count, axis=_is.axis)
 def linspace(start: Any, stop: Any, num: Any, name: str | None = None, axis: int = 0) -> Tensor:
     """Return evenly spaced numbers."""
     low, high = tensor(start), tensor(stop)
@@ -477,21 +597,25 @@ def linspace(start: Any, stop: Any, num: Any, name: str | None = None, axis: int
     )
 
 
+@_checked(shape=_is.sizes)
 def zeros(shape: Any, dtype: Any = float32, name: str | None = None) -> Tensor:
     """Return zeros."""
-    return _constant(np.zeros(_shape(shape), dtype))
+    return _constant(np.zeros(_shape(shape), dtype_of(dtype)))
 
 
+@_checked(shape=_is.sizes)
 def ones(shape: Any, dtype: Any = float32, name: str | None = None) -> Tensor:
     """Return ones."""
-    return _constant(np.ones(_shape(shape), dtype))
+    return _constant(np.ones(_shape(shape), dtype_of(dtype)))
 
 
+@_checked(dims=_is.sizes, value=_is.scalar)
 def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
     """Return a tensor of one value everywhere."""
     return ops.broadcast_to(tensor(value), _shape(dims))  # type: ignore[no-any-return]
 
 
+@_checked(num_rows=_is.count, num_columns=_is.count, batch_shape=_is.sizes)
 def eye(
     num_rows: Any,
     num_columns: Any = None,
@@ -500,26 +624,29 @@ def eye(
     name: str | None = None,
 ) -> Tensor:
     """Return the identity matrix, or a batch of them."""
-    matrix = np.eye(static(num_rows), static(num_columns), dtype=dtype)
+    matrix = np.eye(static(num_rows), static(num_columns), dtype=dtype_of(dtype))
     batch = () if batch_shape is None else _shape(batch_shape)
     return _constant(np.array(np.broadcast_to(matrix, (*batch, *matrix.shape))))
 
 
 def zeros_like(input: Any, dtype: Any = None, name: str | None = None) -> Tensor:
     """Return zeros of the same shape."""
-    return ops.zeros_like(tensor(input), dtype=dtype)  # type: ignore[no-any-return]
+    return ops.zeros_like(tensor(input), dtype=dtype_of(dtype))  # type: ignore[no-any-return]
 
 
 def ones_like(input: Any, dtype: Any = None, name: str | None = None) -> Tensor:
     """Return ones of the same shape."""
-    return ops.ones_like(tensor(input), dtype=dtype)  # type: ignore[no-any-return]
+    return ops.ones_like(tensor(input), dtype=dtype_of(dtype))  # type: ignore[no-any-return]
 
 
+@_checked(indexing=_is.one_of("xy", "ij"))
 def meshgrid(*args: Any, indexing: str = "xy", name: str | None = None) -> list[Tensor]:
     """Return coordinate matrices."""
-    return list(ops.meshgrid(*map(tensor, args), indexing=indexing))
+    flat = [x if x.ndim == 1 else ops.reshape(x, (-1,)) for x in alike(map(tensor, args))]
+    return list(ops.meshgrid(*flat, indexing=indexing))
 
 
+@_checked(clip_value_min=(_is.fitting, "t"), clip_value_max=(_is.fitting, "t"))
 def clip_by_value(
     t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None
 ) -> Tensor:
@@ -534,25 +661,37 @@ def clip_by_value(
     return ops.maximum(ops.minimum(x, high), low)  # type: ignore[no-any-return]
 
 
+@_checked(ord=_order, axis=_one_or_two, keepdims=_is.truth)
 def norm(
     tensor: Any,
     ord: Any = "euclidean",
     axis: Any = None,
-    keepdims: _bool = False,
+    keepdims: _bool | None = None,
     name: str | None = None,
 ) -> Tensor:
-    """Return a vector norm, or the Frobenius norm of a matrix."""
-    kind = 2 if ord == "euclidean" else ord
+    """Return a norm of vectors, or of matrices if `axis` has two entries."""
+    kind, keepdims = 2 if ord == "euclidean" else ord, keepdims is True
     x, axes = convert_to_tensor(tensor), static(axis)
+    whole = x.dtype.kind in "iu" and kind in (1, np.inf)
+    check("norm", x.dtype, FIELD if not whole else WHOLE)
     if isinstance(axes, tuple) and len(axes) == 2 and ord != "euclidean":
-        return ops.matrix_norm(x, ord=ord, keepdims=keepdims)  # type: ignore[no-any-return]
-    return ops.vector_norm(x, axis=axes, ord=kind, keepdims=keepdims)  # type: ignore[no-any-return]
+        found = ops.matrix_norm(ops.moveaxis(x, axes, (-2, -1)), ord=ord)
+        if keepdims:
+            found = ops.expand_dims(found, axis=tuple(sorted(axis % x.ndim for axis in axes)))
+    else:
+        if ord == "fro":
+            kind = 2
+        found = ops.vector_norm(x, axis=axes, ord=kind, keepdims=keepdims)
+    if whole or (x.dtype.kind == "c" and ord in ("euclidean", "fro")):
+        return ops.astype(found, x.dtype)  # type: ignore[no-any-return]
+    return found  # type: ignore[no-any-return]
 
 
+@_checked(clip_norm=(_is.like, "t"), axes=_is.axes)
 def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> Tensor:
     """Scale a tensor down to at most a Euclidean norm."""
     limit = builtins.max(clip_norm, 0) if isinstance(clip_norm, int | float) else clip_norm
-    return _clip.scaled_to_norm(ops, tensor(t), limit, static(axes))  # type: ignore[no-any-return]
+    return _clip.scaled_to_norm(ops, tensor(t, FLOATS, "clip_by_norm"), limit, static(axes))  # type: ignore[no-any-return]
 
 
 def global_norm(t_list: Any, name: str | None = None) -> Tensor:
@@ -560,10 +699,13 @@ def global_norm(t_list: Any, name: str | None = None) -> Tensor:
     return _clip.global_norm([None if t is None else tensor(t) for t in t_list])
 
 
+@_checked(clip_norm=_is.within("[0, inf]"))
 def clip_by_global_norm(
     t_list: Any, clip_norm: Any, use_norm: Any = None, name: str | None = None
 ) -> tuple[list[Tensor | None], Tensor]:
     """Scale tensors so that their common norm is at most `clip_norm`; return them and the norm."""
+    if not isinstance(t_list, list | tuple):
+        raise TypeError("t_list should be a sequence of tensors")
     tensors = [None if t is None else tensor(t) for t in t_list]
     length = _clip.global_norm(tensors) if use_norm is None else tensor(use_norm)
     return _clip.scaled_to_global_norm(ops, tensors, clip_norm, length), length
@@ -593,35 +735,59 @@ def matmul(
     """Multiply matrices, either of them transposed first if asked."""
     if type(a) is not Tensor or type(b) is not Tensor or a.value.dtype != b.value.dtype:
         a, b = matched(a, b)
+        a, b = (x if is_tensor(x) else convert_to_tensor(x) for x in (a, b))
+    check("matmul", a.dtype, PRODUCTS)
+    if a.ndim < 2 or b.ndim < 2:
+        raise _is.refused("tf.matmul", *(("a", _MATRIX, a) if a.ndim < 2 else ("b", _MATRIX, b)))
     if transpose_a or adjoint_a:
+        if transpose_a and adjoint_a:
+            raise _is.refused("tf.matmul", "adjoint_a", "False where transpose_a is True", True)
         a = ops.matrix_transpose(ops.conj(a) if adjoint_a else a)
     if transpose_b or adjoint_b:
+        if transpose_b and adjoint_b:
+            raise _is.refused("tf.matmul", "adjoint_b", "False where transpose_b is True", True)
         b = ops.matrix_transpose(ops.conj(b) if adjoint_b else b)
     return ops.matmul(a, b)  # type: ignore[no-any-return]
 
 
+@_checked(axes=(_is.contracted, "a", "b"))
 def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
     """Contract axes of two tensors."""
     a, b = matched(a, b)
     return ops.tensordot(a, b, axes=axes)  # type: ignore[no-any-return]
 
 
+def nan_last(x: Tensor, value: float = -np.inf) -> Tensor:
+    """Return a tensor with the number that never wins in place of NaN, if it has any."""
+    if x.value.dtype.kind not in "fV":
+        return x
+    missing = x.value != x.value
+    if not is_traced(missing) and not missing.any():
+        return x
+    return ops.where(_constant(missing), value, x)  # type: ignore[no-any-return]
+
+
+@_checked(axis=_is.axis)
 def argmax(
     input: Any, axis: Any = None, output_type: Any = int64, name: str | None = None
 ) -> Tensor:
     """Return the index of the greatest element along an axis (the first one by default)."""
-    found = ops.argmax(tensor(input), axis=0 if axis is None else static(axis))
-    return ops.astype(found, output_type)  # type: ignore[no-any-return]
+    x = nan_last(tensor(input, REAL + TRUTHS, "argmax"))
+    found = ops.argmax(x, axis=0 if axis is None else static(axis))
+    return ops.astype(found, dtype_of(output_type))  # type: ignore[no-any-return]
 
 
+@_checked(axis=_is.axis)
 def argmin(
     input: Any, axis: Any = None, output_type: Any = int64, name: str | None = None
 ) -> Tensor:
     """Return the index of the least element along an axis (the first one by default)."""
-    found = ops.argmin(tensor(input), axis=0 if axis is None else static(axis))
-    return ops.astype(found, output_type)  # type: ignore[no-any-return]
+    x = nan_last(tensor(input, REAL + TRUTHS, "argmin"), np.inf)
+    found = ops.argmin(x, axis=0 if axis is None else static(axis))
+    return ops.astype(found, dtype_of(output_type))  # type: ignore[no-any-return]
 
 
+@_checked(values=_is.ranked, axis=_is.axis, direction=_DIRECTION)
 def argsort(
     values: Any,
     axis: int = -1,
@@ -630,15 +796,18 @@ def argsort(
     name: str | None = None,
 ) -> Tensor:
     """Return the indices that sort a tensor."""
-    order = ops.argsort(tensor(values), axis=axis, descending=direction == "DESCENDING")
+    order = ops.argsort(
+        tensor(values, REAL, "argsort"), axis=axis, descending=direction == "DESCENDING"
+    )
     return ops.astype(order, int32)  # type: ignore[no-any-return]
 
 
+@_checked(values=_is.ranked, axis=_is.axis, direction=_DIRECTION)
 def sort(
     values: Any, axis: int = -1, direction: str = "ASCENDING", name: str | None = None
 ) -> Tensor:
     """Sort along an axis."""
-    return ops.sort(tensor(values), axis=axis, descending=direction == "DESCENDING")  # type: ignore[no-any-return]
+    return ops.sort(tensor(values, REAL, "sort"), axis=axis, descending=direction == "DESCENDING")  # type: ignore[no-any-return]
 
 
 def numpy_function(
@@ -664,6 +833,7 @@ def cond(
     return _control.cond(tensor(pred), true_fn, false_fn)
 
 
+@_checked(maximum_iterations=_is.count)
 def while_loop(
     cond: Callable[..., Any],
     body: Callable[..., Any],

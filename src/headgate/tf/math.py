@@ -4,116 +4,183 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as _np
+
 from headgate.core.namespace import TENSORS as _ops
+from headgate.ops.operators import check_divisor
+from headgate.tf import _arguments as _is
 from headgate.tf._adapt import alike as _alike
 from headgate.tf._adapt import binary as _binary
+from headgate.tf._adapt import name_all as _name_all
 from headgate.tf._adapt import reduction as _reduction
 from headgate.tf._adapt import static as _static
 from headgate.tf._adapt import tensor as _tensor
 from headgate.tf._adapt import unary as _unary
-from headgate.tf._core import argmax, argmin
+from headgate.tf._arguments import checked as _checked
+from headgate.tf._core import argmax, argmin, nan_last
+from headgate.tf._dtypes import (
+    FIELD,
+    FLOATS,
+    NUMBERS,
+    QUOTIENTS,
+    REAL,
+    SIGNED,
+    SMALL,
+    TRUTHS,
+    WHOLE,
+)
 
-abs = _unary(_ops.abs)
-acos = _unary(_ops.acos)
-acosh = _unary(_ops.acosh)
-asin = _unary(_ops.asin)
-asinh = _unary(_ops.asinh)
-atan = _unary(_ops.atan)
-atanh = _unary(_ops.atanh)
-ceil = _unary(_ops.ceil)
-conj = _unary(_ops.conj)
-cos = _unary(_ops.cos)
-cosh = _unary(_ops.cosh)
-erf = _unary(_ops.erf)
-exp = _unary(_ops.exp)
-expm1 = _unary(_ops.expm1)
-floor = _unary(_ops.floor)
-imag = _unary(_ops.imag, "input")
-is_finite = _unary(_ops.isfinite)
-is_inf = _unary(_ops.isinf)
-is_nan = _unary(_ops.isnan)
-log = _unary(_ops.log)
-log1p = _unary(_ops.log1p)
-log_sigmoid = _unary(_ops.log_sigmoid)
-logical_not = _unary(_ops.logical_not)
-negative = _unary(_ops.negative)
-real = _unary(_ops.real, "input")
-reciprocal = _unary(_ops.reciprocal)
-round = rint = _unary(_ops.round)
-rsqrt = _unary(_ops.rsqrt)
-sigmoid = _unary(_ops.sigmoid)
-sign = _unary(_ops.sign)
-sin = _unary(_ops.sin)
-sinh = _unary(_ops.sinh)
-softplus = _unary(_ops.softplus, "features")
-softsign = _unary(_ops.softsign, "features")
-sqrt = _unary(_ops.sqrt)
-square = _unary(_ops.square)
-tan = _unary(_ops.tan)
-tanh = _unary(_ops.tanh)
+abs = _unary(_ops.abs, SIGNED)
+acos = _unary(_ops.acos, FIELD)
+acosh = _unary(_ops.acosh, FIELD)
+asin = _unary(_ops.asin, FIELD)
+asinh = _unary(_ops.asinh, FIELD)
+atan = _unary(_ops.atan, FIELD)
+atanh = _unary(_ops.atanh, FIELD)
+ceil = _unary(_ops.ceil, FLOATS)
+conj = _unary(_ops.conj, NUMBERS)
+cos = _unary(_ops.cos, FIELD)
+cosh = _unary(_ops.cosh, FIELD)
+erf = _unary(_ops.erf, FLOATS)
+exp = _unary(_ops.exp, FIELD)
+expm1 = _unary(_ops.expm1, FIELD)
+floor = _unary(_ops.floor, FLOATS)
+imag = _unary(_ops.imag, argument="input")
+is_finite = _unary(_ops.isfinite, FLOATS)
+is_inf = _unary(_ops.isinf, FLOATS)
+is_nan = _unary(_ops.isnan, FLOATS)
+log = _unary(_ops.log, FIELD)
+log1p = _unary(_ops.log1p, FIELD)
+log_sigmoid = _unary(_ops.log_sigmoid, FLOATS)
+logical_not = _unary(_ops.logical_not, TRUTHS)
+negative = _unary(_ops.negative, SIGNED)
+real = _unary(_ops.real, NUMBERS, "input")
+reciprocal = _unary(_ops.reciprocal, FIELD)
+rint = _unary(_ops.round, "fd")
+round = _unary(_ops.round, REAL)
+rsqrt = _unary(_ops.rsqrt, FIELD)
+sigmoid = _unary(_ops.sigmoid, FIELD)
+sign = _unary(_ops.sign, SIGNED)
+sin = _unary(_ops.sin, FIELD)
+sinh = _unary(_ops.sinh, FIELD)
+softplus = _unary(_ops.softplus, FLOATS, "features")
+softsign = _unary(_ops.softsign, FLOATS, "features")
+sqrt = _unary(_ops.sqrt, FIELD)
+square = _unary(_ops.square, NUMBERS)
+tan = _unary(_ops.tan, FIELD)
+tanh = _unary(_ops.tanh, FIELD)
 
-add = _binary(_ops.add)
-atan2 = _binary(_ops.atan2, "y", "x")
-divide = truediv = _binary(_ops.divide)
-divide_no_nan = _binary(_ops.divide_no_nan)
+
+def _small(function: Any) -> dict[str, Any]:
+    """Return what quotients of small whole numbers are: float32 in TensorFlow."""
+    return {SMALL: lambda x, y: function(*(_ops.astype(v, _np.float32) for v in (x, y)))}
+
+
+def _dividing(function: Any) -> dict[str, Any]:
+    """Return a function of whole numbers that refuses to divide by 0."""
+
+    def divide(x: Any, y: Any) -> Any:
+        check_divisor(x, y)
+        return function(x, y)
+
+    return {WHOLE: divide}
+
+
+def _squared_length(x: Any, y: Any) -> Any:
+    difference = _ops.subtract(x, y)
+    return difference * _ops.conj(difference)
+
+
+add = _binary(_ops.add, NUMBERS)
+atan2 = _binary(_ops.atan2, FLOATS, "y", "x")
+divide = truediv = _binary(_ops.divide, QUOTIENTS, others=_small(_ops.divide))
+divide_no_nan = _binary(_ops.divide_no_nan, QUOTIENTS, others=_small(_ops.divide_no_nan))
 equal = _binary(_ops.equal)
-floordiv = _binary(_ops.floor_divide)
-floormod = mod = _binary(_ops.remainder)
-greater = _binary(_ops.greater)
-greater_equal = _binary(_ops.greater_equal)
-less = _binary(_ops.less)
-less_equal = _binary(_ops.less_equal)
-logical_and = _binary(_ops.logical_and)
-logical_or = _binary(_ops.logical_or)
-logical_xor = _binary(_ops.logical_xor)
-maximum = _binary(_ops.maximum)
-minimum = _binary(_ops.minimum)
-multiply = _binary(_ops.multiply)
+floordiv = _binary(
+    lambda x, y: _ops.floor(_ops.divide(x, y)), FLOATS, others=_dividing(_ops.floor_divide)
+)
+floormod = mod = _binary(_ops.remainder, FLOATS, others=_dividing(_ops.remainder))
+greater = _binary(_ops.greater, REAL)
+greater_equal = _binary(_ops.greater_equal, REAL)
+less = _binary(_ops.less, REAL)
+less_equal = _binary(_ops.less_equal, REAL)
+logical_and = _binary(_ops.logical_and, TRUTHS)
+logical_or = _binary(_ops.logical_or, TRUTHS)
+logical_xor = _binary(_ops.logical_xor, TRUTHS)
+maximum = _binary(_ops.maximum, REAL)
+minimum = _binary(_ops.minimum, REAL)
+multiply = _binary(_ops.multiply, NUMBERS)
 not_equal = _binary(_ops.not_equal)
-pow = _binary(_ops.pow)
-squared_difference = _binary(_ops.squared_difference)
-subtract = _binary(_ops.subtract)
-
-reduce_all = _reduction(_ops.all)
-reduce_any = _reduction(_ops.any)
-reduce_logsumexp = _reduction(_ops.logsumexp)
-reduce_max = _reduction(_ops.max)
-reduce_mean = _reduction(_ops.mean)
-reduce_min = _reduction(_ops.min)
-reduce_prod = _reduction(_ops.prod, keeps=True)
-reduce_std = _reduction(_ops.std)
-reduce_sum = _reduction(_ops.sum, keeps=True)
-reduce_variance = _reduction(_ops.var)
+pow = _binary(_ops.pow, SIGNED)
+squared_difference = _binary(
+    _ops.squared_difference, FLOATS + "ilq", others={"FD": _squared_length}
+)
+subtract = _binary(_ops.subtract, NUMBERS)
 
 
+def _whole_mean(x: Any, axis: Any, keepdims: bool) -> Any:
+    """Return the mean of whole numbers, cut off to one."""
+    wide = _np.uint64 if x.dtype.kind == "u" else _np.int64
+    total = _ops.sum(x, axis=axis, keepdims=keepdims, dtype=wide)
+    number = max(x.size // max(total.size, 1), 1)
+    if x.dtype.kind == "u":
+        return _ops.astype(total // number, x.dtype)
+    return _ops.astype(_ops.sign(total) * (_ops.abs(total) // number), x.dtype)
+
+
+reduce_all = _reduction(_ops.all, TRUTHS)
+reduce_any = _reduction(_ops.any, TRUTHS)
+reduce_logsumexp = _reduction(_ops.logsumexp, FLOATS)
+reduce_max = _reduction(_ops.max, REAL)
+reduce_mean = _reduction(_ops.mean, FIELD, others={WHOLE: _whole_mean})
+reduce_min = _reduction(_ops.min, REAL)
+reduce_prod = _reduction(_ops.prod, NUMBERS, keeps=True)
+reduce_std = _reduction(_ops.std, FIELD)
+reduce_sum = _reduction(_ops.sum, NUMBERS, keeps=True)
+reduce_variance = _reduction(_ops.var, FIELD)
+
+
+@_checked(axis=_is.axes, keepdims=_is.truth)
 def reduce_euclidean_norm(
     input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
 ) -> Any:
-    """Return the Euclidean norm over axes."""
-    x = _tensor(input_tensor)
-    return _ops.vector_norm(x, axis=_static(axis), keepdims=keepdims)
+    """Return the Euclidean norm over axes, in the dtype of the tensor."""
+    x = _tensor(input_tensor, NUMBERS, "math.reduce_euclidean_norm")
+    axis = _static(axis)
+    if x.dtype.kind in "iu":
+        total = _ops.sum(x * x, axis=axis, keepdims=keepdims, dtype=x.dtype)
+        return _ops.astype(_ops.sqrt(_ops.astype(total, _np.float64)), x.dtype)
+    return _ops.astype(_ops.vector_norm(x, axis=axis, keepdims=keepdims), x.dtype)
 
 
+@_checked(inputs=_is.same_shapes)
 def add_n(inputs: Any, name: str | None = None) -> Any:
     """Add tensors of one shape."""
     total, *others = _alike(inputs)
+    _tensor(total, NUMBERS, "math.add_n")
     for item in others:
         total = total + item
     return total
 
 
+@_checked(x=_is.ranked, axis=_is.axis, exclusive=_is.truth, reverse=_is.truth)
 def cumsum(
     x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
 ) -> Any:
     """Return running sums along an axis."""
-    return _running(_ops.cumulative_sum, _tensor(x), _static(axis), exclusive, reverse)
+    return _running(
+        _ops.cumulative_sum, _tensor(x, NUMBERS, "math.cumsum"), _static(axis), exclusive, reverse
+    )
 
 
+@_checked(x=_is.ranked, axis=_is.axis, exclusive=_is.truth, reverse=_is.truth)
 def cumprod(
     x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
 ) -> Any:
     """Return running products along an axis."""
-    return _running(_ops.cumulative_prod, _tensor(x), _static(axis), exclusive, reverse)
+    return _running(
+        _ops.cumulative_prod, _tensor(x, NUMBERS, "math.cumprod"), _static(axis), exclusive, reverse
+    )
 
 
 def _running(function: Any, x: Any, axis: int, exclusive: bool, reverse: bool) -> Any:
@@ -127,24 +194,40 @@ def _running(function: Any, x: Any, axis: int, exclusive: bool, reverse: bool) -
     return _ops.flip(found, axis=axis) if reverse else found
 
 
+@_checked(axis=_is.axes, epsilon=(_is.like, "x"))
 def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | None = None) -> Any:
     """Scale to Euclidean norm 1 along axes."""
-    return _ops.l2_normalize(_tensor(x), axis=_static(axis), epsilon=epsilon)
+    return _ops.l2_normalize(
+        _tensor(x, FIELD, "math.l2_normalize"), axis=_static(axis), epsilon=epsilon
+    )
 
 
+@_checked(k=_is.count, sorted=_is.truth)
 def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) -> Any:
-    """Return the k greatest elements of the last axis and their indices, sorted in any case."""
-    return _ops.top_k(_tensor(input), k)
+    """Return the k greatest elements of the last axis and their indices, sorted in any case.
+
+    NaN is never among the greatest, unless nothing else is left.
+    """
+    x = _tensor(input, REAL, "math.top_k")
+    ranked = nan_last(x)
+    values, order = found = _ops.top_k(ranked, k)
+    if ranked is not x:
+        values = _ops.take_along_axis(x, order, axis=-1)
+    return type(found)(values, _ops.astype(order, _np.int32))
 
 
+@_checked(logits=_is.ranked, axis=_is.axis)
 def softmax(logits: Any, axis: int | None = None, name: str | None = None) -> Any:
     """Return exp(logits) scaled to sum 1 along an axis, the last one if left out."""
-    return _ops.softmax(_tensor(logits), axis=-1 if axis is None else axis)
+    return _ops.softmax(_tensor(logits, FLOATS, "nn.softmax"), axis=-1 if axis is None else axis)
 
 
+@_checked(logits=_is.ranked, axis=_is.axis)
 def log_softmax(logits: Any, axis: int | None = None, name: str | None = None) -> Any:
     """Return the logarithm of softmax."""
-    return _ops.log_softmax(_tensor(logits), axis=-1 if axis is None else axis)
+    return _ops.log_softmax(
+        _tensor(logits, FLOATS, "nn.log_softmax"), axis=-1 if axis is None else axis
+    )
 
 
 __all__ = [
@@ -231,3 +314,5 @@ __all__ = [
     "top_k",
     "truediv",
 ]
+
+_name_all(globals(), __all__)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as _np
+
 from headgate.core.namespace import TENSORS as _ops
 from headgate.nn.core import dropped as _dropped
 from headgate.ops import conv as _conv
 from headgate.ops import pool as _pool
 from headgate.random import get_generator as _get_generator
+from headgate.tf import _arguments as _is
 from headgate.tf._adapt import alike as _alike
 from headgate.tf._adapt import matched as _matched
+from headgate.tf._adapt import name_all as _name_all
 from headgate.tf._adapt import static as _static
 from headgate.tf._adapt import tensor as _tensor
 from headgate.tf._adapt import unary as _unary
+from headgate.tf._arguments import checked as _checked
 from headgate.tf._core import clip_by_norm as _clip_by_norm
 from headgate.tf._core import gather as _gather
+from headgate.tf._dtypes import FIELD, FLOATS, NUMBERS, REAL
 from headgate.tf.math import (
     l2_normalize,
     log_softmax,
@@ -26,16 +32,27 @@ from headgate.tf.math import (
     tanh,
     top_k,
 )
-
-relu = _unary(_ops.relu, "features")
-relu6 = _unary(_ops.relu6, "features")
-selu = _unary(_ops.selu, "features")
-elu = _unary(_ops.elu, "features")
+from headgate.tf.math import reduce_mean as _reduce_mean
+from headgate.tf.math import squared_difference as _squared_difference
 
 
-def silu(features: Any, beta: Any = 1.0, name: str | None = None) -> Any:
+def _rate(whose: str, name: str, value: Any, x: Any) -> Any:
+    """Return a share of the elements, also as a tensor of their dtype."""
+    return _is.checks.amount(whose, name, _is.like(whose, name, value, x), "[0, 1)")
+
+
+_STEPS = _is.along, "data_format"
+_MARGINS = _is.margins, "data_format"
+
+relu = _unary(_ops.relu, REAL, "features")
+relu6 = _unary(_ops.relu6, REAL, "features")
+selu = _unary(_ops.selu, FLOATS, "features")
+elu = _unary(_ops.elu, FLOATS, "features")
+
+
+def silu(features: Any, beta: Any = 1.0) -> Any:
     """Return `x * sigmoid(beta * x)`; gradient flows to a `beta` that is a tensor."""
-    x = _tensor(features)
+    x = _tensor(features, FIELD, "nn.silu")
     if isinstance(beta, int | float) and beta == 1:
         return _ops.silu(x)
     x, beta = _matched(x, beta)
@@ -45,26 +62,33 @@ def silu(features: Any, beta: Any = 1.0, name: str | None = None) -> Any:
 swish = silu
 
 
+@_checked(alpha=_is.plain)
 def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Any:
     """Return x where positive, `alpha * x` elsewhere."""
-    return _ops.leaky_relu(_tensor(features), alpha)
+    x = _tensor(features, REAL, "nn.leaky_relu")
+    if x.dtype.kind in "iu":
+        x = _ops.astype(x, _np.float32)
+    return _ops.leaky_relu(x, alpha)
 
 
+@_checked(approximate=_is.truth)
 def gelu(features: Any, approximate: bool = False, name: str | None = None) -> Any:
     """Return x times the normal distribution function of x."""
-    return _ops.gelu(_tensor(features), approximate=approximate)
+    return _ops.gelu(_tensor(features, FLOATS, "nn.gelu"), approximate=approximate)
 
 
+@_checked(data_format=_is.channels_last, bias=(_is.channels, "value", "data_format"))
 def bias_add(value: Any, bias: Any, data_format: str | None = None, name: str | None = None) -> Any:
     """Add a vector along the channel axis."""
-    value, bias = _alike([value, bias])
+    value, bias = _alike([_tensor(value, NUMBERS, "nn.bias_add"), bias])
     if data_format is not None and data_format.startswith("NC"):
         bias = _ops.reshape(bias, (-1,) + (1,) * (value.ndim - 2))
     return value + bias
 
 
+@_checked(rate=(_rate, "x"), noise_shape=(_is.noise, "x"))
 def dropout(
-    x: Any, rate: float, noise_shape: Any = None, seed: Any = None, name: str | None = None
+    x: Any, rate: Any, noise_shape: Any = None, seed: Any = None, name: str | None = None
 ) -> Any:
     """Set a random part of the elements to zero and scale up the rest."""
     x = _tensor(x)
@@ -72,6 +96,7 @@ def dropout(
     return _dropped(x, rate, shape, _get_generator(seed))
 
 
+@_checked(max_norm=(_is.like, "params"))
 def embedding_lookup(params: Any, ids: Any, max_norm: Any = None, name: str | None = None) -> Any:
     """Take rows of a table by number, scaled down to a norm of at most `max_norm` if given."""
     ids = _tensor(ids)
@@ -81,19 +106,22 @@ def embedding_lookup(params: Any, ids: Any, max_norm: Any = None, name: str | No
     return _clip_by_norm(rows, max_norm, tuple(range(ids.ndim, rows.ndim)))
 
 
+@_checked(labels=(_is.same_shape, "logits"))
 def sigmoid_cross_entropy_with_logits(
     labels: Any = None, logits: Any = None, name: str | None = None
 ) -> Any:
     """Return the cross entropy of independent classes, from logits, elementwise."""
     logits, labels = _alike([logits, labels])
+    _tensor(logits, FLOATS, "nn.sigmoid_cross_entropy_with_logits")
     return _ops.sigmoid_cross_entropy(logits, labels)
 
 
+@_checked(axis=_is.axis)
 def softmax_cross_entropy_with_logits(
     labels: Any, logits: Any, axis: int = -1, name: str | None = None
 ) -> Any:
     """Return the cross entropy between distributions `labels` and softmax(logits)."""
-    logits = _tensor(logits)
+    logits = _tensor(logits, FLOATS, "nn.softmax_cross_entropy_with_logits")
     labels = _ops.astype(_tensor(labels), logits.dtype)
     return _ops.softmax_cross_entropy(logits, labels, axis=axis)
 
@@ -102,17 +130,25 @@ def sparse_softmax_cross_entropy_with_logits(
     labels: Any, logits: Any, name: str | None = None
 ) -> Any:
     """Return the cross entropy between class numbers and softmax(logits)."""
-    return _ops.sparse_softmax_cross_entropy(_tensor(logits), _tensor(labels))
+    return _ops.sparse_softmax_cross_entropy(
+        _tensor(logits, FLOATS, "nn.sparse_softmax_cross_entropy_with_logits"), _tensor(labels)
+    )
 
 
+@_checked(axes=_is.axes, keepdims=_is.truth)
 def moments(
     x: Any, axes: Any, shift: Any = None, keepdims: bool = False, name: str | None = None
 ) -> Any:
     """Return mean and variance over axes."""
-    x, axis = _tensor(x), _static(axes)
+    x, axis = _tensor(x, NUMBERS, "nn.moments"), _static(axes)
+    if x.dtype.kind in "iuc":
+        mean = _reduce_mean(x, axis, True)
+        spread = _reduce_mean(_squared_difference(x, mean), axis, keepdims)
+        return (mean if keepdims else _ops.squeeze(mean, axis=axis)), spread
     return _ops.mean(x, axis=axis, keepdims=keepdims), _ops.var(x, axis=axis, keepdims=keepdims)
 
 
+@_checked(variance_epsilon=(_is.like, "x"))
 def batch_normalization(
     x: Any,
     mean: Any,
@@ -171,6 +207,7 @@ def _convolve(
     )
 
 
+@_checked(data_format=_is.layout("NWC"), stride=_STEPS, padding=_MARGINS, dilations=_STEPS)
 def conv1d(
     input: Any,
     filters: Any,
@@ -184,6 +221,7 @@ def conv1d(
     return _convolve(_conv.conv, input, filters, stride, padding, dilations, data_format)
 
 
+@_checked(data_format=_is.layout("NHWC"), strides=_STEPS, padding=_MARGINS, dilations=_STEPS)
 def conv2d(
     input: Any,
     filters: Any,
@@ -197,6 +235,13 @@ def conv2d(
     return _convolve(_conv.conv, input, filters, strides, padding, dilations, data_format)
 
 
+@_checked(
+    data_format=_is.layout("NHWC"),
+    output_shape=_is.sizes,
+    strides=_STEPS,
+    padding=_MARGINS,
+    dilations=_STEPS,
+)
 def conv2d_transpose(
     input: Any,
     filters: Any,
@@ -208,18 +253,28 @@ def conv2d_transpose(
     name: str | None = None,
 ) -> Any:
     """Apply the transpose (the gradient by its input) of a convolution."""
-    shape = [
-        n for n, axis in zip(_static(output_shape), data_format, strict=True) if axis not in "NC"
-    ]
+    x, w = _alike([_tensor(input), filters])
+    shape = output_shape
+    if len(shape) == len(data_format) == x.ndim == w.ndim:
+        known = {"N": x.shape[data_format.index("N")], "C": w.shape[-2]}
+        wrong = [
+            each
+            for each, size in zip(data_format, shape, strict=True)
+            if size != known.get(each, size)
+        ]
+        if wrong:
+            words = f"{known[wrong[0]]} for the axis {wrong[0]} of {data_format!r}"
+            raise _is.refused("tf.nn.conv2d_transpose", "output_shape", words, output_shape)
+        shape = [n for n, each in zip(shape, data_format, strict=True) if each not in "NC"]
     return _convolve(
         _conv.conv_transpose,
-        input,
-        filters,
+        x,
+        w,
         strides,
         padding,
         dilations,
         data_format,
-        output_shape=shape,
+        output_shape=[*shape],
     )
 
 
@@ -233,6 +288,7 @@ def _pooled(function: Any, input: Any, ksize: Any, strides: Any, padding: Any, l
     )
 
 
+@_checked(data_format=_is.layout("NWC"), ksize=_STEPS, strides=_STEPS, padding=_MARGINS)
 def max_pool1d(
     input: Any,
     ksize: Any,
@@ -245,6 +301,7 @@ def max_pool1d(
     return _pooled(_pool.max_pool, input, ksize, strides, padding, data_format)
 
 
+@_checked(data_format=_is.layout("NHWC"), ksize=_STEPS, strides=_STEPS, padding=_MARGINS)
 def max_pool2d(
     input: Any,
     ksize: Any,
@@ -257,6 +314,7 @@ def max_pool2d(
     return _pooled(_pool.max_pool, input, ksize, strides, padding, data_format)
 
 
+@_checked(data_format=_is.layout("NWC"), ksize=_STEPS, strides=_STEPS, padding=_MARGINS)
 def avg_pool1d(
     input: Any,
     ksize: Any,
@@ -269,6 +327,7 @@ def avg_pool1d(
     return _pooled(_pool.avg_pool, input, ksize, strides, padding, data_format)
 
 
+@_checked(data_format=_is.layout("NHWC"), ksize=_STEPS, strides=_STEPS, padding=_MARGINS)
 def avg_pool2d(
     input: Any,
     ksize: Any,
@@ -318,3 +377,5 @@ __all__ = [
     "tanh",
     "top_k",
 ]
+
+_name_all(globals(), __all__)

@@ -15,8 +15,17 @@ from headgate import random as _random
 from headgate.core.namespace import TENSORS as _ops
 from headgate.core.tensor import Tensor as _Tensor
 from headgate.random import set_seed
+from headgate.tf import _arguments as _is
 from headgate.tf._adapt import static as _static
 from headgate.tf._adapt import tensor as _tensor
+from headgate.tf._arguments import checked as _checked
+
+
+def _pair(whose: str, name: str, value: Any) -> Any:
+    """Return a seed of two whole numbers."""
+    if _is.shape_of(value) != (2,):
+        raise _is.refused(whose, name, "two integers", value)
+    return _is.checks.wholes(whose, name, value)
 
 
 class Generator(_random.Generator):
@@ -46,6 +55,7 @@ class Generator(_random.Generator):
 
     # The draws have TensorFlow's arguments, which are not those of `headgate.random.Generator`.
 
+    @_checked(shape=_is.sizes)
     def normal(  # type: ignore[override]
         self,
         shape: Any,
@@ -57,6 +67,7 @@ class Generator(_random.Generator):
         """Draw from a normal distribution; gradient flows to `mean` and `stddev` tensors."""
         return super().normal(_static(shape), mean, stddev, dtype)
 
+    @_checked(shape=_is.sizes)
     def truncated_normal(  # type: ignore[override]
         self,
         shape: Any,
@@ -68,6 +79,7 @@ class Generator(_random.Generator):
         """Draw from a normal distribution cut off at two standard deviations."""
         return super().truncated_normal(_static(shape), mean, stddev, dtype)
 
+    @_checked(shape=_is.sizes)
     def uniform(  # type: ignore[override]
         self,
         shape: Any,
@@ -150,6 +162,7 @@ def uniform(
     return _for(seed).uniform(shape, minval, maxval, dtype)
 
 
+@_checked(num_samples=_is.count)
 def categorical(
     logits: Any, num_samples: int, dtype: Any = np.int64, seed: Any = None, name: str | None = None
 ) -> Any:
@@ -172,6 +185,7 @@ def shuffle(value: Any, seed: Any = None, name: str | None = None) -> Any:
     return _for(seed).shuffle(_tensor(value))
 
 
+@_checked(shape=_is.sizes)
 def gamma(
     shape: Any,
     alpha: Any,
@@ -195,6 +209,7 @@ def gamma(
     return _for(seed).gamma(alpha + _ops.zeros_like(beta), _static(shape)) / beta
 
 
+@_checked(shape=_is.sizes)
 def poisson(
     shape: Any, lam: Any, dtype: Any = np.float32, seed: Any = None, name: str | None = None
 ) -> Any:
@@ -213,6 +228,7 @@ def _floats(value: Any, dtype: Any) -> Any:
     return _ops.astype(_tensor(value), dtype)
 
 
+@_checked(shape=_is.sizes, seed=_pair)
 def stateless_normal(
     shape: Any,
     seed: Any,
@@ -232,6 +248,7 @@ def stateless_normal(
     return Generator(_static(seed)).normal(shape, mean, stddev, dtype)
 
 
+@_checked(shape=_is.sizes, seed=_pair)
 def stateless_truncated_normal(
     shape: Any,
     seed: Any,
@@ -245,6 +262,7 @@ def stateless_truncated_normal(
     return Generator(_static(seed)).truncated_normal(shape, mean, stddev, dtype)
 
 
+@_checked(shape=_is.sizes, seed=_pair)
 def stateless_uniform(
     shape: Any,
     seed: Any,
@@ -263,6 +281,7 @@ def stateless_uniform(
     return Generator(_static(seed)).uniform(shape, minval, maxval, dtype)
 
 
+@_checked(num_samples=_is.count, seed=_pair)
 def stateless_categorical(
     logits: Any, num_samples: int, seed: Any, dtype: Any = np.int64, name: str | None = None
 ) -> Any:

@@ -162,7 +162,10 @@ def test_dropout_drops_weights_in_training():
             lambda m: m(QUERY, VALUE, attention_mask=MASK.T),
         ),
         (r"num_heads must be a positive", lambda m: nn.MultiHeadAttention(0, 2)),
-        (r"dropout is a probability", lambda m: nn.MultiHeadAttention(1, 2, dropout=-1.0)),
+        (
+            r"dropout must be from 0 to 1, got -1.0",
+            lambda m: nn.MultiHeadAttention(1, 2, dropout=-1.0),
+        ),
         (r"output_shape must be a positive", lambda m: nn.MultiHeadAttention(1, 2, output_shape=0)),
     ],
 )

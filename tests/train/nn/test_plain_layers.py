@@ -242,7 +242,7 @@ def test_identity():
         (r"same number of axes.*\[\(2,\), \(2, 2\)\]", lambda: nn.Add()([hg.ones(2), hg.eye(2)])),
         (r"takes a list of tensors", lambda: nn.Multiply()(SEQUENCE)),
         (r"list of two tensors", lambda: nn.Subtract()([SEQUENCE])),
-        (r"stddev must not be negative", lambda: nn.GaussianNoise(-0.1)),
+        (r"stddev must be 0 or a positive number, got -0.1", lambda: nn.GaussianNoise(-0.1)),
         (r"from 0 to 3.*int64 of shape \(2,\) from 1 to 4", lambda: nn.Embedding(4, 2)([1, 4])),
         (r"from 0 to 3.*from -1 to 0", lambda: nn.Embedding(4, 2)([-1, 0])),
         (r"whole numbers.*float32", lambda: nn.Embedding(4, 2)([0.5, 1.0])),

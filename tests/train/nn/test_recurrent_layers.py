@@ -229,7 +229,7 @@ def test_shapes_and_dtypes(kind):
             r"mask of shape \(batch, steps\), here \(3, 6\), got \(3, 5\)",
             lambda: nn.LSTM(2)(numbers(*SHAPE), mask=MASK[:, 1:]),
         ),
-        (r"GRU: dropout is a probability.*2", lambda: nn.GRU(2, dropout=2)),
+        (r"GRU: dropout must be from 0 to 1, got 2", lambda: nn.GRU(2, dropout=2)),
         (r"LSTM: units must be a positive", lambda: nn.LSTM(0)),
     ],
 )

@@ -81,3 +81,21 @@ def test_gradient_flows_through_clipping():
         tape.watch(x)
         y = hg.sum(optim.clip_by_norm(x, 1.0))
     np.testing.assert_array_equal(tape.gradient(y, x).numpy(), [1.0, 1.0])
+
+
+@pytest.mark.parametrize("module", [optim, tf], ids=["optim", "tf"])
+def test_gradients_of_zeros(module):
+    """The norm has no derivative at zero, and scales nothing there."""
+    zeros = np.zeros(3, "f"), np.zeros((2, 1), "f")
+    with hg.GradientTape(persistent=True) as tape:
+        a, b = map(hg.asarray, zeros)
+        tape.watch([a, b])
+        (one, other), norm = module.clip_by_global_norm([a, b], 1.0)
+        alone = module.clip_by_norm(a, 1.0)
+        by_rows = module.clip_by_norm(b, 1.0, 1)
+    for result, x in ((one, a), (other, b), (alone, a), (by_rows, b)):
+        np.testing.assert_array_equal(result.numpy(), x.numpy())
+        np.testing.assert_array_equal(tape.gradient(result, x).numpy(), np.ones(x.shape))
+    for x in (a, b):
+        np.testing.assert_array_equal(tape.gradient(norm, x).numpy(), np.zeros(x.shape))
+    assert norm.numpy() == 0.0

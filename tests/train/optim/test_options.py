@@ -36,7 +36,8 @@ def test_variables_excluded_from_weight_decay():
     a, b, c = (hg.Variable(1.0, name=name) for name in ("dense/kernel", "dense/bias", "gain"))
     optimizer = optim.SGD(0.5, weight_decay=1.0)
     optimizer.exclude_from_weight_decay([c], ["bias", "gamma"])
-    optimizer.apply([0.0, 0.0, 0.0], [a, b, c])
+    with pytest.warns(UserWarning, match="matches 'gamma'; their names are dense/kernel, dense/bi"):
+        optimizer.apply([0.0, 0.0, 0.0], [a, b, c])
     assert (a.numpy(), b.numpy(), c.numpy()) == (0.5, 1.0, 1.0)
     optimizer.exclude_from_weight_decay(var_list=[a])
     optimizer.apply([0.0, 0.0, 0.0], [a, b, c])
@@ -45,6 +46,42 @@ def test_variables_excluded_from_weight_decay():
         optimizer.exclude_from_weight_decay(var_names="bias")
     with pytest.raises(TypeError, match="list of variables, not of str"):
         optimizer.exclude_from_weight_decay(["bias"])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "excluded"),
+    [
+        ("bias", ["model/dense/bias", "model/out/bias"]),
+        ("*/bias", ["model/dense/bias", "model/out/bias"]),
+        ("dense/*", ["model/dense/kernel", "model/dense/bias"]),
+        ("model/out/?ias", ["model/out/bias"]),
+        ("model/dense/kernel", ["model/dense/kernel"]),
+        ("*", ["model/dense/kernel", "model/dense/bias", "model/out/bias"]),
+        ("ker[n]el", ["model/dense/kernel"]),
+    ],
+)
+def test_patterns_of_names_that_do_not_decay(pattern, excluded):
+    names = ["model/dense/kernel", "model/dense/bias", "model/out/bias"]
+    variables = [hg.Variable(1.0, name=name) for name in names]
+    optimizer = optim.AdamW(0.1, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_names=[pattern])
+    optimizer.apply([0.0] * 3, variables)
+    assert [v.name for v in variables if float(v) == 1.0] == excluded
+
+
+@pytest.mark.parametrize("pattern", ["biases", "*/biases", "(bias|gamma)", "out/*"])
+def test_a_pattern_that_matches_nothing_warns_once(pattern):
+    v = hg.Variable(1.0, name="dense/bias")
+    optimizer = optim.SGD(0.5, weight_decay=1.0)
+    optimizer.exclude_from_weight_decay(var_names=["dense", pattern])
+    with pytest.warns(UserWarning, match="no variable of this step matches .*dense/bias") as said:
+        optimizer.apply([0.0], [v])
+    assert len(said) == 1
+    assert repr(pattern) in str(said[0].message)
+    assert said[0].filename == __file__
+    optimizer.apply_gradients([(0.0, v)])
+    with pytest.raises(TypeError, match="list of texts, not of Variable"):
+        optimizer.exclude_from_weight_decay(var_names=[v])
 
 
 # -- clipping --------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from headgate.compile.xla.dtypes import cast
 from headgate.core.namespace import Array
 from headgate.ops.conv_numpy import same_dtype
 from headgate.ops.pool import firsts, lowest, padded, population, taps_of
@@ -182,6 +183,9 @@ def _convolution(xp: Any, x: Array, w: Array, plan: Plan) -> Array:
 
 def _transposed_convolution(xp: Any, y: Array, w: Array, plan: Plan) -> Array:
     y, w = same_dtype(xp, y, w)
+    if y.dtype.kind in "biu":  # JAX has no transposes of functions of integers
+        found = _transposed_convolution(xp, y.astype("float64"), w.astype("float64"), plan)
+        return found.astype(y.dtype)
     if _on_cpu() and y.size and plan.groups > 1 == w.shape[-2]:
         return _channels_last(_depthwise_transposed, y, w, plan)
     shape = [len(y), *plan.each("length")]
@@ -221,7 +225,8 @@ def _channels_last(function: Callable[..., Array], x: Array, w: Array, plan: Pla
 
 def _spread(y: Array, shares: Iterable[Any], axis: int, window: Window) -> Array:
     """Give the elements of each window their shares of its y; the transpose of summing taps."""
-    placed = (_place(y * share, tap, axis, window) for tap, share in enumerate(shares))
+    parts = (y if type(share) is int else y * cast(share, y.dtype) for share in shares)
+    placed = (_place(part, tap, axis, window) for tap, part in enumerate(parts))
     return functools.reduce(operator.add, placed)
 
 
@@ -265,7 +270,8 @@ def _max_tiles(xp: Any, y: Array, x: Array, top: Array, axis: int, window: Windo
         place = xp.where(tap == top, number, place)
     numbers = np.arange(window.size).reshape(-1, *(1,) * (y.ndim - axis - 1))
     here = xp.expand_dims(xp.broadcast_to(place, y.shape), axis + 1) == numbers
-    return _tile(xp.where(here, xp.expand_dims(y, axis + 1), 0), axis, window)
+    y = xp.expand_dims(y, axis + 1)
+    return _tile(xp.where(here, y, y * 0), axis, window)  # NaN stays NaN, as in a product
 
 
 def _mean_spread(xp: Any, y: Array, axis: int, window: Window) -> Array:

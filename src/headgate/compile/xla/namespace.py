@@ -12,10 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from headgate.compile.xla import conv, random
+from headgate.compile.xla import conv, index, random
+from headgate.compile.xla.dtypes import cast, typed
 from headgate.core.namespace import OPERATORS, Array, Namespace
-from headgate.ops.index import PLAIN, counting, in_dtype_of, parts_of, whole_numbers
-from headgate.ops.shape import Shape, checked_widths, sizes
+from headgate.ops.shape import checked_widths, sizes
+
+
+class _Typed(Namespace):
+    """A namespace whose operations have NumPy's dtypes (`headgate.compile.xla.dtypes`)."""
+
+    def __getattr__(self, name: str) -> Any:
+        found = super().__getattr__(name)
+        if callable(found) and not isinstance(found, type):
+            found = typed(name, found)
+        self.__dict__[name] = found
+        return found
 
 
 @functools.cache
@@ -23,8 +34,10 @@ def namespace() -> Namespace:
     """Return JAX's namespace."""
     import jax
 
-    own = {**OPERATORS, "block_gradient": jax.lax.stop_gradient}
-    return Namespace("jax", jax.numpy, own, {**_OVERRIDES, **conv.OVERRIDES})
+    own = {name: typed(name, function) for name, function in OPERATORS.items()}
+    own["block_gradient"] = jax.lax.stop_gradient
+    overrides = {**_OVERRIDES, **conv.OVERRIDES, **index.OVERRIDES}
+    return _Typed("jax", jax.numpy, own, overrides)
 
 
 def _erf(xp: Any, x: Array) -> Array:
@@ -38,43 +51,27 @@ def _pad(xp: Any, x: Array, widths: Any, mode: str, value: Any) -> Array:
     return xp.array_module.pad(x, checked_widths(x, widths, mode), mode, **options)
 
 
-def _index(xp: Any, x: Array, key: Any) -> Array:
-    # JAX takes the nearest element for a number out of range; ask NumPy, which refuses.
-    if PLAIN.issuperset(map(type, parts_of(key))):
-        np.broadcast_to(False, x.shape)[key]
-    return x[key]
+def _floor_divide(xp: Any, x: Array, y: Array) -> Array:
+    if xp.asarray(y).dtype.kind not in "iu":
+        return xp.array_module.floor_divide(x, y)
+    return xp.where(y == 0, 0, xp.array_module.floor_divide(x, xp.where(y == 0, 1, y)))
 
 
-def _scatter(xp: Any, updates: Array, key: Any, shape: Shape) -> Array:
-    updates = xp.asarray(updates)
-    return xp.zeros(shape, updates.dtype).at[key].add(updates)
+def _remainder(xp: Any, x: Array, y: Array) -> Array:
+    if xp.asarray(y).dtype.kind not in "iu":
+        return xp.array_module.remainder(x, y)
+    return xp.where(y == 0, 0, xp.array_module.remainder(x, xp.where(y == 0, 1, y)))
 
 
-def _index_add(xp: Any, x: Array, updates: Array, key: Any) -> Array:
-    x = xp.asarray(x)
-    return x.at[key].add(in_dtype_of(xp, x, updates))
-
-
-def _index_update(xp: Any, x: Array, updates: Array, key: Any) -> Array:
-    x = xp.asarray(x)
-    return x.at[key].set(in_dtype_of(xp, x, updates))
-
-
-def _scatter_rows(xp: Any, updates: Array, indices: Array, axis: int | None, shape: Shape) -> Array:
-    axis = 0 if axis is None else axis % len(shape)
-    key = (*[slice(None)] * axis, whole_numbers(indices))
-    return xp.zeros(shape, updates.dtype).at[key].add(updates)
-
-
-def _scatter_along_axis(xp: Any, updates: Array, indices: Array, axis: int, size: int) -> Array:
-    axis %= updates.ndim
-    shape = (*updates.shape[:axis], size, *updates.shape[axis + 1 :])
-    key = counting(shape, updates.ndim)
-    key[axis] = xp.broadcast_to(whole_numbers(indices), updates.shape)
-    return xp.zeros(shape, updates.dtype).at[tuple(key)].add(updates)
+def _astype(xp: Any, x: Array, dtype: Any) -> Array:
+    return cast(xp.asarray(x), np.dtype(dtype))
 
 
 _OVERRIDES: dict[str, Callable[..., Any]] = {
+    "astype_inexact": _astype,
+    "astype_integer": _astype,
+    "floor_divide": _floor_divide,
+    "remainder": _remainder,
     "reshape": lambda xp, x, shape: xp.array_module.reshape(x, sizes(shape)),
     "permute_dims": lambda xp, x, axes: x.transpose(axes),
     "broadcast_to": lambda xp, x, shape: xp.array_module.broadcast_to(x, sizes(shape)),
@@ -82,11 +79,7 @@ _OVERRIDES: dict[str, Callable[..., Any]] = {
     "erf": _erf,
     "draws": random.draws,
     "einsum": lambda xp, operands, *, subscripts: xp.array_module.einsum(subscripts, *operands),
-    "index": _index,
     "inherit": lambda xp, x, other: xp.asarray(x),
-    "index_add": _index_add,
-    "index_update": _index_update,
-    "scatter": _scatter,
-    "scatter_rows": _scatter_rows,
-    "scatter_along_axis": _scatter_along_axis,
+    "relu": lambda xp, x: xp.maximum(x, xp.zeros((), x.dtype)),
+    "round": lambda xp, x: xp.array_module.round(x.astype("float16") if x.dtype == bool else x),
 }

@@ -125,6 +125,11 @@ def host(array: Array) -> Array:
     return np.asarray(array)[()]
 
 
+def settle() -> None:
+    """Wait until the callbacks of the programs that were called are over."""
+    jax_for().effects_barrier()
+
+
 def mover(backend: Any) -> Callable[[Array], Array] | None:
     """Return what moves arrays to JAX's default device ("jax") or to one of its devices."""
     if isinstance(backend, str):

@@ -14,15 +14,17 @@ ever learnt anything.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from headgate.core.asked import asked, name_of
+from headgate.core.birth import Lookout, Meter
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
-from headgate.flow.kinds import cure, rank
+from headgate.flow.kinds import NONFINITE, cure, rank
 from headgate.flow.patterns import names_it, names_it_at
 from headgate.flow.report import Finding
 from headgate.flow.trace import Place as TracePlace
@@ -73,6 +75,7 @@ class Known:
     made: Place | None = None
     healthy: bool = False  # a gradient arrived at some call, or its absence is no mistake
     bad: list[Outcome] = field(default_factory=list)  # the first of each kind, where none arrived
+    spoilt: Outcome | None = None  # the first that was not finite, if no finite one followed
     variable: Variable | None = None
     written: int = 0  # by the time of the first call
     calls: set[tuple[int, int]] = field(default_factory=set)  # the lines that asked for it
@@ -172,7 +175,9 @@ class Watch(Watcher, Onlooker):
                 about = tape._question(targets)
                 verdicts = [explain(about, asked(source)) for source in sources]
                 self.calls.append(call)
-        meter = Magnitudes() if close else None
+        # Later passes are only looked at for what is not finite, until the first that is not.
+        wary = close or all(self._known[key].spoilt is None for key in keys)
+        meter = tape._meter(targets, sources, Meter if close else Lookout) if wary else None
         if tape._recording.onlooker is self._log:
             call.nodes = [
                 target.node if type(target) is Tensor else tape._node(target) for target in targets
@@ -187,7 +192,8 @@ class Watch(Watcher, Onlooker):
             sizes = [None if g is None else norm(g.value) for g in gradients]
             if call.nodes:
                 named = list(zip(call.targets, call.nodes))
-                self._log.gradient(call.site, call.step, named, sources, sizes, meter)
+                measured = None if type(meter) is Lookout else meter
+                self._log.gradient(call.site, call.step, named, sources, sizes, measured)
                 call.nodes = []
             alive = {
                 source._source
@@ -198,15 +204,23 @@ class Watch(Watcher, Onlooker):
                 self._known[key].calls.add(place)
                 if not inner and (size or (size is not None and size != size)):
                     self._known[key].healthy = True
+            for key, source, size in zip(keys, sources, sizes):
+                if size is not None and math.isfinite(size) and type(source) is Variable:
+                    self._known[key].spoilt = None  # the program noticed, and left that step out
+            if not verdicts and not all(_is_finite(size, meter) for size in sizes):
+                about = tape._question(targets)
+                verdicts = [explain(about, asked(source)) for source in sources]
             for key, source, verdict, size in zip(keys, sources, verdicts, sizes):
                 if size is None and verdict.connected:  # a custom rule gave None in this very walk
                     verdict = explain(tape._question(targets), asked(source))
-                elif size == 0:
+                elif size == 0 or not _is_finite(size, meter):
                     verdict = explain(tape._question(targets), asked(source), meter)
                 expected = verdict.verdict == "zero" and _only_waits(source, meter, alive)
                 outcome = Outcome(verdict, call.site, size, expected)
                 call.outcomes[key] = outcome
                 known = self._known[key]
+                if verdict.verdict == "not finite":
+                    known.spoilt = known.spoilt or outcome
                 if not size and all(bad.verdict.kind != verdict.kind for bad in known.bad):
                     known.bad.append(outcome)
 
@@ -326,13 +340,16 @@ class Watch(Watcher, Onlooker):
             if names_it(known.name, no_flow):
                 continue
             outcomes = known.bad
+            if known.spoilt is not None and step is None:
+                yield _of_spoilt(known, known.spoilt)
+                continue
             if step is not None or names_it(known.name, flow):
                 outcomes = [
                     call.outcomes[key]
                     for call in self.calls
                     if (step is None or call.step == step) and key in call.outcomes
                 ]
-                if step is not None and any(outcome.norm for outcome in outcomes):
+                if step is not None and any(map(_arrived, outcomes)):
                     continue
             elif known.healthy:
                 continue
@@ -373,9 +390,30 @@ def _place(site: Site) -> TracePlace:
     return TracePlace(site.file, site.line, site.code.co_qualname)
 
 
+def _arrived(outcome: Outcome) -> bool:
+    """Tell whether a gradient of use came of a call."""
+    return bool(outcome.norm) and outcome.verdict.verdict != "not finite"
+
+
+def _is_finite(size: float | None, meter: Magnitudes | None) -> bool:
+    """Tell whether a gradient is finite, and what it is the gradient of."""
+    if size is None or meter is None:
+        return True
+    return math.isfinite(size) and (meter.of_target is None or meter.reaches_a_source)
+
+
+def _of_spoilt(known: Known, outcome: Outcome) -> Finding:
+    """Return the finding on a source whose gradient is NaN or infinite."""
+    verdict = outcome.verdict
+    place = verdict.blamed or Place.at("gradient", outcome.site)
+    return _finding(known.name, verdict.verdict, verdict.kind or "nonfinite_data", place)
+
+
 def _of(known: Known, outcome: Outcome) -> Finding | None:
     """Return the finding on a source that got no gradient; None if that is in order."""
     verdict = outcome.verdict
+    if verdict.verdict == "not finite":
+        return _of_spoilt(known, outcome)
     if outcome.norm or outcome.expected or verdict.verdict == "connected":
         return None
     if not known.trainable and verdict.kind != "frozen":
@@ -384,10 +422,13 @@ def _of(known: Known, outcome: Outcome) -> Finding | None:
     return _finding(known.name, verdict.verdict, verdict.kind or "unused_parameter", place)
 
 
+_LABELLED = {"stop_gradient", "nondiff_op", "zero_derivative", *NONFINITE}
+
+
 def _finding(name: str, verdict: str, kind: str, place: Place | None) -> Finding:
     if place is None:
         return Finding(name, verdict, kind, "", 0, "", cure(kind))
-    label = place.label if kind in ("stop_gradient", "nondiff_op", "zero_derivative") else ""
+    label = place.label if kind in _LABELLED else ""
     advice = cure(kind, label)
     return Finding(name, verdict, kind, place.file, place.line, place.text, advice, label)
 
