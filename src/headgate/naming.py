@@ -20,7 +20,7 @@ def floatx() -> str:
     return _float_dtype.name
 
 
-def set_floatx(dtype: Any) -> None:
+def set_floatx(value: Any) -> None:
     """Set the dtype of the layers made from now on.
 
     >>> from headgate import nn
@@ -30,9 +30,9 @@ def set_floatx(dtype: Any) -> None:
     >>> nn.set_floatx("float32")
     """
     global _float_dtype
-    found = np.dtype(dtype)
+    found = np.dtype(value)
     if found.kind not in "fV":
-        raise ValueError(f"set_floatx takes a dtype of floats such as 'float64', not {dtype!r}")
+        raise ValueError(f"set_floatx takes a dtype of floats such as 'float64', not {value!r}")
     _float_dtype = found
 
 

@@ -30,13 +30,13 @@ from typing import Any
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
+from headgate.core.checks import extents, whole, wholes
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import common, implementations, owner
 from headgate.core.op import op
 from headgate.core.tensor import Tensor, constant
 from headgate.core.traced import is_traced, refused_trace
 from headgate.core.variable import Variable
-from headgate.ops.shape import sizes
 
 _WORDS = 6
 _lock = threading.Lock()  # held while a state is read and written, never during a draw
@@ -111,8 +111,7 @@ class _Key(ISeedSequence):
 def _first_state(seed: int | Sequence[int] | None) -> Any:
     """Return the state that a seed stands for, or one from the system's entropy."""
     if seed is not None:
-        given: Any = seed if isinstance(seed, list | tuple) else [seed]
-        seeds = [operator.index(one) for one in given]
+        seeds = wholes("Generator", "seed", seed)
         # Their number first, for (1, 0) is not 1; and no sign, for that is all that NumPy takes.
         seed = [len(seeds), *(2 * abs(one) + (one < 0) for one in seeds)]
     key = np.random.SeedSequence(seed).generate_state(4)
@@ -202,6 +201,7 @@ class Generator:
         >>> bool(a.normal() == b.normal())
         False
         """
+        count = whole("split", "count", count, 0)
         keys = self._source().integers(0, 1 << 32, (count, 4), dtype=np.uint32)
         made = [type(self)(0, self._state.name) for _ in keys]
         for generator, key in zip(made, keys):
@@ -214,7 +214,7 @@ class Generator:
         self, shape: Any = (), mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = np.float64
     ) -> Tensor:
         """Draw from a normal distribution; see `headgate.random.normal`."""
-        drawn = self._source().standard_normal(sizes(shape), dtype=_drawn_dtype("normal", dtype))
+        drawn = self._source().standard_normal(_shape(shape), dtype=_drawn_dtype("normal", dtype))
         return _scaled(drawn, stddev, mean, dtype)
 
     def truncated_normal(
@@ -222,7 +222,7 @@ class Generator:
     ) -> Tensor:
         """Draw from a cut-off normal distribution; see `headgate.random.truncated_normal`."""
         source, drawn_dtype = self._source(), _drawn_dtype("truncated_normal", dtype)
-        drawn = source.truncated_normal(sizes(shape), drawn_dtype)
+        drawn = source.truncated_normal(_shape(shape), drawn_dtype)
         return _scaled(drawn, stddev, mean, dtype)
 
     def uniform(
@@ -232,7 +232,7 @@ class Generator:
         kind = np.dtype(dtype)
         if kind.kind in "iu":
             return self.integers(shape, low, high, dtype)
-        drawn = self._source().random(sizes(shape), dtype=_drawn_dtype("uniform", kind))
+        drawn = self._source().random(_shape(shape), dtype=_drawn_dtype("uniform", kind))
         if not (isinstance(low, _PLAIN) and isinstance(high, _PLAIN)):
             return _scaled(drawn, high - low, low, kind)
         _check_range("uniform", low, high, high < low)
@@ -251,12 +251,12 @@ class Generator:
             low, high = as_tensor(low).value, as_tensor(high).value
         if not (is_traced(low) or is_traced(high)):
             _check_range("integers", low, high, high <= low)
-        drawn = self._source().integers(low, high, sizes(shape), dtype=np.dtype(dtype))
+        drawn = self._source().integers(low, high, _shape(shape), dtype=np.dtype(dtype))
         return constant(_as_array(drawn))
 
     def permutation(self, count: int) -> Tensor:
         """Return the numbers from 0 to count - 1 in random order."""
-        return constant(self._source().permutation(operator.index(count)))
+        return constant(self._source().permutation(whole("permutation", "count", count, 0)))
 
     def categorical(self, logits: Any, num_samples: int = 1) -> Tensor:
         """Draw class numbers; see `headgate.random.categorical`."""
@@ -281,6 +281,10 @@ class Generator:
     def __repr__(self) -> str:
         *_, number = np.array(self._state._value).view(np.uint64).tolist()
         return f"<Generator {self._state.name!r}, {number} draws done>"
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    return extents("random", "shape", shape)
 
 
 _PLAIN: Any = (int, float, np.ndarray, np.generic)
@@ -358,6 +362,7 @@ def get_generator(seed: int | None = None) -> Generator:
     """
     if seed is None:
         return _default
+    seed = whole("get_generator", "seed", seed)
     with _lock:
         if seed not in _operations:
             _operations[seed] = Generator((_seed, seed), f"random_state/{seed}")
@@ -380,7 +385,7 @@ def set_seed(seed: int) -> None:
     True
     """
     global _seed
-    _seed = operator.index(seed)
+    _seed = whole("set_seed", "seed", seed)
     _default.set_seed(seed)
     _restart_operations()
 
@@ -555,6 +560,7 @@ categorical = op(
     """,
     None,
     impl=_draw_categories,
+    checks={"num_samples": (whole, 0)},
 )
 
 
@@ -567,7 +573,7 @@ def _draw_bernoulli(xp: Any, p: Any, *, shape: Any, generator: Any) -> Any:
                 f"bernoulli: probabilities must be from 0 to 1, got up to {known.min()} and "
                 f"{known.max()}"
             )
-    return _cast(_source_of(generator).random((*sizes(shape), *p.shape), np.float64) < p, p.dtype)
+    return _cast(_source_of(generator).random((*_shape(shape), *p.shape), np.float64) < p, p.dtype)
 
 
 bernoulli = op(
@@ -587,7 +593,7 @@ bernoulli = op(
 
 def _draw_gamma(xp: Any, alpha: Any, *, shape: Any, generator: Any) -> Any:
     alpha = xp.asarray(alpha)
-    drawn = _source_of(generator).standard_gamma(alpha, (*sizes(shape), *alpha.shape))
+    drawn = _source_of(generator).standard_gamma(alpha, (*_shape(shape), *alpha.shape))
     return _cast(drawn, alpha.dtype)
 
 
@@ -607,7 +613,7 @@ gamma = op(
 
 def _draw_poisson(xp: Any, rate: Any, *, shape: Any, generator: Any) -> Any:
     rate = xp.asarray(rate)
-    drawn = _source_of(generator).poisson(rate, (*sizes(shape), *rate.shape))
+    drawn = _source_of(generator).poisson(rate, (*_shape(shape), *rate.shape))
     return _cast(drawn, rate.dtype)
 
 

@@ -85,7 +85,9 @@ def test_names_shapes_and_lists():
     assert checks.extents("f", "shape", (0, 1 << 60)) == (0, 1 << 60)
     with pytest.raises(ValueError, match=r"f: shape\[1\] must be an integer of at least 0, got -1"):
         checks.extents("f", "shape", (2, -1))
-    with pytest.raises(MemoryError, match=r"f: shape \(1048576, 1099511627776\) has 1,152,.* than"):
+    with pytest.raises(
+        MemoryError, match=r"f: shape asks for .*\(1048576, 1099511627776\), 1,152,.* than"
+    ):
         checks.extents("f", "shape", (1 << 20, 1 << 40))
     assert checks.per_axis("f", "size", 2, 3) == (2, 2, 2)
     assert checks.per_axis("f", "size", [1, 2], 2) == (1, 2)

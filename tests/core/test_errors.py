@@ -36,6 +36,15 @@ def no_rule(x):
 
 
 # What is done with the variable w of shape (3,) and the tape; the error; what its text must name.
+def returns_nothing(x):
+    x * 2.0
+
+
+@hg.custom_gradient
+def narrow(x):
+    return (x * 1.0, x * 2.0), lambda g: g
+
+
 BAD = {
     "text": (lambda w, tape: hg.sin("abc"), ValueError, ["'str'", "<U3"]),
     "text for an operator": (lambda w, tape: w * "abc", ValueError, ["'str'", "<U3"]),
@@ -171,6 +180,72 @@ BAD = {
     "np.frexp": (lambda w, tape: np.frexp(w), TypeError, ["numpy.frexp", "x.numpy()"]),
     "in an array": (lambda w, tape: np.ones(3).__iadd__(w), TypeError, ["headgate.add"]),
     "stop of text": (lambda w, tape: hg.stop_gradient("abc"), ValueError, ["'str'"]),
+    "stop of None": (lambda w, tape: hg.stop_gradient(None), TypeError, ["stop_gradient", "None"]),
+    "scale of text": (
+        lambda w, tape: hg.scale_gradient(w, "half"),
+        TypeError,
+        ["scale_gradient", "str 'half'"],
+    ),
+    "scale of None": (
+        lambda w, tape: hg.reverse_gradient(w, None),
+        TypeError,
+        ["reverse_gradient", "None"],
+    ),
+    "scale of a shape": (
+        lambda w, tape: hg.scale_gradient(w, np.ones(2)),
+        ValueError,
+        ["scale_gradient", "(2,)", "float64 (3,)"],
+    ),
+    "clip by text": (
+        lambda w, tape: hg.clip_gradient(w, norm="1"),
+        TypeError,
+        ["clip_gradient", "norm", "str '1'"],
+    ),
+    "clip by arrays": (
+        lambda w, tape: hg.clip_gradient(w, np.zeros(3), 1.0),
+        ValueError,
+        ["clip_gradient", "minimum", "float64 (3,)"],
+    ),
+    "custom gradient of a value": (
+        lambda w, tape: hg.custom_gradient(3.0),
+        TypeError,
+        ["custom_gradient", "float 3.0"],
+    ),
+    "recompute of a value": (
+        lambda w, tape: hg.recompute_grad(w),
+        TypeError,
+        ["recompute_grad", "float64 (3,)"],
+    ),
+    "pass through a value": (
+        lambda w, tape: hg.grad_pass_through(None),
+        TypeError,
+        ["grad_pass_through", "None"],
+    ),
+    "recompute of nothing": (
+        lambda w, tape: hg.recompute_grad(returns_nothing)(w),
+        TypeError,
+        ["recompute_grad", "returns_nothing", "None"],
+    ),
+    "a narrow rule": (
+        lambda w, tape: narrow(w),
+        TypeError,
+        ["narrow", "has 2", "grad_fn(g)"],
+    ),
+    "batch of a list": (
+        lambda w, tape: tape.batch_jacobian(hg.reshape(w, (3, 1)), [w]),
+        TypeError,
+        ["batch_jacobian", "source", "list [float64 (3,)]", "its only entry"],
+    ),
+    "batch of vectors": (
+        lambda w, tape: tape.batch_jacobian(w * w, w),
+        ValueError,
+        ["batch_jacobian", "(3,)", "rank at least 2", "jacobian"],
+    ),
+    "jacobian of a list": (
+        lambda w, tape: tape.jacobian([w, w], w),
+        TypeError,
+        ["jacobian", "target", "list", "once for each"],
+    ),
     "clip both ways": (lambda w, tape: hg.clip_gradient(w), ValueError, ["clip_gradient"]),
 }
 

@@ -9,6 +9,7 @@ import pytest
 import headgate as hg
 
 X = np.array([0.5, -1.0, 2.0])
+W = hg.Variable(1.0)
 Y = np.array([[1.0, 0.2, -0.3], [0.4, 2.0, 0.6]])
 
 
@@ -417,6 +418,15 @@ def test_a_dictionary_is_one_argument():
         (lambda: hg.grad(hg.square, (0, 0)), ValueError, "one argument twice"),
         (lambda: hg.grad(hg.square)(x=1.0), ValueError, "square got 0.*x by name.*by position"),
         (lambda: hg.jacobian(hg.square, 2)(1.0), ValueError, "argument 2.*square got 1"),
+        (lambda: hg.grad(lambda p: hg.sum(p["x"]))({"x": X, "n": "a"}), ValueError, "argument 0"),
+        (lambda: hg.grad(lambda x: "text")(1.0), TypeError, "<lambda> returned str 'text'"),
+        (lambda: hg.jacobian(lambda x: {"a": "b"})(1.0), TypeError, "<lambda> returned str 'b'"),
+        (lambda: hg.jacobian(lambda x: None)(1.0), TypeError, "returned None.*return missing"),
+        (lambda: hg.vjp(lambda x: None, 1.0), TypeError, "returned None.*return missing"),
+        (lambda: hg.jvp(lambda x: None, 1.0, 1.0), TypeError, "returned None.*return missing"),
+        (lambda: hg.grad(lambda x: (None, x), has_aux=True)(1.0), TypeError, "returned None"),
+        (lambda: hg.ForwardAccumulator(W, W).jvp(3.0), TypeError, "jvp.*float 3.0"),
+        (lambda: hg.ForwardAccumulator(W, W).jvp(W, "x"), ValueError, "unconnected_gradients"),
         (lambda: hg.grad(lambda x: (x, x))(1.0), ValueError, "tuple of 2.*has_aux"),
         (lambda: hg.grad(hg.square, has_aux=True)(X), TypeError, r"returned float64 \(3,\)"),
         (lambda: hg.jvp(hg.sin, (X,), (np.ones(2),)), ValueError, r"tangent.*\(2,\).*\(3,\)"),

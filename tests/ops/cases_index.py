@@ -103,6 +103,17 @@ CASES = [
         "fFc",
         bad=[([real(3)], {"key": slice(2), "shape": (4,)}, ValueError, "broadcast")],
     ),
+    OpCase(
+        "scatter_each",
+        [[real(2), real(3, 2), real(4, 2)]],
+        {"keys": [1, slice(None, None, -1), ROWS], "shape": (3, 2)},
+        lambda updates, keys, shape: sum(
+            put(part, key=key, shape=shape) for part, key in zip(updates, keys, strict=True)
+        ),
+        "fFc",
+        bad=[([[real(3)]], {"keys": [0], "shape": (2, 2)}, ValueError, "broadcast")],
+    ),
+    *[OpCase("pick", [real(3, 2, 4)], {"key": k}, picked, "fFc") for k in (1, (ROWS, COLUMNS))],
     OpCase("inherit", [real(3), integers(2)], {}, lambda x, other: x),
     OpCase("index_add", [real(3, 4), real(2)], {"key": (slice(None, 2), 1)}, added, "fFc"),
     OpCase("index_add", [real(3, 2), real(4, 2)], {"key": ROWS}, added, "fFc"),
@@ -161,7 +172,11 @@ CASES = [
         put_rows,
         "fFc",
     ),
+    OpCase("pick_rows", [real(5, 3), integers(4, low=-5, high=5)], {"axis": 0}, np.take, "fFc"),
     OpCase("take_along_axis", [real(3, 4), integers(3, 2, high=4)], {"axis": 1}, dtypes="fFc"),
+    OpCase(
+        "pick_along_axis", [real(3, 4), integers(5, 4, high=3)], {"axis": 0}, np.take_along_axis
+    ),
     OpCase("take_along_axis", [real(3, 4), integers(5, 4, low=-3, high=3)], {"axis": 0}),
     OpCase("take_along_axis", [real(1, 4), integers(3, 2, high=4)], {}),
     OpCase(

@@ -124,7 +124,12 @@ CASES = [
         pad_with_mode,
         "fFc",
         bad=[
-            ([real(4)], {"widths": 1, "mode": "mirror"}, ValueError, "one of constant, reflect"),
+            (
+                [real(4)],
+                {"widths": 1, "mode": "mirror"},
+                ValueError,
+                "one of 'constant', 'reflect'",
+            ),
             ([real(4)], {"widths": -1}, ValueError, "negative"),
             ([real(2, 2)], {"widths": ((1, 1),) * 3}, ValueError, "broadcast"),
         ],

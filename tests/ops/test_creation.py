@@ -126,7 +126,7 @@ def test_meshgrid_is_numpys(indexing, count):
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match="indexing is 'xy' or 'ij'"):
+    with pytest.raises(ValueError, match="indexing must be 'xy' or 'ij'"):
         hg.meshgrid([1.0], indexing="yx")
     with pytest.raises(ValueError, match="must be 1-d"):
         hg.meshgrid([[1.0]])

@@ -40,7 +40,8 @@ def gradient(function, *values):
         (hg.softsign, 0.0, 1.0),
         (hg.sqrt, 0.0, INF),
         (hg.rsqrt, 0.0, -INF),
-        (lambda x: x**0.0, 0.0, NAN),
+        (lambda x: x**0.0, 0.0, 0.0),
+        (lambda x: x**0, 0.0, 0.0),
         (lambda x: x**0.0, 2.0, 0.0),
         (lambda x: x**2, 0.0, 0.0),
         (lambda x: x**1.0, 0.0, 1.0),
@@ -66,7 +67,8 @@ def test_kinks(function, at, expected):
         (hg.minimum, (2.0, 2.0), (1.0, 0.0)),
         (hg.divide_no_nan, (1.0, 0.0), (0.0, 0.0)),
         (hg.divide, (1.0, 0.0), (INF, -INF)),
-        (hg.pow, (0.0, 0.0), (NAN, 0.0)),
+        (hg.pow, (0.0, 0.0), (0.0, 0.0)),
+        (hg.pow, (0.0, 1.0), (1.0, 0.0)),
         (hg.pow, (-2.0, 3.0), (12.0, 0.0)),
         (hg.remainder, (5.5, 2.0), (1.0, -2.0)),
         (hg.remainder, (-5.5, 2.0), (1.0, 3.0)),
@@ -91,16 +93,9 @@ def test_ties_and_poles(function, at, expected):
         assert ours is theirs or np.array_equal(ours, theirs, equal_nan=True)
 
 
-def test_where_keeps_out_what_it_did_not_choose_only_if_the_argument_is_safe():
-    def unsafe(x):
-        return hg.where(x > 0, hg.log(x), 0.0)
-
-    def safe(x):
-        return hg.where(x > 0, hg.log(hg.where(x > 0, x, 1.0)), 0.0)
-
+def test_where_keeps_out_what_it_did_not_choose():
     with np.errstate(divide="ignore"):
-        assert math.isnan(gradient(unsafe, 0.0)[0])
-    assert gradient(safe, 0.0) == [0.0]
+        assert gradient(lambda x: hg.where(x > 0, hg.log(x), 0.0), 0.0) == [0.0]
     assert gradient(lambda x: hg.where(x > 0, x, NAN), 2.0) == [1.0]
 
 

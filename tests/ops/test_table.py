@@ -342,3 +342,49 @@ def test_watched_arguments_give_tensors_with_nodes():
     case = OpCase("multiply", [])
     assert as_tensor(2.0).node is None
     assert case.make() == []
+
+
+# -- complex numbers -------------------------------------------------------------------------------
+
+
+def complexified(argument):
+    """Return an argument with its floating arrays as complex ones."""
+    if isinstance(argument, list):
+        return [complexified(item) for item in argument]
+    if getattr(argument, "dtype", np.dtype(int)).kind != "f":
+        return argument
+    turned = np.cos(np.arange(argument.size)).reshape(argument.shape)
+    return argument + 0.4j * turned
+
+
+# Vectors have a phase each, which differences do not keep; `test_linalg.py` has what does.
+APART = {"eigh", "svd"}
+
+
+@pytest.mark.parametrize(
+    "case",
+    rows(
+        case
+        for case in CASES
+        if "c" not in case.dtypes
+        and case.op not in APART
+        and "dtype" not in case.statics
+        and any(getattr(x, "shape", ()) and x.dtype.kind == "f" for x in flat(case.make()))
+    ),
+)
+def test_complex_input_is_right_or_refused(case):
+    """A row has a complex version with the right gradient, or says that it has none."""
+    arguments = [complexified(argument) for argument in case.make()]
+    call = function(case, arguments)
+    refused = None
+    try:
+        call(*flat(arguments))
+    except TypeError as error:
+        refused = str(error)
+    if refused is not None:
+        assert refused.startswith(case.op)
+        assert "complex128" in refused
+        return
+    wrt = floating(case, arguments)
+    if case.order:
+        check_gradient(call, *flat(arguments), order=1, wrt=wrt)

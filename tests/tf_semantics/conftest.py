@@ -30,6 +30,7 @@ ERRORS = {
     "incompatible dtypes": ("InvalidArgumentError", ValueError),
     "ragged list": ("InvalidArgumentError", ValueError),
     "index out of range": ("InvalidArgumentError", IndexError),
+    "whole numbers divided by zero": ("InvalidArgumentError", ZeroDivisionError),
 }
 
 

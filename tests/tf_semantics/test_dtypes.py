@@ -1,7 +1,13 @@
-"""Functions never promote tensors: two dtypes are an error, and sums of integers are integers."""
+"""Functions never promote tensors: two dtypes are an error, and sums of integers are integers.
+
+dtypes.json has which dtypes TensorFlow's functions take, and what they return (`dtype_calls`).
+"""
+
+import json
 
 import numpy as np
 import pytest
+from tests.tf_semantics.dtype_calls import CALLS, DTYPES, MATRIX, RECORD, dtypes_of
 
 MIXED = {
     "add": lambda tf, x, y: tf.add(x, y),
@@ -109,3 +115,60 @@ def test_a_number_that_comes_into_a_compiled_function_is_still_a_number(tf, impl
         for number in (2, 2.0):
             found = tf.function(program, jit_compile=True)(x, number)
             assert found.dtype == tf.float32
+
+
+RECORDED = json.loads(RECORD.read_text())
+
+WIDER = {
+    "tile": {"uint16"},  # TensorFlow has no kernel for these, for no reason
+    "where(x)": {"float16"},
+}
+
+
+def test_each_call_is_recorded():
+    assert RECORDED.keys() == CALLS.keys()
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", CALLS)
+def test_dtypes_taken_and_returned(tf, implementation, name):
+    """A function takes the dtypes that TensorFlow's takes, and returns what that returns."""
+    found = {}
+    for dtype in DTYPES:
+        x = tf.constant(MATRIX.astype(dtype))
+        try:
+            found[dtype] = dtypes_of(CALLS[name](tf, x))
+        except (TypeError, ValueError, AssertionError):
+            continue
+        except Exception:
+            assert implementation == "tensorflow"  # errors of its own
+    wider = WIDER.get(name, set()) if implementation == "headgate" else set()
+    assert {k: v for k, v in found.items() if k not in wider} == RECORDED[name]
+
+
+def test_a_refused_dtype_is_named_with_the_function_and_the_cure(tf, implementation):
+    if implementation == "tensorflow":
+        pytest.skip("Headgate's words")
+    with pytest.raises(TypeError, match=r"tf\.sqrt of int32 .*float32.*tf\.cast\(x, tf\.float32\)"):
+        tf.sqrt(4)
+    with pytest.raises(TypeError, match=r"tf\.reduce_all of float32 .*bool.*tf\.cast\(x, tf\.bool"):
+        tf.reduce_all([1.0])
+    assert (tf.reduce_sum.__name__, tf.math.add.__name__) == ("reduce_sum", "add")
+
+
+def test_names_of_dtypes(tf):
+    x = tf.constant([1, 0])
+    for name, dtype in {
+        float: tf.float32,
+        "float": tf.float32,
+        "float64": tf.float64,
+        np.float16: tf.float16,
+        bool: tf.bool,
+        1: tf.float32,
+        3: tf.int32,
+    }.items():
+        for made in (tf.cast(x, name), tf.zeros_like(x, name), tf.ones([2], name)):
+            assert made.dtype == dtype
+    for wrong in (int, complex, "int", "none", str, x, 99):
+        with pytest.raises((TypeError, ValueError)):
+            tf.cast(x, wrong)

@@ -12,8 +12,8 @@ KINKS = [
     ("sign", lambda tf, x: tf.sign(x), 0.0, 0.0),
     ("sqrt", lambda tf, x: tf.sqrt(x), 0.0, np.inf),
     ("norm", lambda tf, x: tf.norm(x), [0.0, 0.0], [np.nan, np.nan]),
-    ("x**0.", lambda tf, x: x**0.0, 0.0, np.nan),
-    ("where_log", lambda tf, x: tf.where(x > 0, tf.math.log(x), 0.0), 0.0, np.nan),
+    ("where_sqrt", lambda tf, x: tf.where(x > 0, tf.sqrt(x), 0.0), [0.0, -1.0], [0.0, 0.0]),
+    ("where_rsqrt", lambda tf, x: tf.where(x > 0, tf.math.rsqrt(x), 0.0), [0.0, -1.0], [0.0, 0.0]),
     ("clip_edges", lambda tf, x: tf.clip_by_value(x, 0.0, 1.0), [0.0, 1.0], [1.0, 1.0]),
     ("clip_crossed", lambda tf, x: tf.clip_by_value(x, 3.0, 1.0), [0.0, 2.0, 4.0], [0.0, 0.0, 0.0]),
     (
@@ -28,7 +28,7 @@ KINKS = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value", "ignore:overflow")
 @pytest.mark.parametrize(
     ("function", "value", "expected"),
     [pytest.param(*case, id=name) for name, *case in KINKS],
@@ -39,6 +39,25 @@ def test_kink(tf, near, function, value, expected):
     with tf.GradientTape() as tape:
         y = function(tf, x)
     near(tape.gradient(y, x), expected)
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value", "ignore:overflow")
+@pytest.mark.parametrize(
+    ("function", "at"),
+    [
+        pytest.param(lambda tf, x: x**0.0, 0.0, id="x**0."),
+        pytest.param(lambda tf, x: tf.where(x > 0, tf.math.log(x), 0.0), 0.0, id="log"),
+        pytest.param(lambda tf, x: tf.where(x > 0, 1.0 / x, 0.0), 0.0, id="divide"),
+        pytest.param(lambda tf, x: tf.where(x < 9, tf.exp(x), 0.0), 1000.0, id="exp"),
+        pytest.param(lambda tf, x: tf.where(x < 1, tf.math.asin(x), 0.0), 1.0, id="asin"),
+    ],
+)
+def test_zero_times_infinity(tf, near, deviation, function, at):
+    """TensorFlow has 0 for sqrt, rsqrt and reciprocal and NaN for the others; here one rule."""
+    x = tf.Variable(at)
+    with tf.GradientTape() as tape:
+        y = function(tf, x)
+    near(tape.gradient(y, x), deviation(tensorflow=np.nan, headgate=0.0))
 
 
 @pytest.mark.parametrize("name", ["maximum", "minimum"])
@@ -81,3 +100,36 @@ def test_clip_by_crossed_bounds_gives_the_lower_bound(tf, near):
     gradient = tape.gradient(y, [low, high])
     near(gradient[0], 2.0)
     near(gradient[1], 0.0)
+
+
+STRAIGHT = {
+    "relu": lambda tf, x: tf.nn.relu(x),
+    "relu6": lambda tf, x: tf.nn.relu6(x),
+    "leaky_relu": lambda tf, x: tf.nn.leaky_relu(x),
+    "abs": lambda tf, x: tf.abs(x),
+    "max_pool": lambda tf, x: tf.nn.max_pool2d(tf.reshape(x, [1, 2, 3, 1]), 2, 1, "VALID"),
+}
+LINEAR = {
+    "maximum": lambda tf, x: tf.maximum(x, 0.1),
+    "clip_by_value": lambda tf, x: tf.clip_by_value(x, -1.0, 1.0),
+    "reduce_max": lambda tf, x: tf.reduce_max(x, 1),
+    "where": lambda tf, x: tf.where(x > 0.0, x, 0.5 * x),
+    "sum": lambda tf, x: tf.reduce_sum(3.0 * x),
+}
+
+
+@pytest.mark.parametrize("name", STRAIGHT | LINEAR)
+def test_second_derivatives_of_straight_parts(tf, near, name):
+    """Zeros of an activation, None of what chooses or scales: as in TensorFlow."""
+    x = tf.Variable([[-1.5, 0.5, 2.0], [0.3, -0.2, 7.0]])
+    with tf.GradientTape(persistent=True) as outer:
+        with tf.GradientTape() as inner:
+            y = (STRAIGHT | LINEAR)[name](tf, x)
+        gradient = tf.convert_to_tensor(inner.gradient(y, x))
+        product = tf.reduce_sum(gradient * x)
+    found = outer.gradient(gradient, x)
+    if name in STRAIGHT:
+        near(found, np.zeros((2, 3)))
+    else:
+        assert found is None
+    near(outer.gradient(product, x), gradient.numpy())

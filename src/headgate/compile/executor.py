@@ -122,7 +122,7 @@ class Executor(Protocol):
         """Let the executor compute with 64-bit types for a block."""
 
     def settle(self) -> None:
-        """Wait until the programs that were called have made their reports (`compile/checks`)."""
+        """Wait until the programs that were called have made their reports (`compile/alarms`)."""
 
     def mover(self, backend: Any) -> Callable[[Array], Array] | None:
         """Return what moves arrays to a backend (a library's name, a device), if that is ours."""

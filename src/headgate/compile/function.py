@@ -30,7 +30,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from headgate.compile.checks import Checks, asking
+from headgate.compile.alarms import Alarms, asking
 from headgate.compile.executor import Executor, Tracing, at_work, preferred
 from headgate.compile.leaks import no_leaks
 from headgate.compile.signature import Form, Frame, Given, Parameters, Quick
@@ -64,9 +64,9 @@ class _Variant:
     """A function traced for one signature: its program, its variables, the form of its result."""
 
     __slots__ = (
+        "alarms",
         "bundle",
         "call",
-        "checks",
         "described",
         "donated",
         "executor",
@@ -89,10 +89,10 @@ class _Variant:
         bundle: Bundle,
         described: dict[str, str],
         wide: bool,
-        checks: Checks | None,
+        alarms: Alarms | None,
     ) -> None:
         self.executor = trace.executor
-        self.checks = checks
+        self.alarms = alarms
         self.program = program
         self.bundle = bundle
         self.read = trace.read
@@ -118,14 +118,14 @@ class _Variant:
 
     def _checked(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """Return a call that raises what the program reports, before its results are used."""
-        checks, executor = self.checks, self.executor
-        if checks is None:
+        alarms, executor = self.alarms, self.executor
+        if alarms is None:
             return call
 
         def checked(used: Sequence[Any], kept: Sequence[Any]) -> Any:
             found = call(used, kept)
             executor.settle()
-            checks.settle()
+            alarms.settle()
             return found
 
         return checked
@@ -368,12 +368,12 @@ class Function:
             if len(self._variants) > _MANY:
                 self._warn_of_many(described)
             frame = self._parameters.frame(args, kwargs)
-            checks = Checks() if self._check else None
-            with asking(checks):
+            alarms = Alarms() if self._check else None
+            with asking(alarms):
                 trace, program = self._traced(frame, given.leaves, donated)
             variant = _Variant(
                 *(trace, program, self._bundle(trace.written)),
-                *(described, any(map(_is_wide, given.leaves)), checks),
+                *(described, any(map(_is_wide, given.leaves)), alarms),
             )
             self._variants[given.key] = variant
             return variant

@@ -246,11 +246,23 @@ def extents(whose: str, name: str, value: Any, least: int = 0) -> tuple[int, ...
     return shape
 
 
+def outline(whose: str, name: str, value: Any, least: int = 0) -> tuple[int | None, ...]:
+    """Return a shape of which sizes may be unknown, None."""
+    many = _many(value)
+    if many is None:
+        raise refused(whose, name, "a shape: a tuple of integers", value, WrongType)
+    sizes = tuple(
+        optional(whole, whose, f"{name}[{k}]", size, least) for k, size in enumerate(many)
+    )
+    affordable(whose, name, tuple(size for size in sizes if size is not None))
+    return sizes
+
+
 def affordable(whose: str, name: str, shape: tuple[int, ...]) -> None:
     """Refuse the shape of a result that no memory could hold, before it is asked for."""
     if math.prod(shape) > MOST_ELEMENTS:
         raise refusal(
             MemoryError,
-            f"{whose}: {name} {shape} has {math.prod(shape):,} elements, more than any memory can "
-            "hold",
+            f"{whose}: {name} asks for an array of shape {shape}, {math.prod(shape):,} elements, "
+            "more than any memory can hold",
         )

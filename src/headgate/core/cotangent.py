@@ -1,9 +1,10 @@
 """Cotangents: what the walk carries, and how several of them become one.
 
-Most cotangents are plain arrays (tensors, if the walk is recorded). Two are not, both because what
+Most cotangents are plain arrays (tensors, if the walk is recorded). Three are not, because what
 comes from several sides is better taken together than one by one: `Parts`, those of an op with
-several outputs, and `Product`, one not multiplied out yet. `added` adds a cotangent to what a node
-has already, `fit` gives one the shape and dtype of the argument that it is for.
+several outputs, `Product`, one not multiplied out yet, and `Pieces`, those of parts of an array,
+not put in their places yet. `added` adds a cotangent to what a node has already, `fit` gives one
+the shape and dtype of the argument that it is for.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from headgate.core.namespace import TENSORS, Array, owner
+from headgate.core.namespace import NUMPY, TENSORS, Array, owner
 from headgate.core.tensor import Tensor
 
 
@@ -88,6 +89,55 @@ class Product:
         return product
 
 
+class Pieces:
+    """The cotangents of parts of an array, each with the key of its part, not put in place yet.
+
+    Each alone would be an array of zeros with little in it, and there are as many of them as a
+    program takes parts: a loop over the steps of a sequence takes as many as it has steps. NumPy's
+    are added where they belong in one array. Others are gathered, and put in place all at once.
+    """
+
+    __slots__ = ("dtype", "pieces", "shape", "xp")
+
+    def __init__(self, xp: Any, g: Any, key: Any, shape: tuple[int, ...]) -> None:
+        self.xp = xp
+        self.pieces = [(g, key)]
+        self.shape = shape
+        self.dtype = g.dtype
+
+    def onto(self, total: Any, own: bool) -> Any:
+        """Return the sum of this and of what came before, which is ours to change or not."""
+        if type(total) is Pieces:
+            if self.xp is not NUMPY:
+                gathered = Pieces.__new__(Pieces)
+                gathered.xp, gathered.shape, gathered.dtype = self.xp, self.shape, self.dtype
+                gathered.pieces = total.pieces if own else list(total.pieces)
+                gathered.pieces += self.pieces
+                return gathered
+            total, own = total.value(), True
+        elif type(total) is Product:
+            total, own = total.value(), True
+        if self.xp is not NUMPY or type(total) is not np.ndarray or total.dtype != self.dtype:
+            return total + self.value()
+        if not own:
+            total = np.array(total)
+        for g, key in self.pieces:
+            NUMPY.put_on(total, g, key)
+        return total
+
+    def value(self) -> Any:
+        """Return the whole array."""
+        if len(self.pieces) == 1:
+            ((g, key),) = self.pieces
+            return self.xp.scatter(g, key=key, shape=self.shape)
+        parts, keys = zip(*self.pieces, strict=True)
+        return self.xp.scatter_each(list(parts), keys=list(keys), shape=self.shape)
+
+
+GATHERED = {Product, Pieces}
+"""The types of cotangents that have a `value` yet to be computed."""
+
+
 def turned(c: Any) -> Any:
     """Return a cotangent as the other side of the border has it: its conjugate, if complex.
 
@@ -102,8 +152,8 @@ def finished(g: Any) -> Any:
     """Return a cotangent as an array; those of several outputs as a tuple of what arrived."""
     if type(g) is Parts:
         return tuple(map(finished, g.parts.values()))
-    if type(g) is Product:
-        return g.value()
+    if type(g) in GATHERED:
+        g = g.value()
     return g.value if type(g) is Tensor else g
 
 
@@ -122,8 +172,14 @@ def added(waiting: Waiting, c: Any) -> Waiting:
     Products are gathered as long as nothing but products comes.
     """
     node, total, own = waiting
-    if type(c) is Product and type(total) is not Product:
-        c = c.value()
+    kind = type(c)
+    if kind in GATHERED:
+        if kind is Pieces:
+            return node, c.onto(total, own), True
+        if type(total) is not Product:
+            c = c.value()
+    if type(total) is Pieces:
+        total, own = total.value(), True
     if own:
         total += c
     else:
@@ -138,7 +194,7 @@ as long when the rows are short."""
 
 def fit(c: Any, shape: tuple[int, ...], dtype: Any, lifted: bool) -> Any:
     """Sum a cotangent over the axes that were broadcast, and cast it to the argument's dtype."""
-    if type(c) is Product:
+    if type(c) in GATHERED:
         c = c.value()
     xp = TENSORS if lifted else owner[type(c)]
     if c.dtype != dtype:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,16 @@ from headgate.record.site import caller
 
 def _flatten(tree: Any) -> tuple[list[Any], Any]:
     return optree.tree_flatten(tree, none_is_leaf=True)
+
+
+def _function(name: str, f: Any) -> Any:
+    """Return what a decorator is put on; refuse what is no function."""
+    if not callable(f):
+        raise refusal(
+            TypeError,
+            f"{name} decorates a function, got {describe(f)}; give it the function itself",
+        )
+    return f
 
 
 CustomRule = Callable[[list[Tensor], bool], list[Any]]
@@ -73,6 +84,7 @@ class _Custom:
                 f"got {describe(returned)}",
             )
         result, rule = returned
+        _check_rule(self.name, rule, result)
         given_refs = {id(item) for item in inputs}
         variables = list(
             {id(v): v for v in log if v.trainable and id(v) not in given_refs}.values()
@@ -92,6 +104,27 @@ class _Custom:
     @property
     def name(self) -> str:
         return getattr(self.function, "__name__", "custom_gradient")
+
+
+def _check_rule(name: str, rule: Callable[..., Any], result: Any) -> None:
+    """Refuse a rule that cannot take one cotangent per result, where it is returned."""
+    flat, _ = _flatten(result)
+    if any(item is None for item in flat):
+        raise refusal(TypeError, f"{name}: the result, first of (result, grad_fn), has None in it")
+    if type(rule) is FunctionType:  # a hundred times as fast as a signature
+        code = rule.__code__
+        if code.co_argcount >= len(flat) or code.co_flags & inspect.CO_VARARGS:
+            return
+    try:
+        inspect.signature(rule).bind_partial(*flat)
+    except TypeError:
+        raise refusal(
+            TypeError,
+            f"{name}: grad_fn takes one cotangent per tensor of the result, which has "
+            f"{len(flat)}, and it is grad_fn{inspect.signature(rule)}",
+        ) from None
+    except ValueError:  # a function that does not tell
+        return
 
 
 def _accepts_variables(rule: Callable[..., Any]) -> bool:
@@ -225,6 +258,12 @@ def _joined(masks: Sequence[tuple[int, int]], among: Sequence[bool], cuts: int) 
 
 
 def _checked(gradient: Any, number: int, name: str, array: Any) -> Tensor:
+    if isinstance(gradient, str | bytes):
+        raise refusal(
+            ValueError,
+            f"{name}: the custom gradient for argument {number} is of type "
+            f"{type(gradient).__name__!r}, {gradient!r}; return a tensor, an array or a number",
+        )
     weak = isinstance(gradient, bool | int | float | complex)
     given = as_tensor(np.asarray(gradient, array.dtype) if weak else gradient)
     if given.shape != array.shape or given.dtype != array.dtype:
@@ -265,7 +304,7 @@ def custom_gradient(f: Callable[..., Any] | None = None) -> Any:
     >>> tape.gradient(y, x).numpy()
     np.float64(1.0)
     """
-    return custom_gradient if f is None else _Custom(f)
+    return custom_gradient if f is None else _Custom(_function("custom_gradient", f))
 
 
 def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -283,6 +322,8 @@ def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
     >>> tape.gradient(y, x).numpy()
     np.float64(1.0)
     """
+
+    _function("recompute_grad", f)
 
     @functools.wraps(f)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -326,6 +367,12 @@ def _recomputed(f: Callable[..., Any], args: Any, kwargs: Any) -> Any:
             given[k] = each.standing(followed)
         nodes = [given[k].node for k, each in inputs.items() if each.live]
         leaves, form = _flatten(f(*optree.tree_unflatten(structure, given), **kwargs))
+        if any(leaf is None for leaf in leaves):
+            raise refusal(
+                TypeError,
+                f"recompute_grad: {getattr(f, '__name__', 'f')} returned None, or a structure with "
+                "None in it; is its return missing?",
+            )
         return list(map(as_tensor, leaves)), form, nodes
 
     recording, start = state.recording, sequence()
@@ -390,6 +437,8 @@ def grad_pass_through(f: Callable[..., Any]) -> Callable[..., Any]:
     >>> y.numpy(), tape.gradient(y, x).numpy()
     (np.float64(6.0), np.float64(2.0))
     """
+
+    _function("grad_pass_through", f)
 
     @custom_gradient
     @functools.wraps(f)

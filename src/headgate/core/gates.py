@@ -23,11 +23,11 @@ import numpy as np
 import optree
 
 from headgate.core.lift import shape_of
-from headgate.core.namespace import owner
+from headgate.core.namespace import is_array, owner
 from headgate.core.op import op
 from headgate.core.tensor import Tensor, tensor_of
 from headgate.core.variable import Variable, detached
-from headgate.record.errors import refusal
+from headgate.record.errors import describe, refusal
 from headgate.record.graph import ghost, state
 
 
@@ -51,6 +51,8 @@ def stop_gradient(x: Any, label: str | None = None) -> Any:
     """
     if type(x) is Tensor or type(x) is Variable:
         return _stop(x, label)
+    if x is None:
+        raise refusal(TypeError, "stop_gradient got None: what made it returned nothing")
     return optree.tree_map(lambda leaf: _stop(leaf, label), x)
 
 
@@ -90,13 +92,30 @@ def _clip_norm_rule(g: Any, xp: Any, norm: float) -> Any:
 
 
 def _routed(xp: Any, x: Any, mask: Any) -> Any:
-    try:
-        fits = np.broadcast_shapes(shape_of(x), shape_of(mask)) == shape_of(x)
-    except ValueError:
-        fits = False
-    if not fits:
+    if not _broadcasts(mask, x):
         raise ValueError("the mask does not broadcast to the shape of x")
     return x
+
+
+def _scaled(xp: Any, x: Any, scale: Any) -> Any:
+    if type(scale) is not float:
+        if not _is_number(scale):
+            raise TypeError(f"scale is a number, got {describe(scale)}")
+        if shape_of(scale) and not _broadcasts(scale, x):
+            raise ValueError(f"scale has the shape {shape_of(scale)}, which does not fit that of x")
+    return x
+
+
+def _broadcasts(factor: Any, x: Any) -> bool:
+    try:
+        return np.broadcast_shapes(shape_of(x), shape_of(factor)) == shape_of(x)
+    except ValueError:
+        return False
+
+
+def _is_number(value: Any) -> bool:
+    """Tell whether a value is a number or an array of numbers."""
+    return isinstance(value, int | float | complex | Tensor | Variable) or is_array(value)
 
 
 def _hard(xp: Any, hard: Any, soft: Any) -> Any:
@@ -116,7 +135,7 @@ scale_gradient = op(
     np.float64(2.0)
     """,
     lambda g, xp, scale: _times(g, xp, scale),
-    impl=lambda xp, x, *, scale: x,
+    impl=_scaled,
 )
 
 reverse_gradient = op(
@@ -130,7 +149,7 @@ reverse_gradient = op(
     np.float64(-4.0)
     """,
     lambda g, xp, scale: _times(g, xp, -scale),
-    impl=lambda xp, x, *, scale: x,
+    impl=_scaled,
 )
 
 _clip_by_value = op(
@@ -180,6 +199,14 @@ def clip_gradient(
             ValueError,
             "clip_gradient clips either by minimum and maximum or by norm: give one of them",
         )
+    for what, given in (("minimum", minimum), ("maximum", maximum), ("norm", norm)):
+        if given is None or isinstance(given, float):
+            continue
+        if not _is_number(given) or shape_of(given):
+            raise refusal(
+                ValueError if _is_number(given) else TypeError,
+                f"clip_gradient: {what} is one number for all elements, got {describe(given)}",
+            )
     if norm is not None:
         if not norm > 0:
             raise refusal(ValueError, f"clip_gradient: norm must be positive, got {norm}")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.alarm import alarm
 from headgate.core.cotangent import turned
 from headgate.core.namespace import TENSORS, Array, common, owner
 from headgate.core.tensor import Tensor, constant
@@ -49,7 +50,8 @@ def pull(
         current = state.recording
         was_walking, current.walking = current.walking, True
         try:
-            with np.errstate(all="ignore"):
+            alarm.rung = False
+            with np.errstate(all="ignore", invalid="call", call=alarm.ring):
                 starts = [
                     (
                         node,

@@ -33,6 +33,7 @@ from headgate.core.arguments import (
 from headgate.core.asked import asked, question, updated
 from headgate.core.birth import Meter
 from headgate.core.cotangent import pass_through
+from headgate.core.jacobian import rows_of
 from headgate.core.lift import INEXACT, as_tensor, is_inexact
 from headgate.core.namespace import TENSORS
 from headgate.core.pull import bits_to, pull, seed
@@ -443,14 +444,13 @@ class GradientTape:
         shape = target.shape
         rows = self._rows(target, flat, 1, target.size)
         results: list[Any] = []
-        for number, source in enumerate(flat):
-            parts = [row[number] for row in rows]
-            if not rows or parts[0] is None:
-                connected = bool(rows) or self._connected(target, source)
+        for row, source in zip(rows, flat, strict=True):
+            if row is None:
+                connected = not target.size and self._connected(target, source)
                 empty = constant(np.zeros(shape + source.shape, plain_dtype(source)))
-                results.append(empty if zero or (not rows and connected) else None)
+                results.append(empty if zero or connected else None)
             else:
-                results.append(TENSORS.reshape(TENSORS.stack(parts), shape + source.shape))
+                results.append(TENSORS.reshape(row, shape + source.shape))
         self._consume()
         self._explain_missing([target], flat, results, "Jacobian")
         return restored(structure, results)
@@ -504,28 +504,43 @@ class GradientTape:
             self._leave()
         batch, inner = target.shape[0], target.shape[1:]
         size = int(np.prod(inner))
-        found = [row for (row,) in self._rows(target, flat, batch, size)]
+        (rows,) = self._rows(target, flat, batch, size)
         self._consume()
-        if not zero and found:
-            self._explain_missing([target], flat, found[:1], "batch Jacobian")
-        rows = [zeros_like(source) if row is None else row for row in found]
+        if not zero and size:
+            self._explain_missing([target], flat, [rows], "batch Jacobian")
         shape = (batch, *inner, *source.shape[1:])
-        if not rows:
+        if rows is None:
             return constant(np.zeros(shape, plain_dtype(source)))
-        return TENSORS.reshape(TENSORS.stack(rows, axis=1), shape)  # type: ignore[no-any-return]
+        return TENSORS.reshape(  # type: ignore[no-any-return]
+            TENSORS.moveaxis(rows, 0, 1), shape
+        )
 
-    def _rows(self, target: Any, flat: list[Any], batch: int, size: int) -> list[list[Any]]:
-        """Return the gradients of each of `size` elements that an entry of a target has.
+    def _rows(
+        self, target: Any, flat: list[Any], batch: int, size: int, inside: bool = False
+    ) -> list[Any]:
+        """Return, by each source, the gradients of each of `size` elements of a target's entries.
 
-        Those of the same element in all `batch` entries are added.
+        Those of the same element in all `batch` entries are added. None for a source that gets no
+        gradient, or if there is no element.
         """
-        rows = []
-        for k in range(size):
-            unit = np.zeros((batch, size), plain_dtype(target))
-            unit[:, k] = 1
-            cotangent = constant(unit.reshape(target.shape))
-            rows.append(self._differentiate([target], [cotangent], flat, free=False))
-        return rows
+        if not size:
+            return [None] * len(flat)
+
+        def walked(cotangent: Any) -> list[Any]:
+            return self._differentiate([target], [cotangent], flat, free=False, inside=inside)
+
+        recorded = self._is_recorded(target)
+        return rows_of(walked, value_of(target), batch, size, recorded)
+
+    def _is_recorded(self, target: Any) -> bool:
+        """Tell whether gradients of a target are themselves recorded now, by another tape."""
+        recording, node = self._recording, self._node(target)
+        return (
+            node is not None
+            and state.recording is recording
+            and bool(node.live & self._bits)
+            and bool(node.live & ~node.recording.paused)
+        )
 
     def _check_unused(self) -> None:
         if self._used or self._recording is None:

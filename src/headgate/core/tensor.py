@@ -104,11 +104,11 @@ class Tensor(Attached):
             raise refused_trace(how, self.value) from error
 
     def __float__(self) -> float:
-        return self._escape("float()", self._known("float()", float))  # type: ignore[no-any-return]
+        return self._escape("float()", self._known("float()", _float))  # type: ignore[no-any-return]
 
     def __int__(self) -> int:
         self._escape("int()")
-        return self._known("int()", int)  # type: ignore[no-any-return]
+        return self._known("int()", _int)  # type: ignore[no-any-return]
 
     def __complex__(self) -> complex:
         self._escape("complex()")
@@ -131,6 +131,10 @@ class Tensor(Attached):
         if not self.value.ndim:
             raise TypeError("len() of a 0-d tensor")
         return self.value.shape[0]  # type: ignore[no-any-return]
+
+    def __buffer__(self, flags: int) -> memoryview:
+        """Give Python 3.12 and later a view of the elements: `memoryview(x)`."""
+        return memoryview(self.__array__())  # type: ignore[arg-type]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         array = self._known(
@@ -168,6 +172,21 @@ class Tensor(Attached):
         return returned, (np.asarray(self.value),)
 
 
+def _real(value: Array) -> Array:
+    """Return a number without its imaginary part, if that is zero; what float() wants."""
+    if value.dtype.kind == "c" and value.size == 1 and value.imag == 0:
+        return value.real
+    return value
+
+
+def _float(value: Array) -> float:
+    return float(_real(value))
+
+
+def _int(value: Array) -> int:
+    return int(_real(value))
+
+
 def shown(value: Array, prefix: str) -> str:
     """Return the elements of a raw array as text, if they are known."""
     if is_traced(value):
@@ -178,7 +197,7 @@ def shown(value: Array, prefix: str) -> str:
 class Reference:
     """Hashable stand-in for a tensor or variable, equal to another one of the same object."""
 
-    __slots__ = ("_object",)
+    __slots__ = ("__weakref__", "_object")
 
     def __init__(self, obj: Any) -> None:
         self._object = obj

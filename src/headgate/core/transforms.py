@@ -24,9 +24,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import optree
 
+from headgate.core.arguments import wants_zeros
 from headgate.core.host import came_back
 from headgate.core.lift import as_tensor, is_inexact
-from headgate.core.namespace import TENSORS
+from headgate.core.namespace import TENSORS, is_array
+from headgate.core.row import PASS, PICK
 from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, tensor_of
 from headgate.core.traced import is_traced
@@ -36,9 +38,23 @@ from headgate.record.graph import Tape, state
 from headgate.record.onlooker import onlookers
 
 
-def _watched(tape: GradientTape, tree: Any) -> Any:
-    """Return a structure with each array in it replaced by a tensor that is watched."""
-    return optree.tree_map(tape._argument, tree)
+def _watched(tape: GradientTape, f: Callable[..., Any], position: int, tree: Any) -> Any:
+    """Return an argument with each array in its structure replaced by a tensor that is watched."""
+
+    def stand_in(leaf: Any) -> Tensor:
+        if type(leaf) is Tensor or type(leaf) is Variable or is_array(leaf):
+            return tape._argument(leaf)
+        try:
+            return tape._argument(leaf)
+        except (TypeError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            raise refusal(
+                type(error),
+                f"{_name(f)} cannot be differentiated by its argument {position}: {reason}; leave "
+                "it out of argnums, or what is no number out of the structure",
+            ) from None
+
+    return optree.tree_map(stand_in, tree)
 
 
 def _as_tuple(argnums: int | Sequence[int]) -> tuple[int, ...]:
@@ -48,8 +64,8 @@ def _as_tuple(argnums: int | Sequence[int]) -> tuple[int, ...]:
 class _Run(NamedTuple):
     """One call of a function under a tape.
 
-    `targets` is the result with tensors in place of arrays and numbers. `chosen` has what stands
-    for the arguments to differentiate by, and `given` those arguments, as flat lists.
+    `targets` is what of the result is differentiated, with tensors in place of arrays and numbers.
+    `chosen` has what stands for the arguments to differentiate by; `given` are those, flat.
     """
 
     tape: GradientTape
@@ -61,9 +77,14 @@ class _Run(NamedTuple):
 
 
 def _run(
-    tape: GradientTape, f: Callable[..., Any], argnums: int | Sequence[int], args: Any, kwargs: Any
+    tape: GradientTape,
+    f: Callable[..., Any],
+    argnums: int | Sequence[int],
+    args: Any,
+    kwargs: Any,
+    has_aux: bool = False,
 ) -> _Run:
-    """Call f with some arguments watched.
+    """Call f with some arguments watched. With `has_aux`, the first of two results is the target.
 
     What it returns becomes a tensor while the tape still records, so that a number which comes from
     the host (`math.sin(x)`) carries with it where it left.
@@ -73,7 +94,7 @@ def _run(
     with tape:
         for position in positions:
             try:
-                given[position] = _watched(tape, given[position])
+                given[position] = _watched(tape, f, position, given[position])
             except IndexError:
                 others = f" by position, and {', '.join(kwargs)} by name" if kwargs else ""
                 raise refusal(
@@ -84,7 +105,21 @@ def _run(
                 ) from None
         result = f(*given, **kwargs)
         constants = getattr(getattr(f, "__code__", None), "co_consts", ())
-        targets = optree.tree_map(functools.partial(_as_target, constants=constants), result)
+        if has_aux and not (isinstance(result, tuple) and len(result) == 2):
+            raise refusal(
+                TypeError,
+                f"with has_aux=True, {_name(f)} must return a pair (value, anything), and it "
+                f"returned {_told(result)}",
+            )
+        wanted = result[0] if has_aux else result
+        if wanted is None:
+            raise refusal(
+                TypeError,
+                f"{_name(f)} returned None, which has no derivative; is its return missing?",
+            )
+        targets = optree.tree_map(
+            functools.partial(_as_target, name=_name(f), constants=constants), wanted
+        )
     chosen = tuple(given[position] for position in positions)
     differentiated: Any = [args[position] for position in positions]
     leaves: list[Any] = optree.tree_leaves(differentiated)
@@ -98,13 +133,17 @@ def _run(
     )
 
 
-def _as_target(leaf: Any, constants: tuple[Any, ...]) -> Any:
-    """Return a tensor for a number or an array that a function with these constants returned.
-
-    Anything else is refused by whoever needs it.
-    """
-    if not isinstance(leaf, int | float | complex | np.ndarray | np.generic):
+def _as_target(leaf: Any, name: str, constants: tuple[Any, ...]) -> Any:
+    """Return a tensor for what a function with these constants in its code returned."""
+    if type(leaf) is Tensor or type(leaf) is Variable:
         return leaf
+    if not isinstance(leaf, int | float | complex) and not is_array(leaf):
+        raise refusal(
+            TypeError,
+            f"{name} returned {describe(leaf)}, which has no derivative: return tensors, arrays or "
+            "numbers (grad and value_and_grad take anything as the second result, with "
+            "has_aux=True)",
+        )
     tensor = as_tensor(leaf)
     if tensor.node is None:
         return tensor_of(tensor.value, came_back(leaf, constants))
@@ -220,24 +259,13 @@ def _value_and_grad(
 ) -> Any:
     """Return f's result and its gradient, which is the first step to what is asked for."""
     tape = GradientTape(watch_accessed_variables=False)
-    run = _run(tape, f, argnums, args, kwargs)
-    result, targets = run.result, run.targets
-    if has_aux and not (isinstance(result, tuple) and len(result) == 2):
-        raise refusal(
-            TypeError,
-            f"with has_aux=True, {_name(f)} must return a pair (value, anything), and it returned "
-            f"{_told(result)}",
-        )
+    run = _run(tape, f, argnums, args, kwargs, has_aux)
+    result, value = run.result, run.targets
     _refuse_integers(f, run.chosen)
-    if result is None:
-        raise refusal(
-            TypeError, f"{_name(f)} returned None, which has no gradient; is its return missing?"
-        )
-    value = targets[0] if has_aux else targets
-    if not has_aux and isinstance(value, list | tuple | dict):
+    if type(value) is not Tensor and type(value) is not Variable:
         raise refusal(
             ValueError,
-            f"{what} needs a function with a scalar result; {_name(f)} returned {_told(result)}. "
+            f"{what} needs a function with a scalar result; {_name(f)} returned {_told(value)}. "
             "With has_aux=True, the first of two is differentiated; headgate.jacobian takes any "
             "structure",
         )
@@ -476,8 +504,26 @@ def _matched(primals: Any, tangents: Any, by: str = "") -> tuple[list[Any], list
     return sources, directions
 
 
-def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+def jacobian(
+    f: Callable[..., Any], argnums: int | Sequence[int] = 0, mode: str | None = None
+) -> Callable[..., Any]:
     """Return a function that computes the Jacobian of f, of shape `result.shape + argument.shape`.
+
+    Args:
+        f: a function of tensors, arrays or structures of them.
+        argnums: the position(s) of the arguments to differentiate by.
+        mode: "reverse" walks back once for each element of the result, "forward" goes forward once
+            for each element of the arguments. Left out, the one that takes less is chosen, and
+            forward only where it gives the same: not for complex numbers, nor through
+            `custom_gradient`, `clip_gradient` and compiled functions.
+
+    Returns:
+        A function of the same arguments; of all parts of the result, in their structure, the
+        Jacobian by all arguments, in theirs. Zeros, with a warning, where f does not depend on an
+        argument.
+
+    Raises:
+        TypeError: the mode is forward, and arguments or results are complex.
 
     >>> import headgate as hg
     >>> hg.jacobian(lambda x: x * x)(hg.asarray([1.0, 2.0])).numpy()
@@ -485,23 +531,126 @@ def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callabl
            [0., 4.]])
     """
     _check("jacobian", f, argnums)
+    if mode not in (None, "forward", "reverse"):
+        raise refusal(
+            ValueError, f'jacobian: the mode is "forward" or "reverse", or left out; got {mode!r}'
+        )
 
     @functools.wraps(f)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         tape = GradientTape(persistent=True, watch_accessed_variables=False)
         run = _run(tape, f, argnums, args, kwargs)
         _refuse_integers(f, run.chosen)
-        found = optree.tree_map(
-            lambda output: tape.jacobian(
-                as_tensor(output), run.chosen, unconnected_gradients="zero"
-            ),
-            run.targets,
-        )
+        sources: list[Any] = optree.tree_leaves(run.chosen)
+
+        def of(output: Any) -> Any:
+            target = as_tensor(output)
+            if mode == "forward" or (mode is None and _forward_pays(tape, target, sources)):
+                columns = _columns(tape, target, sources)
+                if columns is not None:
+                    return optree.tree_unflatten(optree.tree_structure(run.chosen), columns)
+            return tape.jacobian(target, run.chosen, unconnected_gradients="zero")
+
+        found = optree.tree_map(of, run.targets)
         if not hasattr(f, "is_gradient"):  # that of a linear function is a constant, rightly
             _warn_unreached(run, "Jacobian")
         return found
 
     return wrapper
+
+
+def jacfwd(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """Return a function that computes the Jacobian of f by its columns: `jacobian`, forward.
+
+    For functions of few numbers with many results.
+
+    >>> import headgate as hg
+    >>> hg.jacfwd(lambda x: hg.stack([x, x * x, x**3]))(2.0).numpy()
+    array([ 1.,  4., 12.])
+    """
+    return jacobian(f, argnums, mode="forward")
+
+
+def jacrev(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """Return a function that computes the Jacobian of f by its rows: `jacobian`, in reverse.
+
+    For functions of many numbers with few results.
+
+    >>> import headgate as hg
+    >>> hg.jacrev(lambda x: hg.sum(x * x))(hg.asarray([1.0, 2.0])).numpy()
+    array([2., 4.])
+    """
+    return jacobian(f, argnums, mode="reverse")
+
+
+_PAYS = 2
+"""A step forward is a walk through a walk: it pays where it saves so many steps back each."""
+
+
+def _forward_pays(tape: GradientTape, target: Tensor, sources: list[Any]) -> bool:
+    """Tell whether forward mode takes less, and is sure to give the same as reverse mode."""
+    inputs = sum(source.size for source in sources)
+    return (
+        target.size > _PAYS * inputs
+        and is_inexact(target)
+        and all(x.dtype.kind != "c" for x in (target, *sources))
+        and not tape._is_recorded(target)
+        and _is_linear(tape, target)
+    )
+
+
+def _is_linear(tape: GradientTape, target: Tensor) -> bool:
+    """Tell whether all rules on the way are known to be linear in their cotangent.
+
+    Those of rows are, but for two, and what users write need not be.
+    """
+    node = tape._node(target)
+    pending = [] if node is None else [node]
+    seen = set()
+    while pending:
+        node = pending.pop()
+        if node.seq in seen or not node.live & tape._bits:
+            continue
+        seen.add(node.seq)
+        op = node.op
+        row = op is None or op is PASS or op is PICK
+        if not row and getattr(getattr(TENSORS, op.name, None), "op", None) is not op:
+            return False
+        if not row and op.name.startswith("clip_gradient"):
+            return False
+        pending += [edge[0] for edge in node.edges or () if edge is not None]
+    return True
+
+
+def _columns(tape: GradientTape, target: Tensor, sources: list[Any]) -> list[Tensor] | None:
+    """Return the Jacobian by each source, computed forward; None if that cannot be.
+
+    As `_push`, with the pull recorded once for all directions.
+    """
+    if not is_inexact(target):
+        return None
+    if any(x.dtype.kind == "c" for x in (target, *sources)):
+        raise refusal(
+            TypeError,
+            "jacobian: forward mode is for real numbers, and an argument or a result is complex; "
+            'use mode="reverse"',
+        )
+    with GradientTape(persistent=True, watch_accessed_variables=False) as outer:
+        probe = TENSORS.zeros_like(target)
+        outer.watch(probe)
+        pulled = tape._gradient(target, sources, [probe], inside=True)
+    found = []
+    for source, g in zip(sources, pulled, strict=True):
+        shape = target.shape + source.shape
+        if g is None or not g.size:
+            found.append(TENSORS.zeros(shape, dtype=source.dtype))
+            continue
+        (rows,) = outer._rows(g, [probe], 1, g.size, inside=True)
+        if rows is None:  # a rule that cannot be differentiated
+            return None
+        column = TENSORS.reshape(TENSORS.moveaxis(rows, 0, -1), shape)
+        found.append(column if column.dtype == source.dtype else column.astype(source.dtype))
+    return found
 
 
 def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
@@ -655,10 +804,16 @@ class ForwardAccumulator:
             recording.refresh()
 
     def _jvp(self, primals: Any, unconnected_gradients: Any) -> Any:
-        zero = getattr(unconnected_gradients, "value", unconnected_gradients) == "zero"
+        zero = wants_zeros(unconnected_gradients)
         flat, structure = optree.tree_flatten(primals)
         results = []
         for target in flat:
+            if type(target) is not Tensor and type(target) is not Variable:
+                raise refusal(
+                    TypeError,
+                    "ForwardAccumulator.jvp takes tensors that were computed inside the context, "
+                    f"or a structure of them, got {describe(target)}",
+                )
             given = [t for p, t in zip(self._primals, self._tangents, strict=True) if p() is target]
             if given or not self._entered:
                 tangent = given[0] if given else None

@@ -188,12 +188,19 @@ class Variable(Attached):
 
     # -- writing ----------------------------------------------------------------------------------
 
-    def assign(self, value: Any, read_value: bool = True) -> Variable | None:
+    def assign(
+        self,
+        value: Any,
+        use_locking: bool = False,
+        name: str | None = None,
+        read_value: bool = True,
+    ) -> Variable | None:
         """Replace the value by another one of the same shape; gradient does not flow through it.
 
         Args:
             value: anything of the variable's shape; arrays and numbers are cast to its dtype, a
                 tensor or variable must have it.
+            use_locking, name: TensorFlow's, without effect.
             read_value: return the variable (else `None`).
 
         Raises:
@@ -206,11 +213,23 @@ class Variable(Attached):
         """
         return self._assign("assign", value, lambda old, new: new, read_value)
 
-    def assign_add(self, delta: Any, read_value: bool = True) -> Variable | None:
+    def assign_add(
+        self,
+        delta: Any,
+        use_locking: bool = False,
+        name: str | None = None,
+        read_value: bool = True,
+    ) -> Variable | None:
         """Add to the value; arguments, result and errors are those of `assign`."""
         return self._assign("assign_add", delta, lambda old, new: old + new, read_value)
 
-    def assign_sub(self, delta: Any, read_value: bool = True) -> Variable | None:
+    def assign_sub(
+        self,
+        delta: Any,
+        use_locking: bool = False,
+        name: str | None = None,
+        read_value: bool = True,
+    ) -> Variable | None:
         """Subtract from the value; arguments, result and errors are those of `assign`."""
         return self._assign("assign_sub", delta, lambda old, new: old - new, read_value)
 

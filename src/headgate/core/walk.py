@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from headgate.core.cotangent import Product, Waiting, added, finished, fit
+from headgate.core.cotangent import GATHERED, Waiting, added, finished, fit
 from headgate.core.namespace import TENSORS
 from headgate.core.op import pick_node
 from headgate.core.row import Op
@@ -75,7 +75,7 @@ def walk(
     while heap:
         number = -pop(heap)
         node, g, _ = pending.pop(number)
-        if type(g) is Product:
+        if type(g) in GATHERED:
             g = g.value()
         if number in origins:
             found[number] = g

@@ -31,7 +31,7 @@ class _AtThresholds(Metric):
     """
 
     def __init__(self, name: str | None, dtype: Any, thresholds: Sequence[float]) -> None:
-        super().__init__(name, dtype)
+        super().__init__(dtype, name)
         self.thresholds = list(thresholds)
         if sorted(set(self.thresholds)) != self.thresholds:
             raise ValueError(f"thresholds must increase, got {self.thresholds}")
@@ -261,7 +261,7 @@ class MeanIoU(Metric):
         sparse_y_true: bool = True,
         sparse_y_pred: bool = True,
     ) -> None:
-        super().__init__(name, dtype)
+        super().__init__(dtype, name)
         self.num_classes = num_classes = whole("MeanIoU", "num_classes", num_classes, 1)
         self.ignore_class = optional(whole, "MeanIoU", "ignore_class", ignore_class)
         self.sparse_y_true = sparse_y_true

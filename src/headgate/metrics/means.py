@@ -44,7 +44,7 @@ class Mean(Metric):
     """
 
     def __init__(self, name: str | None = "mean", dtype: Any = None) -> None:
-        super().__init__(name, dtype)
+        super().__init__(dtype, name)
         self.total = self._gathered("total")
         self.count = self._gathered("count")
 
@@ -69,7 +69,7 @@ class Sum(Metric):
     """
 
     def __init__(self, name: str | None = "sum", dtype: Any = None) -> None:
-        super().__init__(name, dtype)
+        super().__init__(dtype, name)
         self.total = self._gathered("total")
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:

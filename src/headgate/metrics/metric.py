@@ -48,7 +48,7 @@ class Metric:
     (np.float32(3.0), np.float32(3.0))
     """
 
-    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self.name = unique_name(type(self).__name__) if name is None else name
         self.dtype = np.dtype(floatx() if dtype is None else dtype)
         self._variables: dict[str, tuple[Variable, Any]] = {}
@@ -58,6 +58,7 @@ class Metric:
         shape: Any = (),
         initializer: Any = "zeros",
         dtype: Any = None,
+        *,
         name: str | None = None,
     ) -> Variable:
         """Return a new variable that belongs to the metric's state.

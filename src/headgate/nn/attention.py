@@ -54,6 +54,11 @@ class _Projection(Layer):
         return reshape(y, (*around, *self._sizes))
 
 
+def _lowest(dtype: Any) -> float:
+    """Return the lowest number of a dtype; bfloat16 reaches as far as float32."""
+    return float(np.finfo(np.float32 if dtype.kind == "V" else dtype).min)
+
+
 class MultiHeadAttention(Layer):
     """Let each position of a query take, in several ways at once, a weighted mean of values.
 
@@ -99,6 +104,7 @@ class MultiHeadAttention(Layer):
         dropout: float = 0.0,
         use_bias: bool = True,
         output_shape: int | Sequence[int] | None = None,
+        *,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
         seed: int | None = None,
@@ -173,7 +179,7 @@ class MultiHeadAttention(Layer):
         mask = self._mask(attention_mask, use_causal_mask, scores.shape)
         if mask is not None:
             # Not minus infinity: where a row is masked as a whole, its weights are to be equal.
-            scores = where(mask, scores, float(np.finfo(scores.dtype).min) / 2)
+            scores = where(mask, scores, _lowest(scores.dtype) / 2)
         weights = kept = softmax(scores)
         if training and self.dropout:
             kept = dropped(weights, self.dropout, weights.shape, self._generator)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from headgate import random
-from headgate.core.checks import amount, number, optional, whole, wholes
+from headgate.core.checks import amount, number, optional, outline, whole, wholes
 from headgate.core.lift import as_tensor
 from headgate.core.tensor import constant
 from headgate.core.variable import Variable
@@ -290,10 +290,7 @@ class Dropout(Layer):
         super().__init__(**options)
         self.rate = amount("Dropout", "rate", rate, "[0, 1]")
         if noise_shape is not None:
-            noise_shape = [
-                optional(whole, "Dropout", f"noise_shape[{k}]", size, 1)
-                for k, size in enumerate(noise_shape)
-            ]
+            noise_shape = outline("Dropout", "noise_shape", noise_shape, 1)
         self.noise_shape = noise_shape
         self._generator, self.seed_state = seeded(seed)
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from headgate.core.checks import extents, optional, whole
+from headgate.core.checks import extents, optional, outline, whole
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import is_array
 from headgate.core.scope import suspended
@@ -109,6 +109,8 @@ class Layer:
         self.dtype = default_dtype() if dtype is None else np.dtype(dtype)
         self._trainable = trainable
         input_dim = optional(whole, type(self).__name__, "input_dim", input_dim, 1)
+        if input_shape is not None:
+            input_shape = outline(type(self).__name__, "input_shape", input_shape)
         self._sample_shape = (input_dim,) if input_dim is not None else input_shape
         self._weights: list[Variable] = []
         self._frozen_at: Site | None = None

@@ -121,7 +121,7 @@ class Model(Layer):
                 values[id(symbol)] = value
         return optree.tree_map(value_of, self.outputs)
 
-    def summary(self, expand_nested: bool = False) -> None:
+    def summary(self, *, expand_nested: bool = False) -> None:
         """Print a table of the layers: result shapes, numbers of weights, how many are trained.
 
         Args:
@@ -268,6 +268,7 @@ def Input(
     shape: Sequence[int | None],
     batch_size: int | None = None,
     dtype: Any = None,
+    *,
     name: str | None = None,
 ) -> Symbol:
     """Return a symbol for an input, to call layers on; arguments are those of `InputLayer`.

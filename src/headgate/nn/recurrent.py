@@ -46,6 +46,7 @@ class _Recurrent(Layer):
         kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal",
         bias_initializer: Any = "zeros",
+        *,
         dropout: float = 0.0,
         seed: int | None = None,
         return_sequences: bool = False,

@@ -12,9 +12,43 @@ from typing import Any
 import numpy as np
 
 from headgate.core.lift import shape_of
-from headgate.core.namespace import Array
+from headgate.core.namespace import TENSORS, Array
 from headgate.core.op import op
+from headgate.core.tensor import Tensor
 from headgate.ops.elementwise import unary
+from headgate.ops.rules import is_complex, masked, refuse_complex
+
+
+def _relu(xp: Any, x: Array) -> Array:
+    refuse_complex(x)
+    return xp.maximum(x, 0)
+
+
+def _relu_numpy(xp: Any, x: Array) -> Array:
+    dtype = x.dtype
+    if dtype.kind == "c":
+        refuse_complex(x)
+    # NumPy compares two arrays with vector instructions, but not an array with one number.
+    return np.maximum(x, np.zeros(x.shape, dtype))
+
+
+level = op(
+    "level(g, x)",
+    "Return g, in which x has a slope of zero: the slope at x that g was scaled by is constant.",
+    lambda g: g,
+    lambda g, xp, x: xp.zeros_like(x),
+    impl=lambda xp, g, x: g,
+)
+
+
+def levelled(c: Any, x: Any) -> Any:
+    """Return the gradient of an activation of straight parts, whose own gradient by x is zero.
+
+    A mask would leave that None, and None means that x has no part in it. TensorFlow has zeros
+    there, for the activations (and the largest of each window) and nothing else.
+    """
+    return TENSORS.level(c, x) if type(c) is Tensor else c
+
 
 relu = unary(
     "relu(x)",
@@ -23,10 +57,9 @@ relu = unary(
     >>> hg.relu([-1.0, 2.0])
     Tensor([0., 2.], shape=(2,), dtype=float64)
     """,
-    lambda g, ans: g * (ans > 0),
-    impl=lambda xp, x: xp.maximum(x, 0),
-    # NumPy compares two arrays with vector instructions, but not an array with one number.
-    impl_numpy=lambda xp, x: np.maximum(x, np.zeros(x.shape, x.dtype)),
+    lambda g, ans: levelled(masked(g, ans > 0), ans),
+    impl=_relu,
+    impl_numpy=_relu_numpy,
 )
 
 relu6 = unary(
@@ -36,9 +69,15 @@ relu6 = unary(
     >>> hg.relu6([-1.0, 2.0, 8.0])
     Tensor([0., 2., 6.], shape=(3,), dtype=float64)
     """,
-    lambda g, ans: g * ((ans > 0) & (ans < 6)),
-    impl=lambda xp, x: xp.minimum(xp.maximum(x, 0), 6),
+    lambda g, ans: levelled(masked(g, (ans > 0) & (ans < 6)), ans),
+    impl=lambda xp, x: xp.minimum(xp.relu(x), 6),
 )
+
+
+def _leaky_relu(xp: Any, x: Array, *, alpha: float) -> Array:
+    refuse_complex(x)
+    return (xp.maximum if alpha <= 1 else xp.minimum)(x, alpha * x)
+
 
 leaky_relu = unary(
     "leaky_relu(x, *, alpha=0.2)",
@@ -47,9 +86,15 @@ leaky_relu = unary(
     >>> hg.leaky_relu([-1.0, 2.0])
     Tensor([-0.2,  2. ], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x, alpha: xp.where(x > 0, g, alpha * g),
-    impl=lambda xp, x, *, alpha: (xp.maximum if alpha <= 1 else xp.minimum)(x, alpha * x),
+    lambda g, xp, x, alpha: levelled(xp.where(x > 0, g, alpha * g), x),
+    impl=_leaky_relu,
 )
+
+
+def _elu(xp: Any, x: Array, *, alpha: float) -> Array:
+    refuse_complex(x)
+    return xp.maximum(x, 0) + alpha * xp.expm1(xp.minimum(x, 0))
+
 
 elu = unary(
     "elu(x, *, alpha=1.0)",
@@ -59,7 +104,7 @@ elu = unary(
     Tensor([-0.63212056,  2.        ], shape=(2,), dtype=float64)
     """,
     lambda g, xp, x, ans, alpha: xp.where(x < 0, g * (ans + alpha), g),
-    impl=lambda xp, x, *, alpha: xp.maximum(x, 0) + alpha * xp.expm1(xp.minimum(x, 0)),
+    impl=_elu,
 )
 
 # Klambauer et al. 2017, "Self-normalizing neural networks", equation 14.
@@ -117,6 +162,17 @@ sigmoid = unary(
     impl=_sigmoid,
 )
 
+
+def _softplus(xp: Any, x: Array) -> Array:
+    if not is_complex(x):
+        return xp.maximum(x, 0) + _log1p_exp(xp, x)
+    right = xp.real(x) > 0
+    found = xp.log1p(xp.exp(xp.where(right, -x, x))) + xp.where(right, x, 0)
+    # What was added on the right may have left the principal branch of the logarithm.
+    turns = xp.round(xp.imag(found) / (2 * math.pi))
+    return found - turns * found.dtype.type(2j * math.pi)
+
+
 softplus = unary(
     "softplus(x)",
     """Return `log(1 + exp(x))`, without overflow on the way.
@@ -125,7 +181,7 @@ softplus = unary(
     Tensor([0.69314718, 2.12692801], shape=(2,), dtype=float64)
     """,
     lambda g, xp, x: g * xp.sigmoid(x),
-    impl=lambda xp, x: xp.maximum(x, 0) + _log1p_exp(xp, x),
+    impl=_softplus,
 )
 
 log_sigmoid = unary(
@@ -139,6 +195,15 @@ log_sigmoid = unary(
     impl=lambda xp, x: -xp.softplus(-x),
 )
 
+
+def _softsign_rule(g: Any, xp: Any, x: Any) -> Any:
+    size = 1 + xp.abs(x)
+    if not is_complex(x):
+        return g / xp.square(size)
+    # abs(x) changes by Re(conj(x / abs(x)) dx)
+    return g / size - xp.real(g * x) / xp.square(size) * xp.conj(xp.sign(x))
+
+
 softsign = unary(
     "softsign(x)",
     """Return `x / (1 + abs(x))`.
@@ -146,9 +211,15 @@ softsign = unary(
     >>> hg.softsign([-1.0, 3.0])
     Tensor([-0.5 ,  0.75], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x: g / xp.square(1 + xp.abs(x)),
+    _softsign_rule,
     impl=lambda xp, x: x / (1 + xp.abs(x)),
 )
+
+
+def _hard_tanh(xp: Any, x: Array) -> Array:
+    refuse_complex(x)
+    return xp.clip(x, -1, 1)
+
 
 hard_tanh = unary(
     "hard_tanh(x)",
@@ -157,8 +228,8 @@ hard_tanh = unary(
     >>> hg.hard_tanh([-2.0, 0.5])
     Tensor([-1. ,  0.5], shape=(2,), dtype=float64)
     """,
-    lambda g, x, ans: g * (x == ans),
-    impl=lambda xp, x: xp.clip(x, -1, 1),
+    lambda g, x, ans: masked(g, x == ans),
+    impl=_hard_tanh,
 )
 
 hard_sigmoid = unary(
@@ -168,7 +239,7 @@ hard_sigmoid = unary(
     >>> hg.hard_sigmoid([-4.0, 0.0])
     Tensor([0. , 0.5], shape=(2,), dtype=float64)
     """,
-    lambda g, ans: g * ((ans > 0) & (ans < 1)) / 6,
+    lambda g, ans: masked(g, (ans > 0) & (ans < 1)) / 6,
     impl=lambda xp, x: xp.relu6(x + 3) / 6,
 )
 
@@ -255,6 +326,10 @@ def _ratio(polynomials: tuple[tuple[float, ...], ...], x: Array) -> Array:
 
 
 def _erf(xp: Any, x: Array) -> Array:
+    refuse_complex(x)
+    x = xp.asarray(x)
+    if x.dtype.itemsize == 2:  # halves have not the range for it
+        return _erf(xp, x.astype(np.float32)).astype(x.dtype)
     near = xp.clip(x, -0.46875, 0.46875)
     far = xp.clip(xp.abs(x), 0.46875, 6.0)  # from 6 on, erf is 1 in double precision
     tail = xp.exp(-far * far) * _ratio(_ERFC, far)
@@ -306,6 +381,7 @@ gelu = unary(
 
 
 def _sigmoid_cross_entropy(xp: Any, logits: Array, labels: Array) -> Array:
+    refuse_complex(logits)
     if shape_of(labels) not in ((), shape_of(logits)):
         raise ValueError(
             f"logits and labels must have the same shape, got {logits.shape} and {labels.shape}; "

@@ -19,8 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
+from headgate.core.checks import affordable, wholes
 from headgate.core.lift import as_tensor
 from headgate.core.op import op, public
 from headgate.core.tensor import Tensor
@@ -31,6 +30,7 @@ from headgate.ops.windows import (
     Plan,
     Shape,
     axes_of,
+    counts,
     options_of,
     refused,
     remembered,
@@ -79,7 +79,7 @@ def _plan_axes(
             f"weights for x of shape {x} must have {len(x)} axes, one of kernel for each axis of "
             f"space and then two of channels, got shape {w}",
         )
-    if not isinstance(groups, int | np.integer) or groups < 1 or w[-1] % groups:
+    if not counts(groups, 1) or w[-1] % groups:
         raise refused(
             name,
             "groups must be a positive integer that divides the last axis of the weights, of "
@@ -122,20 +122,21 @@ def _plan_transposed(
     name = "conv_transpose"
     axes, channel = _plan_axes(name, x, w, groups, layout, transposed=True)
     options = options_of(name, axes, padding, size=w[:-2], stride=stride, dilation=dilation)
-    counts = [x[axis] for axis in axes]
+    numbers = [x[axis] for axis in axes]
     channels = w[-2] * groups
     extra: Sequence[int | None] = [None] * len(axes)
     if output_padding is not None:
         extra = sizes_of(name, "output_padding", output_padding, axes, least=0)
-    space = list(map(Option.grown, options, counts, extra))
+    space = list(map(Option.grown, options, numbers, extra))
     if output_shape is not None:
-        given = [int(size) for size in output_shape]
+        given = list(wholes(name, "output_shape", output_shape))
         whole = len(given) == len(x) and (given[0], given[channel]) == (x[0], channels)
         space = [given[axis] for axis in axes] if whole else given
+    affordable(name, "stride", (x[0], *map(abs, space), channels))
     windows = tuple(map(Option.over, options, space))
     fits = len(space) == len(axes) and min(space) > 0
-    if not fits or [window.number for window in windows] != counts:
-        least = list(map(Option.least, options, counts))
+    if not fits or [window.number for window in windows] != numbers:
+        least = list(map(Option.least, options, numbers))
         raise refused(
             name,
             f"x of shape {x} and weights of shape {w} with strides "

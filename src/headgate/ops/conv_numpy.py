@@ -116,10 +116,13 @@ def _phases(window: Window) -> Iterator[Phase]:
     with a whole m, and then o = q - m.
     """
     length, size, stride, dilation, (low, _), count = window
-    for start in range(min(stride, length)):
-        q, r = divmod(start + low, stride)
-        taps = [k for k in range(size) if (k * dilation - r) % stride == 0]
-        if taps:
+    met: dict[int, list[int]] = {}
+    for k in range(size):
+        met.setdefault(k * dilation % stride, []).append(k)
+    for r, taps in met.items():
+        start = (r - low) % stride
+        if start < length:
+            q = (start + low) // stride
             reach = [(k * dilation - r) // stride for k in taps]
             spacing = reach[1] - reach[0] if len(reach) > 1 else 1
             positions = slice(start, length, stride)

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from headgate.core.lift import as_tensor, borrowers, lift, lifters
+from headgate.core.checks import affordable, choice, extents, optional, whole
+from headgate.core.lift import as_tensor, borrowers, lifters
 from headgate.core.namespace import TENSORS, Array, owner
 from headgate.core.op import op, public
 from headgate.core.tensor import Tensor, constant, raw, tensor_of
 from headgate.ops.elementwise import astype
-from headgate.ops.shape import broadcast_to, reshape, sizes
+from headgate.ops.shape import broadcast_to, reshape
 
 
 @public
@@ -68,7 +69,7 @@ def zeros(shape: Any, dtype: Any = None) -> Tensor:
     >>> hg.zeros((2, 3)).shape
     (2, 3)
     """
-    return constant(np.zeros(sizes(shape), dtype))
+    return constant(np.zeros(extents("zeros", "shape", shape), dtype))
 
 
 @public
@@ -78,7 +79,7 @@ def ones(shape: Any, dtype: Any = None) -> Tensor:
     >>> hg.ones(2)
     Tensor([1., 1.], shape=(2,), dtype=float64)
     """
-    return constant(np.ones(sizes(shape), dtype))
+    return constant(np.ones(extents("ones", "shape", shape), dtype))
 
 
 @public
@@ -88,7 +89,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
     >>> hg.full((2,), 7.0)
     Tensor([7., 7.], shape=(2,), dtype=float64)
     """
-    return broadcast_to(asarray(fill_value, dtype), sizes(shape))
+    return broadcast_to(asarray(fill_value, dtype), extents("full", "shape", shape))
 
 
 @public
@@ -98,7 +99,7 @@ def empty(shape: Any, dtype: Any = None) -> Tensor:
     >>> hg.empty((2, 3)).shape
     (2, 3)
     """
-    return constant(np.empty(sizes(shape), dtype))
+    return constant(np.empty(extents("empty", "shape", shape), dtype))
 
 
 def _like(name: str, x: Any, *fill: Any, dtype: Any) -> Tensor:
@@ -157,6 +158,9 @@ def eye(n_rows: int, n_cols: int | None = None, k: int = 0, dtype: Any = None) -
     Tensor([[1., 0.],
             [0., 1.]], shape=(2, 2), dtype=float64)
     """
+    n_rows, k = whole("eye", "n_rows", n_rows, 0), whole("eye", "k", k)
+    n_cols = optional(whole, "eye", "n_cols", n_cols, 0)
+    affordable("eye", "n_rows", (n_rows, n_rows if n_cols is None else n_cols))
     return constant(np.eye(n_rows, n_cols, k, dtype or float))
 
 
@@ -184,12 +188,16 @@ def linspace(start: Any, stop: Any, num: int, dtype: Any = None, endpoint: bool 
     >>> hg.linspace(0.0, 1.0, 5)
     Tensor([0.  , 0.25, 0.5 , 0.75, 1.  ], shape=(5,), dtype=float64)
     """
-    if lift(start)[1] is None and lift(stop)[1] is None:
-        return constant(np.linspace(_number(start), _number(stop), num, endpoint, dtype=dtype))
-    weights = np.linspace(0.0, 1.0, num, endpoint)
-    made: Tensor = TENSORS.add(
-        TENSORS.multiply(start, 1.0 - weights), TENSORS.multiply(stop, weights)
-    )
+    num = whole("linspace", "num", num, 0)
+    affordable("linspace", "num", (num,))
+    low, high = as_tensor(start), as_tensor(stop)
+    if low.node is None and high.node is None:
+        ends = [np.asarray(end.value if type(end) is Tensor else end) for end in (start, stop)]
+        return constant(np.linspace(ends[0], ends[1], num, endpoint, dtype=dtype))
+    kind = np.result_type(low.dtype, high.dtype, 1.0)
+    weights = np.linspace(0.0, 1.0, num, endpoint).astype(kind)
+    weights = weights.reshape(-1, *(1,) * max(low.ndim, high.ndim))
+    made: Tensor = TENSORS.add(TENSORS.multiply(low, 1 - weights), TENSORS.multiply(high, weights))
     return made if dtype is None else astype(made, dtype)
 
 
@@ -204,8 +212,7 @@ def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Tensor]:
     Tensor([[4., 4., 4.],
             [5., 5., 5.]], shape=(2, 3), dtype=float64)
     """
-    if indexing not in ("xy", "ij"):
-        raise ValueError(f"meshgrid: indexing is 'xy' or 'ij', not {indexing!r}")
+    choice("meshgrid", "indexing", indexing, ("xy", "ij"))
     tensors = [as_tensor(array) for array in arrays]
     if any(tensor.ndim > 1 for tensor in tensors):
         shapes = ", ".join(str(tensor.shape) for tensor in tensors)
@@ -227,6 +234,7 @@ def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Tensor]:
 
 def _one_hot(xp: Any, indices: Array, depth: int, dtype: Any) -> Array:
     indices = xp.asarray(indices)
+    affordable("one_hot", "depth", (*indices.shape, depth))
     if indices.dtype.kind not in "iu":
         raise TypeError(
             f"indices must be integers, and these are {indices.dtype}; "
@@ -247,6 +255,7 @@ one_hot = op(
     """,
     None,
     impl=_one_hot,
+    checks={"depth": (whole, 0)},
 )
 
 tril = op(
@@ -259,6 +268,7 @@ tril = op(
     """,
     lambda g, xp, k: xp.tril(g, k=k),
     keeps_shape=True,
+    checks={"k": (whole,)},
 )
 
 triu = op(
@@ -271,4 +281,5 @@ triu = op(
     """,
     lambda g, xp, k: xp.triu(g, k=k),
     keeps_shape=True,
+    checks={"k": (whole,)},
 )

@@ -6,9 +6,10 @@ to conjugate (`headgate.ops.rules`).
 
 At kinks and ties there is no right derivative, only a convention, and it is TensorFlow's: the first
 of two equal arguments of `maximum` gets all, `abs` and `relu` have slope 0 at 0, `clip` passes
-gradient at both ends. Where a mask decides, it multiplies (`g * (x > 0)`), which is several times
-as fast as `where`; only the rules of `where` itself choose instead, because `where(x > 0, f(x), 0)`
-is how a program keeps a NaN out.
+gradient at both ends. Where a mask decides, it multiplies (`masked`), which is several times as
+fast as `where`; only the rules of `where` itself choose instead, because `where(x > 0, f(x), 0)` is
+how a program keeps a NaN out. Where a slope may be infinite, a zero cotangent stays zero (`scaled`,
+`divided`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,17 @@ from headgate.core.cotangent import pass_through, turned
 from headgate.core.namespace import Array
 from headgate.core.op import op, public
 from headgate.core.tensor import Tensor
-from headgate.ops.rules import is_complex
+from headgate.ops.rules import (
+    crossed,
+    divided,
+    is_complex,
+    kept_mask,
+    kept_zero,
+    kept_zeros,
+    masked,
+    may_be_nan,
+    scaled,
+)
 
 unary: Callable[..., Callable[..., Tensor]] = functools.partial(op, keeps_shape=True)
 """An op whose results, and those of its rules, have the shape and dtype of its one argument."""
@@ -71,8 +82,8 @@ divide = op(
     >>> hg.divide([1.0, 2.0], 4.0)
     Tensor([0.25, 0.5 ], shape=(2,), dtype=float64)
     """,
-    lambda g, y: g / y,
-    lambda g, y, ans: -g * (ans / y),
+    lambda g, y: divided(g, y),
+    lambda g, y, ans: scaled(-g, ans / y),
 )
 
 
@@ -93,6 +104,38 @@ divide_no_nan = op(
     impl=_divide_no_nan,
 )
 
+_scaled = op(
+    "scaled(x, slope)",
+    "Multiply a cotangent by a slope; zero stays zero (`headgate.ops.rules`).",
+    lambda g, slope: scaled(g, slope),
+    lambda g, x: crossed(g, x),
+    impl=lambda xp, x, slope: kept_zero(x, x * slope),
+)
+
+_crossed = op(
+    "crossed(x, y)",
+    "Multiply two cotangents; zero stays zero, on either side (`headgate.ops.rules`).",
+    lambda g, y: crossed(g, y),
+    lambda g, x: crossed(g, x),
+    impl=lambda xp, x, y: kept_zeros(x, y, x * y),
+)
+
+_divided = op(
+    "divided(x, by)",
+    "Divide a cotangent; zero stays zero (`headgate.ops.rules`).",
+    lambda g, by: divided(g, by),
+    lambda g, by, ans: crossed(-g, divided(ans, by)),
+    impl=lambda xp, x, by: kept_zero(x, x / by),
+)
+
+_masked = op(
+    "masked(x, mask)",
+    "Leave out of a cotangent what a mask does not hold (`headgate.ops.rules`).",
+    lambda g, mask: masked(g, mask),
+    None,
+    impl=lambda xp, x, mask: kept_mask(x, x * mask, mask),
+)
+
 floor_divide = op("floor_divide(x, y)", "Divide elementwise and round down.", None, None)
 
 remainder = op(
@@ -103,7 +146,7 @@ remainder = op(
     Tensor([1.5, 0.5], shape=(2,), dtype=float64)
     """,
     pass_through,
-    lambda g, xp, x, y: -g * xp.floor_divide(x, y),
+    lambda g, xp, x, y: scaled(-g, xp.floor_divide(x, y)),
 )
 
 negative = unary(
@@ -178,7 +221,7 @@ reciprocal = unary(
     >>> hg.reciprocal([0.5, 4.0])
     Tensor([2.  , 0.25], shape=(2,), dtype=float64)
     """,
-    lambda g, ans: -g * (ans * ans),
+    lambda g, x: divided(-g, x * x),
 )
 
 # -- powers, roots, exponentials and logarithms ----------------------------------------------------
@@ -194,14 +237,23 @@ def _pow(xp: Any, x: Array, y: Array) -> Array:
 
 
 def _pow_rule(g: Any, xp: Any, x: Any, y: Any) -> Any:
-    if isinstance(y, int | float) and y == 2:
+    if not isinstance(y, int | float):
+        # Where y is 0, the power of x may be infinite and the slope is 0.
+        return scaled(g, scaled(y, xp.pow(x, y - 1)))
+    if y == 0:
+        return g * 0
+    if y == 2:
         return g * (y * x)
-    return g * (y * xp.pow(x, y - 1))
+    slope = y * xp.pow(x, y - 1)
+    return g * slope if type(y) is int and y > 0 else scaled(g, slope)
 
 
 def _exponent_rule(g: Any, xp: Any, x: Any, ans: Any) -> Any:
-    has_logarithm = x != 0 if is_complex(x) else x > 0
-    return g * (ans * xp.log(xp.where(has_logarithm, x, 1)))
+    if is_complex(ans):
+        base = xp.astype(xp.where(x != 0, x, 1), ans.dtype)
+    else:
+        base = xp.where(x > 0, x, 1)
+    return scaled(g, ans * xp.log(base))
 
 
 pow = op(
@@ -226,16 +278,28 @@ square = unary(
     lambda g, x: g * (2 * x),
 )
 
+
+def _squared_difference(xp: Any, x: Array, y: Array) -> Array:
+    apart = x - y
+    return xp.conj(apart) * apart if is_complex(apart) else xp.square(apart)
+
+
+def _squared_difference_rule(g: Any, xp: Any, x: Any, y: Any) -> Any:
+    if not (is_complex(x) or is_complex(y)):
+        return g * (2 * (x - y))
+    return xp.real(g) * (2 * xp.conj(x - y))
+
+
 squared_difference = op(
     "squared_difference(x, y)",
-    """Return `(x - y) ** 2` elementwise.
+    """Return `(x - y) ** 2` elementwise; of complex numbers `abs(x - y) ** 2`, as a complex number.
 
     >>> hg.squared_difference([1.0, 3.0], 2.0)
     Tensor([1., 1.], shape=(2,), dtype=float64)
     """,
-    lambda g, x, y: g * (2 * (x - y)),
-    lambda g, x, y: g * (2 * (y - x)),
-    impl=lambda xp, x, y: xp.square(x - y),
+    _squared_difference_rule,
+    lambda g, xp, x, y: _squared_difference_rule(g, xp, y, x),
+    impl=_squared_difference,
 )
 
 sqrt = unary(
@@ -245,7 +309,7 @@ sqrt = unary(
     >>> hg.sqrt([1.0, 4.0])
     Tensor([1., 2.], shape=(2,), dtype=float64)
     """,
-    lambda g, ans: g * (0.5 / ans),
+    lambda g, ans: divided(g, ans + ans),
 )
 
 rsqrt = unary(
@@ -255,7 +319,7 @@ rsqrt = unary(
     >>> hg.rsqrt([1.0, 4.0])
     Tensor([1. , 0.5], shape=(2,), dtype=float64)
     """,
-    lambda g, ans: g * (-0.5 * ans * ans * ans),
+    lambda g, x, ans: divided(-0.5 * g, x / ans),
     impl=lambda xp, x: 1 / xp.sqrt(x),
 )
 
@@ -266,8 +330,8 @@ hypot = op(
     >>> hg.hypot(3.0, 4.0)
     Tensor(5., shape=(), dtype=float64)
     """,
-    lambda g, x, ans: g * (x / ans),
-    lambda g, y, ans: g * (y / ans),
+    lambda g, x, ans: scaled(g, x / ans),
+    lambda g, y, ans: scaled(g, y / ans),
 )
 
 exp = unary(
@@ -277,7 +341,7 @@ exp = unary(
     >>> hg.exp([0.0, 1.0])
     Tensor([1.        , 2.71828183], shape=(2,), dtype=float64)
     """,
-    lambda g, ans: g * ans,
+    lambda g, ans: scaled(g, ans),
 )
 
 exp2 = unary(
@@ -287,7 +351,7 @@ exp2 = unary(
     >>> hg.exp2([0.0, 3.0])
     Tensor([1., 8.], shape=(2,), dtype=float64)
     """,
-    lambda g, ans: g * (math.log(2) * ans),
+    lambda g, ans: scaled(g, math.log(2) * ans),
 )
 
 expm1 = unary(
@@ -297,7 +361,7 @@ expm1 = unary(
     >>> hg.expm1([0.0, 1.0])
     Tensor([0.        , 1.71828183], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x: g * xp.exp(x),
+    lambda g, xp, x: scaled(g, xp.exp(x)),
 )
 
 log = unary(
@@ -307,7 +371,7 @@ log = unary(
     >>> hg.log([1.0, 2.0])
     Tensor([0.        , 0.69314718], shape=(2,), dtype=float64)
     """,
-    lambda g, x: g / x,
+    lambda g, x: divided(g, x),
 )
 
 log1p = unary(
@@ -317,7 +381,7 @@ log1p = unary(
     >>> hg.log1p([0.0, 1.0])
     Tensor([0.        , 0.69314718], shape=(2,), dtype=float64)
     """,
-    lambda g, x: g / (1 + x),
+    lambda g, x: divided(g, 1 + x),
 )
 
 log2 = unary(
@@ -327,7 +391,7 @@ log2 = unary(
     >>> hg.log2([1.0, 8.0])
     Tensor([0., 3.], shape=(2,), dtype=float64)
     """,
-    lambda g, x: g / (math.log(2) * x),
+    lambda g, x: divided(g, math.log(2) * x),
 )
 
 log10 = unary(
@@ -337,8 +401,17 @@ log10 = unary(
     >>> hg.log10([1.0, 1000.0])
     Tensor([0., 3.], shape=(2,), dtype=float64)
     """,
-    lambda g, x: g / (math.log(10) * x),
+    lambda g, x: divided(g, math.log(10) * x),
 )
+
+
+def _logaddexp_rule(g: Any, xp: Any, x: Any, ans: Any) -> Any:
+    """What is as infinite as the result has the slope 1, or 0 if both are negative."""
+    below = x - ans
+    if may_be_nan(below):
+        below = xp.where(x == ans, xp.where(ans == -math.inf, ans, xp.zeros_like(ans)), below)
+    return scaled(g, xp.exp(below))
+
 
 logaddexp = op(
     "logaddexp(x, y)",
@@ -347,8 +420,8 @@ logaddexp = op(
     >>> hg.logaddexp(1000.0, 1000.0)
     Tensor(1000.69314718, shape=(), dtype=float64)
     """,
-    lambda g, xp, x, ans: g * xp.exp(x - ans),
-    lambda g, xp, y, ans: g * xp.exp(y - ans),
+    _logaddexp_rule,
+    lambda g, xp, y, ans: _logaddexp_rule(g, xp, y, ans),
 )
 
 # -- trigonometry ----------------------------------------------------------------------------------
@@ -390,7 +463,7 @@ asin = unary(
     >>> hg.asin([0.0, 1.0])
     Tensor([0.        , 1.57079633], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x: g / xp.sqrt((1 - x) * (1 + x)),
+    lambda g, xp, x: divided(g, xp.sqrt((1 - x) * (1 + x))),
 )
 
 acos = unary(
@@ -400,7 +473,7 @@ acos = unary(
     >>> hg.acos([0.0, 1.0])
     Tensor([1.57079633, 0.        ], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x: -g / xp.sqrt((1 - x) * (1 + x)),
+    lambda g, xp, x: divided(-g, xp.sqrt((1 - x) * (1 + x))),
 )
 
 atan = unary(
@@ -416,7 +489,7 @@ atan = unary(
 
 def _atan2_rule(g: Any, xp: Any, x: Any, y: Any) -> Any:
     radius = xp.hypot(x, y)
-    return g * (x / radius / radius)
+    return scaled(g, x / radius / radius)
 
 
 atan2 = op(
@@ -437,7 +510,7 @@ sinh = unary(
     >>> hg.sinh([0.0, 1.0])
     Tensor([0.        , 1.17520119], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x: g * xp.cosh(x),
+    lambda g, xp, x: scaled(g, xp.cosh(x)),
 )
 
 cosh = unary(
@@ -447,7 +520,7 @@ cosh = unary(
     >>> hg.cosh([0.0, 1.0])
     Tensor([1.        , 1.54308063], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x: g * xp.sinh(x),
+    lambda g, xp, x: scaled(g, xp.sinh(x)),
 )
 
 tanh = unary(
@@ -477,7 +550,7 @@ acosh = unary(
     >>> hg.acosh([1.0, 2.0])
     Tensor([0.       , 1.3169579], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, ans: g / xp.sinh(ans),
+    lambda g, xp, ans: divided(g, xp.sinh(ans)),
 )
 
 atanh = unary(
@@ -487,7 +560,7 @@ atanh = unary(
     >>> hg.atanh([0.0, 0.5])
     Tensor([0.        , 0.54930614], shape=(2,), dtype=float64)
     """,
-    lambda g, x: g / ((1 - x) * (1 + x)),
+    lambda g, x: divided(g, (1 - x) * (1 + x)),
 )
 
 # -- complex numbers and dtypes --------------------------------------------------------------------
@@ -578,8 +651,8 @@ maximum = op(
     >>> hg.maximum([1.0, 2.0], [3.0, 1.0])
     Tensor([3., 2.], shape=(2,), dtype=float64)
     """,
-    lambda g, x, y: g * (x >= y),
-    lambda g, x, y: g * (x < y),
+    lambda g, x, y: masked(g, x >= y),
+    lambda g, x, y: masked(g, x < y),
 )
 
 minimum = op(
@@ -589,8 +662,8 @@ minimum = op(
     >>> hg.minimum([1.0, 2.0], [3.0, 1.0])
     Tensor([1., 1.], shape=(2,), dtype=float64)
     """,
-    lambda g, x, y: g * (x <= y),
-    lambda g, x, y: g * (x > y),
+    lambda g, x, y: masked(g, x <= y),
+    lambda g, x, y: masked(g, x > y),
 )
 
 
@@ -603,16 +676,16 @@ def _unless_crossed(chosen: Any, min: Any, max: Any) -> Any:
 
 
 def _clip_rule(g: Any, x: Any, ans: Any, min: Any, max: Any) -> Any:
-    return g * _unless_crossed(x == ans, min, max)
+    return masked(g, _unless_crossed(x == ans, min, max))
 
 
 def _low_rule(g: Any, x: Any, ans: Any, min: Any, max: Any) -> Any:
-    return g * _unless_crossed(x < ans, min, max)
+    return masked(g, _unless_crossed(x < ans, min, max))
 
 
 def _high_rule(g: Any, x: Any, ans: Any, min: Any, max: Any) -> Any:
     chosen = x > ans
-    return g * (chosen if min is None else chosen | (min > max))
+    return masked(g, chosen if min is None else chosen | (min > max))
 
 
 clip = op(

@@ -22,24 +22,35 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from headgate.core.checks import amount
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import Array
 from headgate.core.op import op, public
 from headgate.core.tensor import Tensor
 from headgate.ops.elementwise import conj, maximum, real, sqrt
 from headgate.ops.reduce import keep, plain, sum
-from headgate.ops.rules import Axis, normal_axes
+from headgate.ops.rules import Axis, is_complex, may_be_nan, normal_axes, scaled
 
 # -- implementations ------------------------------------------------------------------------------
 
 
 def shifted_logits(xp: Any, x: Array, axis: Axis) -> Array:
-    return x - xp.max(x, axis=axis, keepdims=True)
+    if not x.size:  # nothing has no maximum
+        return x
+    return x - xp.max(_size_of_exp(xp, x), axis=axis, keepdims=True)
+
+
+def _size_of_exp(xp: Any, x: Array) -> Array:
+    """Return what says how large exp(x) is; a real shift leaves complex logarithms principal."""
+    return xp.real(x) if is_complex(x) else x
 
 
 def _logsumexp(xp: Any, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    top = xp.max(x, axis=axis, keepdims=True)
-    top = xp.where(xp.isfinite(top), top, 0)
+    if x.size:
+        top = xp.max(_size_of_exp(xp, x), axis=axis, keepdims=True)
+        top = xp.where(xp.isfinite(top), top, 0)
+    else:  # nothing has no maximum; the sum of nothing is 0
+        top = xp.sum(x, axis=axis, keepdims=True)
     # Of nothing but minus infinities it is the logarithm of zero; beside an infinity all overflows.
     with np.errstate(divide="ignore", over="ignore"):
         rest = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=keepdims))
@@ -182,7 +193,10 @@ def _lstm_state(xp: Any, gates: Array, memory: Array) -> LSTMState:
 
 def _logsumexp_rule(g: Any, xp: Any, x: Any, ans: Any, axis: Axis, keepdims: bool) -> Any:
     whole = keep(xp.where(ans == -np.inf, 0, ans), x.shape, axis, keepdims)
-    return keep(g, x.shape, axis, keepdims) * xp.exp(x - whole)
+    below = x - whole
+    if may_be_nan(below):  # what is as infinite as the result has the slope 1
+        below = xp.where(x == whole, xp.zeros_like(below), below)
+    return scaled(keep(g, x.shape, axis, keepdims), xp.exp(below))
 
 
 def _softmax_rule(g: Any, xp: Any, ans: Any, axis: Axis) -> Any:
@@ -301,6 +315,22 @@ softmax_cross_entropy = op(
     impl=_softmax_cross_entropy,
 )
 
+cross_entropy_of_logits = op(
+    "cross_entropy_of_logits(logits, labels, *, axis=-1)",
+    """Compute `softmax_cross_entropy`, with the gradient of labels that sum to 1 whatever they are.
+
+    That of TensorFlow's op of the name: `softmax(logits) - labels`, where the derivative has
+    `softmax(logits) * sum(labels) - labels`.
+    """,
+    lambda g, xp, logits, labels, axis: (
+        keep(g, logits.shape, axis, False) * (xp.softmax(logits, axis=axis) - labels)
+    ),
+    lambda g, xp, logits, axis: (
+        -keep(g, logits.shape, axis, False) * xp.log_softmax(logits, axis=axis)
+    ),
+    impl=_softmax_cross_entropy,
+)
+
 sparse_softmax_cross_entropy = op(
     "sparse_softmax_cross_entropy(logits, labels)",
     """Compute the cross entropy between class numbers and the softmax of logits over the last axis.
@@ -373,6 +403,7 @@ def l2_normalize(x: Any, axis: Axis = None, epsilon: float = 1e-12) -> Tensor:
     >>> hg.l2_normalize([3.0, 4.0])
     Tensor([0.6, 0.8], shape=(2,), dtype=float64)
     """
+    epsilon = amount("l2_normalize", "epsilon", epsilon, "[0, inf)")
     given = as_tensor(x)
     squares = real(given * conj(given)) if given.dtype.kind == "c" else given * given
     return given / sqrt(maximum(sum(squares, axis=axis, keepdims=True), epsilon))

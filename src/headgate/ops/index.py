@@ -28,17 +28,20 @@ be named twice; where one can, it adds along the flattened result.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from types import EllipsisType, NoneType
 from typing import Any
 
 import numpy as np
 
+from headgate.core.cotangent import Pieces
 from headgate.core.lift import as_tensor
-from headgate.core.namespace import NUMPY, Array, common, owner
+from headgate.core.namespace import NUMPY, Array, common, implementations, owner
 from headgate.core.op import op, public
+from headgate.core.rows import note
 from headgate.core.tensor import Tensor, constant
 from headgate.ops.rules import normal_axes
-from headgate.ops.shape import Shape, sizes
+from headgate.ops.shape import Shape, broadcast_to, reshape, sizes
 
 PLAIN = {int, slice, NoneType, EllipsisType}
 """Parts of a key that pick by position and name no place twice."""
@@ -58,6 +61,26 @@ def _scatter_numpy(xp: Any, updates: Array, key: Any, shape: Shape) -> Array:
         _add_at(made, key, updates)
     else:
         made[key] = updates
+    return made
+
+
+def _put_on(xp: Any, made: np.ndarray[Any, Any], updates: Array, key: Any) -> None:
+    """Add updates at a key to an array, in place."""
+    if not _may_repeat(key):
+        made[key] += updates
+    elif made.flags.c_contiguous:
+        _add_at(made, key, updates)
+    else:
+        made += _scatter_numpy(xp, updates, key, made.shape)
+
+
+implementations["put_on"] = {"numpy": _put_on}
+
+
+def _scatter_each_numpy(xp: Any, updates: Sequence[Array], keys: Any, shape: Shape) -> Array:
+    made = np.zeros(shape, np.result_type(*updates))
+    for part, key in zip(updates, keys, strict=True):
+        _put_on(xp, made, part, key)
     return made
 
 
@@ -94,7 +117,7 @@ index = op(
     >>> hg.asarray([1.0, 2.0, 3.0])[::2]
     Tensor([1., 3.], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x_shape, key: xp.scatter(g, key=key, shape=x_shape),
+    lambda g, xp, x_shape, key: Pieces(xp, g, key, x_shape),
     impl_numpy=lambda xp, x, key: x[key],
     keeps_shape=True,
 )
@@ -112,6 +135,13 @@ pick = op(
     lambda g, xp, x_shape, key: xp.scatter(g, key=key, shape=x_shape),
     impl_numpy=lambda xp, x, key: x[key],
     keeps_shape=True,
+)
+
+scatter_each = op(
+    "scatter_each([updates], *, keys, shape)",
+    "Make zeros of a shape and add arrays of updates at a key each.",
+    lambda g, xp, index, keys: xp.pick(g, key=keys[index]),
+    impl_numpy=_scatter_each_numpy,
 )
 
 inherit = op(
@@ -246,6 +276,8 @@ def _scatter_rows_numpy(
     else:
         places = _flat_places(indices.reshape(1, -1, 1), shape, axis)
         _add_flat(made, places, updates.reshape(places.shape))
+    if axis == 0:
+        note(made, indices, updates)
     return made
 
 
@@ -448,6 +480,10 @@ def gather_nd(x: Any, indices: Any, batch_dims: int = 0) -> Tensor:
     """
     x, indices = as_tensor(x), as_tensor(indices)
     _check_matched(x, indices, batch_dims)
+    if indices.ndim and not indices.shape[-1]:  # each row names the whole array
+        rest, rows = x.shape[batch_dims:], indices.shape[batch_dims:-1]
+        x = reshape(x, (*x.shape[:batch_dims], *(1,) * len(rows), *rest))
+        return broadcast_to(x, (*indices.shape[:-1], *rest))
     matched = counting(x.shape[:batch_dims], indices.ndim - 1)
     return getitem(x, (*matched, *_columns(indices)))
 

@@ -59,7 +59,7 @@ from headgate.ops.reduce import keep
 from headgate.ops.reduce import max as largest
 from headgate.ops.reduce import min as smallest
 from headgate.ops.reduce import sum as total
-from headgate.ops.rules import conj, normal_axes
+from headgate.ops.rules import conj, normal_axes, scaled
 from headgate.ops.shape import broadcast_to, expand_dims, permute_dims, reshape
 from headgate.record.errors import warn_undefined
 
@@ -466,7 +466,7 @@ def _fresh(used: str, count: int) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _parsed(subscripts: str, ndims: tuple[int, ...]) -> _Subscripts:
+def parsed_subscripts(subscripts: str, ndims: tuple[int, ...]) -> _Subscripts:
     """Spell out ellipses and an output that is left out."""
     text = subscripts.replace(" ", "")
     left, arrow, right = text.partition("->")
@@ -537,7 +537,7 @@ def _as_product(x: str, y: str, output: str) -> _Product | None:
 def _einsum_numpy(xp: Any, operands: list[Array], *, subscripts: str) -> Array:
     """Contract; two operands by a matrix product, which NumPy's einsum does only for a price."""
     arrays = [np.asarray(operand) for operand in operands]
-    parsed = _parsed(subscripts, tuple(array.ndim for array in arrays))
+    parsed = parsed_subscripts(subscripts, tuple(array.ndim for array in arrays))
     if len(arrays) == 2:
         x, y = arrays
         plan = _as_product(*parsed.inputs, parsed.output)
@@ -560,7 +560,9 @@ def _einsum_rule(g: Any, xp: Any, operands: Any, index: int, subscripts: str) ->
     A letter that is twice in the operand selected a diagonal, and its gradient is put there: a
     product with the identity. A letter that is nowhere else was summed: a product with ones.
     """
-    parsed = _parsed(subscripts, tuple(getattr(operand, "ndim", 0) for operand in operands))
+    parsed = parsed_subscripts(
+        subscripts, tuple(getattr(operand, "ndim", 0) for operand in operands)
+    )
     own = parsed.inputs[index]
     shape = operands[index].shape
     arrays = [g]
@@ -1336,14 +1338,14 @@ def _vector_norm_rule(
     if ord == 0:
         return xp.zeros_like(x) * g
     if ord == 2:
-        return g * (x / ans)
+        return scaled(g, x / ans)
     if ord == 1:
         return g * _direction(xp, x)
     if abs(ord) == math.inf:
         attained = xp.astype(xp.abs(x) == ans, ans.dtype)
         share = attained / xp.sum(attained, axis=axis, keepdims=True)
         return g * share * _direction(xp, x)
-    return g * _direction(xp, x) * (xp.abs(x) / ans) ** (ord - 1)
+    return scaled(g, _direction(xp, x) * (xp.abs(x) / ans) ** (ord - 1))
 
 
 vector_norm = op(

@@ -122,7 +122,7 @@ window_max_spread = op(
     "window_max_spread(y, x, top, *, axis, window)",
     "Give each window's y to its first element of x that equals its maximum, top.",
     lambda g, xp, x, top, axis, window: xp.window_max_pick(g, x, top, axis=axis, window=window),
-    None,
+    lambda g, xp, x: xp.zeros_like(x),  # which one is largest does not change by a little
     None,
     impl=_max_spread,
 )
@@ -131,7 +131,7 @@ window_max_pick = op(
     "window_max_pick(y, x, top, *, axis, window)",
     "Take from each window the element of y where x first equals its maximum, top.",
     lambda g, xp, x, top, axis, window: xp.window_max_spread(g, x, top, axis=axis, window=window),
-    None,
+    lambda g, xp, x: xp.zeros_like(x),  # which one is largest does not change by a little
     None,
     impl=_max_pick,
 )

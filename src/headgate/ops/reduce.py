@@ -27,7 +27,7 @@ import numpy as np
 
 from headgate.core.namespace import Array
 from headgate.core.op import op
-from headgate.ops.rules import Axis, normal_axes
+from headgate.ops.rules import Axis, divided, normal_axes, scaled
 
 # -- helpers of the rules -------------------------------------------------------------------------
 
@@ -190,16 +190,22 @@ def _extreme_rule(g: Any, xp: Any, x: Any, ans: Any, axis: Axis, keepdims: bool)
     return xp.multiply(keep(g, x.shape, axis, keepdims) / ties, attained)
 
 
-def _var_rule(g: Any, xp: Any, x: Any, axis: Axis, correction: float, keepdims: bool) -> Any:
-    weight = 2.0 * keep(g, x.shape, axis, keepdims) / _freedom(x.shape, axis, correction)
+def _apart(xp: Any, x: Any, axis: Axis) -> Any:
+    """Return the distances from the mean, conjugated if they are complex."""
     apart = x - xp.mean(x, axis=axis, keepdims=True)
-    return weight * (xp.conj(apart) if apart.dtype.kind == "c" else apart)
+    return xp.conj(apart) if apart.dtype.kind == "c" else apart
+
+
+def _var_rule(g: Any, xp: Any, x: Any, axis: Axis, correction: float, keepdims: bool) -> Any:
+    weight = divided(2.0 * keep(g, x.shape, axis, keepdims), _freedom(x.shape, axis, correction))
+    return weight * _apart(xp, x, axis)
 
 
 def _std_rule(
     g: Any, xp: Any, x: Any, ans: Any, axis: Axis, correction: float, keepdims: bool
 ) -> Any:
-    return _var_rule(g / (2.0 * ans), xp, x, axis, correction, keepdims)
+    weight = divided(keep(g, x.shape, axis, keepdims), _freedom(x.shape, axis, correction))
+    return scaled(weight, _apart(xp, x, axis) / keep(ans, x.shape, axis, keepdims))
 
 
 def _prod_rule(g: Any, xp: Any, x: Any, axis: Axis, keepdims: bool) -> Any:

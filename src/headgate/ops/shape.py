@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from headgate.core.lift import as_tensor
+from headgate.core.checks import affordable, choice, per_axis, refused, whole, wholes
+from headgate.core.lift import as_tensor, shape_of
 from headgate.core.namespace import Array
 from headgate.core.op import op, public
 from headgate.core.tensor import Tensor
@@ -90,6 +91,12 @@ def _inverse(axes: Sequence[int] | None, ndim: int) -> Shape | None:
     return None if axes is None else tuple(np.argsort(normal_axes(axes, ndim)).tolist())
 
 
+def _shifts(whose: str, name: str, shift: Any) -> int | Shape:
+    """Return a step, or one for each of some axes."""
+    found = wholes(whose, name, shift)
+    return found if isinstance(shift, list | tuple) else found[0]
+
+
 def _negated(shift: int | Sequence[int]) -> Any:
     return [-step for step in shift] if isinstance(shift, Sequence) else -shift
 
@@ -151,6 +158,7 @@ roll = op(
     """,
     lambda g, xp, shift, axis: xp.roll(g, shift=_negated(shift), axis=axis),
     keeps_shape=True,
+    checks={"shift": (_shifts,)},
 )
 
 
@@ -194,7 +202,14 @@ def _sum_of_repeats(g: Any, xp: Any, x_shape: Shape, repeats: Any, axis: int | N
 
 
 def _repeat(xp: Any, x: Array, repeats: Any, axis: int | None) -> Array:
-    return xp.array_module.repeat(x, np.asarray(sizes(repeats)), axis=axis)
+    counts = sizes(repeats)
+    affordable("repeat", "repeats", (*shape_of(x), max(counts, default=0)))
+    return xp.array_module.repeat(x, np.asarray(counts), axis=axis)
+
+
+def _tile(xp: Any, x: Array, repetitions: Any) -> Array:
+    affordable("tile", "repetitions", (*shape_of(x), *repetitions))
+    return xp.array_module.tile(x, repetitions)
 
 
 broadcast_to = op(
@@ -216,8 +231,9 @@ tile = op(
     Tensor([1., 2., 1., 2.], shape=(4,), dtype=float64)
     """,
     _sum_of_tiles,
-    impl=lambda xp, x, repetitions: xp.array_module.tile(x, sizes(repetitions)),
+    impl=_tile,
     keeps_shape=True,
+    checks={"repetitions": (wholes, 0)},
 )
 
 repeat = op(
@@ -232,6 +248,7 @@ repeat = op(
     _sum_of_repeats,
     impl=_repeat,
     keeps_shape=True,
+    checks={"repeats": (wholes, 0)},
 )
 
 
@@ -242,12 +259,34 @@ Widths = list[tuple[int, int]]
 
 def _widths(widths: Any, ndim: int) -> Widths:
     """Return how many elements go before and after each axis."""
-    if isinstance(widths, Tensor):
+    if isinstance(widths, Tensor | np.ndarray):
         widths = widths.tolist()
-    pairs = np.broadcast_to(np.asarray(widths, dtype=int), (ndim, 2)).tolist()
-    if any(width < 0 for pair in pairs for width in pair):
-        raise ValueError(f"widths must not be negative: {widths}; cut with x[...] instead")
-    return [(before, after) for before, after in pairs]
+    if not isinstance(widths, list | tuple):
+        return [(_width(widths),) * 2] * ndim
+    if not any(isinstance(width, list | tuple) for width in widths) and len(widths) <= 2:
+        ends = [_width(width) for width in widths]
+        return [(ends[0], ends[-1])] * ndim
+    if len(widths) not in (1, ndim):
+        words = f"a number, a pair, or what can be broadcast to a pair for each of {ndim} axes"
+        raise refused("pad", "widths", words, widths)
+    pairs = [_ends(pair) for pair in widths]
+    return pairs * ndim if len(pairs) == 1 else pairs
+
+
+def _width(width: Any) -> int:
+    if type(width) is int and width >= 0:
+        return width
+    found = whole("pad", "widths", width)
+    if found < 0:
+        raise refused("pad", "widths", "no negative numbers, cut with x[...] instead", width)
+    return found
+
+
+def _ends(pair: Any) -> tuple[int, int]:
+    if isinstance(pair, list | tuple) and len(pair) == 1:
+        pair = pair[0]
+    before, after = per_axis("pad", "widths", pair, 2, None)
+    return _width(before), _width(after)
 
 
 _MODES = ("constant", "reflect", "symmetric", "edge", "wrap")
@@ -267,9 +306,10 @@ def _pad_numpy(xp: Any, x: Array, widths: Any, mode: Any, value: Any) -> Array:
 
 
 def checked_widths(x: Array, widths: Any, mode: str) -> Widths:
-    if mode not in _MODES:
-        raise ValueError(f"the mode is one of {', '.join(_MODES)}, not {mode!r}")
-    return _widths(widths, x.ndim)
+    choice("pad", "mode", mode, _MODES)
+    pairs = _widths(widths, x.ndim)
+    affordable("pad", "widths", tuple(sum(pair) + size for pair, size in zip(pairs, x.shape)))
+    return pairs
 
 
 def _inside(shape: Shape, pairs: Widths) -> tuple[slice, ...]:

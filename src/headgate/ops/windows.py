@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from headgate.core.checks import affordable
 from headgate.record.site import caller
 
 Shape = tuple[int, ...]
@@ -88,15 +89,18 @@ def _of_space(values: tuple[Any, ...], axes: Shape, neutral: Any) -> tuple[Any, 
 def sizes_of(name: str, what: str, value: Any, axes: Shape, least: int = 1) -> Shape:
     """Return one integer per axis of space, given one for all or one each."""
     values = _of_space(value, axes, 1) if isinstance(value, tuple) else (value,) * len(axes)
-    if len(values) != len(axes) or not all(
-        isinstance(v, int | np.integer) and v >= least for v in values
-    ):
+    if len(values) != len(axes) or not all(counts(v, least) for v in values):
         raise refused(
             name,
             f"{what} must be an integer of at least {least}, or one for each of the {len(axes)} "
             f"axes of space, got {what}={value!r}",
         )
     return tuple(map(int, values))
+
+
+def counts(value: Any, least: int) -> bool:
+    is_whole = isinstance(value, int | np.integer) and type(value) is not bool
+    return is_whole and bool(value >= least)
 
 
 def _is_pair(pad: Any) -> bool:
@@ -167,6 +171,7 @@ def options_of(name: str, axes: Shape, padding: Any, **sizes: Any) -> list[Optio
 def windows_of(name: str, shape: Shape, axes: Shape, options: list[Option]) -> tuple[Window, ...]:
     """Return how windows lie along the axes of space of an array of this shape."""
     windows = tuple(option.over(shape[axis]) for axis, option in zip(axes, options))
+    affordable(name, "padding", tuple(sum(window.pad) + window.length for window in windows))
     for axis, option, window in zip(axes, options, windows):
         if window.number < 1 and option.pad is not None:
             raise refused(

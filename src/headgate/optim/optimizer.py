@@ -22,7 +22,7 @@ import fnmatch
 import functools
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -31,6 +31,7 @@ from headgate.core.checks import number, optional
 from headgate.core.host import note_escape
 from headgate.core.lift import lift
 from headgate.core.namespace import NUMPY, Array, common, owner
+from headgate.core.rows import noted
 from headgate.core.scope import suspended
 from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, constant
@@ -98,6 +99,12 @@ class Optimizer:
 
     state_names: Sequence[str] = ()
     """What the optimizer keeps for each variable, in the order of the rule's last arguments."""
+
+    spares_zeros = False
+    """Whether the rule changes nothing, value and state, where the gradient is zero.
+
+    Of a table then only those rows are computed that a gradient has (`headgate.core.rows`).
+    """
 
     def __init__(
         self,
@@ -552,6 +559,9 @@ class Optimizer:
         if self._decays(cells[0]):
             part = scalar(xp, rate * self.weight_decay, wide)
             rule = functools.partial(self._decayed, part)
+        elif self.spares_zeros and (rows := noted(g)) is not None:
+            _run_on_rows(xp, rule, scalar(xp, rate, wide), step, g, cells, wide, *rows)
+            return
         rate = scalar(xp, rate, wide)
         if xp is NUMPY and g.nbytes > _PART:
             _run_by_parts(rule, rate, step, g, cells, wide)
@@ -596,6 +606,50 @@ def _run_by_parts(
             target[part] = result
     for cell, array in zip(cells, new, strict=True):
         cell._value = array
+
+
+def _run_on_rows(
+    xp: Any,
+    rule: Callable[..., tuple[Array, ...]],
+    rate: Any,
+    step: Any,
+    g: Array,
+    cells: list[Variable],
+    wide: Any,
+    indices: Array,
+    updates: Array,
+) -> None:
+    """Run a rule on the rows that a gradient has, each once; the others stay as they are."""
+    count = g.shape[0]
+    if xp is NUMPY:
+        rows = np.unique(np.where(indices < 0, indices + count, indices))
+        values = [array[rows].astype(wide, copy=False) for array in _arrays(g, cells)]
+        results = rule(xp, rate, step, *values)
+        for cell, result in zip(cells, results, strict=True):
+            changed = cell._value if _is_private(cell) else np.array(cell._value)
+            changed[rows] = result
+            cell._value = changed
+        return
+    module = xp.array_module
+    flat = xp.asarray(indices).reshape(-1)
+    flat = xp.where(flat < 0, flat + count, flat)
+    flat = xp.where(flat < 0, count, flat)  # out of range, and dropped like what is too large
+    rows, places = module.unique(flat, return_inverse=True, size=flat.size, fill_value=count)
+    updates = xp.reshape(updates, (flat.size, *g.shape[1:]))
+    summed = xp.zeros(updates.shape, g.dtype).at[places.reshape(-1)].add(updates)
+    old = [cell._value for cell in cells]
+    values = [summed, *(array.at[rows].get(mode="clip") for array in old)]
+    results = rule(xp, rate, step, *(xp.astype(array, wide) for array in values))
+    for cell, array, result in zip(cells, old, results, strict=True):
+        result = xp.astype(xp.asarray(result), g.dtype)
+        cell._value = array.at[rows].set(result, mode="drop", indices_are_sorted=True)
+
+
+def _arrays(g: Array, cells: list[Variable]) -> Iterator[Array]:
+    """Yield a gradient and the arrays of cells, held by nobody else meanwhile."""
+    yield g
+    for cell in cells:
+        yield cell._value
 
 
 def _reasons(variables: list[Variable]) -> str:

@@ -68,6 +68,11 @@ class SGD(Optimizer):
         """The velocity, if there is momentum."""
         return ("momentum",) if self.momentum else ()
 
+    @property
+    def spares_zeros(self) -> bool:  # type: ignore[override]  # follows the settings
+        """Without momentum, what has no gradient stays where it is."""
+        return not self.momentum
+
     def rule(self, xp: Any, rate: Any, step: Any, g: Array, x: Array, *state: Array) -> Any:
         """Move against the gradient."""
         if not state:
@@ -182,6 +187,11 @@ class Adagrad(Optimizer):
         """Return what the sum of squares starts with."""
         start: float = self.initial_accumulator_value
         return start
+
+    @property
+    def spares_zeros(self) -> bool:  # type: ignore[override]  # follows the settings
+        """What has no gradient stays where it is, if it is not divided by zero."""
+        return bool(self.epsilon > 0)
 
     def rule(self, xp: Any, rate: Any, step: Any, g: Array, x: Array, *state: Array) -> Any:
         """Divide by the root of the sum of squares."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from headgate.core.checks import number, numbers
@@ -265,6 +265,7 @@ class CosineDecay(Schedule):
     initial_learning_rate: float
     decay_steps: float
     alpha: float = 0.0
+    _: KW_ONLY
     warmup_target: float | None = None
     warmup_steps: float = 0
 

@@ -302,10 +302,12 @@ def reduction(
     allowed: str = ANY,
     keeps: bool = False,
     others: dict[str, Callable[..., Any]] | None = None,
+    of_nothing: float | None = None,
 ) -> Callable[..., Any]:
     """Adapt a reduction: TensorFlow calls its argument `input_tensor`.
 
-    One that `keeps` the dtype of whole numbers would widen it if not told: sums and products.
+    One that `keeps` the dtype of whole numbers would widen it if not told: sums and products. One
+    that NumPy refuses for no elements has a value `of_nothing`, cut down to what the dtype holds.
     """
 
     def call(
@@ -321,11 +323,19 @@ def reduction(
         if dtype.char not in allowed:
             other = other_function(call.__name__, dtype, allowed, others)
             return other(input_tensor, axis=axis, keepdims=keepdims)
+        if of_nothing is not None and not input_tensor.value.size:
+            least = of_nothing if dtype.kind not in "iu" else _limit(dtype, of_nothing)
+            shape = np.sum(np.empty(input_tensor.shape), axis=axis, keepdims=keepdims).shape
+            return constant(np.full(shape, least, dtype))
         if keeps and dtype.kind in "iu":
             return function(input_tensor, axis=axis, keepdims=keepdims, dtype=dtype)
         return function(input_tensor, axis=axis, keepdims=keepdims)
 
     return _named(call, function, "reduction")  # type: ignore[no-any-return]
+
+
+def _limit(dtype: Any, infinity: float) -> int:
+    return np.iinfo(dtype).max if infinity > 0 else np.iinfo(dtype).min
 
 
 def static(value: Any) -> Any:

@@ -213,9 +213,8 @@ def paddings(whose: str, name: str, value: Any, of: Any, mode: str) -> tuple[tup
     """Return two widths for each axis of a tensor; what is mirrored must be there."""
     shape = shape_of(of)
     rank = len(shape)
-    given = value.value if type(value) is Tensor else value
     try:
-        rows = np.asarray(given)
+        rows = np.asarray(value)
     except ValueError:  # rows of several lengths
         rows = np.empty(0)
     if rows.shape != (rank, 2) or (rows.dtype.kind not in "iu" and rank):
@@ -344,9 +343,8 @@ def margins(whose: str, name: str, value: Any, names: str) -> Any:
     """Return "SAME", "VALID" or two widths for each axis: 0 for images and channels."""
     if isinstance(value, str):
         return checks.choice(whose, name, value.upper(), ("SAME", "VALID"))
-    given = value.value if type(value) is Tensor else value
     try:
-        rows = np.asarray(given)
+        rows = np.asarray(value)
     except ValueError:  # rows of several lengths
         rows = np.empty(0)
     if rows.shape != (len(names), 2) or rows.dtype.kind not in "iu" or (rows < 0).any():

@@ -18,12 +18,13 @@ from headgate.compile.function import Function as _CompiledFunction
 from headgate.core import variable as _variable
 from headgate.core.gates import stop_gradient as _stop_gradient
 from headgate.core.namespace import TENSORS as ops
-from headgate.core.tensor import Tensor, raw
+from headgate.core.tensor import Tensor
 from headgate.core.tensor import constant as _constant
 from headgate.core.traced import is_traced
 from headgate.ops import index as _index
 from headgate.optim import clip as _clip
 from headgate.record.errors import TracingError as _TracingError
+from headgate.record.errors import refusal
 from headgate.tf import _arguments as _is
 from headgate.tf._adapt import (
     IndexedSlices,
@@ -38,10 +39,12 @@ from headgate.tf._arguments import checked as _checked
 from headgate.tf._dtypes import (
     FIELD,
     FLOATS,
+    NUMBERS,
     PRODUCTS,
     REAL,
+    SIGNED,
+    SMALL,
     TRUTHS,
-    WHOLE,
     check,
     dtype_of,
 )
@@ -54,6 +57,7 @@ bool = np.dtype("bool")
 newaxis = None
 _bool = builtins.bool
 _MATRIX = "a matrix, or several: two axes or more; tf.linalg.matvec is for vectors"
+_POLICY = _is.one_of("", "DEFAULT", "ERROR")
 _DIRECTION = _is.one_of("ASCENDING", "DESCENDING")
 _KINDS = _is.one_of("constant", "reflect", "symmetric")
 
@@ -457,10 +461,10 @@ def gather(
     """Take slices of an axis (the first one, unless told otherwise) by index."""
     x, given = tensor(params), tensor(indices)
     chosen, batch_dims = static(axis), static(batch_dims)
-    if -given.ndim <= batch_dims < 0:
+    if batch_dims < 0:  # counted from the end of the indices
         batch_dims += given.ndim
-    if chosen is not None and 0 <= chosen < batch_dims:
-        chosen = batch_dims
+        if batch_dims < 0:
+            raise refusal(ValueError, f"gather: batch_dims is too small for {given.shape}")
     number = batch_dims if chosen is None else chosen
     if not -x.ndim <= number < x.ndim:
         return _index.gather(x, given, chosen, batch_dims)  # refused there
@@ -476,8 +480,15 @@ def gather(
 
 
 @_checked(batch_dims=_is.count)
-def gather_nd(params: Any, indices: Any, batch_dims: int = 0, name: str | None = None) -> Tensor:
+def gather_nd(
+    params: Any,
+    indices: Any,
+    batch_dims: int = 0,
+    name: str | None = None,
+    bad_indices_policy: str = "",
+) -> Tensor:
     """Take elements or slices by index vectors (the last axis of indices)."""
+    _POLICY("tf.gather_nd", "bad_indices_policy", bad_indices_policy)
     x, given = tensor(params), tensor(indices)
     checked = _rows_in_range(x, given, batch_dims)
     picked = _index.gather_nd(x, checked, batch_dims)
@@ -523,16 +534,22 @@ def tensor_scatter_nd_update(
 
 @_checked(updates=(_is.updates, "tensor", "indices"))
 def tensor_scatter_nd_add(
-    tensor: Any, indices: Any, updates: Any, name: str | None = None
+    tensor: Any, indices: Any, updates: Any, bad_indices_policy: str = "", name: str | None = None
 ) -> Tensor:
     """Return a copy with values added at index vectors."""
+    _POLICY("tf.tensor_scatter_nd_add", "bad_indices_policy", bad_indices_policy)
     x, new = alike([convert_to_tensor(tensor), updates])
+    check("tensor_scatter_nd_add", x.dtype, NUMBERS)
     return ops.scatter_add(x, new, key=_key(x, indices))  # type: ignore[no-any-return]
 
 
 def _key(x: Tensor, indices: Any) -> tuple[Tensor, ...]:
     """Return the key of places in `x` that index vectors name."""
     checked = _rows_in_range(x, convert_to_tensor(indices))
+    if not checked.shape[-1]:
+        raise refusal(
+            ValueError, f"indices of shape {checked.shape} name no place: their last axis is empty"
+        )
     return tuple(checked[..., k] for k in builtins.range(checked.shape[-1]))
 
 
@@ -556,45 +573,100 @@ def one_hot(
     dtype: Any = None,
     name: str | None = None,
 ) -> Tensor:
-    """Return vectors with a one (or `on_value`) at each index and zeros (`off_value`) elsewhere."""
-    given = [convert_to_tensor(v, dtype_hint=dtype) for v in (on_value, off_value) if v is not None]
-    kind = dtype_of(dtype) if dtype is not None else given[0].dtype if given else float32
-    for value in given:
-        if value.dtype != kind:
-            words = f"of dtype {kind}, as the result and each other"
-            raise _is.refused("tf.one_hot", "on_value and off_value", words, value, TypeError)
-    if given:
-        on, off = 1 if on_value is None else on_value, 0 if off_value is None else off_value
-        hot = ops.one_hot(tensor(indices), static(depth), dtype=bool)
-        found = ops.where(hot, *(_cast(each, kind) for each in (on, off)))
-    else:
-        found = ops.one_hot(tensor(indices), static(depth), dtype=kind)
-    return found if axis is None or axis == -1 else ops.moveaxis(found, -1, axis)  # type: ignore[no-any-return]
+    """Return vectors with a one (or `on_value`) at each index and zeros (`off_value`) elsewhere.
+
+    Without a dtype they have that of the values, or float32 if none is given.
+    """
+    kind, found = dtype_of(dtype), tensor(indices, "Bbilq", "one_hot: the indices")
+    given = {"on_value": on_value, "off_value": off_value}
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if value is not None:
+            values[name] = made = convert_to_tensor(value, dtype_hint=dtype_of(dtype))
+            kind = made.dtype if kind is None else kind
+            if made.dtype != kind:
+                raise refusal(
+                    TypeError,
+                    f"one_hot: {name} has the dtype {made.dtype}, and the result {kind}; convert "
+                    "it with tf.cast",
+                )
+    if kind == bool and len(values) < 2:
+        raise refusal(TypeError, "one_hot of booleans needs an on_value and an off_value")
+    if not values:
+        hot = ops.one_hot(found, static(depth), dtype=kind or float32)
+        return hot if axis is None or axis == -1 else ops.moveaxis(hot, -1, axis)  # type: ignore[no-any-return]
+    hot = ops.one_hot(found, static(depth), dtype=bool)
+    if axis is not None and axis != -1:
+        hot = ops.moveaxis(hot, -1, axis)
+    on = values.get("on_value", _constant(np.ones((), kind)))
+    off = values.get("off_value", _constant(np.zeros((), kind)))
+    return ops.where(hot, on, off)  # type: ignore[no-any-return]
 
 
-def _cast(value: Any, dtype: Any) -> Tensor:
-    """Return a tensor, and numbers as one of a dtype."""
-    return value if type(value) is Tensor else convert_to_tensor(value, dtype)
+_COUNTED = (int32, int64, float16, float32, float64)
+"""The dtypes of ranges; of two, the later one wins."""
 
 
 def range(
     start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str | None = None
 ) -> Tensor:
-    """Return numbers from start (0 if only one number is given) to limit."""
+    """Return numbers from start (0 if only one number is given) to limit, in steps of delta.
+
+    How many there are is computed in their dtype: of float32, ten from 0 to 1 in steps of 0.1.
+    """
     if limit is None:
         start, limit = 0, start
-    bounds = [np.asarray(raw(b.value if type(b) is Tensor else b)) for b in (start, limit, delta)]
-    kind = dtype or (float32 if any(b.dtype.kind == "f" for b in bounds) else int32)
-    return _constant(np.arange(*(b.item() for b in bounds), dtype=kind))
+    kind = dtype_of(dtype)
+    bounds = [convert_to_tensor(bound, dtype_hint=kind) for bound in (start, limit, delta)]
+    if kind is None:
+        kind = builtins.max((bound.dtype for bound in bounds), key=_rank_of)
+    _rank_of(kind)
+    for bound in bounds:
+        if bound.dtype.kind == "f" and kind.kind != "f":
+            raise refusal(TypeError, f"range of {kind}: {bound.numpy()} is no whole number")
+    first, last, step = (bound.numpy().reshape(()).astype(kind)[()] for bound in bounds)
+    if step == 0 or (first > last if step > 0 else first < last):
+        raise refusal(
+            ValueError,
+            f"range: there is no way from {first} to {last} in steps of {step}; the sign of delta "
+            "must be that of limit - start",
+        )
+    if kind.kind == "i":
+        return _constant(np.arange(first, last, step, dtype=kind))
+    number = int(np.ceil(np.abs((last - first) / step)))
+    return _constant(first + np.arange(number).astype(kind) * step)
+
+
+def _rank_of(dtype: Any) -> int:
+    """Return the place of a dtype among those of ranges; refuse others."""
+    check("range", dtype, "ilqefd")
+    return _COUNTED.index(dtype)
 
 
 @_checked(num=_is.count, axis=_is.axis)
 def linspace(start: Any, stop: Any, num: Any, name: str | None = None, axis: int = 0) -> Tensor:
-    """Return evenly spaced numbers."""
-    low, high = tensor(start), tensor(stop)
-    return _constant(
-        np.linspace(low.numpy(), high.numpy(), static(num), axis=axis).astype(low.dtype)
-    )
+    """Return evenly spaced numbers, along a new axis; gradient flows to both ends.
+
+    Those between whole numbers are float64, or float32 if they have 16 bits or less.
+    """
+    low = tensor(start, NUMBERS, "linspace")
+    high = convert_to_tensor(stop, None if is_tensor(stop) else low.dtype)
+    low, high = alike([low, high])
+    if low.dtype.kind in "iu":
+        wide = float32 if low.dtype.char in SMALL else float64
+        low, high = ops.astype(low, wide), ops.astype(high, wide)
+    number, shape = static(num), np.broadcast_shapes(low.shape, high.shape)
+    place = axis if axis >= 0 else axis + len(shape) + 1
+    low, high = (ops.expand_dims(ops.broadcast_to(end, shape), axis=place) for end in (low, high))
+    if number < 2:
+        return (
+            low
+            if number == 1
+            else _constant(np.zeros((*shape[:place], 0, *shape[place:]), low.dtype))
+        )
+    counted = np.arange(1, number - 1).astype(low.dtype).reshape(-1, *(1,) * (len(shape) - place))
+    between = low + (high - low) / np.asarray(number - 1, low.dtype) * counted
+    return ops.concat([low, between, high], axis=place)  # type: ignore[no-any-return]
 
 
 @_checked(shape=_is.sizes)
@@ -655,9 +727,11 @@ def clip_by_value(
     Where the lower bound is greater, the result is the lower one, as in TensorFlow.
     """
     bounds = clip_value_min, clip_value_max
-    if all(isinstance(bound, int | float) for bound in bounds) and clip_value_min <= clip_value_max:
-        return ops.clip(tensor(t), *bounds)  # type: ignore[no-any-return]
-    x, low, high = alike([tensor(t), *bounds])
+    x = tensor(t, REAL, "clip_by_value")
+    numbers = int if x.dtype.kind in "iu" else int | float
+    if all(isinstance(bound, numbers) for bound in bounds) and clip_value_min <= clip_value_max:
+        return ops.clip(x, *bounds)  # type: ignore[no-any-return]
+    x, low, high = alike([x, *bounds])
     return ops.maximum(ops.minimum(x, high), low)  # type: ignore[no-any-return]
 
 
@@ -672,8 +746,8 @@ def norm(
     """Return a norm of vectors, or of matrices if `axis` has two entries."""
     kind, keepdims = 2 if ord == "euclidean" else ord, keepdims is True
     x, axes = convert_to_tensor(tensor), static(axis)
-    whole = x.dtype.kind in "iu" and kind in (1, np.inf)
-    check("norm", x.dtype, FIELD if not whole else WHOLE)
+    whole = x.dtype.kind == "i" and kind in (1, np.inf)
+    check("norm", x.dtype, SIGNED if whole else FIELD)
     if isinstance(axes, tuple) and len(axes) == 2 and ord != "euclidean":
         found = ops.matrix_norm(ops.moveaxis(x, axes, (-2, -1)), ord=ord)
         if keepdims:
@@ -720,7 +794,9 @@ def einsum(
     >>> tf.einsum("ij,kj->ik", tf.ones((1, 3)), tf.ones((2, 3))).numpy()
     array([[3., 3.]], dtype=float32)
     """
-    return ops.einsum(alike(inputs), subscripts=equation)  # type: ignore[no-any-return]
+    parts = alike(inputs)
+    check("einsum", parts[0].dtype, PRODUCTS)
+    return ops.einsum(parts, subscripts=equation)  # type: ignore[no-any-return]
 
 
 def matmul(
@@ -730,13 +806,26 @@ def matmul(
     transpose_b: _bool = False,
     adjoint_a: _bool = False,
     adjoint_b: _bool = False,
+    a_is_sparse: _bool = False,
+    b_is_sparse: _bool = False,
+    output_type: Any = None,
+    grad_a: _bool = False,
+    grad_b: _bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """Multiply matrices, either of them transposed first if asked."""
+    """Multiply matrices, either of them transposed first if asked.
+
+    Whole numbers are multiplied in the dtype that `output_type` names.
+    """
     if type(a) is not Tensor or type(b) is not Tensor or a.value.dtype != b.value.dtype:
         a, b = matched(a, b)
         a, b = (x if is_tensor(x) else convert_to_tensor(x) for x in (a, b))
     check("matmul", a.dtype, PRODUCTS)
+    if output_type is not None and dtype_of(output_type) != a.dtype:
+        wanted = dtype_of(output_type)
+        if a.dtype.kind not in "iu" or wanted.kind not in "iu":
+            raise _is.refused("tf.matmul", "output_type", f"{a.dtype}, that of a and b", wanted)
+        a, b = ops.astype(a, wanted), ops.astype(b, wanted)
     if a.ndim < 2 or b.ndim < 2:
         raise _is.refused("tf.matmul", *(("a", _MATRIX, a) if a.ndim < 2 else ("b", _MATRIX, b)))
     if transpose_a or adjoint_a:
@@ -754,6 +843,7 @@ def matmul(
 def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
     """Contract axes of two tensors."""
     a, b = matched(a, b)
+    check("tensordot", (a if is_tensor(a) else b).dtype, PRODUCTS)
     return ops.tensordot(a, b, axes=axes)  # type: ignore[no-any-return]
 
 
@@ -813,12 +903,81 @@ def sort(
 def numpy_function(
     func: Callable[..., Any], inp: Any, Tout: Any, stateful: _bool = True, name: str | None = None
 ) -> Any:
-    """Call a NumPy function on arrays; gradient does not pass it."""
-    result = func(*[tensor(item).numpy() for item in inp])
-    return convert_to_tensor(np.asarray(result, dtype=Tout))
+    """Call a NumPy function on arrays; gradient does not pass it.
+
+    Args:
+        func: a function of arrays that returns an array or a number, or several in a tuple or list.
+        inp: what it is called with.
+        Tout: the dtype of its result, or a list of those of several results. A list of tensors
+            comes back for those, and a tensor for one.
+        stateful: without effect: functions are called each time.
+
+    >>> import headgate.tf as tf
+    >>> tf.numpy_function(np.sin, [tf.constant(0.0)], tf.float32).numpy()
+    np.float32(0.0)
+    """
+    wanted, _ = _wanted(Tout)
+    returned = func(*[np.asarray(tensor(item).numpy()) for item in inp])
+    results = _results("numpy_function", returned, wanted)
+    if len(results) == 1:
+        return results[0]
+    return results or None
 
 
-py_function = numpy_function
+def py_function(func: Callable[..., Any], inp: Any, Tout: Any, name: str | None = None) -> Any:
+    """Call a Python function on tensors, which is differentiated like any code.
+
+    The arguments are those of `numpy_function`. A list comes back if `Tout` is one.
+
+    >>> import headgate.tf as tf
+    >>> x = tf.Variable(3.0)
+    >>> with tf.GradientTape() as tape:
+    ...     y = tf.py_function(lambda x: x * x, [x], tf.float32)
+    >>> tape.gradient(y, x).numpy()
+    np.float32(6.0)
+    """
+    wanted, listed = _wanted(Tout)
+    given = [identity(item) for item in inp]
+    for x in given:
+        if is_traced(x.value):
+            x.numpy()  # refused: what the function will do is not known while it is traced
+    results = _results("py_function", func(*given), wanted)
+    return results if listed else results[0]
+
+
+def _wanted(types: Any) -> tuple[list[Any], _bool]:
+    """Return the dtypes of results, and whether they were given as a list."""
+    if types is None:
+        raise refusal(TypeError, "Tout is missing: the dtype of the result, or a list of dtypes")
+    listed = isinstance(types, list | tuple)
+    return [dtype_of(each) for each in (types if listed else [types])], listed
+
+
+def _results(whose: str, returned: Any, wanted: list[Any]) -> list[Tensor]:
+    """Return what a function of the host returned as tensors of the dtypes that were promised."""
+    several = isinstance(returned, list | tuple) and (len(wanted) != 1 or len(returned) == 1)
+    found = list(returned) if several else [] if returned is None and not wanted else [returned]
+    if len(found) != len(wanted):
+        raise refusal(
+            ValueError,
+            f"{whose}: the function returned {len(found)} values, and Tout has {len(wanted)} types",
+        )
+    return [_promised(whose, *pair) for pair in zip(found, wanted, strict=True)]
+
+
+def _promised(whose: str, value: Any, dtype: Any) -> Tensor:
+    if value is None:
+        raise refusal(ValueError, f"{whose}: the function returned None, and Tout promises {dtype}")
+    made = value if is_tensor(value) else convert_to_tensor(np.asarray(value))
+    if made.dtype == dtype:
+        return tensor(made)  # type: ignore[no-any-return]
+    if is_tensor(value) or not np.can_cast(made.dtype, dtype, "same_kind"):
+        raise refusal(
+            ValueError,
+            f"{whose}: the function returned {made.dtype}, and Tout promises {dtype}; convert it "
+            "there",
+        )
+    return ops.astype(made, dtype)  # type: ignore[no-any-return]
 
 
 def is_tensor(x: Any) -> _bool:

@@ -14,11 +14,10 @@ from headgate.tf._adapt import tensor as _tensor
 from headgate.tf._adapt import unary as _unary
 from headgate.tf._arguments import checked as _checked
 from headgate.tf._core import einsum, eye, matmul, norm, tensordot
-from headgate.tf._dtypes import ANY, FIELD, NUMBERS, SOLVED
+from headgate.tf._dtypes import FIELD, NUMBERS, SOLVED
 
 cholesky = _unary(_ops.cholesky, SOLVED, "input")
 det = _unary(_ops.det, SOLVED, "input")
-diag_part = _unary(_ops.diagonal, ANY, "input")
 
 
 def eigh(tensor: Any, name: str | None = None) -> Any:
@@ -42,6 +41,21 @@ def trace(x: Any, name: str | None = None) -> Any:
     """Return the sum of the diagonal of each matrix, in its dtype."""
     x = _tensor(x, NUMBERS, "linalg.trace")
     return _ops.astype(_ops.trace(x), x.dtype)
+
+
+@_checked(input=_is.matrices, k=_is.axis, padding_value=_is.scalar)
+def diag_part(
+    input: Any,
+    name: str = "diag_part",
+    k: Any = 0,
+    padding_value: Any = 0,
+    align: str = "RIGHT_LEFT",
+) -> Any:
+    """Return the diagonal of each matrix, or the one that is `k` above it.
+
+    With one diagonal there is nothing to pad or to align.
+    """
+    return _ops.diagonal(_tensor(input), offset=k)
 
 
 @_checked(matrix=_is.matrices)

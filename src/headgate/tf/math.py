@@ -29,6 +29,7 @@ from headgate.tf._dtypes import (
     TRUTHS,
     WHOLE,
 )
+from headgate.tf._dtypes import dtype_of as _dtype_of
 
 abs = _unary(_ops.abs, SIGNED)
 acos = _unary(_ops.acos, FIELD)
@@ -131,9 +132,9 @@ def _whole_mean(x: Any, axis: Any, keepdims: bool) -> Any:
 reduce_all = _reduction(_ops.all, TRUTHS)
 reduce_any = _reduction(_ops.any, TRUTHS)
 reduce_logsumexp = _reduction(_ops.logsumexp, FLOATS)
-reduce_max = _reduction(_ops.max, REAL)
+reduce_max = _reduction(_ops.max, REAL, of_nothing=-_np.inf)
 reduce_mean = _reduction(_ops.mean, FIELD, others={WHOLE: _whole_mean})
-reduce_min = _reduction(_ops.min, REAL)
+reduce_min = _reduction(_ops.min, REAL, of_nothing=_np.inf)
 reduce_prod = _reduction(_ops.prod, NUMBERS, keeps=True)
 reduce_std = _reduction(_ops.std, FIELD)
 reduce_sum = _reduction(_ops.sum, NUMBERS, keeps=True)
@@ -195,15 +196,30 @@ def _running(function: Any, x: Any, axis: int, exclusive: bool, reverse: bool) -
 
 
 @_checked(axis=_is.axes, epsilon=(_is.like, "x"))
-def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | None = None) -> Any:
-    """Scale to Euclidean norm 1 along axes."""
+def l2_normalize(
+    x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | None = None, dim: Any = None
+) -> Any:
+    """Scale to Euclidean norm 1 along axes; `dim` is an older name for `axis`."""
+    if dim is not None:
+        if axis is not None:
+            raise _is.refused("tf.math.l2_normalize", "dim", "None where axis is given", dim)
+        axis = _is.axes("tf.math.l2_normalize", "dim", dim)
     return _ops.l2_normalize(
         _tensor(x, FIELD, "math.l2_normalize"), axis=_static(axis), epsilon=epsilon
     )
 
 
+_INT32 = _np.dtype("int32")
+
+
 @_checked(k=_is.count, sorted=_is.truth)
-def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) -> Any:
+def top_k(
+    input: Any,
+    k: int = 1,
+    sorted: bool = True,
+    index_type: Any = _INT32,
+    name: str | None = None,
+) -> Any:
     """Return the k greatest elements of the last axis and their indices, sorted in any case.
 
     NaN is never among the greatest, unless nothing else is left.
@@ -213,7 +229,15 @@ def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) 
     values, order = found = _ops.top_k(ranked, k)
     if ranked is not x:
         values = _ops.take_along_axis(x, order, axis=-1)
-    return type(found)(values, _ops.astype(order, _np.int32))
+    return type(found)(values, _ops.astype(order, _index_type(index_type)))
+
+
+def _index_type(given: Any) -> Any:
+    """Return a dtype of indices."""
+    found = _dtype_of(given)
+    if found not in (_np.int16, _np.int32, _np.int64):
+        raise _is.refused("tf.math.top_k", "index_type", "tf.int16, tf.int32 or tf.int64", given)
+    return found
 
 
 @_checked(logits=_is.ranked, axis=_is.axis)

@@ -91,19 +91,36 @@ def dropout(
     x: Any, rate: Any, noise_shape: Any = None, seed: Any = None, name: str | None = None
 ) -> Any:
     """Set a random part of the elements to zero and scale up the rest."""
-    x = _tensor(x)
+    x = _tensor(x, FLOATS, "nn.dropout")
     shape = x.shape if noise_shape is None else _static(noise_shape)
+    if None in shape:
+        shape = tuple(own if n is None else n for n, own in zip(shape, x.shape, strict=True))
     return _dropped(x, rate, shape, _get_generator(seed))
 
 
 @_checked(max_norm=(_is.like, "params"))
 def embedding_lookup(params: Any, ids: Any, max_norm: Any = None, name: str | None = None) -> Any:
     """Take rows of a table by number, scaled down to a norm of at most `max_norm` if given."""
+    if isinstance(params, list | tuple):
+        params = _joined(params)
     ids = _tensor(ids)
     rows = _gather(params, ids)
     if max_norm is None:
         return rows
     return _clip_by_norm(rows, max_norm, tuple(range(ids.ndim, rows.ndim)))
+
+
+def _joined(parts: Any) -> Any:
+    """Return the table that parts of it make: equal shares of its rows, or one more."""
+    parts = _alike(parts)
+    total = sum(part.shape[0] for part in parts)
+    fair = [total // len(parts) + (k < total % len(parts)) for k in range(len(parts))]
+    if [part.shape[0] for part in parts] != fair:
+        raise ValueError(
+            f"embedding_lookup: the parts of a table of {total} rows have "
+            f"{[part.shape[0] for part in parts]} rows, and should have {fair}"
+        )
+    return parts[0] if len(parts) == 1 else _ops.concat(parts, axis=0)
 
 
 @_checked(labels=(_is.same_shape, "logits"))
@@ -123,7 +140,10 @@ def softmax_cross_entropy_with_logits(
     """Return the cross entropy between distributions `labels` and softmax(logits)."""
     logits = _tensor(logits, FLOATS, "nn.softmax_cross_entropy_with_logits")
     labels = _ops.astype(_tensor(labels), logits.dtype)
-    return _ops.softmax_cross_entropy(logits, labels, axis=axis)
+    if labels.shape != logits.shape:
+        shape = _np.broadcast_shapes(labels.shape, logits.shape)
+        logits, labels = _ops.broadcast_to(logits, shape), _ops.broadcast_to(labels, shape)
+    return _ops.cross_entropy_of_logits(logits, labels, axis=axis)
 
 
 def sparse_softmax_cross_entropy_with_logits(
@@ -193,6 +213,11 @@ def _convolve(
     **options: Any,
 ) -> Any:
     x, w = _alike([_tensor(x), w])
+    batch = x.shape[: x.ndim - len(layout) + 1]
+    if len(batch) > 1:  # several axes of batches count as one
+        x = _ops.reshape(x, (-1, *x.shape[len(batch) :]))
+        y = _convolve(function, x, w, stride, padding, dilation, layout, **options)
+        return _ops.reshape(y, (*batch, *y.shape[1:]))
     channels, inner = x.shape[layout.index("C")], w.shape[-2]
     if function is _conv.conv and inner and channels % inner == 0:
         options["groups"] = channels // inner
@@ -340,7 +365,37 @@ def avg_pool2d(
     return _pooled(_pool.avg_pool, input, ksize, strides, padding, data_format)
 
 
-max_pool, avg_pool = max_pool2d, avg_pool2d
+_LAYOUTS = {3: "NWC", 4: "NHWC", 5: "NDHWC"}
+"""Number of axes -> how they lie, if nobody says."""
+
+
+def max_pool(
+    input: Any,
+    ksize: Any,
+    strides: Any,
+    padding: Any,
+    data_format: str | None = None,
+    name: str | None = None,
+) -> Any:
+    """Return the maximum of each window, over one to three axes of space."""
+    x = _tensor(input)
+    layout = data_format or _LAYOUTS.get(x.ndim, "NHWC")
+    return _pooled(_pool.max_pool, x, ksize, strides, padding, layout)
+
+
+def avg_pool(
+    input: Any,
+    ksize: Any,
+    strides: Any,
+    padding: Any,
+    data_format: str | None = None,
+    name: str | None = None,
+) -> Any:
+    """Return the mean of each window, over one to three axes of space."""
+    x = _tensor(input)
+    layout = data_format or _LAYOUTS.get(x.ndim, "NHWC")
+    return _pooled(_pool.avg_pool, x, ksize, strides, padding, layout)
+
 
 __all__ = [
     "avg_pool",

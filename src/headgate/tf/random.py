@@ -31,6 +31,8 @@ def _pair(whose: str, name: str, value: Any) -> Any:
 class Generator(_random.Generator):
     """A generator of its own, with a state; make it with `from_seed`.
 
+    Or as a copy of another one, or from a state: the six numbers in `state` of a generator.
+
     >>> import headgate.tf as tf
     >>> a, b = (tf.random.Generator.from_seed(1) for _ in range(2))
     >>> bool(tf.reduce_all(a.normal([3]) == b.normal([3])))
@@ -39,15 +41,30 @@ class Generator(_random.Generator):
 
     __slots__ = ()
 
+    def __init__(self, copy_from: Any = None, state: Any = None, alg: Any = None) -> None:
+        if (copy_from is None) == (state is None):
+            raise ValueError("Generator needs copy_from or state, and not both; see from_seed")
+        found = np.asarray(copy_from.state if state is None else state)
+        if found.shape != (6,):
+            raise _is.refused("tf.random.Generator", "state", "six integers", state)
+        super().__init__(0)
+        self._state.assign(found.astype(np.uint32))
+
     @classmethod
     def from_seed(cls, seed: Any, alg: Any = None) -> Generator:
         """Return a generator that starts from a seed."""
-        return cls(_static(seed))
+        return _with_state_of(_random.Generator(_static(seed)))
 
     @classmethod
     def from_non_deterministic_state(cls, alg: Any = None) -> Generator:
         """Return a generator that starts from the system's entropy."""
-        return cls()
+        return _with_state_of(_random.Generator())
+
+    def split(self, count: int = 1) -> list[Any]:
+        """Return new generators, whose draws have nothing to do with this one's."""
+        source = _random.Generator.__new__(_random.Generator)
+        source._state = self._state
+        return [_with_state_of(made) for made in source.split(count)]
 
     def reset_from_seed(self, seed: Any) -> None:
         """Start anew from a seed."""
@@ -164,7 +181,7 @@ def uniform(
 
 @_checked(num_samples=_is.count)
 def categorical(
-    logits: Any, num_samples: int, dtype: Any = np.int64, seed: Any = None, name: str | None = None
+    logits: Any, num_samples: int, dtype: Any = None, seed: Any = None, name: str | None = None
 ) -> Any:
     """Draw class numbers with probabilities softmax(logits), `num_samples` for each row.
 
@@ -172,7 +189,9 @@ def categorical(
     >>> tf.random.categorical([[0.0, 50.0]], 3).numpy()
     array([[1, 1, 1]])
     """
-    return _ops.astype(_for(seed).categorical(_tensor(logits), num_samples), dtype)
+    return _ops.astype(
+        _for(seed).categorical(_tensor(logits), num_samples), np.int64 if dtype is None else dtype
+    )
 
 
 def shuffle(value: Any, seed: Any = None, name: str | None = None) -> Any:
@@ -236,7 +255,7 @@ def stateless_normal(
     stddev: Any = 1.0,
     dtype: Any = np.float32,
     name: str | None = None,
-    alg: Any = None,
+    alg: Any = "auto_select",
 ) -> Any:
     """Draw from a normal distribution: the same for the same shape and seed (two numbers).
 
@@ -245,7 +264,7 @@ def stateless_normal(
     >>> bool(tf.reduce_all(a == b))
     True
     """
-    return Generator(_static(seed)).normal(shape, mean, stddev, dtype)
+    return Generator.from_seed(seed).normal(shape, mean, stddev, dtype)
 
 
 @_checked(shape=_is.sizes, seed=_pair)
@@ -256,10 +275,10 @@ def stateless_truncated_normal(
     stddev: Any = 1.0,
     dtype: Any = np.float32,
     name: str | None = None,
-    alg: Any = None,
+    alg: Any = "auto_select",
 ) -> Any:
     """Draw from a cut-off normal distribution: the same for the same shape and seed."""
-    return Generator(_static(seed)).truncated_normal(shape, mean, stddev, dtype)
+    return Generator.from_seed(seed).truncated_normal(shape, mean, stddev, dtype)
 
 
 @_checked(shape=_is.sizes, seed=_pair)
@@ -270,7 +289,7 @@ def stateless_uniform(
     maxval: Any = None,
     dtype: Any = np.float32,
     name: str | None = None,
-    alg: Any = None,
+    alg: Any = "auto_select",
 ) -> Any:
     """Draw from a uniform distribution: the same for the same shape and seed (two numbers).
 
@@ -278,7 +297,7 @@ def stateless_uniform(
     >>> tf.random.stateless_uniform([2], seed=[1, 2], maxval=5, dtype=tf.int32).dtype
     dtype('int32')
     """
-    return Generator(_static(seed)).uniform(shape, minval, maxval, dtype)
+    return Generator.from_seed(seed).uniform(shape, minval, maxval, dtype)
 
 
 @_checked(num_samples=_is.count, seed=_pair)
@@ -286,7 +305,7 @@ def stateless_categorical(
     logits: Any, num_samples: int, seed: Any, dtype: Any = np.int64, name: str | None = None
 ) -> Any:
     """Draw class numbers: the same for the same logits and seed."""
-    return _ops.astype(Generator(_static(seed)).categorical(_tensor(logits), num_samples), dtype)
+    return _ops.astype(Generator.from_seed(seed).categorical(_tensor(logits), num_samples), dtype)
 
 
 __all__ = [

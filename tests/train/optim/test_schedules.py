@@ -48,7 +48,7 @@ FORMULAS = [
         lambda n: 0.1 * (0.8 * (1 + math.cos(math.pi * min(n, 40) / 40)) / 2 + 0.2),
     ),
     (
-        schedules.CosineDecay(0.01, 40, 0.2, 0.1, 8),
+        schedules.CosineDecay(0.01, 40, 0.2, warmup_target=0.1, warmup_steps=8),
         lambda n: (
             0.01 + 0.09 * n / 8
             if n < 8

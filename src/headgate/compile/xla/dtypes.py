@@ -43,6 +43,7 @@ JOINED = {
     "einsum": (0,),
     "lstm_state": (0, 1),
     "outer": (0, 1),
+    "scatter_each": (0,),
     "solve": (0, 1),
     "squared_difference": (0, 1),
     "stack": (0,),
@@ -183,7 +184,7 @@ def _floating(kind: Any) -> Any:
 
 
 def _joining(name: str, function: _Function) -> _Function:
-    places, floating = JOINED.get(name, (0,)), name in FLOATING
+    places = JOINED.get(name, (0,))
 
     def call(*args: Any, **options: Any) -> Any:
         given = list(args)
@@ -194,9 +195,13 @@ def _joining(name: str, function: _Function) -> _Function:
         kinds = tuple(map(kind_of, arrays))
         if name in MATRICES and np.dtype(np.float16) in kinds:
             raise TypeError("array type float16 is unsupported in linalg")
-        dtype = joined(tuple(map(_floating, kinds)) if floating else kinds)
+        if name in MATRICES:
+            kinds = tuple(map(_floating, kinds))
+        dtype = joined(kinds)
         if dtype is None:
             return function(*args, **options)
+        if name in FLOATING:
+            dtype = _floating(dtype)
         if name == "clip" and dtype.kind in "iu":
             limits = np.iinfo(dtype)  # a bound out of the range of the dtype is none
             given = [min(max(x, limits.min), limits.max) if type(x) is int else x for x in given]

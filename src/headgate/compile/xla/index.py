@@ -11,19 +11,23 @@ defined, and the same for all rows:
 That is how XLA's gathers and scatters are told to work; JAX's own indexing clamps in some cases and
 wraps in others. Indices that are known while a function is traced are looked at then, and raise as
 they do eagerly. For the others, `headgate.function(check=True)` puts a report into the program
-(`headgate.compile.checks`): next to the operation, a callback under a condition that is false as
+(`headgate.compile.alarms`): next to the operation, a callback under a condition that is false as
 long as all is well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from headgate.compile.checks import asked
+from headgate.compile.alarms import asked
+from headgate.compile.xla import places
 from headgate.core.namespace import Array
+from headgate.core.rows import note
 from headgate.core.traced import is_traced
 from headgate.ops.functional import class_numbers, out_of_classes, shifted_logits
 from headgate.ops.index import (
@@ -45,10 +49,10 @@ def _report(failed: Array, explain: Callable[..., Exception], *values: Array) ->
     """Let the program report values where something fails; `explain` makes an error of them."""
     import jax
 
-    checks = asked()
-    if checks is None or state.recording.walking:  # the walk goes where the program has been
+    alarms = asked()
+    if alarms is None or state.recording.walking:  # the walk goes where the program has been
         return
-    report = checks.reporter(explain)
+    report = alarms.reporter(explain)
 
     def called(failed: Array, *values: Array) -> None:
         if failed:  # a batched condition calls at any rate
@@ -81,6 +85,7 @@ def _looked_at(what: str, indices: Array, axis: int, size: int) -> Array:
         if bad.any():
             raise _outside(np.asarray(indices)[bad][0], axis, size)
         return indices
+    given = indices
     if indices.dtype.itemsize > 4 or indices.dtype.kind == "u":
         # JAX counts in 32 bits as long as they suffice, and would take the lower half.
         indices = jax.numpy.clip(indices.astype(np.int64), -size - 1, size)
@@ -89,11 +94,11 @@ def _looked_at(what: str, indices: Array, axis: int, size: int) -> Array:
     if asked() is not None and is_traced(indices) and indices.size:
 
         def explain(place: Array) -> Exception:
-            op, _, given = what.partition(" ")
-            return IndexError(f"{op}: {_outside(int(place), axis, size)}\n  given {given}")
+            op, _, call = what.partition(" ")
+            return IndexError(f"{op}: {_outside(int(place), axis, size)}\n  given {call}")
 
         bad = jax.numpy.ravel((indices < -size) | (indices >= size))
-        first = jax.numpy.ravel(indices)[jax.numpy.argmax(bad)]
+        first = jax.numpy.ravel(given)[jax.numpy.argmax(bad)]
         _report(bad.any(), explain, first)
     return indices
 
@@ -143,6 +148,9 @@ def _cleared(op: str, x: Array | None, key: Any, shape: Shape) -> Any:
 
 def _picked(op: str, xp: Any, x: Array, key: Any, missing: Any) -> Array:
     """Return what is at a key, and something in place of what is out of range."""
+    spans = places.spans(key, x.shape)
+    if spans is not None:
+        return spans.picked(x)
     key = _cleared(op, x, key, x.shape)
     unknown = [(part, axis) for part, axis in _placed(key, x.ndim) if not _is_known(part)]
     if not unknown or any(_is_mask(part) for part, _ in unknown):
@@ -181,20 +189,39 @@ def _added(x: Array, key: Any, updates: Array) -> Array:
 
 def _scatter(xp: Any, updates: Array, key: Any, shape: Shape) -> Array:
     updates = xp.asarray(updates)
+    spans = places.spans(key, shape)
+    if spans is not None:
+        return spans.put(updates)
     key = _cleared("scatter", None, key, shape)
     return _added(xp.zeros(shape, updates.dtype), key, updates)
 
 
+def _scatter_each(xp: Any, updates: Sequence[Array], keys: Sequence[Any], shape: Shape) -> Array:
+    pieces, others = [], []
+    for part, key in zip(map(xp.asarray, updates), keys, strict=True):
+        spans = places.spans(key, shape)
+        if spans is None or part.dtype == bool:
+            others.append(_scatter(xp, part, key, shape))
+        else:
+            pieces.append(spans.piece(part))
+    whole = [*others, *places.joined(pieces, shape)]
+    return functools.reduce(operator.or_ if whole[0].dtype == bool else operator.add, whole)
+
+
 def _index_add(xp: Any, x: Array, updates: Array, key: Any) -> Array:
     x = xp.asarray(x)
-    key = _cleared("index_add", x, key, x.shape)
-    return _added(x, key, in_dtype_of(xp, x, updates))
+    updates, spans = in_dtype_of(xp, x, updates), places.spans(key, x.shape)
+    if spans is not None:
+        return spans.added(x, updates)
+    return _added(x, _cleared("index_add", x, key, x.shape), updates)
 
 
 def _index_update(xp: Any, x: Array, updates: Array, key: Any) -> Array:
     x = xp.asarray(x)
-    key = _cleared("index_update", x, key, x.shape)
-    return x.at[key].set(in_dtype_of(xp, x, updates))
+    updates, spans = in_dtype_of(xp, x, updates), places.spans(key, x.shape)
+    if spans is not None:
+        return spans.updated(x, updates)
+    return x.at[_cleared("index_update", x, key, x.shape)].set(updates)
 
 
 # -- along one axis --------------------------------------------------------------------------------
@@ -205,26 +232,40 @@ def _along(op: str, x: Array, indices: Array, axis: int, size: int) -> Array:
     return _looked_at(what, whole_numbers(indices), axis % x.ndim, size)
 
 
-def _rows(op: str, x: Array, indices: Array, axis: int | None, missing: Any) -> Array:
+def _rows(op: str, xp: Any, x: Array, indices: Array, axis: int | None, missing: Any) -> Array:
     import jax
 
     axis = single_axis(x, axis)
+    runs = places.runs(indices, axis, x.shape)
+    if runs is not None:
+        return runs.picked(x)
     indices = _along(op, x, indices, axis, x.shape[axis])
+    if not x.shape[axis]:  # of nothing JAX takes nothing, whatever is asked for
+        shape = (*x.shape[:axis], *np.shape(indices), *x.shape[axis + 1 :])
+        if np.size(indices):
+            raise IndexError("cannot do a non-empty take from an empty axes.")
+        return xp.zeros(shape, x.dtype)
     return jax.numpy.take(x, indices, axis=axis, mode="fill", fill_value=missing)
 
 
 def _take(xp: Any, x: Array, indices: Array, axis: int | None) -> Array:
-    return _rows("take", xp.asarray(x), indices, axis, None)
+    return _rows("take", xp, xp.asarray(x), indices, axis, None)
 
 
 def _pick_rows(xp: Any, x: Array, indices: Array, axis: int | None) -> Array:
-    return _rows("pick_rows", xp.asarray(x), indices, axis, 0)
+    return _rows("pick_rows", xp, xp.asarray(x), indices, axis, 0)
 
 
 def _scatter_rows(xp: Any, updates: Array, indices: Array, axis: int | None, shape: Shape) -> Array:
     axis = 0 if axis is None else axis % len(shape)
+    runs = places.runs(indices, axis, shape)
+    if runs is not None:
+        return runs.put(updates, shape)
     key = (*[slice(None)] * axis, whole_numbers(indices))
-    return _scatter(xp, updates, key, shape)
+    made = _scatter(xp, updates, key, shape)
+    if axis == 0:
+        note(made, xp.asarray(key[0]), updates)
+    return made
 
 
 def _elements(op: str, x: Array, indices: Array, axis: int, missing: Any) -> Array:
@@ -269,8 +310,8 @@ def _sparse_cross_entropy(xp: Any, logits: Array, labels: Array) -> Array:
 
         _report(outside.any(), explain, labels.min(), labels.max())
     shifted = shifted_logits(xp, logits, -1)
-    places = xp.where(outside, count, labels)[..., None]
-    chosen = jax.numpy.take_along_axis(shifted, places, axis=-1, mode="fill")[..., 0]
+    classes = xp.where(outside, count, labels)[..., None]
+    chosen = jax.numpy.take_along_axis(shifted, classes, axis=-1, mode="fill")[..., 0]
     return xp.log(xp.sum(xp.exp(shifted), axis=-1)) - chosen
 
 
@@ -283,6 +324,7 @@ OVERRIDES: dict[str, Callable[..., Any]] = {
     "pick_rows": _pick_rows,
     "scatter": _scatter,
     "scatter_along_axis": _scatter_along_axis,
+    "scatter_each": _scatter_each,
     "scatter_rows": _scatter_rows,
     "sparse_softmax_cross_entropy": _sparse_cross_entropy,
     "take": _take,

@@ -7,14 +7,16 @@ written for NumPy, which writes into arrays and has views of them; here are the 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from headgate.compile.xla import conv, index, random
+from headgate.compile.xla import conv, index, places, random
 from headgate.compile.xla.dtypes import cast, typed
-from headgate.core.namespace import OPERATORS, Array, Namespace
+from headgate.core.namespace import OPERATORS, Array, Namespace, implementations
+from headgate.core.traced import is_traced
+from headgate.ops.linalg import parsed_subscripts
 from headgate.ops.shape import checked_widths, sizes
 
 
@@ -51,6 +53,17 @@ def _pad(xp: Any, x: Array, widths: Any, mode: str, value: Any) -> Array:
     return xp.array_module.pad(x, checked_widths(x, widths, mode), mode, **options)
 
 
+def _einsum(xp: Any, operands: Sequence[Array], *, subscripts: str) -> Array:
+    parsed_subscripts(subscripts, tuple(map(np.ndim, operands)))  # which refuses what NumPy does
+    return xp.array_module.einsum(subscripts, *operands)
+
+
+def _matrix_rank(xp: Any, x: Array, *, rtol: Any) -> Array:
+    if not x.size:
+        return xp.zeros(x.shape[:-2], int)
+    return xp.array_module.linalg.matrix_rank(x, rtol=rtol)
+
+
 def _floor_divide(xp: Any, x: Array, y: Array) -> Array:
     if xp.asarray(y).dtype.kind not in "iu":
         return xp.array_module.floor_divide(x, y)
@@ -67,6 +80,22 @@ def _astype(xp: Any, x: Array, dtype: Any) -> Array:
     return cast(xp.asarray(x), np.dtype(dtype))
 
 
+def _for_units(
+    xp: Any, function: Callable[[Array], list[Array]], value: Array, batch: int, size: int
+) -> list[Array]:
+    """Call a function once, for the cotangents of all elements of a traced array."""
+    if not is_traced(value):
+        return implementations["for_units"]["any"](xp, function, value, batch, size)  # type: ignore[no-any-return]
+    import jax
+
+    numpy = xp.array_module
+    ones = numpy.broadcast_to(numpy.eye(size, dtype=value.dtype)[:, None], (size, batch, size))
+    found: list[Array] = jax.vmap(lambda unit: list(map(numpy.asarray, function(unit))))(
+        ones.reshape(size, *value.shape)
+    )
+    return found
+
+
 _OVERRIDES: dict[str, Callable[..., Any]] = {
     "astype_inexact": _astype,
     "astype_integer": _astype,
@@ -76,10 +105,14 @@ _OVERRIDES: dict[str, Callable[..., Any]] = {
     "permute_dims": lambda xp, x, axes: x.transpose(axes),
     "broadcast_to": lambda xp, x, shape: xp.array_module.broadcast_to(x, sizes(shape)),
     "pad": _pad,
+    "repeat": places.repeat,
+    "diagonal": places.diagonal,
     "erf": _erf,
     "draws": random.draws,
-    "einsum": lambda xp, operands, *, subscripts: xp.array_module.einsum(subscripts, *operands),
+    "einsum": _einsum,
+    "matrix_rank": _matrix_rank,
     "inherit": lambda xp, x, other: xp.asarray(x),
+    "for_units": _for_units,
     "relu": lambda xp, x: xp.maximum(x, xp.zeros((), x.dtype)),
     "round": lambda xp, x: xp.array_module.round(x.astype("float16") if x.dtype == bool else x),
 }

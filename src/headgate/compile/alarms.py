@@ -1,10 +1,10 @@
-"""Checks: what a compiled function looks at while it runs, if it was asked to.
+"""Alarms: what a compiled function looks at while it runs, if it was asked to.
 
 Compiled code cannot raise. So what depends on values, an index in its range, goes unnoticed there
 and has a defined result instead. `headgate.function(check=True)` asks for more: while such a
-function is traced, `asked()` gives its `Checks`, and whoever puts an operation into the program
+function is traced, `asked()` gives its `Alarms`, and whoever puts an operation into the program
 that eager code would refuse for some values, puts a report next to it. When the program has run,
-the first thing that was reported is raised (`Checks.settle`), before anything else is done with its
+the first thing that was reported is raised (`Alarms.settle`), before anything else is done with its
 results: variables stay as they were.
 """
 
@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from headgate.record.site import Site, caller
 
 
-class Checks:
-    """The checks of one compiled function, and what the last call of it reported."""
+class Alarms:
+    """The alarms of one compiled function, and what the last call of it reported."""
 
     __slots__ = ("_failed", "_made")
 
@@ -52,22 +52,22 @@ def _at(error: Exception, site: Site) -> Exception:
 
 
 class _Asked(threading.local):
-    checks: Checks | None = None
+    alarms: Alarms | None = None
 
 
 _asked = _Asked()
 
 
-def asked() -> Checks | None:
-    """Return the checks that the function asks for which this thread traces."""
-    return _asked.checks
+def asked() -> Alarms | None:
+    """Return the alarms that the function asks for which this thread traces."""
+    return _asked.alarms
 
 
 @contextmanager
-def asking(checks: Checks | None) -> Iterator[None]:
+def asking(alarms: Alarms | None) -> Iterator[None]:
     """Let what is traced in a block put reports into the program."""
-    before, _asked.checks = _asked.checks, checks
+    before, _asked.alarms = _asked.alarms, alarms
     try:
         yield
     finally:
-        _asked.checks = before
+        _asked.alarms = before
