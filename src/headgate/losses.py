@@ -42,6 +42,16 @@ from headgate.ops.shape import broadcast_to, expand_dims, squeeze
 _EPSILON = 1e-7
 """Probabilities are kept this far from 0 and 1."""
 
+_STEP_BELOW_ONE = {"e": 2.0**-11, "V": 2.0**-8}
+"""In half precision the next number below 1 is further away: float16's, and bfloat16's."""
+
+
+def _below_one(p: Tensor) -> float:
+    """Return the largest probability that is not rounded to 1 in a tensor's dtype."""
+    kind = p.dtype.kind if p.dtype.kind == "V" else p.dtype.char
+    return 1.0 - _STEP_BELOW_ONE.get(kind, _EPSILON)
+
+
 # -- what all losses share -------------------------------------------------------------------------
 
 
@@ -363,7 +373,8 @@ class CosineSimilarity(Loss):
 
 
 def _unit(x: Tensor, axis: int) -> Tensor:
-    return x * rsqrt(maximum(sum(square(x), axis=axis, keepdims=True), _EPSILON**2))
+    least = 2.0**-14 if x.dtype.char == "e" else _EPSILON**2  # which float16 rounds to 0
+    return x * rsqrt(maximum(sum(square(x), axis=axis, keepdims=True), least))
 
 
 # -- margins ---------------------------------------------------------------------------------------
@@ -462,7 +473,7 @@ def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
     array([0.6931])
     """
     y_true, y_pred = (clip(y, _EPSILON, 1.0) for y in pair(y_true, y_pred))
-    return sum(y_true * log(y_true / y_pred), axis=-1)
+    return sum(y_true * (log(y_true) - log(y_pred)), axis=-1)  # a quotient may overflow
 
 
 class KLDivergence(_Plain):
@@ -657,7 +668,7 @@ def _yes_no(
         y_true = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing
     if from_logits:
         return sigmoid_cross_entropy(y_pred, y_true), y_true, sigmoid(y_pred)
-    p = clip(y_pred, _EPSILON, 1.0 - _EPSILON)
+    p = clip(y_pred, _EPSILON, _below_one(y_pred))
     return -(y_true * log(p) + (1.0 - y_true) * log(1.0 - p)), y_true, p
 
 
@@ -693,7 +704,7 @@ def categorical_crossentropy(
     if from_logits:
         return softmax_cross_entropy(y_pred, y_true, axis=axis)
     y_pred = y_pred / sum(y_pred, axis=axis, keepdims=True)
-    y_pred = clip(y_pred, _EPSILON, 1.0 - _EPSILON)
+    y_pred = clip(y_pred, _EPSILON, _below_one(y_pred))
     return -sum(y_true * log(y_pred), axis=axis)
 
 
@@ -761,7 +772,7 @@ def sparse_categorical_crossentropy(
     if y_true.dtype.kind not in "iu":
         y_true = astype(y_true, "int64")
     if not from_logits:
-        y_pred = log(clip(y_pred, _EPSILON, 1.0 - _EPSILON))
+        y_pred = log(clip(y_pred, _EPSILON, _below_one(y_pred)))
     if ignore_class is None:
         return sparse_softmax_cross_entropy(y_pred, y_true)
     counted = y_true != ignore_class

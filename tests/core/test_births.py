@@ -53,9 +53,16 @@ BIRTHS = {
     "one by zero": (
         "value",
         "divide of 1 and 0 gives inf",
-        lambda w: hg.sum(hg.minimum(w / (w - w), 1.0) * w),
+        lambda w: hg.sum(w / (w - w) * w),
     ),
 }
+
+
+def test_what_a_minimum_leaves_out_makes_nothing_infinite(w):
+    with hg.GradientTape(persistent=True) as tape:
+        y = hg.sum(hg.minimum(w / (w - w), 1.0) * w)
+    assert tape.why(y, w).verdict == "connected"
+    np.testing.assert_array_equal(tape.gradient(y, w), [1.0, 1.0, 1.0])
 
 
 @pytest.mark.parametrize("magnitudes", [False, True])
@@ -94,6 +101,7 @@ FINE = {
     "where twice": lambda w: hg.sum(
         hg.where(w > 1.0, hg.sqrt(hg.where(w > 1.0, w - 1.0, 1.0)), 0.0)
     ),
+    "infinite and not taken": lambda w: hg.sum(hg.minimum(w / (w - w), 1.0) * w),
     "infinite and dropped": lambda w: hg.sum(hg.minimum(1.0 / w, hg.asarray(np.inf))),
 }
 
@@ -114,6 +122,19 @@ def test_a_source_with_a_finite_gradient_is_connected_all_the_same(w):
         y = hg.sum(hg.log(w - 1.0)) + v**2
     report = tape.why(y, {"w": w, "v": v})
     assert (report["w"].verdict, report["v"].verdict) == ("not finite", "connected")
+
+
+def test_a_loss_that_is_cut_off_is_cut_whatever_its_value(w):
+    with hg.GradientTape() as tape:
+        y = hg.stop_gradient(w) * np.inf  # cut
+    for magnitudes in (False, True):
+        verdict = tape.why(y, w, magnitudes=magnitudes)
+        assert kinds_and_lines(verdict) == [("stop_gradient", line_of("cut"))]
+    with Watch() as watch:
+        with hg.GradientTape() as tape:
+            y = hg.sum(hg.round(w)) * np.nan
+        tape.gradient(y, w)
+    assert [finding.kind for finding in watch.findings()] == ["nondiff_op"]
 
 
 def test_what_was_given_as_an_argument_is_named(w):

@@ -63,7 +63,7 @@ def test_whole_numbers():
     with pytest.raises(ValueError, match="f: k must be an integer from 2 to 4, got 5"):
         checks.whole("f", "k", 5, 2, 4)
     for value in (1.0, np.float64(2), "1", None, True, [1], hg.asarray(1.5)):
-        with pytest.raises(WrongType, match="f: count must be an integer of at least 0, got "):
+        with pytest.raises(WrongType, match="f: count must be a non-negative integer, got "):
             checks.whole("f", "count", value, 0)
 
 
@@ -83,7 +83,7 @@ def test_names_shapes_and_lists():
     assert checks.extents("f", "shape", np.array([2, 3])) == (2, 3)
     assert checks.extents("f", "shape", 4) == (4,)
     assert checks.extents("f", "shape", (0, 1 << 60)) == (0, 1 << 60)
-    with pytest.raises(ValueError, match=r"f: shape\[1\] must be an integer of at least 0, got -1"):
+    with pytest.raises(ValueError, match=r"f: shape\[1\] must be a non-negative integer, got -1"):
         checks.extents("f", "shape", (2, -1))
     with pytest.raises(
         MemoryError, match=r"f: shape asks for .*\(1048576, 1099511627776\), 1,152,.* than"

@@ -130,6 +130,12 @@ CASES = {
         {"labels": X, "logits": X},
         {"labels": (X[:1], 1.0, VECTOR)},
     ),
+    "nn.softmax_cross_entropy_with_logits": (
+        {"labels": X / 4, "logits": X},
+        {"labels": (X[:2], 1.0, VECTOR), "logits": (0.5, VECTOR), "axis": (5, 1.5)},
+    ),
+    "cast": ({"x": X, "dtype": "int32"}, {"dtype": (None, "foo")}),
+    "ones of a dtype": ({"shape": [2], "dtype": "int32"}, {"dtype": (None, "foo")}),
     "nn.conv2d": (
         {"input": IMAGE, "filters": KERNEL, "strides": 1, "padding": "SAME"},
         {

@@ -139,8 +139,8 @@ def test_a_state_that_does_not_fit_is_refused(change, message):
         (([1, 2, 3],), {}, r"a single number has none: \[0\]\[0\] \(\).*numpy.asarray"),
         ((X,), {"batch_size": 0}, "batch_size must be a positive integer, got 0"),
         ((X,), {"batch_size": 11}, "batch_size=11 is more than the 10 rows of the data"),
-        ((X,), {"epochs": -1}, "epochs must be an integer of at least 0, got -1"),
-        ((X,), {"seed": -2}, "seed must be an integer of at least 0, got -2"),
+        ((X,), {"epochs": -1}, "epochs must be a non-negative integer, got -1"),
+        ((X,), {"seed": -2}, "seed must be a non-negative integer, got -2"),
     ],
 )
 def test_mistakes_are_explained(arrays, options, message):

@@ -312,3 +312,24 @@ def test_ignored_samples_do_not_count():
         np.testing.assert_allclose(loss(CLASSES, CHANCES).numpy(), plain)
         np.testing.assert_allclose(loss(CLASSES[:, None], CHANCES, weight).numpy(), weighted)
     assert loss([2, 2, 2, 2], CHANCES).numpy() == 0
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_certain_probabilities_in_half_precision(dtype):
+    """1 less the margin of float32 is 1 in float16, and the logarithm of what is left infinite."""
+    y_true, y_pred = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[1.0, 0.0], [1.0, 0.0]], dtype)
+    for function in (
+        losses.binary_crossentropy,
+        losses.binary_focal_crossentropy,
+        losses.categorical_crossentropy,
+        losses.kl_divergence,
+    ):
+        right, wrong = function(y_true, y_pred).numpy()
+        assert abs(right) < 1e-3, function
+        assert 5.0 < wrong < 20.0, function
+    certain = losses.sparse_categorical_crossentropy([0, 1], y_pred).numpy()
+    assert abs(certain[0]) < 1e-3
+    assert np.isfinite(certain[1])
+    zeros = np.zeros((1, 3), dtype)
+    assert losses.cosine_similarity(zeros + 1, zeros).numpy() == 0.0
+    assert losses.cosine_similarity(zeros + 0.5, zeros + 0.25).numpy().round(2) == -1.0

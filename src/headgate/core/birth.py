@@ -232,7 +232,7 @@ class _Values:
                 came = [birth for birth in came if birth.certain]
             if came:
                 births[number] = min(came, key=lambda birth: birth.seq)
-            elif type(node) is not Leaf:
+            elif node.op is not None and type(node) is not Leaf:  # nothing is known of a ghost
                 births[number] = _value(node, value, self)
         return births
 

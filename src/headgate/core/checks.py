@@ -50,7 +50,10 @@ def refused(
     whose: str, name: str, words: str, given: Any, kind: type[Exception] = ValueError
 ) -> Exception:
     """Return the error about an argument: whose it is, what it must be, what was given."""
-    return refusal(kind, f"{whose}: {name} must be {words}, got {_said(given)}")
+    said = _said(given)
+    if kind is WrongType and given is not None and not hasattr(given, "dtype"):
+        said += f" ({type(given).__name__})"
+    return refusal(kind, f"{whose}: {name} must be {words}, got {said}")
 
 
 def _said(given: Any) -> str:
@@ -180,7 +183,8 @@ def _whole(least: int | None, most: int | None) -> str:
     if least is not None and most is not None:
         return f"an integer from {least} to {most}"
     if least is not None:
-        return "a positive integer" if least == 1 else f"an integer of at least {least}"
+        named = {0: "a non-negative integer", 1: "a positive integer"}
+        return named.get(least, f"an integer of at least {least}")
     return "an integer" if most is None else f"an integer of at most {most}"
 
 

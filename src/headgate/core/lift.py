@@ -182,6 +182,21 @@ def dtype_of(value: Array) -> Any:
     return value.dtype if hasattr(value, "dtype") else np.asarray(value).dtype
 
 
+NUMBERS = frozenset({int, float, complex, bool, type(None)})
+"""Types of raw values that are not arrays."""
+
+
+def beside_floats(*values: Array) -> list[Array]:
+    """Return raw values, Python's floats as bfloat16 beside an array of that dtype.
+
+    NumPy knows such an array as one of a foreign dtype, and makes float32 or float64 of the two.
+    """
+    for value in values:
+        if type(value) not in NUMBERS and value.dtype.kind == "V":
+            return [value.dtype.type(x) if type(x) is float else x for x in values]
+    return list(values)
+
+
 INEXACT = "fcV"
 """Kinds of dtypes through which gradient can flow: floats of any width (V: bfloat16), complex."""
 

@@ -32,7 +32,9 @@ import numpy as np
 from headgate.core.cotangent import Parts
 from headgate.core.failure import fail, fail_with
 from headgate.core.lift import (
+    NUMBERS,
     as_tensor,
+    beside_floats,
     borrowers,
     dtype_of,
     frozen,
@@ -380,6 +382,8 @@ _USED = {
     "Tensor": Tensor,
     "Node": Node,
     "common": common,
+    "NUMBERS": NUMBERS,
+    "beside_floats": beside_floats,
     "owner": owner,
     "state": state,
     "sequence": sequence,

@@ -218,9 +218,13 @@ class Row(Sequence[str]):
         yield f"    kind = type({first}_value)"
         if len(arrays) == 2:
             yield f"    if kind is not type({arrays[1]}_value):"
-            yield f"        kind = common(kind, type({arrays[1]}_value))"
+            yield from self._beside_number(*arrays)
         elif len(arrays) > 2:
-            yield f"    kind = common({', '.join(f'type({name}_value)' for name in arrays)})"
+            types = ", ".join(f"type({name}_value)" for name in arrays)
+            given = ", ".join(f"{name}_value" for name in arrays)
+            yield f"    kind = common({types})"
+            yield f"    if float in ({types}):"
+            yield f"        {given} = beside_floats({given})"
         values = ", ".join(f"{name}_value" for name in arrays)
         statics = ", ".join(f"{name}={name}" for name in self.statics)
         yield "    try:"
@@ -268,6 +272,16 @@ class Row(Sequence[str]):
         yield "    if recording.onlooker is not None:"
         yield f"        recording.onlooker.op(OP, {parents}, {edges}, result)"
         yield "    return result"
+
+    @staticmethod
+    def _beside_number(x: str, y: str) -> Iterator[str]:
+        """Say which namespace serves values of two types, and keep bfloat16 beside a float."""
+        yield f"        if type({y}_value) is not float:"
+        yield f"            kind = common(kind, type({y}_value))"
+        yield f"            if type({x}_value) is float and dtype_of({y}_value).kind == 'V':"
+        yield f"                {x}_value = {y}_value.dtype.type({x}_value)"
+        yield f"        elif kind not in NUMBERS and {x}_value.dtype.kind == 'V':"
+        yield f"            {y}_value = {x}_value.dtype.type({y}_value)"
 
     def _table(self, name: str) -> str:
         """Return the table by which an argument is lifted: see `headgate.core.lift`.

@@ -19,6 +19,7 @@ import inspect
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,7 +66,7 @@ class _Run(NamedTuple):
     """One call of a function under a tape.
 
     `targets` is what of the result is differentiated, with tensors in place of arrays and numbers.
-    `chosen` has what stands for the arguments to differentiate by; `given` are those, flat.
+    `chosen` has what stands for the `arguments` to differentiate by.
     """
 
     tape: GradientTape
@@ -73,7 +74,13 @@ class _Run(NamedTuple):
     result: Any
     targets: Any
     chosen: Any
-    given: list[Any]
+    arguments: Any
+
+    @property
+    def given(self) -> list[Any]:
+        """The arguments to differentiate by, as they were given, flat."""
+        leaves: list[Any] = optree.tree_leaves(self.arguments)
+        return leaves
 
 
 def _run(
@@ -104,7 +111,6 @@ def _run(
                     "is passed by position",
                 ) from None
         result = f(*given, **kwargs)
-        constants = getattr(getattr(f, "__code__", None), "co_consts", ())
         if has_aux and not (isinstance(result, tuple) and len(result) == 2):
             raise refusal(
                 TypeError,
@@ -117,19 +123,19 @@ def _run(
                 TypeError,
                 f"{_name(f)} returned None, which has no derivative; is its return missing?",
             )
-        targets = optree.tree_map(
-            functools.partial(_as_target, name=_name(f), constants=constants), wanted
-        )
+        targets = wanted
+        if type(wanted) is not Tensor:
+            constants = getattr(getattr(f, "__code__", None), "co_consts", ())
+            as_target = functools.partial(_as_target, name=_name(f), constants=constants)
+            targets = optree.tree_map(as_target, wanted)
     chosen = tuple(given[position] for position in positions)
-    differentiated: Any = [args[position] for position in positions]
-    leaves: list[Any] = optree.tree_leaves(differentiated)
     return _Run(
         tape,
         _name(f),
         result,
         targets,
         chosen[0] if isinstance(argnums, int) else chosen,
-        leaves,
+        [args[position] for position in positions],
     )
 
 
@@ -192,13 +198,13 @@ def _warn_unreached(run: _Run, what: str, meant: Sequence[bool] | None = None) -
 
     Whole numbers have no gradient, and nobody misses it; nor where it is not `meant`.
     """
-    own = optree.tree_leaves(run.chosen)
-    targets = [leaf for leaf in optree.tree_leaves(run.targets) if type(leaf) in (Tensor, Variable)]
-    meant = [True] * len(own) if meant is None else meant
-    for source, given, asked in zip(own, run.given, meant, strict=True):
-        reached = (_reached(run.tape, target, source) for target in targets)
-        if asked and is_inexact(source) and not any(reached):
-            _warn_of(run, what, targets, source, given)
+    own: list[Any] = optree.tree_leaves(run.chosen)
+    targets: list[Any] = optree.tree_leaves(run.targets)
+    for number, source in enumerate(own):
+        if meant is not None and not meant[number]:
+            continue
+        if is_inexact(source) and not any(_reached(run.tape, target, source) for target in targets):
+            _warn_of(run, what, targets, source, run.given[number])
 
 
 def _reached(tape: GradientTape, target: Any, source: Tensor) -> bool:
@@ -392,8 +398,12 @@ def _per_argument(transform: str, f: Any, primals: Any, tangents: Any) -> tuple[
             f"primals are {_shapes(primals)}, the tangents {_shapes(tangents)}; give both as "
             "tuples with one entry per argument, or both as the only argument itself",
         )
+    if type(f) is FunctionType:  # a hundred times as fast as a signature
+        code = f.__code__
+        if code.co_argcount >= len(primals) or code.co_flags & inspect.CO_VARARGS:
+            return tuple(primals), tuple(tangents), False
     try:
-        inspect.signature(f).bind(*primals)
+        inspect.signature(f).bind_partial(*primals)
     except TypeError as error:
         raise refusal(
             TypeError,

@@ -16,7 +16,7 @@ from headgate.core.namespace import TENSORS, Array
 from headgate.core.op import op
 from headgate.core.tensor import Tensor
 from headgate.ops.elementwise import unary
-from headgate.ops.rules import is_complex, masked, refuse_complex
+from headgate.ops.rules import by_float32, is_complex, masked, refuse_complex
 
 
 def _relu(xp: Any, x: Array) -> Array:
@@ -74,12 +74,13 @@ relu6 = unary(
 )
 
 
+@by_float32
 def _leaky_relu(xp: Any, x: Array, *, alpha: float) -> Array:
     refuse_complex(x)
     return (xp.maximum if alpha <= 1 else xp.minimum)(x, alpha * x)
 
 
-leaky_relu = unary(
+leaky_relu = op(
     "leaky_relu(x, *, alpha=0.2)",
     """Return `x` where it is positive and `alpha * x` elsewhere; its gradient at 0 is `alpha`.
 
@@ -91,12 +92,13 @@ leaky_relu = unary(
 )
 
 
+@by_float32
 def _elu(xp: Any, x: Array, *, alpha: float) -> Array:
     refuse_complex(x)
     return xp.maximum(x, 0) + alpha * xp.expm1(xp.minimum(x, 0))
 
 
-elu = unary(
+elu = op(
     "elu(x, *, alpha=1.0)",
     """Return `x` where it is positive and `alpha * expm1(x)` elsewhere; its gradient at 0 is 1.
 
@@ -111,7 +113,7 @@ elu = unary(
 _SELU_ALPHA = 1.6732632423543772
 _SELU_SCALE = 1.0507009873554805
 
-selu = unary(
+selu = op(
     "selu(x)",
     """Return the scaled `elu` that keeps the mean 0 and the variance 1 of its input.
 
@@ -119,7 +121,7 @@ selu = unary(
     Tensor([-1.11133074,  2.10140197], shape=(2,), dtype=float64)
     """,
     lambda g, xp, ans: xp.where(ans < 0, g * (ans + _SELU_SCALE * _SELU_ALPHA), g * _SELU_SCALE),
-    impl=lambda xp, x: _SELU_SCALE * xp.elu(x, alpha=_SELU_ALPHA),
+    impl=by_float32(lambda xp, x: _SELU_SCALE * xp.elu(x, alpha=_SELU_ALPHA)),
 )
 
 
@@ -163,6 +165,7 @@ sigmoid = unary(
 )
 
 
+@by_float32
 def _softplus(xp: Any, x: Array) -> Array:
     if not is_complex(x):
         return xp.maximum(x, 0) + _log1p_exp(xp, x)
@@ -216,6 +219,7 @@ softsign = unary(
 )
 
 
+@by_float32
 def _hard_tanh(xp: Any, x: Array) -> Array:
     refuse_complex(x)
     return xp.clip(x, -1, 1)
@@ -325,18 +329,17 @@ def _ratio(polynomials: tuple[tuple[float, ...], ...], x: Array) -> Array:
     return top / bottom
 
 
+@by_float32
 def _erf(xp: Any, x: Array) -> Array:
     refuse_complex(x)
     x = xp.asarray(x)
-    if x.dtype.itemsize == 2:  # halves have not the range for it
-        return _erf(xp, x.astype(np.float32)).astype(x.dtype)
     near = xp.clip(x, -0.46875, 0.46875)
     far = xp.clip(xp.abs(x), 0.46875, 6.0)  # from 6 on, erf is 1 in double precision
     tail = xp.exp(-far * far) * _ratio(_ERFC, far)
     return xp.where(x == near, near * _ratio(_ERF, near * near), xp.copysign(1 - tail, x))
 
 
-erf = unary(
+erf = op(
     "erf(x)",
     """Return the error function of each element.
 
@@ -368,7 +371,7 @@ def _gelu_rule(g: Any, xp: Any, x: Any, approximate: bool) -> Any:
     return g * (0.5 * (gate + x * slope))
 
 
-gelu = unary(
+gelu = op(
     "gelu(x, *, approximate=False)",
     """Return `x` times the normal distribution function of `x`, or its approximation by `tanh`.
 
@@ -376,10 +379,11 @@ gelu = unary(
     Tensor([-0.15865525,  1.95449974], shape=(2,), dtype=float64)
     """,
     _gelu_rule,
-    impl=lambda xp, x, *, approximate: 0.5 * x * _gelu_gate(xp, x, approximate),
+    impl=by_float32(lambda xp, x, *, approximate: 0.5 * x * _gelu_gate(xp, x, approximate)),
 )
 
 
+@by_float32
 def _sigmoid_cross_entropy(xp: Any, logits: Array, labels: Array) -> Array:
     refuse_complex(logits)
     if shape_of(labels) not in ((), shape_of(logits)):

@@ -37,8 +37,12 @@ from headgate.ops.rules import (
     scaled,
 )
 
+_DOUBLE = np.dtype(float)
+
 unary: Callable[..., Callable[..., Tensor]] = functools.partial(op, keeps_shape=True)
-"""An op whose results, and those of its rules, have the shape and dtype of its one argument."""
+"""An op whose results, and those of its rules, have the shape and dtype of its one argument.
+
+Not for rules with Python floats in them: those make bfloat16 float32."""
 
 # -- arithmetic ------------------------------------------------------------------------------------
 
@@ -319,7 +323,7 @@ rsqrt = unary(
     >>> hg.rsqrt([1.0, 4.0])
     Tensor([1. , 0.5], shape=(2,), dtype=float64)
     """,
-    lambda g, x, ans: divided(-0.5 * g, x / ans),
+    lambda g, x, ans: divided(-g, 2 * (x / ans)),
     impl=lambda xp, x: 1 / xp.sqrt(x),
 )
 
@@ -344,7 +348,7 @@ exp = unary(
     lambda g, ans: scaled(g, ans),
 )
 
-exp2 = unary(
+exp2 = op(
     "exp2(x)",
     """Return 2 to the power of each element.
 
@@ -384,7 +388,7 @@ log1p = unary(
     lambda g, x: divided(g, 1 + x),
 )
 
-log2 = unary(
+log2 = op(
     "log2(x)",
     """Return the logarithm to base 2 of each element.
 
@@ -394,7 +398,7 @@ log2 = unary(
     lambda g, x: divided(g, math.log(2) * x),
 )
 
-log10 = unary(
+log10 = op(
     "log10(x)",
     """Return the logarithm to base 10 of each element.
 
@@ -688,6 +692,14 @@ def _high_rule(g: Any, x: Any, ans: Any, min: Any, max: Any) -> Any:
     return masked(g, chosen if min is None else chosen | (min > max))
 
 
+def _clip_numpy(xp: Any, x: Array, min: Array | None, max: Array | None) -> Array:
+    if getattr(x, "dtype", _DOUBLE).kind != "V":
+        return np.clip(x, min, max)
+    if min is not None:  # NumPy's clip makes bfloat16 float32
+        x = np.maximum(x, min)
+    return x if max is None else np.minimum(x, max)
+
+
 clip = op(
     "clip(x, min=None, max=None)",
     """Limit each element to the range from `min` to `max`; gradient passes inside and at the ends.
@@ -700,6 +712,7 @@ clip = op(
     _clip_rule,
     _low_rule,
     _high_rule,
+    impl_numpy=_clip_numpy,
 )
 
 copysign = op(

@@ -59,7 +59,7 @@ from headgate.ops.reduce import keep
 from headgate.ops.reduce import max as largest
 from headgate.ops.reduce import min as smallest
 from headgate.ops.reduce import sum as total
-from headgate.ops.rules import conj, normal_axes, scaled
+from headgate.ops.rules import by_float32, conj, normal_axes, scaled
 from headgate.ops.shape import broadcast_to, expand_dims, permute_dims, reshape
 from headgate.record.errors import warn_undefined
 
@@ -294,6 +294,16 @@ def _matmul_y(g: Any, xp: Any, x: Any, y_shape: Any) -> Any:
     return xp.reshape(x, (rows, x.shape[-1])).T @ xp.reshape(g, (rows, *y_shape[1:]))
 
 
+def narrowed(ans: Array, x: Array, y: Array) -> Array:
+    """Return a product of bfloat16 arrays, which NumPy makes a float32 one, as bfloat16."""
+    return ans.astype(x.dtype) if x.dtype.kind == "V" and x.dtype == y.dtype else ans
+
+
+def _matmul_numpy(xp: Any, x: Array, y: Array) -> Array:
+    ans = x @ y
+    return ans if ans.dtype is x.dtype else narrowed(ans, x, y)
+
+
 matmul = op(
     "matmul(x, y)",
     """Multiply matrices, stacks of matrices, or vectors; the operator `@`.
@@ -306,6 +316,7 @@ matmul = op(
     """,
     _matmul_x,
     _matmul_y,
+    impl_numpy=_matmul_numpy,
 )
 
 
@@ -321,7 +332,7 @@ def _same_axis(x: Array, y: Array, axis: int) -> None:
 def _vecdot(xp: Any, x: Array, y: Array, *, axis: int) -> Array:
     x, y = xp.asarray(x), xp.asarray(y)
     _same_axis(x, y, axis)
-    return xp.array_module.vecdot(x, y, axis=axis)
+    return narrowed(xp.array_module.vecdot(x, y, axis=axis), x, y)
 
 
 vecdot = op(
@@ -537,6 +548,10 @@ def _as_product(x: str, y: str, output: str) -> _Product | None:
 def _einsum_numpy(xp: Any, operands: list[Array], *, subscripts: str) -> Array:
     """Contract; two operands by a matrix product, which NumPy's einsum does only for a price."""
     arrays = [np.asarray(operand) for operand in operands]
+    if any(array.dtype.kind == "V" for array in arrays):  # bfloat16, which NumPy's does not know
+        wide = [array.astype(np.float32) if array.dtype.kind == "V" else array for array in arrays]
+        found = _einsum_numpy(xp, wide, subscripts=subscripts)
+        return found.astype(np.result_type(*arrays))
     parsed = parsed_subscripts(subscripts, tuple(array.ndim for array in arrays))
     if len(arrays) == 2:
         x, y = arrays
@@ -1305,6 +1320,7 @@ diagonal = op(
 )
 
 
+@by_float32
 def _vector_norm(xp: Any, x: Array, *, axis: Any, keepdims: bool, ord: float) -> Array:
     size = xp.abs(xp.asarray(x))
     if size.dtype.kind != "f":

@@ -27,7 +27,7 @@ import numpy as np
 
 from headgate.core.namespace import Array
 from headgate.core.op import op
-from headgate.ops.rules import Axis, divided, normal_axes, scaled
+from headgate.ops.rules import Axis, by_float32, divided, normal_axes, scaled
 
 # -- helpers of the rules -------------------------------------------------------------------------
 
@@ -121,6 +121,7 @@ def _mean_numpy(xp: Any, x: Array, axis: Axis = None, keepdims: bool = False) ->
     return np.mean(x, axis=axis, keepdims=keepdims)  # integers, halves and single numbers
 
 
+@by_float32
 def _var(
     xp: Any, x: Array, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
 ) -> Array:
@@ -133,6 +134,7 @@ def _var(
     return xp.sum(squares, axis=axis, keepdims=keepdims) / _freedom(x.shape, axis, correction)
 
 
+@by_float32
 def _std(
     xp: Any, x: Array, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
 ) -> Array:

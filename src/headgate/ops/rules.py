@@ -28,8 +28,9 @@ computed of what may be infinite, it has to be by such rows too: a quotient, not
 
 from __future__ import annotations
 
+import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,11 +41,36 @@ from headgate.core.tensor import Tensor
 
 Axis = int | Sequence[int] | None
 
+_ARRAY = np.ndarray
+
 
 def is_complex(x: Any) -> bool:
     """Tell whether an array, a tensor or a Python number is complex."""
     dtype = getattr(x, "dtype", None)
     return isinstance(x, complex) if dtype is None else dtype.kind == "c"
+
+
+def is_half(x: Any) -> bool:
+    """Tell whether an array is of a floating dtype narrower than float32; bfloat16 has kind V."""
+    dtype = getattr(x, "dtype", None)
+    return dtype is not None and (dtype.kind == "V" or (dtype.kind == "f" and dtype.itemsize == 2))
+
+
+def by_float32(impl: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an implementation that computes halves in float32.
+
+    They have not the range for what comes between, and NumPy makes float32 of a bfloat16 beside a
+    Python number.
+    """
+
+    @functools.wraps(impl)
+    def wide(xp: Any, x: Any, *args: Any, **statics: Any) -> Any:
+        if not is_half(x):
+            return impl(xp, x, *args, **statics)
+        wider = [y.astype(np.float32) if is_half(y) else y for y in (x, *args)]
+        return impl(xp, *wider, **statics).astype(x.dtype)
+
+    return wide
 
 
 def refuse_complex(x: Any) -> None:
@@ -99,7 +125,14 @@ def kept_mask(g: Any, c: Any, mask: Any) -> Any:
 
 def scaled(g: Any, slope: Any) -> Any:
     """Return `g * slope`, and zero where g is zero."""
-    return TENSORS.scaled(g, slope) if type(g) is Tensor else kept_zero(g, g * slope)
+    if type(g) is Tensor:
+        return TENSORS.scaled(g, slope)
+    c = g * slope
+    if type(c) is _ARRAY and c.itemsize > 2 and c.size:  # most often, and without further calls
+        largest = c.item(c.argmax())
+        if largest == largest:
+            return c
+    return kept_zero(g, c)
 
 
 def crossed(g: Any, x: Any) -> Any:
@@ -114,6 +147,10 @@ def divided(g: Any, by: Any) -> Any:
     c = g / by
     if type(by) is float and by:
         return c
+    if type(c) is _ARRAY and c.itemsize > 2 and c.size:
+        largest = c.item(c.argmax())
+        if largest == largest:
+            return c
     return kept_zero(g, c)
 
 
@@ -122,7 +159,7 @@ def masked(g: Any, mask: Any) -> Any:
     if type(g) is Tensor:
         return TENSORS.masked(g, mask)
     c = g * mask
-    if type(c) is np.ndarray and not alarm.rung:
+    if type(c) is _ARRAY and not alarm.rung:
         return c
     return kept_mask(g, c, mask)
 

@@ -526,7 +526,8 @@ class Optimizer:
     def _decays(self, variable: Variable) -> bool:
         if not self.weight_decay or variable._source in self._undecayed:
             return False
-        return not any(_matches(variable.name, pattern) for pattern in self._undecayed_names)
+        names = self._undecayed_names
+        return not names or not any(_matches(variable.name, pattern) for pattern in names)
 
     def _warn_of_patterns(self, variables: list[Variable]) -> None:
         """Warn of patterns of names that match none of the variables of a step."""
@@ -557,12 +558,14 @@ class Optimizer:
         wide = computed(dtype)
         rule = self.rule
         if self._decays(cells[0]):
-            part = scalar(xp, rate * self.weight_decay, wide)
+            part = rate * self.weight_decay
+            part = part if type(part) is float else scalar(xp, part, wide)
             rule = functools.partial(self._decayed, part)
         elif self.spares_zeros and (rows := noted(g)) is not None:
             _run_on_rows(xp, rule, scalar(xp, rate, wide), step, g, cells, wide, *rows)
             return
-        rate = scalar(xp, rate, wide)
+        if type(rate) is not float:
+            rate = scalar(xp, rate, wide)
         if xp is NUMPY and g.nbytes > _PART:
             _run_by_parts(rule, rate, step, g, cells, wide)
             return
@@ -571,7 +574,8 @@ class Optimizer:
             values = [xp.astype(array, wide) for array in values]
         results = rule(xp, rate, step, *values)
         for cell, result in zip(cells, results, strict=True):
-            if getattr(result, "dtype", None) != dtype:
+            found = getattr(result, "dtype", None)
+            if found is not dtype and found != dtype:
                 result = xp.astype(xp.asarray(result), dtype)
             cell._value = result
 

@@ -249,7 +249,7 @@ class Adam(Optimizer):
         m = m + (1 - self.beta_1) * (g - m)
         v = v + (1 - self.beta_2) * (_square(xp, g) - v)
         alpha = rate * (1 - self.beta_2**step) ** 0.5 / (1 - self.beta_1**step)
-        alpha = scalar(xp, alpha, g.dtype)
+        alpha = alpha if type(alpha) is float else scalar(xp, alpha, g.dtype)
         if self.amsgrad:
             largest = xp.maximum(_real(xp, state[2]), v)
             return x - alpha * m / (xp.sqrt(largest) + self.epsilon), m, v, largest

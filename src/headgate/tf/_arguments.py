@@ -89,6 +89,8 @@ def axis(whose: str, name: str, value: Any) -> int:
 
 def only_axis(whose: str, name: str, value: Any) -> int:
     """Return the number of an axis, which may stand alone in a list."""
+    if type(value) is int:
+        return value
     if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1:
         found = checks.wholes(whose, name, value)
         if len(found) != 1:
@@ -125,12 +127,24 @@ def positive(whose: str, name: str, value: Any) -> int:
 
 def sizes(whose: str, name: str, value: Any) -> tuple[int, ...]:
     """Return a shape."""
-    return checks.extents(whose, name, value)
+    return _plain_sizes(value, 0) or checks.extents(whose, name, value)
 
 
 def sizes_but_one(whose: str, name: str, value: Any) -> tuple[int, ...]:
     """Return a shape in which sizes may be -1: what is left, or as it was."""
-    return checks.extents(whose, name, value, -1)
+    return _plain_sizes(value, -1) or checks.extents(whose, name, value, -1)
+
+
+def _plain_sizes(value: Any, least: int) -> tuple[int, ...] | None:
+    """Return a list of Python's integers of which nothing is to be said, which most shapes are."""
+    if type(value) is not list and type(value) is not tuple:
+        return None
+    total = 1
+    for size in value:
+        if type(size) is not int or size < least:
+            return None
+        total *= size
+    return tuple(value) if total <= checks.MOST_ELEMENTS else None
 
 
 def truth(whose: str, name: str, value: Any) -> bool:
@@ -147,6 +161,13 @@ def truth(whose: str, name: str, value: Any) -> bool:
 def real(whose: str, name: str, value: Any) -> Any:
     """Return a number, or a tensor of one; it may be infinite or NaN."""
     return value if type(value) is float else checks.amount(whose, name, value, "[-inf, inf]")
+
+
+def dtype(whose: str, name: str, value: Any) -> Any:
+    """Return what names a dtype; NumPy would take None for float64."""
+    if value is None:
+        raise refused(whose, name, "a dtype such as tf.float32", value, WrongType)
+    return value
 
 
 def within(interval: str) -> Check:
@@ -186,6 +207,9 @@ def _many(whose: str, name: str, value: Any, least: int | None, of: int, what: s
 
 def per_axis(whose: str, name: str, value: Any, of: Any) -> tuple[int, ...]:
     """Return a number for each axis of a tensor."""
+    plain = _plain_sizes(value, 0)
+    if plain is not None and len(plain) == len(shape_of(of)):
+        return plain
     found: tuple[int, ...] = _many(whose, name, value, 0, len(shape_of(of)), "numbers")
     return found
 
@@ -193,6 +217,15 @@ def per_axis(whose: str, name: str, value: Any, of: Any) -> tuple[int, ...]:
 def order(whose: str, name: str, value: Any, of: Any) -> tuple[int, ...]:
     """Return the axes of a tensor in another order."""
     rank = len(shape_of(of))
+    if type(value) is list or type(value) is tuple:
+        left = {*range(rank)}
+        for each in value:
+            if type(each) is not int or each not in left:
+                break
+            left.remove(each)
+        else:
+            if not left:
+                return tuple(value)
     found: tuple[int, ...] = _many(whose, name, value, -rank, rank, "axes")
     if sorted(each % rank for each in found) != [*range(rank)]:
         raise refused(whose, name, f"each axis of {rank} once", value)
@@ -213,6 +246,10 @@ def paddings(whose: str, name: str, value: Any, of: Any, mode: str) -> tuple[tup
     """Return two widths for each axis of a tensor; what is mirrored must be there."""
     shape = shape_of(of)
     rank = len(shape)
+    if mode == "constant" and type(value) is list and len(value) == rank:
+        widths = [_plain_sizes(row, 0) or () for row in value]
+        if all(len(row) == 2 for row in widths):
+            return tuple(widths)  # type: ignore[arg-type]
     try:
         rows = np.asarray(value)
     except ValueError:  # rows of several lengths
@@ -236,6 +273,8 @@ def paddings(whose: str, name: str, value: Any, of: Any, mode: str) -> tuple[tup
 
 def scalar(whose: str, name: str, value: Any) -> Any:
     """Return a value without axes."""
+    if type(value) is float or type(value) is int:
+        return value
     if value is None or shape_of(value) != ():
         raise refused(whose, name, "one number, without axes", value)
     return value
@@ -243,6 +282,8 @@ def scalar(whose: str, name: str, value: Any) -> Any:
 
 def fitting(whose: str, name: str, value: Any, other: Any) -> Any:
     """Return a value that broadcasts to another's shape, and does not widen it."""
+    if type(value) is float or type(value) is int:
+        return value
     have, want = shape_of(value), shape_of(other)
     if have:
         try:
@@ -277,6 +318,11 @@ def same_shape(whose: str, name: str, value: Any, other: Any) -> Any:
     if shape_of(value) != shape_of(other):
         raise refused(whose, name, f"of shape {shape_of(other)}", value)
     return value
+
+
+def targets(whose: str, name: str, value: Any, logits: Any) -> Any:
+    """Return distributions for logits: a vector or more, of a shape that broadcasts to theirs."""
+    return fitting(whose, name, ranked(whose, name, value), logits)
 
 
 def ranked(whose: str, name: str, value: Any) -> Any:
@@ -371,6 +417,8 @@ def updates(whose: str, name: str, value: Any, of: Any, places: Any) -> Any:
 
 def matched_axes(whose: str, name: str, value: Any, of: Any, places: Any) -> int:
     """Return how many axes of a tensor and of indices are matched; -1 is all but one of these."""
+    if value == 0 and type(value) is int:
+        return 0
     rank = len(shape_of(places))
     return checks.whole(whose, name, value, -rank, min(rank, len(shape_of(of))))
 

@@ -58,6 +58,7 @@ newaxis = None
 _bool = builtins.bool
 _MATRIX = "a matrix, or several: two axes or more; tf.linalg.matvec is for vectors"
 _POLICY = _is.one_of("", "DEFAULT", "ERROR")
+_WHOLE, _PLAIN = (int,), (int, float)
 _DIRECTION = _is.one_of("ASCENDING", "DESCENDING")
 _KINDS = _is.one_of("constant", "reflect", "symmetric")
 
@@ -277,7 +278,7 @@ def function(
 
 def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
     """Convert to another dtype; gradient passes between floating dtypes only."""
-    x, dtype = tensor(x), dtype_of(dtype)
+    x, dtype = tensor(x), dtype_of(_is.dtype("tf.cast", "dtype", dtype))
     if x.dtype.kind == "c" and dtype.kind != "c":
         x = ops.real(x)
     return ops.astype(x, dtype)  # type: ignore[no-any-return]
@@ -433,14 +434,14 @@ def pad(
     name: str | None = None,
 ) -> Tensor:
     """Pad each axis at its start and end."""
-    widths = tuple(tuple(int(n) for n in pair) for pair in np.asarray(paddings))
+    widths = paddings
     x = convert_to_tensor(tensor)
     if not x.ndim and not widths:
         return identity(x)
     if is_tensor(constant_values):
         outside = np.pad(np.zeros(x.shape, np.bool_), widths, constant_values=True)
         return ops.where(_constant(outside), constant_values, ops.pad(x, widths))  # type: ignore[no-any-return]
-    return ops.pad(x, widths, mode=mode.lower(), value=constant_values)  # type: ignore[no-any-return]
+    return ops.pad(x, widths, mode=mode, value=constant_values)  # type: ignore[no-any-return]
 
 
 @_checked(shape=_is.sizes_but_one)
@@ -669,13 +670,13 @@ def linspace(start: Any, stop: Any, num: Any, name: str | None = None, axis: int
     return ops.concat([low, between, high], axis=place)  # type: ignore[no-any-return]
 
 
-@_checked(shape=_is.sizes)
+@_checked(shape=_is.sizes, dtype=_is.dtype)
 def zeros(shape: Any, dtype: Any = float32, name: str | None = None) -> Tensor:
     """Return zeros."""
     return _constant(np.zeros(_shape(shape), dtype_of(dtype)))
 
 
-@_checked(shape=_is.sizes)
+@_checked(shape=_is.sizes, dtype=_is.dtype)
 def ones(shape: Any, dtype: Any = float32, name: str | None = None) -> Tensor:
     """Return ones."""
     return _constant(np.ones(_shape(shape), dtype_of(dtype)))
@@ -687,7 +688,7 @@ def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
     return ops.broadcast_to(tensor(value), _shape(dims))  # type: ignore[no-any-return]
 
 
-@_checked(num_rows=_is.count, num_columns=_is.count, batch_shape=_is.sizes)
+@_checked(num_rows=_is.count, num_columns=_is.count, batch_shape=_is.sizes, dtype=_is.dtype)
 def eye(
     num_rows: Any,
     num_columns: Any = None,
@@ -728,8 +729,12 @@ def clip_by_value(
     """
     bounds = clip_value_min, clip_value_max
     x = tensor(t, REAL, "clip_by_value")
-    numbers = int if x.dtype.kind in "iu" else int | float
-    if all(isinstance(bound, numbers) for bound in bounds) and clip_value_min <= clip_value_max:
+    numbers = _WHOLE if x.dtype.kind in "iu" else _PLAIN
+    if (
+        isinstance(bounds[0], numbers)
+        and isinstance(bounds[1], numbers)
+        and clip_value_min <= clip_value_max
+    ):
         return ops.clip(x, *bounds)  # type: ignore[no-any-return]
     x, low, high = alike([x, *bounds])
     return ops.maximum(ops.minimum(x, high), low)  # type: ignore[no-any-return]

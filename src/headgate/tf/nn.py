@@ -133,7 +133,7 @@ def sigmoid_cross_entropy_with_logits(
     return _ops.sigmoid_cross_entropy(logits, labels)
 
 
-@_checked(axis=_is.axis)
+@_checked(logits=_is.ranked, labels=(_is.targets, "logits"), axis=_is.axis)
 def softmax_cross_entropy_with_logits(
     labels: Any, logits: Any, axis: int = -1, name: str | None = None
 ) -> Any:

@@ -39,28 +39,35 @@ JOINED = {
     "convolution": (0, 1),
     "convolution_weights": (0, 1),
     "cross": (0, 1),
+    "crossed": (0, 1),
     "divide_no_nan": (0, 1),
+    "divided": (0, 1),
+    "eigvalsh_slope": (0, 1),
     "einsum": (0,),
     "lstm_state": (0, 1),
     "outer": (0, 1),
+    "scaled": (0, 1),
     "scatter_each": (0,),
     "solve": (0, 1),
     "squared_difference": (0, 1),
     "stack": (0,),
+    "svdvals_slope": (0, 1),
     "tensordot": (0, 1),
     "transposed_convolution": (0, 1),
     "where": (1, 2),
 }
-"""Operations that are no ufuncs and cast some arguments to one dtype -> which (a list's all)."""
+"""Operations that are no ufuncs and cast some arguments to one dtype -> which (a list's all).
+
+`tests/ops/test_agreement.py` fails for a new row that belongs here."""
 
 MATRICES = {
     *("cholesky", "cofactors", "det", "eigh", "eigvalsh", "inv", "matrix_rank", "pinv", "qr"),
-    *("slogdet", "solve", "svd", "svdvals"),
+    *("slogdet", "solve", "svd", "svdvals", "eigvalsh_slope", "svdvals_slope"),
 }
 """Operations of LAPACK, which has no half precision."""
 
 FLOATING = MATRICES | {
-    *("divide_no_nan", "erf", "hard_sigmoid", "mean", "softsign", "vector_norm"),
+    *("divide_no_nan", "divided", "erf", "hard_sigmoid", "mean", "softsign", "vector_norm"),
     *("window_mean", "window_mean_spread"),
 }
 """Operations that make floating numbers of integers, of double precision for any width."""
@@ -193,10 +200,11 @@ def _joining(name: str, function: _Function) -> _Function:
         for k in chosen:
             arrays += given[k] if type(given[k]) in (list, tuple) else [given[k]]
         kinds = tuple(map(kind_of, arrays))
-        if name in MATRICES and np.dtype(np.float16) in kinds:
-            raise TypeError("array type float16 is unsupported in linalg")
         if name in MATRICES:
-            kinds = tuple(map(_floating, kinds))
+            given_to_lapack = 2 if name == "solve" else 1
+            if np.dtype(np.float16) in kinds[:given_to_lapack]:
+                raise TypeError("array type float16 is unsupported in linalg")
+            kinds = (*map(_floating, kinds[:given_to_lapack]), *kinds[given_to_lapack:])
         dtype = joined(kinds)
         if dtype is None:
             return function(*args, **options)
