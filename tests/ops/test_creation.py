@@ -35,6 +35,8 @@ def test_asarray_leaves_alone_what_is_right():
     assert hg.asarray(x) is x
     assert hg.asarray(x, np.float64) is x
     array = np.ones(2)
+    assert not np.shares_memory(hg.asarray(array).value, array)  # it may be written to
+    array.flags.writeable = False
     assert hg.asarray(array).value is array
     assert not np.shares_memory(hg.asarray(array, copy=True).value, array)
     assert hg.asarray(array, copy=False).value is array

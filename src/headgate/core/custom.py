@@ -21,7 +21,7 @@ import optree
 from headgate.core.again import Moment, boundary, input_node, unlogged
 from headgate.core.arguments import zeros_like
 from headgate.core.cotangent import turned
-from headgate.core.lift import as_tensor, is_inexact, lift
+from headgate.core.lift import as_tensor, is_inexact, lift, owned
 from headgate.core.op import JointRule, record_outputs
 from headgate.core.pull import pull
 from headgate.core.row import Op
@@ -65,7 +65,8 @@ class _Custom:
         return _Custom(self.function.__get__(instance, owner))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        inputs, _ = _flatten(args)
+        inputs, structure = _flatten(args)
+        inputs = list(map(owned, inputs))  # the rule may use them
         for number, given in enumerate(inputs):
             if given is None:
                 raise refusal(
@@ -74,7 +75,7 @@ class _Custom:
                     "by keyword",
                 )
         with state.recording.reads() as log:
-            returned = self.function(*args, **kwargs)
+            returned = self.function(*optree.tree_unflatten(structure, inputs), **kwargs)
         if not (isinstance(returned, tuple) and len(returned) == 2 and callable(returned[1])):
             raise refusal(
                 TypeError,
@@ -355,6 +356,8 @@ def _recomputed(f: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     inputs count as used by each result, as do the variables that were read.
     """
     flat, structure = _flatten(args)
+    flat = list(map(owned, flat))
+    kwargs = {name: owned(value) for name, value in kwargs.items()}
     inputs = {k: _Input(item) for k, item in enumerate(flat) if type(item) in (Tensor, Variable)}
 
     def run(followed: bool) -> tuple[list[Tensor], Any, list[Node | None]]:

@@ -131,7 +131,8 @@ def fail_with(
 ) -> NoReturn:
     """Raise an error about a call of an op, naming arguments and the user's line."""
     kind = next((base for base in _RAISED if isinstance(error, base)), ValueError)
-    raise refusal(kind, f"{op.name}: {error}\n  given {_given(arrays, statics)}") from error
+    said = str(error).removeprefix(f"{op.name}: ")  # some of NumPy's errors name it themselves
+    raise refusal(kind, f"{op.name}: {said}\n  given {_given(arrays, statics)}") from error
 
 
 def _given(arrays: dict[str, Any], statics: dict[str, Any]) -> str:

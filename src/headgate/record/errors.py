@@ -38,17 +38,15 @@ def refusal(kind: type[Exception], message: str) -> Exception:
     return found
 
 
+def warn_undefined(op: str, reason: str) -> None:
+    """Say at the user's line why a gradient is NaN."""
+    message = f"the gradient of {op} is NaN: {reason}"
+    warnings.warn(message, UndefinedGradientWarning, stacklevel=depth() + 1)
+
+
 def warn_missing(message: str) -> None:
     """Say at the user's line that a derivative is missing."""
     warnings.warn(message, MissingGradientWarning, stacklevel=depth() + 1)
-
-
-def warn_undefined(op: str, reason: str) -> None:
-    """Say at the user's line why a gradient is NaN."""
-    site = caller()
-    warnings.warn_explicit(
-        f"the gradient of {op} is NaN: {reason}", UndefinedGradientWarning, site.file, site.line
-    )
 
 
 def describe(value: Any) -> str:
