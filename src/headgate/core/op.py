@@ -62,7 +62,7 @@ _NO_CHECKS: Mapping[str, Check] = {}
 
 
 VIEWS = {
-    *("astype_inexact", "conj", "identity", "imag", "inherit", "level", "real"),
+    *("astype_inexact", "conj", "identity", "imag", "inherit", "level", "pick", "real"),
     *("broadcast_to", "diagonal", "expand_dims", "flip", "index", "matrix_transpose", "moveaxis"),
     *("permute_dims", "reshape", "split", "squeeze", "unstack"),
 }
