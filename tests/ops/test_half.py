@@ -19,8 +19,8 @@ EPSILON = {"float16": 2.0**-10, BFLOAT16: 2.0**-7}
 
 # NumPy has none of these for float16, and computes them in float64 for bfloat16.
 IN_LAPACK = {
-    *("cholesky", "cofactors", "det", "eigh", "eigvalsh", "inv", "matrix_rank", "pinv", "qr"),
-    *("slogdet", "solve", "svd", "svdvals"),
+    *("cholesky", "det", "eigh", "eigvalsh", "eigvalsh_slope", "inv", "matrix_rank", "pinv"),
+    *("qr", "slogdet", "solve", "svd", "svdvals", "svdvals_slope"),
 }
 NOT_FOR_BFLOAT16 = {"max_pool", "window_max", "window_max_spread", "window_max_pick"}
 

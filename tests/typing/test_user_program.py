@@ -52,7 +52,7 @@ def test_what_is_wrong_is_found(found):
 
 
 @pytest.mark.peers
-@pytest.mark.filterwarnings("ignore::headgate.core.tape.MissingGradientWarning")
+@pytest.mark.filterwarnings("ignore::headgate.MissingGradientWarning")
 def test_the_users_program_runs(capsys):
     runpy.run_path(str(HERE / "user_program.py"))
     assert "(2, 3)" in capsys.readouterr().out

@@ -21,7 +21,7 @@ def status(size):
 
 w = hg.Variable([[40.0, -900.0], [-400.0, 500.0]], name="w")
 b = hg.Variable([0.0, 0.0], name="b")
-x, labels = hg.asarray([[1.0, 0.5], [0.2, -1.0]]), hg.asarray([[0.0, 1.0], [1.0, 0.0]])
+x, labels = hg.asarray([[1.0, 0.5], [0.2, -1.0]]), hg.asarray([[0.0, 1.0], [0.0, 1.0]])
 
 with hg.GradientTape() as tape:
     logits = x @ w + b
