@@ -33,8 +33,10 @@ those of their values are zero. Equal means equal up to rounding, where the diff
 to be divided is lost in rounding as well (`_quotient`).
 
 `cholesky`, `eigh` and `eigvalsh` read the lower triangle of their argument and take the rest from
-there, as LAPACK does. That is the function that is differentiated, so their gradients are zero
-above the diagonal, and below it they have what a symmetric change of both elements makes.
+there, as LAPACK does. That is the function that is differentiated: of a matrix that is not
+Hermitian the gradient is zero above the diagonal, and below it is what a change of both elements
+makes. A Hermitian matrix is taken to change as one. Its gradient is Hermitian, each element having
+half of that, so that a step along it stays among these matrices; JAX and PyTorch have the same.
 """
 
 from __future__ import annotations
@@ -83,13 +85,17 @@ def _from_lower(xp: Any, x: Any) -> Any:
     return below + _adjoint(xp, below) + own
 
 
-def _to_lower(xp: Any, c: Any) -> Any:
+def _to_read(xp: Any, x: Any, c: Any) -> Any:
     """Return the gradient for a matrix of which only the lower triangle is read.
 
     `c` is the gradient for the Hermitian matrix that is made of it.
     """
+    array = _raw(x)
+    is_hermitian = (array == conj(owner[type(array)], array.mT)).all((-2, -1), keepdims=True)
+    if type(array) is np.ndarray and is_hermitian.all():
+        return c
     own = xp.where(np.eye(c.shape[-1], dtype=bool), _real(xp, c), 0)
-    return xp.tril(c + _adjoint(xp, c), k=-1) + own
+    return xp.where(is_hermitian, c, xp.tril(c + _adjoint(xp, c), k=-1) + own)
 
 
 def _real(xp: Any, x: Any) -> Any:
@@ -869,13 +875,16 @@ def _cholesky(xp: Any, x: Array, *, upper: bool) -> Array:
 
 
 @by_adjoint
-def _cholesky_rule(g: Any, xp: Any, ans: Any, upper: bool) -> Any:
+def _cholesky_rule(g: Any, xp: Any, x: Any, ans: Any, upper: bool) -> Any:
     """With half(m) the lower triangle, its diagonal halved:  dl = l half(l^-1 dx l^-*). (Murray)"""
     lower, g = (_adjoint(xp, ans), _adjoint(xp, g)) if upper else (ans, g)
     triangle = xp.tril(_adjoint(xp, lower) @ g)
     half = triangle - triangle * xp.eye(lower.shape[-1], dtype=lower.dtype) / 2
     inverse = xp.inv(lower)
-    c = _to_lower(xp, _hermitian(xp, _adjoint(xp, inverse) @ half @ inverse))
+    if upper:
+        x = _raw(x)
+        x = _adjoint(owner[type(x)], x)
+    c = _to_read(xp, x, _hermitian(xp, _adjoint(xp, inverse) @ half @ inverse))
     return _adjoint(xp, c) if upper else c
 
 
@@ -883,8 +892,8 @@ cholesky = op(
     "cholesky(x, *, upper=False)",
     """Factorise positive definite matrices: `x = l @ l*` with `l` lower triangular.
 
-    Only the lower triangle of `x` is read, and so the gradient is zero above the diagonal. With
-    `upper`, the result is l*, and only the upper triangle is read.
+    Only the lower triangle of `x` is read, with `upper` only the upper one, and the result is l*.
+    The gradient of a Hermitian matrix is Hermitian; any other's is zero where nothing is read.
 
     >>> hg.linalg.cholesky([[4.0, 2.0], [2.0, 2.0]])
     Tensor([[2., 0.],
@@ -1181,13 +1190,13 @@ def _of_hermitian(xp: Any, compute: Callable[[Any], Any], x: Array) -> Any:
 
 @by_adjoint
 @sees_missing
-def _eigh_rule(g: Any, xp: Any, ans: Any) -> Any:
+def _eigh_rule(g: Any, xp: Any, x: Any, ans: Any) -> Any:
     """With f[i, j] = 1 / (w[j] - w[i]), in the basis v:  diag(g_w) + f (v* g_v). (Giles, 3.1)"""
     w, v = ans
     g_w, g_v = g
     v_adjoint = _adjoint(xp, v)
     if g_v is None:
-        return _to_lower(xp, (v * _columns(xp, g_w)) @ v_adjoint)
+        return _to_read(xp, x, (v * _columns(xp, g_w)) @ v_adjoint)
     turned = v_adjoint @ g_v
     skew = (turned - _adjoint(xp, turned)) / 2  # f times this is Hermitian
     values, lengths = _raw(w), _lengths(_raw(g_v))
@@ -1199,16 +1208,17 @@ def _eigh_rule(g: Any, xp: Any, ans: Any) -> Any:
     inner = _quotient(xp, "eigh", w, skew, _differences(xp, w), near, noise, used)
     if g_w is not None:
         inner = inner + _diagonal_matrix(xp, g_w)
-    return _to_lower(xp, v @ inner @ v_adjoint)
+    return _to_read(xp, x, v @ inner @ v_adjoint)
 
 
 eigh = op(
     "eigh(x)",
     """Compute eigenvalues, in ascending order, and eigenvectors of Hermitian matrices.
 
-    Only the lower triangle of `x` is read, and so the gradient is zero above the diagonal. Where
-    eigenvalues are equal, the gradient of what uses their vectors is NaN, with a warning; that of
-    functions of the values that treat equal ones alike is right.
+    Only the lower triangle of `x` is read. The gradient of a Hermitian matrix is Hermitian; any
+    other's is zero above the diagonal. Where eigenvalues are equal, the gradient of what uses their
+    vectors is NaN, with a warning; that of functions of the values that treat equal ones alike is
+    right.
 
     >>> hg.linalg.eigh([[2.0, 1.0], [1.0, 2.0]]).eigenvalues
     Tensor([1., 3.], shape=(2,), dtype=float64)
@@ -1221,16 +1231,16 @@ eigh = op(
 
 @by_adjoint
 def _eigvalsh_rule(g: Any, xp: Any, x: Any) -> Any:
-    return _to_lower(xp, xp.eigvalsh_slope(x, g, fixed=_is_fixed(g)))
+    return _to_read(xp, x, xp.eigvalsh_slope(x, g, fixed=_is_fixed(g)))
 
 
 eigvalsh = op(
     "eigvalsh(x)",
     """Compute the eigenvalues of Hermitian matrices, in ascending order.
 
-    Only the lower triangle of `x` is read, and so the gradient is zero above the diagonal. Where
-    eigenvalues are equal, functions that treat them alike have a gradient; their second derivative
-    is NaN unless they are linear.
+    Only the lower triangle of `x` is read. The gradient of a Hermitian matrix is Hermitian; any
+    other's is zero above the diagonal. Where eigenvalues are equal, functions that treat them alike
+    have a gradient; their second derivative is NaN unless they are linear.
 
     >>> hg.linalg.eigvalsh([[2.0, 1.0], [1.0, 2.0]])
     Tensor([1., 3.], shape=(2,), dtype=float64)
@@ -1256,7 +1266,7 @@ def _eigvalsh_slope_x(g: Any, xp: Any, x: Any, weights: Any, fixed: bool) -> Any
     near = _rounding(_raw(w), w.shape[-1])[..., None]
     gaps = _differences(xp, w)
     inner = _quotient(xp, "eigvalsh", w, numerator, gaps, near, noise, used)
-    return _to_lower(xp, v @ inner @ v_adjoint)
+    return _to_read(xp, x, v @ inner @ v_adjoint)
 
 
 @by_adjoint
