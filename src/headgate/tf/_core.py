@@ -412,7 +412,7 @@ def transpose(
 ) -> Tensor:
     """Permute the axes, or reverse them if no order is given."""
     x = tensor(a)
-    order = tuple(reversed(range(x.ndim))) if perm is None else static(perm)
+    order = tuple(reversed(builtins.range(x.ndim))) if perm is None else static(perm)
     moved = ops.permute_dims(x, order)
     return ops.conj(moved) if conjugate else moved  # type: ignore[no-any-return]
 
