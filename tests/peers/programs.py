@@ -654,7 +654,7 @@ def mixture_density_network(xp, x, y, w, b):
 
 @program(real(5, 3), real(3), spd(3))
 def gaussian_density_by_cholesky(xp, points, mean, covariance):
-    lower = xp.linalg.cholesky(covariance)
+    lower = xp.linalg.cholesky((covariance + covariance.T) / 2)
     white = xp.linalg.solve(lower, (points - mean).T)
     log_det = 2.0 * xp.sum(xp.log(xp.diagonal(lower)))
     return 0.5 * xp.sum(white**2) + 2.5 * (log_det + 3 * math.log(2 * math.pi))
@@ -763,7 +763,8 @@ def graphical_model(xp, raw, covariance):
 
 @program(spd(4), real(4, 4))
 def eigenvalue_objective(xp, matrix, change):
-    values, vectors = xp.linalg.eigh(matrix + 0.05 * (change + change.T))
+    matrix = (matrix + matrix.T) / 2 + 0.05 * (change + change.T)
+    values, vectors = xp.linalg.eigh(matrix)
     gap = values[1] - values[0]
     return xp.log(gap) + xp.sum(vectors**2 @ xp.arange(4.0)) + values[-1] / values[0]
 

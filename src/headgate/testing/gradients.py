@@ -38,7 +38,9 @@ def check_gradient(
     Floating arrays are made float64 or complex128; arrays of other dtypes are passed on as they
     are. `wrt` has the positions of the arguments to differentiate by (default: every floating one).
     `order` is the highest order of derivative to check. With `forward`, `headgate.jvp` is checked
-    as well. Points at which `f` has a kink cannot be checked so.
+    as well. Points at which `f` has a kink cannot be checked so, and nor can a Hermitian matrix as
+    the argument of `cholesky`, `eigh` or `eigvalsh`, whose gradient is Hermitian where differences
+    change one triangle: check `lambda x: f((x + x.mT) / 2)`.
 
     Raises `AssertionError` with both numbers when they differ by more than `tolerance`, relative to
     the larger one (absolute below 1).
