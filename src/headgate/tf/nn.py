@@ -369,6 +369,14 @@ _LAYOUTS = {3: "NWC", 4: "NHWC", 5: "NDHWC"}
 """Number of axes -> how they lie, if nobody says."""
 
 
+def _pooled_by_rank(
+    pool: Any, input: Any, ksize: Any, strides: Any, padding: Any, data_format: str | None
+) -> Any:
+    x = _tensor(input)
+    layout = data_format or _LAYOUTS.get(x.ndim, "NHWC")
+    return _pooled(pool, x, ksize, strides, padding, layout)
+
+
 def max_pool(
     input: Any,
     ksize: Any,
@@ -378,9 +386,7 @@ def max_pool(
     name: str | None = None,
 ) -> Any:
     """Return the maximum of each window, over one to three axes of space."""
-    x = _tensor(input)
-    layout = data_format or _LAYOUTS.get(x.ndim, "NHWC")
-    return _pooled(_pool.max_pool, x, ksize, strides, padding, layout)
+    return _pooled_by_rank(_pool.max_pool, input, ksize, strides, padding, data_format)
 
 
 def avg_pool(
@@ -392,9 +398,7 @@ def avg_pool(
     name: str | None = None,
 ) -> Any:
     """Return the mean of each window, over one to three axes of space."""
-    x = _tensor(input)
-    layout = data_format or _LAYOUTS.get(x.ndim, "NHWC")
-    return _pooled(_pool.avg_pool, x, ksize, strides, padding, layout)
+    return _pooled_by_rank(_pool.avg_pool, input, ksize, strides, padding, data_format)
 
 
 __all__ = [
