@@ -217,6 +217,22 @@ class Layer:
         sort_out(vars(self).values(), variables, layers)
         return variables, layers
 
+    def unbuilt(self) -> list[str]:
+        """Return the paths of this layer and those in it that are still to make their weights.
+
+        >>> from headgate import nn
+        >>> model = nn.Sequential([nn.Dense(4), nn.Dropout(0.1)], name="model")
+        >>> model.unbuilt()
+        ['model', 'model/dense']
+        """
+        name_members(self)
+        layers = self._all_layers({})
+        return [
+            layer.path
+            for layer in layers
+            if not layer.built and (type(layer).build is not Layer.build or layer._members()[1])
+        ]
+
     # -- names ------------------------------------------------------------------------------------
 
     @property
