@@ -120,6 +120,7 @@ index = op(
     lambda g, xp, x_shape, key: Pieces(xp, g, key, x_shape),
     impl_numpy=lambda xp, x, key: x[key],
     keeps_shape=True,
+    views=True,
 )
 
 scatter = op(
@@ -135,6 +136,7 @@ pick = op(
     lambda g, xp, x_shape, key: xp.scatter(g, key=key, shape=x_shape),
     impl_numpy=lambda xp, x, key: x[key],
     keeps_shape=True,
+    views=True,
 )
 
 scatter_each = op(
@@ -150,6 +152,7 @@ inherit = op(
     lambda g: g,
     None,
     impl_numpy=lambda xp, x, other: x,
+    views=True,
 )
 
 

@@ -409,6 +409,7 @@ tensordot = op(
     """,
     _tensordot_x,
     _tensordot_y,
+    lists=("axes",),
 )
 
 outer = op(
@@ -1327,6 +1328,7 @@ diagonal = op(
     """,
     _diagonal_rule,
     impl=lambda xp, x, *, offset: xp.array_module.linalg.diagonal(x, offset=offset),
+    views=True,
 )
 
 
@@ -1386,6 +1388,7 @@ vector_norm = op(
     """,
     _vector_norm_rule,
     impl=_vector_norm,
+    lists=("axis",),
 )
 
 
