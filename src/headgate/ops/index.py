@@ -117,7 +117,7 @@ index = op(
     >>> hg.asarray([1.0, 2.0, 3.0])[::2]
     Tensor([1., 3.], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x_shape, key: Pieces(xp, g, key, x_shape),
+    lambda g, xp, x_shape, key: Pieces(xp, [(g, key)], x_shape),
     impl_numpy=lambda xp, x, key: x[key],
     keeps_shape=True,
     views=True,
