@@ -38,6 +38,7 @@ from headgate.ops.index import (
     single_axis,
     whole_numbers,
 )
+from headgate.ops.rules import is_half
 from headgate.ops.shape import Shape
 from headgate.record.errors import describe
 from headgate.record.graph import state
@@ -184,6 +185,8 @@ def _added(x: Array, key: Any, updates: Array) -> Array:
     """Return x with updates added at a key; booleans are true then if one of them is."""
     if x.dtype == bool:
         return x.astype(np.uint8).at[key].max(updates.astype(np.uint8)).astype(bool)
+    if is_half(x):  # in which sums soon do not grow any more
+        return x.astype(np.float32).at[key].add(updates.astype(np.float32)).astype(x.dtype)
     return x.at[key].add(updates)
 
 
