@@ -95,7 +95,7 @@ def _by_ufunc_typed(ufunc: Any) -> Callable[..., Array]:
     return reduce
 
 
-def _cumulative(function: Callable[..., Array]) -> Callable[..., Array]:
+def _cumulative(function: Callable[..., Array], ufunc: Any) -> Callable[..., Array]:
     """Return a cumulative sum or product; halves are added or multiplied up in float32."""
 
     def accumulate(
@@ -108,6 +108,8 @@ def _cumulative(function: Callable[..., Array]) -> Callable[..., Array]:
         if type(x) is np.ndarray and x.dtype.char in _HALVES and dtype in (None, x.dtype):
             wide = x.astype(np.float32)
             return function(wide, axis=axis, include_initial=include_initial).astype(x.dtype)
+        if type(x) is np.ndarray and x.ndim == 1 and not include_initial:
+            return ufunc.accumulate(x, 0 if axis is None else axis, dtype)  # quicker
         return function(x, axis=axis, dtype=dtype, include_initial=include_initial)
 
     return accumulate
@@ -445,7 +447,7 @@ cumulative_sum = op(
     Tensor([1., 3., 6.], shape=(3,), dtype=float64)
     """,
     _cumulative_sum_rule,
-    impl_numpy=_cumulative(np.cumulative_sum),
+    impl_numpy=_cumulative(np.cumulative_sum, np.add),
 )
 
 cumulative_prod = op(
@@ -459,7 +461,7 @@ cumulative_prod = op(
     Tensor([1., 2., 6.], shape=(3,), dtype=float64)
     """,
     _cumulative_prod_rule,
-    impl_numpy=_cumulative(np.cumulative_prod),
+    impl_numpy=_cumulative(np.cumulative_prod, np.multiply),
 )
 
 # -- sorting and searching ------------------------------------------------------------------------

@@ -26,6 +26,7 @@ import numpy as np
 
 from headgate.compile.alarms import asked
 from headgate.compile.xla import places
+from headgate.compile.xla.dtypes import cast
 from headgate.core.namespace import Array
 from headgate.core.rows import note
 from headgate.core.traced import is_traced
@@ -201,7 +202,8 @@ def _scatter(xp: Any, updates: Array, key: Any, shape: Shape) -> Array:
 
 def _scatter_each(xp: Any, updates: Sequence[Array], keys: Sequence[Any], shape: Shape) -> Array:
     pieces, others = [], []
-    for part, key in zip(map(xp.asarray, updates), keys, strict=True):
+    dtype = np.result_type(*(part.dtype for part in updates))
+    for part, key in zip((cast(part, dtype) for part in updates), keys, strict=True):
         spans = places.spans(key, shape)
         if spans is None or part.dtype == bool:
             others.append(_scatter(xp, part, key, shape))

@@ -59,6 +59,7 @@ def _einsum(xp: Any, operands: Sequence[Array], *, subscripts: str) -> Array:
 
 
 def _matrix_rank(xp: Any, x: Array, *, rtol: Any) -> Array:
+    x = matrices(xp, x)
     if not x.size:
         return xp.zeros(x.shape[:-2], int)
     return xp.array_module.linalg.matrix_rank(x, rtol=rtol)
