@@ -1,4 +1,4 @@
-"""Cases of the linear algebra ops; what depends on the choice of a basis is in `test_linalg`."""
+"""Cases of the linear algebra ops; for the choice of a basis see `test_linalg_factors.py`."""
 
 import math
 

@@ -276,6 +276,7 @@ logsumexp = op(
     """,
     _logsumexp_rule,
     impl=_logsumexp,
+    lists=("axis",),
 )
 
 softmax = op(
@@ -287,6 +288,7 @@ softmax = op(
     """,
     _softmax_rule,
     impl=_softmax,
+    lists=("axis",),
 )
 
 log_softmax = op(
@@ -298,6 +300,7 @@ log_softmax = op(
     """,
     lambda g, xp, ans, axis: g - xp.exp(ans) * xp.sum(g, axis=axis, keepdims=True),
     impl=_log_softmax,
+    lists=("axis",),
 )
 
 softmax_cross_entropy = op(
@@ -315,6 +318,7 @@ softmax_cross_entropy = op(
         -keep(g, logits.shape, axis, False) * xp.log_softmax(logits, axis=axis)
     ),
     impl=_softmax_cross_entropy,
+    lists=("axis",),
 )
 
 cross_entropy_of_logits = op(
@@ -331,6 +335,7 @@ cross_entropy_of_logits = op(
         -keep(g, logits.shape, axis, False) * xp.log_softmax(logits, axis=axis)
     ),
     impl=_softmax_cross_entropy,
+    lists=("axis",),
 )
 
 sparse_softmax_cross_entropy = op(
@@ -363,6 +368,7 @@ standardize = op(
     _standardize_rule,
     impl=_standardize,
     outputs=True,
+    lists=("axis",),
 )
 
 

@@ -121,9 +121,10 @@ index = op(
     >>> hg.asarray([1.0, 2.0, 3.0])[::2]
     Tensor([1., 3.], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x_shape, key: Pieces(xp, g, key, x_shape),
+    lambda g, xp, x_shape, key: Pieces(xp, [(g, key)], x_shape),
     impl_numpy=lambda xp, x, key: x[key],
     keeps_shape=True,
+    views=True,
 )
 
 scatter = op(
@@ -139,6 +140,7 @@ pick = op(
     lambda g, xp, x_shape, key: xp.scatter(g, key=key, shape=x_shape),
     impl_numpy=lambda xp, x, key: x[key],
     keeps_shape=True,
+    views=True,
 )
 
 scatter_each = op(
@@ -154,6 +156,7 @@ inherit = op(
     lambda g: g,
     None,
     impl_numpy=lambda xp, x, other: x,
+    views=True,
 )
 
 

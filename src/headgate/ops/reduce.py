@@ -306,6 +306,7 @@ sum = op(
     ),
     impl=_by_name_typed("sum"),
     impl_numpy=_by_ufunc_typed(np.add),
+    lists=("axis",),
 )
 
 mean = op(
@@ -320,6 +321,7 @@ mean = op(
     ),
     impl=_mean,
     impl_numpy=_mean_numpy,
+    lists=("axis",),
 )
 
 prod = op(
@@ -332,6 +334,7 @@ prod = op(
     _prod_rule,
     impl=_by_name_typed("prod"),
     impl_numpy=_by_ufunc_typed(np.multiply),
+    lists=("axis",),
 )
 
 var = op(
@@ -343,6 +346,7 @@ var = op(
     """,
     _var_rule,
     impl=_var,
+    lists=("axis",),
 )
 
 std = op(
@@ -356,6 +360,7 @@ std = op(
     """,
     _std_rule,
     impl=_std,
+    lists=("axis",),
 )
 
 max = op(
@@ -370,6 +375,7 @@ max = op(
     _extreme_rule,
     impl=_by_name("max"),
     impl_numpy=_by_ufunc(np.maximum),
+    lists=("axis",),
 )
 
 min = op(
@@ -384,6 +390,7 @@ min = op(
     _extreme_rule,
     impl=_by_name("min"),
     impl_numpy=_by_ufunc(np.minimum),
+    lists=("axis",),
 )
 
 # -- reductions without a gradient ----------------------------------------------------------------
@@ -500,6 +507,7 @@ top_k = op(
     _top_k_rule,
     impl=_top_k,
     outputs=True,
+    lists=("axis",),
 )
 
 searchsorted = op(

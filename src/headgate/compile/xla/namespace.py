@@ -16,7 +16,7 @@ from headgate.compile.xla import conv, index, places, random
 from headgate.compile.xla.dtypes import cast, typed
 from headgate.core.namespace import OPERATORS, Array, Namespace, implementations
 from headgate.core.traced import is_traced
-from headgate.ops.linalg import parsed_subscripts
+from headgate.ops.linalg.contract import parsed_subscripts
 from headgate.ops.shape import checked_widths, sizes
 
 
