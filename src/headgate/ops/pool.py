@@ -102,7 +102,8 @@ def population(x: Array, axis: int, window: Window) -> Any:
     counts = [min(start + size, length) - max(start, 0) for start in starts]
     if min(counts, default=size) == size:
         return size
-    return np.array(counts, x.dtype).reshape(-1, *(1,) * (x.ndim - axis - 1))
+    dtype = np.float64 if x.dtype.kind in "biu" else x.dtype
+    return np.array(counts, dtype).reshape(-1, *(1,) * (x.ndim - axis - 1))
 
 
 @by_float32

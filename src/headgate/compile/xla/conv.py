@@ -186,7 +186,7 @@ def _transposed_convolution(xp: Any, y: Array, w: Array, plan: Plan) -> Array:
     y, w = same_dtype(xp, y, w)
     if y.dtype.kind in "biu":  # JAX has no transposes of functions of integers
         found = _transposed_convolution(xp, y.astype("float64"), w.astype("float64"), plan)
-        return found.astype(y.dtype)
+        return found.astype("int64").astype(y.dtype)  # too large ones wrap around
     if _on_cpu() and y.size and plan.groups > 1 == w.shape[-2]:
         return _channels_last(_depthwise_transposed, y, w, plan)
     shape = [len(y), *plan.each("length")]
