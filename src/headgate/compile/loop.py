@@ -36,7 +36,7 @@ from headgate.core.tensor import Tensor, constant, tensor_of
 from headgate.core.variable import Variable
 from headgate.record.cuts import bits, sequence
 from headgate.record.errors import TracingError, describe, refusal
-from headgate.record.graph import Node, state, unrecorded
+from headgate.record.graph import Node, bits_of, state, unrecorded
 
 CHECKPOINTS = 128
 """So many places of a loop are kept for its gradient, if it has no maximum of steps."""
@@ -77,9 +77,7 @@ def _places_of(cuts: int) -> set[Any]:
     A tape inside a body has bits and sources of its own each time, and so cuts of its own.
     """
     recording = state.recording
-    lasting = 0
-    for tape in recording.tapes:
-        lasting |= tape._bits
+    lasting = bits_of(recording.tapes)
     for source, bit in recording.sources.untaped.items():
         if source.made is not None:
             lasting |= bit

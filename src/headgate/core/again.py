@@ -14,7 +14,7 @@ from typing import Any
 
 from headgate.core.cotangent import pass_through
 from headgate.core.row import PASS
-from headgate.record.graph import Leaf, Node, ghost, new_node, state
+from headgate.record.graph import Leaf, Node, bits_of, ghost, new_node, state
 from headgate.record.site import where
 
 
@@ -66,25 +66,24 @@ class Moment:
         kept = recording.tapes, recording.walking, recording.onlooker
         every = recording.sources.every
         active = every & ~recording.paused  # not those of the tapes: a moment may lie in another
-        state.recording = recording
-        recording.tapes, recording.walking, recording.onlooker = list(self.tapes), True, None
-        recording.refresh(self.active)
         try:
+            state.recording = recording
+            recording.tapes, recording.walking, recording.onlooker = list(self.tapes), True, None
+            recording.refresh(self.active)
             yield
         finally:
             state.recording = before
             recording.tapes, recording.walking, recording.onlooker = kept
-            for tape in recording.tapes:
-                active |= tape._bits & ~every
-            recording.refresh(active)
+            recording.refresh(active | bits_of(recording.tapes) & ~every)
 
 
 @contextmanager
 def unlogged() -> Iterator[None]:
     """Do not tell what happens in a block to who looks on: it sees the construct instead."""
     recording = state.recording
-    onlooker, recording.onlooker = recording.onlooker, None
+    onlooker = recording.onlooker
     try:
+        recording.onlooker = None
         yield
     finally:
         recording.onlooker = onlooker

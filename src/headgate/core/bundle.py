@@ -94,16 +94,20 @@ class Bundle:
         self.shared = True
 
     def _take(self, arrays: list[Array], at_home: list[bool]) -> None:
-        self.arrays, self.at_home, self.native = arrays, at_home, any(at_home)
+        # An interrupt may come between any two of these: a variable holds its array, or knows where
+        # it is, at each moment, and what says that all are here is written last.
+        self.intact = False
         self.copies = {}
-        self.intact, self.shared = True, False
+        self.arrays, self.at_home, self.native = arrays, at_home, True in at_home
         for index, variable in enumerate(self.variables):
             left = variable._place
+            if left is not None and left[0] is not self:
+                left[0].intact = False
             variable._place = self, index
             variable._array = None
             if left is not None and left[0] is not self:
-                left[0].intact = False
                 left[0].arrays[left[1]] = None
+        self.intact, self.shared = True, False
 
     def renew(self, arrays: list[Array]) -> None:
         """Let the variables have the arrays that a call gave."""

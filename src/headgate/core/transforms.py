@@ -763,19 +763,23 @@ class ForwardAccumulator:
         self._primals = [_itself(source) for source in self._sources]
         self._tape = GradientTape(persistent=True, watch_accessed_variables=False)
         self._entered = False
-        self._around: list[Tape] = []
+        self._around: list[weakref.ref[Tape]] = []
 
     def __enter__(self) -> ForwardAccumulator:
         if self._tape._active:
             raise refusal(ValueError, "Accumulator is already recording.")
-        self._tape.__enter__()
-        recording = state.recording
-        self._around += [tape for tape in recording.tapes[:-1] if tape not in self._around]
-        if not self._entered:
-            self._entered = True
-            self._tape.watch(self._sources)
-            self._sources = list(map(_stand_in, self._sources))
-        return self
+        try:
+            self._tape.__enter__()
+            recording = state.recording
+            self._around += [tape for tape in recording.tapes[:-1] if tape not in self._around]
+            if not self._entered:
+                self._tape.watch(self._sources)
+                self._sources = list(map(_stand_in, self._sources))
+                self._entered = True
+            return self
+        except BaseException:  # an interrupt: nobody will leave what was not entered
+            self._tape.__exit__()
+            raise
 
     def __exit__(self, *exception: object) -> None:
         self._tape.__exit__(*exception)
@@ -801,12 +805,13 @@ class ForwardAccumulator:
             yield
             return
         kept, active = (recording.tapes, recording.suspended), self._tape._active
-        others = [*recording.tapes, *recording.suspended, self._tape]
-        recording.tapes = list(self._around)
-        recording.suspended = [tape for tape in others if tape not in self._around]
-        recording.refresh()
-        state.recording, self._tape._active = recording, False
+        others: list[weakref.ref[Tape]] = [*recording.tapes, *recording.suspended]
+        others.append(self._tape._reference)
         try:
+            recording.tapes = list(self._around)
+            recording.suspended = [tape for tape in others if tape not in self._around]
+            recording.refresh()
+            state.recording, self._tape._active = recording, False
             yield
         finally:
             state.recording, self._tape._active = before, active

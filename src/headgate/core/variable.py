@@ -14,6 +14,10 @@ array in a `headgate.core.bundle` instead of in `_array`, at `_place`.
 from __future__ import annotations
 
 import itertools
+from collections import deque
+from collections.abc import Iterable
+from itertools import starmap
+from operator import call
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -362,6 +366,33 @@ def _own(array: Array) -> Array:
     return np.array(array) if isinstance(array, np.ndarray | np.generic) else array
 
 
+_set_array = Variable.__dict__["_array"].__set__
+_set_place = Variable.__dict__["_place"].__set__
+
+
+def publish(values: Iterable[tuple[Variable, Array]], also: Iterable[tuple[Any, ...]] = ()) -> None:
+    """Give several cells new arrays at once: an interrupt comes before all of that, or after it.
+
+    What belongs to it `also` are functions that are not written in Python, with their arguments.
+    First all is made ready. Then one loop runs in C, where nobody looks for signals.
+    """
+    if open_scopes and stage.scope is not None:
+        for variable, array in values:
+            variable._value = array
+        for function, *arguments in also:
+            function(*arguments)
+        return
+    with in_transit:
+        calls: list[tuple[Any, ...]] = []
+        for variable, array in values:
+            calls.append((_set_array, variable, array))
+            if variable._place is not None:
+                variable._place[0].intact = False
+                calls.append((_set_place, variable, None))
+        calls.extend(also)
+        deque(starmap(call, calls), maxlen=0)
+
+
 def read(variable: Variable) -> tuple[Array, Node | None]:
     """Return a variable's array and its node in the current recording; active tapes watch it."""
     return variable._value, node_of(variable)
@@ -397,8 +428,9 @@ def _follow(variable: Variable, recording: Recording) -> Node | None:
     if recording.tapes:
         leaf = recording.leaf(variable._source)
         if variable._trainable:
-            for tape in recording.tapes:
-                if tape._watch_accessed:
+            for reference in recording.tapes:
+                tape = reference()
+                if tape is not None and tape._watch_accessed:
                     tape._access(variable, leaf)
         if leaf.live & ~recording.paused:
             if recording.read_log is None:

@@ -19,10 +19,10 @@ from headgate.core.host import note_escape
 from headgate.core.lift import as_tensor
 from headgate.core.scope import suspended
 from headgate.core.tensor import Tensor, constant
-from headgate.core.variable import Variable
+from headgate.core.variable import Variable, publish
 from headgate.naming import floatx, unique_name
 from headgate.nn.initializers import get_initializer
-from headgate.state import fitted, own, saved
+from headgate.state import fitted, own, put, saved
 
 
 class Metric:
@@ -118,9 +118,8 @@ class Metric:
 
     def reset_state(self) -> None:
         """Forget all batches."""
-        for variable, first in self._variables.values():
-            variable._value = own(first, variable._value)
-            variable._source.past = None
+        first = [(v, own(array, v._value)) for v, array in self._variables.values()]
+        put(first, anew=True)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Take one batch, and return what the batches so far give."""
@@ -146,12 +145,12 @@ class Metric:
         """
         mine = {name: variable for name, (variable, _) in self._variables.items()}
         arrays = fitted(f"metric {self.name!r}", state, mine)
-        for name, variable in mine.items():
-            variable._value = own(arrays[name], variable._value)
+        put((variable, own(arrays[name], variable._value)) for name, variable in mine.items())
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
 
 
-def add_to(variable: Variable, amount: Tensor) -> None:
-    variable._value = variable._value + amount.value
+def add(*sums: tuple[Variable, Tensor]) -> None:
+    """Add to the variables of a metric, to all at once."""
+    publish([(variable, variable._value + amount.value) for variable, amount in sums])
