@@ -26,7 +26,7 @@ import fnmatch
 import functools
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import setitem
 from typing import Any, TypedDict
 
@@ -36,7 +36,7 @@ from headgate.core.checks import number, optional
 from headgate.core.host import note_escape
 from headgate.core.lift import lift
 from headgate.core.namespace import NUMPY, Array, common, owner
-from headgate.core.rows import noted
+from headgate.core.rows import settled
 from headgate.core.scope import suspended
 from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, constant
@@ -63,6 +63,7 @@ class NameAndClipping(TypedDict, total=False):
     """Arguments that all optimizers have; see `Optimizer`."""
 
     name: str | None
+    lazy: bool
     clipnorm: float | None
     clipvalue: float | None
     global_clipnorm: float | None
@@ -85,6 +86,11 @@ class Optimizer:
         clipnorm: the largest norm that the gradient of each variable may have.
         clipvalue: the largest size that each element of a gradient may have.
         global_clipnorm: the largest norm that all gradients together may have.
+        lazy: whether rows that have no gradient are left alone, as one wants of large tables of
+            which a step uses a few rows: neither their values nor their moments change, and they do
+            not decay. A row is what lies along the first axis, an element of what has only one; it
+            has no gradient if all its elements are zero. PyTorch's `SparseAdam` is Adam so. The
+            papers' rules let the moments of all rows fade, and move all, at each step.
 
     Raises:
         ValueError: a number is out of range, or more than one way of clipping is asked for.
@@ -123,6 +129,7 @@ class Optimizer:
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        lazy: bool = False,
     ) -> None:
         kind = type(self).__name__
         given = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
@@ -141,6 +148,7 @@ class Optimizer:
         self.clipnorm = limits.get("clipnorm")
         self.clipvalue = limits.get("clipvalue")
         self.global_clipnorm = limits.get("global_clipnorm")
+        self.lazy = lazy
         self.name = unique_name(kind) if name is None else name
         self.iterations = Variable(np.int64(0), trainable=False, name=f"{self.name}/iteration")
         self._state: dict[Source, dict[str, Variable]] = {}
@@ -578,7 +586,9 @@ class Optimizer:
         self._names, self._state, self._kept = keys, state, kept
 
     def _beginning(self, name: str, value: Array) -> Array:
-        return owner[type(value)].full_like(value, self.initial(name))
+        made = owner[type(value)].full_like(value, self.initial(name))
+        # While a function is traced, another library's array would be a part of the program.
+        return np.full(value.shape, self.initial(name), value.dtype) if is_traced(made) else made
 
     def _clipped(self, gradients: list[Array]) -> list[Array]:
         if self.clipnorm is not None:
@@ -630,15 +640,23 @@ class Optimizer:
         dtype = g.dtype
         wide = computed(dtype)
         rule = self.rule
+        spares = self.spares_zeros
         if self._decays(cells[0]):
             part = rate * self.weight_decay
             part = part if type(part) is float else scalar(xp, part, wide)
-            rule = functools.partial(self._decayed, part)
-        elif self.spares_zeros and (rows := noted(g)) is not None:
-            _run_on_rows(writes, xp, rule, scalar(xp, rate, wide), step, g, cells, wide, *rows)
-            return
+            rule, spares = functools.partial(self._decayed, part), False
         if type(rate) is not float:
             rate = scalar(xp, rate, wide)
+        if self.lazy and g.shape:
+            found = _touched(g)
+            if found is None:
+                rule = functools.partial(_sparing, rule)
+            elif found[0].size < g.shape[0]:
+                _run_on_rows(writes, xp, rule, rate, step, *found, cells, wide)
+                return
+        elif spares and (found := settled(g)) is not None:
+            _run_on_rows(writes, xp, rule, rate, step, *found, cells, wide)
+            return
         if xp is NUMPY and g.nbytes > _PART:
             writes.parts.append(_Parts(writes, rule, rate, step, g, cells, wide))
             return
@@ -757,54 +775,72 @@ class _Parts:
             self.start, self.results = self.start + self.length, None
 
 
+def _touched(g: Array) -> tuple[Array, Array] | None:
+    """Return the rows of a gradient that are not zero, and what is in them, as `settled` does.
+
+    None if that is not to be known before a program runs.
+    """
+    found = settled(g)
+    if owner[type(g)] is NUMPY:
+        rows, values = found or (np.arange(len(g)), g)
+        some = _some(NUMPY, values).reshape(-1)
+        return (rows, values) if some.all() else (rows[some], values[some])
+    if found is None:
+        return None
+    rows, values = found
+    xp, count = owner[type(g)], g.shape[0]
+    return xp.where(_some(xp, values).reshape(-1), rows, count), values
+
+
+def _some(xp: Any, g: Array) -> Array:
+    """Tell for each row whether it has an element that is not zero; in the shape of a column."""
+    return xp.any(g != 0, axis=tuple(range(1, g.ndim)), keepdims=True)
+
+
+def _sparing(
+    rule: Callable[..., tuple[Array, ...]],
+    xp: Any,
+    rate: Any,
+    step: Any,
+    g: Array,
+    x: Array,
+    *state: Array,
+) -> tuple[Array, ...]:
+    """Run a rule, and undo it in the rows that have no gradient."""
+    some, results = _some(xp, g), rule(xp, rate, step, g, x, *state)
+    return tuple(xp.where(some, new, old) for new, old in zip(results, (x, *state), strict=True))
+
+
 def _run_on_rows(
     writes: _Step,
     xp: Any,
     rule: Callable[..., tuple[Array, ...]],
     rate: Any,
     step: Any,
+    rows: Array,
     g: Array,
     cells: list[Variable],
     wide: Any,
-    indices: Array,
-    updates: Array,
 ) -> None:
-    """Run a rule on the rows that a gradient has, each once; the others stay as they are."""
-    count = g.shape[0]
+    """Run a rule on rows, each named once, and their gradients; the others stay as they are."""
     if xp is NUMPY:
-        rows = np.unique(np.where(indices < 0, indices + count, indices))
-        values = [array[rows].astype(wide, copy=False) for array in _arrays(g, cells)]
-        results = rule(xp, rate, step, *values)
-        for cell, result in zip(cells, results, strict=True):
-            if _is_private(cell):
-                writes.also.append((setitem, cell._value, rows, result))
-                writes.values.append((cell, cell._value))
-            else:
-                changed = np.array(cell._value)
-                changed[rows] = result
-                writes.values.append((cell, changed))
+        new = [cell._value if _is_private(cell) else np.array(cell._value) for cell in cells]
+        length = max(1, _PART * len(rows) // max(1, g.nbytes))
+        for start in range(0, len(rows), length):
+            part = rows[start : start + length]
+            values = [g[start : start + length], *(array[part] for array in new)]
+            results = rule(xp, rate, step, *(array.astype(wide, copy=False) for array in values))
+            for array, result in zip(new, results, strict=True):
+                writes.also.append((setitem, array, part, result))
+        writes.values.extend(zip(cells, new, strict=True))
         return
-    module = xp.array_module
-    flat = xp.asarray(indices).reshape(-1)
-    flat = xp.where(flat < 0, flat + count, flat)
-    flat = xp.where(flat < 0, count, flat)  # out of range, and dropped like what is too large
-    rows, places = module.unique(flat, return_inverse=True, size=flat.size, fill_value=count)
-    updates = xp.reshape(updates, (flat.size, *g.shape[1:]))
-    summed = xp.zeros(updates.shape, g.dtype).at[places.reshape(-1)].add(updates)
-    old = [cell._value for cell in cells]
-    values = [summed, *(array.at[rows].get(mode="clip") for array in old)]
+    dtype, old = g.dtype, [cell._value for cell in cells]
+    values = [xp.asarray(g), *(xp.asarray(array).at[rows].get(mode="clip") for array in old)]
     results = rule(xp, rate, step, *(xp.astype(array, wide) for array in values))
     for cell, array, result in zip(cells, old, results, strict=True):
-        result = xp.astype(xp.asarray(result), g.dtype)
-        new = array.at[rows].set(result, mode="drop", indices_are_sorted=True)
-        writes.values.append((cell, new))
-
-
-def _arrays(g: Array, cells: list[Variable]) -> Iterator[Array]:
-    """Yield a gradient and the arrays of cells, held by nobody else meanwhile."""
-    yield g
-    for cell in cells:
-        yield cell._value
+        result = xp.astype(xp.asarray(result), dtype)
+        changed = xp.asarray(array).at[rows].set(result, mode="drop")
+        writes.values.append((cell, changed))
 
 
 def _reasons(variables: list[Variable]) -> str:
