@@ -130,7 +130,7 @@ class Probes:
 
     def close(self) -> None:
         """Let nothing more be recorded of them."""
-        self.recording.paused |= self.bit
+        self.recording.silence(self.bit)
 
 
 class Moment:
