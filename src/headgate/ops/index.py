@@ -38,7 +38,7 @@ from headgate.core.cotangent import Pieces
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import NUMPY, Array, common, implementations, owner
 from headgate.core.op import op, public
-from headgate.core.rows import LEAST, Rows, note, note_sum, notes, widen, worthwhile
+from headgate.core.rows import LEAST, Rows, note, note_sum, noted, notes, widen, worthwhile
 from headgate.core.tensor import Tensor, constant
 from headgate.ops.rules import is_half, normal_axes
 from headgate.ops.shape import Shape, broadcast_to, reshape, sizes
@@ -73,8 +73,10 @@ def _put_on(xp: Any, made: np.ndarray[Any, Any], updates: Array, key: Any) -> No
         _add_at(made, key, updates)
     else:
         made += _scatter_numpy(xp, updates, key, made.shape)
-    if notes:
-        found = rows_of(key, made.shape[0]) if made.ndim else None
+    if notes and noted(made) is not None:
+        # Who takes rows by number takes one after the other, and many: these are not followed.
+        one = any(type(part) is int for part in parts_of(key)[:1])
+        found = None if one else rows_of(key, made.shape[0])
         widen(made, None if found is None else found[0])
 
 
