@@ -24,7 +24,7 @@ from headgate.compile.construct import (
     record,
 )
 from headgate.compile.executor import Executor, Form
-from headgate.core.again import Moment, boundary, known_linear, unlogged
+from headgate.core.again import Moment, as_it_is, boundary, known_linear, unlogged
 from headgate.core.namespace import Array
 from headgate.core.scope import stage
 from headgate.core.tensor import Tensor
@@ -106,6 +106,7 @@ def traced_cond(
     zero, and what is written is dropped.
     """
     start = sequence()
+    again = as_it_is(true_fn), as_it_is(false_fn)
     with unlogged():
         branches = [Branch(executor, function, start, pulls) for function in (true_fn, false_fn)]
     scopes = [branch.scope for branch in branches]
@@ -148,9 +149,8 @@ def traced_cond(
             return pulled(outcome, given, origins, recorded)
 
         with inner(executor, held).entered(), nullcontext() if recorded else unrecorded():
-            found: list[Any] = traced_cond(
-                executor, pred, partial(pull, true_fn), partial(pull, false_fn), pulls=True
-            )
+            true, false = (partial(pull, function) for function in again)
+            found: list[Any] = traced_cond(executor, pred, true, false, pulls=True)
         return found
 
     linear = all(branch.linear for branch in branches)

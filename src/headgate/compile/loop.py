@@ -23,7 +23,7 @@ from headgate.compile.construct import (
     record,
 )
 from headgate.compile.executor import Executor, Form
-from headgate.core.again import Moment, boundary, input_node, known_linear, unlogged
+from headgate.core.again import Moment, as_it_is, boundary, input_node, known_linear, unlogged
 from headgate.core.lift import as_tensor, lift
 from headgate.core.namespace import TENSORS, Array
 from headgate.core.scope import stage
@@ -110,8 +110,10 @@ class Loop:
         self.returned: Any = None
         self.outcome: Any = None
         self.scope = inner(executor)
+        again = as_it_is(body)
         with unlogged():
             self.program = self._settled()
+        self.body = again
         check_written(name, self.scope)
         variables = {**self.scope.met, **self.written}
         self.held = {source: self.scope.stand_in(v) for source, v in variables.items()}

@@ -19,6 +19,7 @@ from headgate.compile.construct import inner
 from headgate.compile.executor import Executor, Form
 from headgate.compile.loop import Loop
 from headgate.compile.tangents import recorded as recorded_gradients
+from headgate.core.again import as_it_is
 from headgate.core.lift import lift
 from headgate.core.namespace import TENSORS, Array
 from headgate.core.tensor import Tensor, constant, tensor_of
@@ -116,6 +117,7 @@ def traced_while(
     most: int | None,
 ) -> Any:
     """Put a loop into a program whose number of steps is not known."""
+    holds = as_it_is(cond_fn)
     loop = Loop(executor, "while_loop", lambda carry, _: (body_fn(carry), None), init, None)
     count = len(loop.carried)
     first = [each.value for each in loop.first()]
@@ -124,7 +126,7 @@ def traced_while(
 
     def forward(body: Callable[[Any, Any], Any], first: Any, xs: Any) -> tuple[Any, Any]:
         def condition(carry: Any) -> Any:
-            return cond_fn(optree.tree_unflatten(loop.structure, carry[0]))
+            return holds(optree.tree_unflatten(loop.structure, carry[0]))
 
         return traced_while(executor, condition, lambda c: body(c, xs)[0], first, most), ()
 

@@ -1,9 +1,10 @@
 """Running a function again for its gradient: what must be remembered of the first run.
 
 What is recorded as one node (`recompute_grad`, branches and loops of a program) lets go of what its
-function did and runs it again for the gradient. Then it has to be as it was: the same tapes record
-(`Moment`), and gradient leaves what is computed at the same nodes, its **boundary**: what the
-function was given (`input_node`), tensors that it takes from outside, leaves of variables.
+function did and runs it again for the gradient. Then it has to be as it was: the function sees the
+same values around it (`as_it_is`), the same tapes record (`Moment`), and gradient leaves what is
+computed at the same nodes, its **boundary**: what the function was given (`input_node`), tensors
+that it takes from outside, leaves of variables.
 
 A gradient is linear in its cotangent if the rules on the way are, and that is known of rows'
 (`known_linear`). Then its derivative by the cotangent (`Probes`) is the tangent of what the
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
+from types import CellType, FunctionType
 from typing import Any
 
 from headgate.core.cotangent import pass_through
@@ -130,7 +132,37 @@ class Probes:
 
     def close(self) -> None:
         """Let nothing more be recorded of them."""
-        self.recording.paused |= self.bit
+        self.recording.silence(self.bit)
+
+
+def as_it_is(function: Any, known: dict[int, Any] | None = None) -> Any:
+    """Return a function that sees the variables around it as they are now, to run it again later.
+
+    `y = cond(p, lambda: f(y), lambda: g(y))` gives another value to what the functions read. So
+    does the next step of a loop in Python. Functions that it sees are taken as they are, too.
+    """
+    if type(function) is not FunctionType or not function.__closure__:
+        return function
+    known = {} if known is None else known
+    if id(function) in known:
+        return known[id(function)]
+    cells = [CellType() for _ in function.__closure__]
+    same = FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        tuple(cells),
+    )
+    known[id(function)] = same
+    same.__kwdefaults__ = function.__kwdefaults__
+    same.__dict__.update(function.__dict__)
+    for cell, given in zip(cells, function.__closure__):
+        try:
+            cell.cell_contents = as_it_is(given.cell_contents, known)
+        except ValueError:  # it has no value yet
+            continue
+    return same
 
 
 class Moment:

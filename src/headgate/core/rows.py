@@ -57,7 +57,9 @@ def note(made: Array, indices: Array, updates: Array | None = None, once: bool =
     """
     if not worthwhile(made, indices.size):
         return
-    if updates is not None:
+    if updates is None:
+        indices = indices.astype(np.intp, copy=False)  # those of several notes are put together
+    else:
         updates = updates.reshape(indices.size, *made.shape[1:])
     _set(made, Rows(indices.reshape(-1), updates, once))
 
@@ -177,12 +179,16 @@ def note_sum(made: Array, parts: Sequence[Rows]) -> None:
     if len(parts) == 1:
         _set(made, parts[0])
         return
-    xp, count = owner[type(made)], made.shape[0]
+    xp = owner[type(made)]
+    if xp is NUMPY:
+        _set(made, Rows(np.concatenate([part.indices for part in parts]), None))
+        return
+    updates = [part.updates for part in parts]
+    if any(each is None for each in updates):
+        return
     counter = NUMPY if all(isinstance(part.indices, np.ndarray) for part in parts) else xp
-    indices = [_counted(counter, counter.asarray(part.indices), count) for part in parts]
-    updates = None
-    if xp is not NUMPY:
-        if any(part.updates is None for part in parts):
-            return
-        updates = xp.array_module.concatenate([part.updates for part in parts])
-    _set(made, Rows(counter.array_module.concatenate(indices), updates))
+    indices = [_counted(counter, counter.asarray(part.indices), made.shape[0]) for part in parts]
+    _set(
+        made,
+        Rows(counter.array_module.concatenate(indices), xp.array_module.concatenate(updates)),
+    )

@@ -19,7 +19,7 @@ from headgate.core.namespace import Array
 from headgate.core.variable import Variable
 from headgate.nn.initializers import get_initializer
 from headgate.nn.layer import Layer, Shape
-from headgate.nn.options import axes
+from headgate.nn.options import axes, switch
 from headgate.ops.elementwise import astype, sqrt
 from headgate.ops.functional import standardize
 from headgate.ops.shape import reshape
@@ -42,8 +42,8 @@ class _Normalization(Layer):
         super().__init__(**options)
         self.axis = axes(self, "axis", axis)
         self.epsilon = number(type(self).__name__, "epsilon", epsilon, "[0, inf)")
-        self.center = center
-        self.scale = scale
+        self.center = switch(self, "center", center)
+        self.scale = switch(self, "scale", scale)
         self.beta_initializer = get_initializer(beta_initializer)
         self.gamma_initializer = get_initializer(gamma_initializer)
         self.gamma: Variable | None = None

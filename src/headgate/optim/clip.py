@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from headgate.core.checks import amount
+from headgate.core.checks import amount, optional
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import TENSORS, Array
-from headgate.core.rows import placed, settled
+from headgate.core.rows import notes, placed, settled
 from headgate.core.tensor import Tensor, constant
 from headgate.record.errors import describe, refusal
 
@@ -48,6 +48,8 @@ def scalar(xp: Any, number: Any, dtype: Any) -> Any:
 
 def _rows(x: Array) -> tuple[Array, Array] | None:
     """Return the rows of an array, or of a tensor that no tape follows, if they are known."""
+    if not notes:
+        return None
     if type(x) is not Tensor:
         return settled(x)
     found = settled(x.value) if x.node is None else None
@@ -56,7 +58,7 @@ def _rows(x: Array) -> tuple[Array, Array] | None:
 
 def _essence(x: Array) -> Array:
     """Return the rows that are not zero, if they are known; else all."""
-    found = _rows(x)
+    found = _rows(x) if notes else None
     return x if found is None else found[1]
 
 
@@ -132,7 +134,7 @@ def clipped(xp: Any, whose: str, x: Array, minimum: Any, maximum: Any) -> Array:
             f"{whose}: complex numbers have no order, so that a gradient of {describe(x)} cannot "
             "be clipped by value; clip it by its norm",
         )
-    if all(type(each) in (int, float) for each in (minimum, maximum)) and minimum <= 0 <= maximum:
+    if notes and {type(minimum), type(maximum)} <= {int, float} and minimum <= 0 <= maximum:
         return _mapped(lambda x: xp.clip(x, minimum, maximum), x)
     return xp.clip(x, minimum, maximum)
 
@@ -160,6 +162,9 @@ def clip_by_value(gradient: Any, minimum: Any, maximum: Any) -> Tensor | None:
     >>> optim.clip_by_value(hg.asarray([-3.0, 0.5]), -1.0, 1.0).numpy()
     array([-1. ,  0.5])
     """
+    for name, bound in (("minimum", minimum), ("maximum", maximum)):
+        if not getattr(bound, "shape", ()):
+            optional(amount, "clip_by_value", name, bound, "[-inf, inf]")
     if gradient is None:
         return None
     made: Tensor = clipped(TENSORS, "clip_by_value", as_tensor(gradient), minimum, maximum)

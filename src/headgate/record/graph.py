@@ -221,6 +221,10 @@ class Recording:
         self.paused = ((1 << len(self.sources._found)) - 1) & ~active
         self.stopped = bits_of(self.suspended)
 
+    def silence(self, bits: int) -> None:
+        """Record nothing more for bits that belong to no tape."""
+        self.paused |= bits
+
     def read_anew(self) -> None:
         """Let each variable be seen again when it is read next: what is watched has changed."""
         self.epoch = object()

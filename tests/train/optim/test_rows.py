@@ -158,13 +158,15 @@ PICKS = {
     "tf.gather": lambda v, ids: tf.gather(v, ids % COUNT),
     "tf.nn.embedding_lookup": lambda v, ids: tf.nn.embedding_lookup(v, ids % COUNT),
     "twice": lambda v, ids: hg.concat([v[ids], hg.embedding(v, ids)]),
-    "in many ways": lambda v, ids: hg.sum(v[3:9]) + hg.sum(v[ids, 1:]) * hg.sum(v[ids[0]]) + v[1],
-    "in parts": lambda v, ids: hg.sum(v[3]) * hg.sum(v[7:10]) * v[ids],
+    "in many ways": lambda v, ids: hg.sum(v[3:9]) + hg.sum(v[ids, 1:]) * hg.sum(v[ids[0]]) + v[1:2],
+    "in parts": lambda v, ids: hg.sum(v[3:4]) * hg.sum(v[7:10]) * v[ids],
 }
 ELSEWHERE = {
     "x[:, 3]": lambda v, ids: v[:, 3],
     "x[None, ids]": lambda v, ids: v[None, ids],
     "x[..., columns]": lambda v, ids: v[..., COLUMNS],
+    "many, by number": lambda v, ids: v[3] * v[4] * v[5],
+    "all by an empty key": lambda v, ids: v[ids] * hg.sum(v[()]) * hg.sum(v[...]),
     "all and some": lambda v, ids: v[ids] * hg.sum(v),
     "a third of the rows": lambda v, ids: v[: COUNT // 3],
 }

@@ -312,6 +312,12 @@ def _pick_along_axis(xp: Any, x: Array, indices: Array, axis: int) -> Array:
     return _elements("pick_along_axis", xp.asarray(x), indices, axis, 0)
 
 
+def _permute_along_axis(xp: Any, x: Array, order: Array, back: Array, axis: int) -> Array:
+    import jax
+
+    return jax.numpy.take_along_axis(xp.asarray(x), order, axis=axis, mode="promise_in_bounds")
+
+
 def _scatter_along_axis(xp: Any, updates: Array, indices: Array, axis: int, size: int) -> Array:
     axis %= updates.ndim
     shape = (*updates.shape[:axis], size, *updates.shape[axis + 1 :])
@@ -348,6 +354,7 @@ OVERRIDES: dict[str, Callable[..., Any]] = {
     "index": _index,
     "index_add": _index_add,
     "index_update": _index_update,
+    "permute_along_axis": _permute_along_axis,
     "pick": _pick,
     "pick_along_axis": _pick_along_axis,
     "pick_rows": _pick_rows,
