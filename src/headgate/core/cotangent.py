@@ -100,21 +100,19 @@ class Pieces:
 
     __slots__ = ("dtype", "pieces", "shape", "xp")
 
-    def __init__(self, xp: Any, g: Any, key: Any, shape: tuple[int, ...]) -> None:
+    def __init__(self, xp: Any, pieces: list[tuple[Any, Any]], shape: tuple[int, ...]) -> None:
         self.xp = xp
-        self.pieces = [(g, key)]
+        self.pieces = pieces
         self.shape = shape
-        self.dtype = g.dtype
+        self.dtype = pieces[-1][0].dtype
 
     def onto(self, total: Any, own: bool) -> Any:
         """Return the sum of this and of what came before, which is ours to change or not."""
         if type(total) is Pieces:
             if self.xp is not NUMPY:
-                gathered = Pieces.__new__(Pieces)
-                gathered.xp, gathered.shape, gathered.dtype = self.xp, self.shape, self.dtype
-                gathered.pieces = total.pieces if own else list(total.pieces)
-                gathered.pieces += self.pieces
-                return gathered
+                pieces = total.pieces if own else list(total.pieces)
+                pieces += self.pieces
+                return Pieces(self.xp, pieces, self.shape)
             total, own = total.value(), True
         elif type(total) is Product:
             total, own = total.value(), True

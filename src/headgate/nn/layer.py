@@ -12,6 +12,7 @@ shape of the input, and `training` is handed down to all layers called inside.
 
 from __future__ import annotations
 
+import copy
 import fnmatch
 import functools
 import inspect
@@ -24,12 +25,12 @@ from typing import Any
 import numpy as np
 import optree
 
-from headgate.core.checks import extents, optional, outline, whole
+from headgate.core.checks import extents, flag, optional, outline, whole
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import is_array
 from headgate.core.scope import suspended
 from headgate.core.tensor import Tensor
-from headgate.core.variable import Variable
+from headgate.core.variable import Variable, publish
 from headgate.naming import default_dtype, unique_name
 from headgate.nn.initializers import get_initializer
 from headgate.nn.paths import name_members, paths, rename, sort_out
@@ -37,7 +38,7 @@ from headgate.nn.symbols import note, symbols
 from headgate.ops.elementwise import astype
 from headgate.record.graph import Source
 from headgate.record.site import Site, caller
-from headgate.state import fitted, saved
+from headgate.state import fitted, own, put, saved
 
 Shape = tuple[int, ...]
 
@@ -107,7 +108,7 @@ class Layer:
         self._holder: weakref.ref[Layer] | None = None  # the layer that named it
         self._names: Counter[str] = Counter()  # of the layers that this one has named
         self.dtype = default_dtype() if dtype is None else np.dtype(dtype)
-        self._trainable = trainable
+        self._trainable = flag(type(self).__name__, "trainable", trainable)
         input_dim = optional(whole, type(self).__name__, "input_dim", input_dim, 1)
         if input_shape is not None:
             input_shape = outline(type(self).__name__, "input_shape", input_shape)
@@ -215,6 +216,45 @@ class Layer:
         layers: list[Layer] = []
         sort_out(vars(self).values(), variables, layers)
         return variables, layers
+
+    def unbuilt(self) -> list[str]:
+        """Return the paths of this layer and those in it that are still to make their weights.
+
+        >>> from headgate import nn
+        >>> model = nn.Sequential([nn.Dense(4), nn.Dropout(0.1)], name="model")
+        >>> model.unbuilt()
+        ['model', 'model/dense']
+        """
+        name_members(self)
+        layers = self._all_layers({})
+        return [
+            layer.path
+            for layer in layers
+            if not layer.built and (type(layer).build is not Layer.build or layer._members()[1])
+        ]
+
+    # -- copies -----------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes; of layers inside, the holder says that it holds them."""
+        state = vars(self) | {"_held": [x for x in self._members()[1] if _is_held(x, self)]}
+        state.pop("_holder", None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        held = state.pop("_held")
+        vars(self).update(state)
+        vars(self).setdefault("_holder", None)
+        for layer in held:
+            layer._holder = weakref.ref(self)
+        every_layer.add(self)
+
+    def __copy__(self) -> Layer:
+        """Return a layer with the same variables and layers: what is shared stays shared."""
+        made = object.__new__(type(self))
+        vars(made).update({name: _as_it_is(value) for name, value in vars(self).items()})
+        every_layer.add(made)
+        return made
 
     # -- names ------------------------------------------------------------------------------------
 
@@ -326,8 +366,7 @@ class Layer:
         """
         mine = self.named_variables()
         values = fitted(f"layer {self.name!r}", state, mine, "" if self.built else _UNBUILT)
-        for path, variable in mine.items():
-            variable.assign(values[path])
+        put([(v, own(values[path], v._value)) for path, v in mine.items()], anew=True)
 
     # -- as Keras has it --------------------------------------------------------------------------
 
@@ -360,6 +399,7 @@ class Layer:
 
         Raises:
             ValueError: another number of values than of variables, or a value of another shape.
+                Nothing is changed then.
         """
         variables = self.variables
         if len(weights) != len(variables):
@@ -367,8 +407,13 @@ class Layer:
                 f"{self.name} has {len(variables)} weights and was given {len(weights)}"
                 + ("" if self.built else f"; {_UNBUILT}")
             )
-        for variable, value in zip(variables, weights, strict=True):
-            variable.assign(value)
+        before = [(variable, variable._value) for variable in variables]
+        try:
+            for variable, value in zip(variables, weights, strict=True):
+                variable.assign(value)
+        except BaseException:
+            publish(before)
+            raise
 
     def count_params(self) -> int:
         """Return the number of elements of all variables.
@@ -415,14 +460,12 @@ class Layer:
                 if training is None:
                     training = default if outer is None else outer
                 options["training"] = training
-        before = calls.training
-        calls.stack.append(self)
-        calls.training = outer if training is None else training
+        stack, before = calls.stack, calls.training
         try:
+            calls.stack, calls.training = [*stack, self], outer if training is None else training
             return self.call(*args, **options)
-        finally:
-            calls.training = before
-            calls.stack.pop()
+        finally:  # nothing is called here, so that no interrupt comes in between
+            calls.stack, calls.training = stack, before
 
     def _admit(self, value: Any) -> Any:
         """Return an argument with all arrays in it as tensors, floats in the layer's dtype."""
@@ -452,10 +495,24 @@ def _marking_built(build: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(build)
     def marking(self: Layer, input_shape: Any) -> None:
         rename(self)
-        build(self, input_shape)
-        self.built = True
+        before = {name: _as_it_is(value) for name, value in vars(self).items()}
+        try:
+            build(self, input_shape)
+            self.built = True
+        except BaseException:  # the next call builds again, and not on what was left half done
+            self.__dict__ = before
+            raise
 
     return marking
+
+
+def _is_held(layer: Layer, holder: Layer) -> bool:
+    return layer._holder is not None and layer._holder() is holder
+
+
+def _as_it_is(value: Any) -> Any:
+    """Return an attribute so that it stays what it is when more is appended."""
+    return copy.copy(value) if type(value) in (list, dict, Counter) else value
 
 
 _UNBUILT = "it is not built yet: call it, or build(input_shape)"

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.checks import flag, number
 from headgate.core.lift import shape_of
 from headgate.core.namespace import TENSORS, Array
 from headgate.core.op import op
 from headgate.core.tensor import Tensor
 from headgate.ops.elementwise import unary
-from headgate.ops.rules import by_float32, is_complex, masked, refuse_complex
+from headgate.ops.rules import by_float32, floats, is_complex, masked, refuse_complex
 
 
 def _relu(xp: Any, x: Array) -> Array:
@@ -38,6 +39,7 @@ level = op(
     lambda g: g,
     lambda g, xp, x: xp.zeros_like(x),
     impl=lambda xp, g, x: g,
+    views=True,
 )
 
 
@@ -89,6 +91,7 @@ leaky_relu = op(
     """,
     lambda g, xp, x, alpha: levelled(xp.where(x > 0, g, alpha * g), x),
     impl=_leaky_relu,
+    checks={"alpha": (number,)},
 )
 
 
@@ -107,6 +110,7 @@ elu = op(
     """,
     lambda g, xp, x, ans, alpha: xp.where(x < 0, g * (ans + alpha), g),
     impl=_elu,
+    checks={"alpha": (number,)},
 )
 
 # Klambauer et al. 2017, "Self-normalizing neural networks", equation 14.
@@ -128,7 +132,7 @@ selu = op(
 def _sigmoid(xp: Any, x: Array) -> Array:
     # exp(-x) may become infinite, and 1 / inf is the right result.
     with np.errstate(over="ignore"):
-        below = xp.exp(-x)
+        below = xp.exp(-floats(x))
     below += 1
     return 1 / below
 
@@ -168,6 +172,7 @@ sigmoid = unary(
 @by_float32
 def _softplus(xp: Any, x: Array) -> Array:
     if not is_complex(x):
+        x = floats(x)
         return xp.maximum(x, 0) + _log1p_exp(xp, x)
     right = xp.real(x) > 0
     found = xp.log1p(xp.exp(xp.where(right, -x, x))) + xp.where(right, x, 0)
@@ -195,7 +200,7 @@ log_sigmoid = unary(
     Tensor(-1000., shape=(), dtype=float64)
     """,
     lambda g, xp, x: g * xp.sigmoid(-x),
-    impl=lambda xp, x: -xp.softplus(-x),
+    impl=lambda xp, x: -xp.softplus(-floats(x)),
 )
 
 
@@ -207,6 +212,11 @@ def _softsign_rule(g: Any, xp: Any, x: Any) -> Any:
     return g / size - xp.real(g * x) / xp.square(size) * xp.conj(xp.sign(x))
 
 
+def _softsign(xp: Any, x: Array) -> Array:
+    x = floats(x)
+    return x / (1 + xp.abs(x))
+
+
 softsign = unary(
     "softsign(x)",
     """Return `x / (1 + abs(x))`.
@@ -215,7 +225,7 @@ softsign = unary(
     Tensor([-0.5 ,  0.75], shape=(2,), dtype=float64)
     """,
     _softsign_rule,
-    impl=lambda xp, x: x / (1 + xp.abs(x)),
+    impl=_softsign,
 )
 
 
@@ -244,7 +254,7 @@ hard_sigmoid = unary(
     Tensor([0. , 0.5], shape=(2,), dtype=float64)
     """,
     lambda g, ans: masked(g, (ans > 0) & (ans < 1)) / 6,
-    impl=lambda xp, x: xp.relu6(x + 3) / 6,
+    impl=lambda xp, x: xp.relu6(floats(x) + 3) / 6,
 )
 
 
@@ -332,7 +342,7 @@ def _ratio(polynomials: tuple[tuple[float, ...], ...], x: Array) -> Array:
 @by_float32
 def _erf(xp: Any, x: Array) -> Array:
     refuse_complex(x)
-    x = xp.asarray(x)
+    x = floats(xp.asarray(x))
     near = xp.clip(x, -0.46875, 0.46875)
     far = xp.clip(xp.abs(x), 0.46875, 6.0)  # from 6 on, erf is 1 in double precision
     tail = xp.exp(-far * far) * _ratio(_ERFC, far)
@@ -380,6 +390,7 @@ gelu = op(
     """,
     _gelu_rule,
     impl=by_float32(lambda xp, x, *, approximate: 0.5 * x * _gelu_gate(xp, x, approximate)),
+    checks={"approximate": (flag,)},
 )
 
 
@@ -391,6 +402,7 @@ def _sigmoid_cross_entropy(xp: Any, logits: Array, labels: Array) -> Array:
             f"logits and labels must have the same shape, got {logits.shape} and {labels.shape}; "
             "reshape one of them, or they would be broadcast against each other"
         )
+    logits = floats(logits)
     # In this order, what is left of a large logit and its label 1 is not lost in rounding.
     return xp.maximum(logits, 0) - xp.multiply(logits, labels) + _log1p_exp(xp, logits)
 

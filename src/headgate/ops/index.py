@@ -34,13 +34,14 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.checks import whole
 from headgate.core.cotangent import Pieces
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import NUMPY, Array, common, implementations, owner
 from headgate.core.op import op, public
 from headgate.core.rows import LEAST, Rows, note, note_sum, noted, notes, widen, worthwhile
 from headgate.core.tensor import Tensor, constant
-from headgate.ops.rules import normal_axes
+from headgate.ops.rules import is_half, normal_axes
 from headgate.ops.shape import Shape, broadcast_to, reshape, sizes
 
 PLAIN = {int, slice, NoneType, EllipsisType}
@@ -150,8 +151,12 @@ _SMALL = 256
 
 
 def _add_at(made: np.ndarray[Any, Any], key: Any, updates: Array) -> None:
-    """Add updates to a new array in place, summing those of one place."""
-    if np.size(updates) <= _SMALL:
+    """Add updates to a new array in place, summing those of one place; halves in float32."""
+    if is_half(made):
+        wide = made.astype(np.float32)
+        _add_at(wide, key, np.asarray(updates).astype(np.float32))
+        made[...] = wide
+    elif np.size(updates) <= _SMALL:
         np.add.at(made, key, updates)
     else:
         _add_flat(made, _places(made.shape, key), updates)
@@ -181,9 +186,10 @@ index = op(
     >>> hg.asarray([1.0, 2.0, 3.0])[::2]
     Tensor([1., 3.], shape=(2,), dtype=float64)
     """,
-    lambda g, xp, x_shape, key: Pieces(xp, g, key, x_shape),
+    lambda g, xp, x_shape, key: Pieces(xp, [(g, key)], x_shape),
     impl_numpy=lambda xp, x, key: x[key],
     keeps_shape=True,
+    views=True,
 )
 
 scatter = op(
@@ -199,6 +205,7 @@ pick = op(
     lambda g, xp, x_shape, key: xp.scatter(g, key=key, shape=x_shape),
     impl_numpy=lambda xp, x, key: x[key],
     keeps_shape=True,
+    views=True,
 )
 
 scatter_each = op(
@@ -214,6 +221,7 @@ inherit = op(
     lambda g: g,
     None,
     impl_numpy=lambda xp, x, other: x,
+    views=True,
 )
 
 
@@ -336,7 +344,9 @@ def _scatter_rows_numpy(
     updates, indices = np.asarray(updates), whole_numbers(indices)
     made = np.zeros(shape, updates.dtype)
     axis = 0 if axis is None else axis % len(shape)
-    if updates.size <= _SMALL:
+    if is_half(updates):
+        _add_at(made, (*[slice(None)] * axis, indices), updates)
+    elif updates.size <= _SMALL:
         np.add.at(made, (*[slice(None)] * axis, indices), updates)
     else:
         places = _flat_places(indices.reshape(1, -1, 1), shape, axis)
@@ -523,7 +533,12 @@ def gather(x: Any, indices: Any, axis: int | None = None, batch_dims: int = 0) -
     Tensor([2., 3.], shape=(2,), dtype=float64)
     """
     x, indices = as_tensor(x), as_tensor(indices)
-    axis = batch_dims if axis is None else normal_axes(axis, x.ndim)[0]
+    if type(batch_dims) is not int or batch_dims:
+        batch_dims = whole("gather", "batch_dims", batch_dims, 0, indices.ndim)
+    if axis is None:
+        axis = batch_dims
+    else:
+        axis = normal_axes(whole("gather", "axis", axis), x.ndim)[0]
     if not batch_dims:
         return take(x, indices, axis)
     if axis < batch_dims:
@@ -544,6 +559,7 @@ def gather_nd(x: Any, indices: Any, batch_dims: int = 0) -> Tensor:
     Tensor([2., 4.], shape=(2,), dtype=float64)
     """
     x, indices = as_tensor(x), as_tensor(indices)
+    batch_dims = whole("gather_nd", "batch_dims", batch_dims, 0, indices.ndim)
     _check_matched(x, indices, batch_dims)
     if indices.ndim and not indices.shape[-1]:  # each row names the whole array
         rest, rows = x.shape[batch_dims:], indices.shape[batch_dims:-1]
