@@ -89,6 +89,8 @@ LAYERS = [
     "compile.construct",
     "compile.branch",
     "compile.loop",
+    "compile.tangents",
+    "compile.repeat",
     "compile.control",
     "compile.xla.dtypes",
     "compile.xla.conv",

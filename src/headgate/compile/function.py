@@ -11,10 +11,14 @@ are those that it met, which takes two times for the first signature and mostly 
 State of every sort is found in this way, for it lives in variables: that of optimizers, moving
 statistics, metrics, random generators.
 
-The array of a variable that is written is *donated*: the program writes its results there. If
-somebody else holds it, the program is given a copy. Between calls the arrays stay with the
-executor, and the user's program gets them when it asks (`headgate.core.bundle`). So a program on
-NumPy stays one, and results are NumPy's unless an argument or a variable is the executor's own.
+Between calls the arrays stay with the executor, and the user's program gets them when it asks
+(`headgate.core.bundle`). So a program on NumPy stays one, and results are NumPy's unless an
+argument or a variable is the executor's own.
+
+No call loses a variable. The old arrays stay until the new ones are there, and are exchanged for
+them at once: whatever fails or interrupts, all variables are as before the call or as after it. On
+request the arrays of variables that are written are *donated* instead: the program writes its
+results there, which spares memory, and if it fails they are gone.
 
 Called under a tape, a compiled function is one node. Its rule is another compiled function, which
 runs the same Python under a tape of its own, and is itself differentiated in this way.
@@ -34,7 +38,7 @@ from headgate.compile.alarms import Alarms, asking
 from headgate.compile.executor import Executor, Tracing, at_work, preferred
 from headgate.compile.leaks import no_leaks
 from headgate.compile.signature import Form, Frame, Given, Parameters, Quick
-from headgate.core.bundle import Bundle, in_transit
+from headgate.core.bundle import Bundle, in_transit, unbroken
 from headgate.core.custom import record_custom
 from headgate.core.failure import is_about_values
 from headgate.core.lift import as_tensor, is_inexact, owned
@@ -51,6 +55,8 @@ from headgate.record.onlooker import onlookers
 from headgate.record.site import caller
 
 _ATTEMPTS = 5  # at most so many times is a function traced to find its variables
+_AHEAD = 1  # so many large programs may still run when the next one is started
+_MANY_AHEAD = 16  # and so many small ones, which are waited for all at once
 _MANY = 5  # so many times may a function be compiled again before it is called a mistake
 
 
@@ -65,11 +71,13 @@ class _Variant:
     """A function traced for one signature: its program, its variables, the form of its result."""
 
     __slots__ = (
+        "ahead",
         "alarms",
         "bundle",
         "call",
         "described",
         "donated",
+        "donates",
         "executor",
         "form",
         "frame",
@@ -98,6 +106,8 @@ class _Variant:
         self.bundle = bundle
         self.read = trace.read
         self.donated = trace.donated
+        self.donates = trace.donates
+        self.ahead: bool | None = None  # whether Python goes on while the program runs
         self.frame = trace.frame
         self.form: Form = trace.form
         self.silent = all(type(kind) is tuple for kind in self.form.kinds)  # returns no array
@@ -137,36 +147,64 @@ class _Variant:
         if call is None:
             call = self.call = self._checked(self.program.compile())
         with in_transit:
-            bundle = self.bundle
-            if bundle.shared or not bundle.intact:
-                bundle.gather(executor)
+            bundle, donates = self.bundle, self.donates
+            if not bundle.intact or (donates and bundle.shared):
+                bundle.gather(executor, donates)
+            if bundle.past:
+                if self.program.risky:
+                    bundle.settle(_AHEAD)
+                elif len(bundle.past) > _MANY_AHEAD:
+                    bundle.settle()
             used = bundle.arrays
             native = native or bundle.native
-            kept = []
+            kept = [] if donates else list(used)
             for variable in self.read:
                 holder, index = variable._place or lent(variable, executor)
                 native = native or holder.native
                 kept.append(holder.arrays[index])
             if native or self.silent:  # nobody waits, and a buffer may be filled again meanwhile
                 leaves = [owned(leaf) for leaf in leaves]
+            given = []
             if self.donated:
-                used = used + [leaves[k] for k in self.donated]
+                given = [leaves[k] for k in self.donated]
                 leaves = [leaf for k, leaf in enumerate(leaves) if k not in self.donated]
             kept += leaves
-            try:
-                if self.wide:
-                    with executor.wide():
-                        new, results = call(used, kept)
-                else:
-                    new, results = call(used, kept)
-            except ValueError as error:
-                self.call = self._checked(self.program.moved(error, used, kept))
-                with executor.wide():
-                    new, results = self.call(used, kept)
-            bundle.renew(new)
-        if native:
-            return [tensor_of(array, node) for array in results]
-        return [tensor_of(executor.host(array), node) for array in results]
+            if donates:
+                results: list[Any] = []
+
+                def step() -> None:
+                    new, found = self._answer(call, used + given, kept)
+                    bundle.renew(new, sure=True)
+                    results.extend(found)
+
+                unbroken(step)
+                if not native:
+                    results = [executor.host(array) for array in results]
+            else:
+                new, results = self._answer(call, given, kept)
+                sure = not native and not self.silent
+                if sure:
+                    results = [executor.host(array) for array in results]  # which waits for them
+                elif new:
+                    if self.ahead is None:
+                        self.ahead = not self.program.risky or executor.runs_ahead(new[0])
+                    if not self.ahead:
+                        executor.wait(new[0])
+                        sure = True
+                bundle.renew(new, sure or not new)
+        return [tensor_of(array, node) for array in results]
+
+    def _answer(self, call: Callable[..., Any], used: list[Any], kept: list[Any]) -> Any:
+        """Return what the program gives: new arrays of variables, and results."""
+        try:
+            if self.wide:
+                with self.executor.wide():
+                    return call(used, kept)
+            return call(used, kept)
+        except ValueError as error:
+            self.call = self._checked(self.program.moved(error, used, kept))
+            with self.executor.wide():
+                return self.call(used, kept)
 
 
 def lent(variable: Variable, executor: Executor) -> tuple[Bundle, int]:
@@ -187,6 +225,7 @@ class _Trace:
         written: list[Variable],
         read: list[Variable],
         donated: Sequence[int],
+        donates: bool,
     ) -> None:
         self.executor = executor
         self.function = function
@@ -194,6 +233,7 @@ class _Trace:
         self.written = written
         self.read = read
         self.donated = donated
+        self.donates = donates
         self.scope = Tracing(self._stand_in, executor)
         self.given: dict[Any, Array] = {}
         self.form: Any = None
@@ -203,11 +243,15 @@ class _Trace:
         return self.executor.stand_in(variable._form) if given is None else given
 
     def __call__(self, used: Sequence[Any], kept: Sequence[Any]) -> Any:
-        written, read = len(self.written), len(self.read)
-        lifted = [*zip(self.written, used), *zip(self.read, kept)]
+        written = len(self.written)
+        if self.donates:
+            held, used = [*used[:written], *kept], used[written:]
+        else:
+            held = list(kept)
+        lifted = list(zip([*self.written, *self.read], held))
         self.given = {variable._source: array for variable, array in lifted}
-        leaves = list(kept[read:])
-        for k, array in zip(self.donated, used[written:]):
+        leaves = held[len(lifted) :]
+        for k, array in zip(self.donated, used):
             leaves.insert(k, array)
         args, kwargs = self.frame.filled([constant(leaf) for leaf in leaves])
         with apart(), self.scope.entered():
@@ -256,7 +300,7 @@ class Function:
     def __init__(
         self,
         function: Callable[..., Any],
-        donate: bool | Sequence[str] = True,
+        donate: bool | Sequence[str] = False,
         static_argnames: Sequence[str] = (),
         jit: bool = True,
         executor: Executor | None = None,
@@ -270,7 +314,7 @@ class Function:
         self._parameters = Parameters(function, static_argnames, executor, self._constants)
         names = () if isinstance(donate, bool) else donate
         self._donated = self._parameters.known("donate", names)
-        self._donates = donate is not False and not check  # a failed call leaves all as it was
+        self._donates = donate is True
         self._variants: dict[Any, _Variant] = {}
         self._last: _Variant | None = None
         self._tracing = threading.RLock()
@@ -374,6 +418,8 @@ class Function:
             described = {name: text for name, text, _ in leaves}
             names = [name for name, _, taken in leaves if taken]
             donated = [k for k, name in enumerate(names) if name.split("[")[0] in self._donated]
+            if self._check:  # a failed call leaves all as it was
+                donated = []
             if len(self._variants) > _MANY:
                 self._warn_of_many(described)
             frame = self._parameters.frame(args, kwargs)
@@ -402,14 +448,15 @@ class Function:
         read: list[Variable] = last.read if last else []
         for _ in range(_ATTEMPTS):
             start = sequence()
-            trace = _Trace(self._executor, self._function, frame, written, read, donated)
+            donates = self._donates and not self._check
+            trace = _Trace(self._executor, self._function, frame, written, read, donated, donates)
+            held = [variable._form for variable in written]
+            used, kept = (held, []) if donates else ([], held)
+            kept += [variable._form for variable in read]
             try:
                 with no_leaks(self._function):
                     program = self._executor.trace(
-                        trace,
-                        [*(variable._form for variable in written), *used_leaves],
-                        [*(variable._form for variable in read), *kept_leaves],
-                        self._donates,
+                        trace, [*used, *used_leaves], [*kept, *kept_leaves]
                     )
             except Exception as error:
                 if isinstance(error, TracingError) or not is_about_values(error):
@@ -589,7 +636,7 @@ def _is_wide(leaf: Any) -> bool:
 def function(
     f: Callable[..., Any] | None = None,
     *,
-    donate: bool | Sequence[str] = True,
+    donate: bool | Sequence[str] = False,
     static_argnames: str | Sequence[str] = (),
     jit: bool = True,
     check: bool = False,
@@ -601,15 +648,16 @@ def function(
             dictionaries; it may read and assign variables, take optimizer steps, update metrics,
             draw random numbers and use tapes. Its Python runs once for each signature; what is
             neither array nor number (a boolean, a text, an object) is a part of the signature.
-        donate: whether the program may write over the old arrays of variables that it writes.
-            Names of parameters: over these arguments as well, which their giver loses.
+        donate: whether the program may write over the old arrays of variables that it writes. It
+            needs less memory then, and loses the variables if it fails while it runs. Names of
+            parameters: it may write over these arguments, which their giver loses.
         static_argnames: parameters whose value is a part of the signature; needed for numbers that
             decide on shapes or on numbers of steps.
         jit: `False` runs the Python each time, to debug it.
         check: whether the program looks at its indices while it runs. One that is out of range
             raises what eager code raises, and the call leaves all variables as they were. Without,
-            what is picked there is NaN, and what is put there is left out. Costs time, and the
-            memory that `donate` saves.
+            what is picked there is NaN, and what is put there is left out. Costs time; nothing is
+            donated.
 
     Returns:
         A function with the same arguments and result. Its results are NumPy's unless an argument or

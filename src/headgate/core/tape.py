@@ -88,6 +88,13 @@ class GradientTape:
         self._used = False
         self._reference: weakref.ref[Tape] = weakref.ref(self)
 
+    def __reduce__(self) -> Any:
+        raise refusal(
+            TypeError,
+            "a GradientTape belongs to what runs here and now, and cannot be copied or pickled: "
+            "ask it for its gradients, and copy those",
+        )
+
     # -- recording --------------------------------------------------------------------------------
 
     def __enter__(self) -> GradientTape:

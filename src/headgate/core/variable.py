@@ -13,6 +13,7 @@ array in a `headgate.core.bundle` instead of in `_array`, at `_place`.
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections import deque
 from collections.abc import Iterable
@@ -99,6 +100,7 @@ class Variable(Attached):
         self._place: tuple[Bundle, int] | None = None
         self._source = Source(self.name)
         self._source.made = caller()
+        self._source.held = True
         self._source.past = note_escape(node, "rewrap", f"Variable({self.name})", value.shape)
         self._leaf: Leaf | None = None
 
@@ -345,13 +347,16 @@ class Variable(Attached):
     def __format__(self, spec: str) -> str:
         return format(constant(self._value), spec) if spec else repr(self)
 
+    def __copy__(self) -> Variable:
+        return Variable(self._value, self._trainable, self.name)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
-        copy = Variable(self._value, self._trainable, self.name)
-        memo[id(self)] = copy
-        return copy
+        source = copy.deepcopy(self._source, memo)  # whoever knows it by that knows the copy
+        made = memo[id(self)] = _copied(self._value, self._trainable, self.name, source)
+        return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Variable, (np.asarray(self._value), self._trainable, self.name)
+        return _copied, (np.asarray(self._value), self._trainable, self.name, self._source)
 
     def __repr__(self) -> str:
         body = shown(self._value, "Variable(")
@@ -359,6 +364,15 @@ class Variable(Attached):
         return (
             f"Variable({body}, name={self.name!r}, shape={self.shape}, dtype={self.dtype}{frozen})"
         )
+
+
+def _copied(array: Array, trainable: bool, name: str, source: Source) -> Variable:
+    """Make a variable that is a copy, with the copy of its source."""
+    made = Variable(array, trainable, name)
+    source.made = source.made or made._source.made
+    source.held = True
+    made._source = source
+    return made
 
 
 def _own(array: Array) -> Array:

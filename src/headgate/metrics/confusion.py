@@ -10,6 +10,7 @@ import numpy as np
 from headgate.core.checks import choice, number, numbers, optional, whole
 from headgate.core.lift import as_tensor
 from headgate.core.tensor import Tensor
+from headgate.core.traced import is_traced
 from headgate.core.variable import Variable
 from headgate.losses import floats, same_rank
 from headgate.metrics.metric import Metric, add
@@ -273,7 +274,8 @@ class MeanIoU(Metric):
         """Take a batch of classes, of any shape.
 
         Raises:
-            ValueError: class numbers below 0, or not below `num_classes`.
+            ValueError: class numbers below 0, or not below `num_classes`. A compiled function,
+                which cannot raise, does not count them.
         """
         y_true, y_pred = self._taken(y_true), self._taken(y_pred)
         y_true = y_true if self.sparse_y_true else argmax(y_true, axis=-1)
@@ -283,13 +285,16 @@ class MeanIoU(Metric):
         if self.ignore_class is not None:
             counted = y_true != self.ignore_class
             y_true, weight = where(counted, y_true, 0), where(counted, weight, 0.0)
+        places = y_true * self.num_classes + y_pred
         for what, y in (("y_true", y_true), ("y_pred", y_pred)):
-            if any((y < 0) | (y >= self.num_classes)):
+            outside = (y < 0) | (y >= self.num_classes)
+            if is_traced(outside.value):
+                places = where(outside, self.num_classes**2, places)  # which is no place
+            elif any(outside):
                 raise ValueError(
                     f"{self.name}: class numbers must be from 0 to {self.num_classes - 1}, and "
                     f"{what} has some from {int(y.value.min())} to {int(y.value.max())}"
                 )
-        places = y_true * self.num_classes + y_pred
         found = scatter_add(zeros((self.num_classes**2,), weight.dtype), weight, places)
         add((self.total_cm, reshape(found, self.total_cm.shape)))
 

@@ -22,6 +22,7 @@ from headgate.core.tensor import Tensor, constant
 from headgate.core.variable import Variable, publish
 from headgate.naming import floatx, unique_name
 from headgate.nn.initializers import get_initializer
+from headgate.ops.rules import is_half
 from headgate.state import fitted, own, put, saved
 
 
@@ -92,16 +93,19 @@ class Metric:
         return None if value is None else self._taken(value)
 
     def _taken(self, value: Any) -> Tensor:
-        """Return a value without its history, and note that it goes into the state."""
+        """Return a value without its history, and note that it goes into the state.
+
+        Halves become float32: what a metric adds up over a batch they have no room for.
+        """
         if type(value) is Variable:
-            return constant(value._value)
+            return _wide(value._value)
         tensor = as_tensor(value)
         how = f"update_state({self.name})"
         past = note_escape(tensor.node, "stateful_write", how, tensor.shape)
         if past is not None:
             for variable, _ in self._variables.values():
                 variable._source.past = past
-        return constant(tensor.value)
+        return _wide(tensor.value)
 
     @property
     def variables(self) -> list[Variable]:
@@ -149,6 +153,10 @@ class Metric:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
+
+
+def _wide(value: Any) -> Tensor:
+    return constant(value.astype(np.float32) if is_half(value) else value)
 
 
 def add(*sums: tuple[Variable, Tensor]) -> None:

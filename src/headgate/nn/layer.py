@@ -233,6 +233,29 @@ class Layer:
             if not layer.built and (type(layer).build is not Layer.build or layer._members()[1])
         ]
 
+    # -- copies -----------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes; of layers inside, the holder says that it holds them."""
+        state = vars(self) | {"_held": [x for x in self._members()[1] if _is_held(x, self)]}
+        state.pop("_holder", None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        held = state.pop("_held")
+        vars(self).update(state)
+        vars(self).setdefault("_holder", None)
+        for layer in held:
+            layer._holder = weakref.ref(self)
+        every_layer.add(self)
+
+    def __copy__(self) -> Layer:
+        """Return a layer with the same variables and layers: what is shared stays shared."""
+        made = object.__new__(type(self))
+        vars(made).update({name: _as_it_is(value) for name, value in vars(self).items()})
+        every_layer.add(made)
+        return made
+
     # -- names ------------------------------------------------------------------------------------
 
     @property
@@ -481,6 +504,10 @@ def _marking_built(build: Callable[..., None]) -> Callable[..., None]:
             raise
 
     return marking
+
+
+def _is_held(layer: Layer, holder: Layer) -> bool:
+    return layer._holder is not None and layer._holder() is holder
 
 
 def _as_it_is(value: Any) -> Any:

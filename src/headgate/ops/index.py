@@ -40,7 +40,7 @@ from headgate.core.namespace import NUMPY, Array, common, implementations, owner
 from headgate.core.op import op, public
 from headgate.core.rows import LEAST, Rows, note, note_sum, notes, widen, worthwhile
 from headgate.core.tensor import Tensor, constant
-from headgate.ops.rules import normal_axes
+from headgate.ops.rules import is_half, normal_axes
 from headgate.ops.shape import Shape, broadcast_to, reshape, sizes
 
 PLAIN = {int, slice, NoneType, EllipsisType}
@@ -148,8 +148,12 @@ _SMALL = 256
 
 
 def _add_at(made: np.ndarray[Any, Any], key: Any, updates: Array) -> None:
-    """Add updates to a new array in place, summing those of one place."""
-    if np.size(updates) <= _SMALL:
+    """Add updates to a new array in place, summing those of one place; halves in float32."""
+    if is_half(made):
+        wide = made.astype(np.float32)
+        _add_at(wide, key, np.asarray(updates).astype(np.float32))
+        made[...] = wide
+    elif np.size(updates) <= _SMALL:
         np.add.at(made, key, updates)
     else:
         _add_flat(made, _places(made.shape, key), updates)
@@ -337,7 +341,9 @@ def _scatter_rows_numpy(
     updates, indices = np.asarray(updates), whole_numbers(indices)
     made = np.zeros(shape, updates.dtype)
     axis = 0 if axis is None else axis % len(shape)
-    if updates.size <= _SMALL:
+    if is_half(updates):
+        _add_at(made, (*[slice(None)] * axis, indices), updates)
+    elif updates.size <= _SMALL:
         np.add.at(made, (*[slice(None)] * axis, indices), updates)
     else:
         places = _flat_places(indices.reshape(1, -1, 1), shape, axis)

@@ -27,7 +27,7 @@ import numpy as np
 
 from headgate.core.namespace import Array
 from headgate.core.op import op
-from headgate.ops.rules import Axis, by_float32, divided, normal_axes, scaled
+from headgate.ops.rules import Axis, by_float32, divided, is_half, normal_axes, scaled
 
 # -- helpers of the rules -------------------------------------------------------------------------
 
@@ -78,13 +78,41 @@ def _by_ufunc(ufunc: Any) -> Callable[..., Array]:
     return reduce
 
 
+_HALVES = "eE"
+"""The characters of float16 and bfloat16: in them 2048 + 1 is 2048, or 256 + 1 is 256."""
+
+
 def _by_ufunc_typed(ufunc: Any) -> Callable[..., Array]:
     def reduce(
         xp: Any, x: Array, axis: Axis = None, dtype: Any = None, keepdims: bool = False
     ) -> Array:
-        return ufunc.reduce(x, plain(axis), dtype, None, keepdims)
+        if type(axis) is list:  # `plain`, without a call
+            axis = tuple(axis)
+        if type(x) is np.ndarray and x.dtype.char in _HALVES and dtype in (None, x.dtype):
+            return ufunc.reduce(x, axis, np.float32, None, keepdims).astype(x.dtype)
+        return ufunc.reduce(x, axis, dtype, None, keepdims)
 
     return reduce
+
+
+def _cumulative(function: Callable[..., Array], ufunc: Any) -> Callable[..., Array]:
+    """Return a cumulative sum or product; halves are added or multiplied up in float32."""
+
+    def accumulate(
+        xp: Any,
+        x: Array,
+        axis: int | None = None,
+        dtype: Any = None,
+        include_initial: bool = False,
+    ) -> Array:
+        if type(x) is np.ndarray and x.dtype.char in _HALVES and dtype in (None, x.dtype):
+            wide = x.astype(np.float32)
+            return function(wide, axis=axis, include_initial=include_initial).astype(x.dtype)
+        if type(x) is np.ndarray and x.ndim == 1 and not include_initial:
+            return ufunc.accumulate(x, 0 if axis is None else axis, dtype)  # quicker
+        return function(x, axis=axis, dtype=dtype, include_initial=include_initial)
+
+    return accumulate
 
 
 def _by_name(name: str) -> Callable[..., Array]:
@@ -118,7 +146,9 @@ def _mean_numpy(xp: Any, x: Array, axis: Axis = None, keepdims: bool = False) ->
     if type(x) is np.ndarray and x.dtype.char in "fdFD":
         total = _add_up(x, axis, None, None, keepdims)
         return total / (x.size // total.size if total.size else 1)
-    return np.mean(x, axis=axis, keepdims=keepdims)  # integers, halves and single numbers
+    if is_half(x):
+        return np.mean(x, axis=axis, dtype=np.float32, keepdims=keepdims).astype(x.dtype)
+    return np.mean(x, axis=axis, keepdims=keepdims)  # integers and single numbers
 
 
 @by_float32
@@ -424,6 +454,7 @@ cumulative_sum = op(
     Tensor([1., 3., 6.], shape=(3,), dtype=float64)
     """,
     _cumulative_sum_rule,
+    impl_numpy=_cumulative(np.cumulative_sum, np.add),
 )
 
 cumulative_prod = op(
@@ -437,6 +468,7 @@ cumulative_prod = op(
     Tensor([1., 2., 6.], shape=(3,), dtype=float64)
     """,
     _cumulative_prod_rule,
+    impl_numpy=_cumulative(np.cumulative_prod, np.multiply),
 )
 
 # -- sorting and searching ------------------------------------------------------------------------

@@ -154,6 +154,7 @@ class Optimizer:
         self._state: dict[Source, dict[str, Variable]] = {}
         self._names: dict[Source, str] = {}  # what a variable is called in a saved state
         self._kept: dict[str, dict[str, Any]] = {}  # state of variables that were not met yet
+        self._copied: list[Source] = []  # of a copy: those of which it is not known who has them
         self._undecayed: set[Source] = set()
         self._undecayed_names: list[str] = []
         self._unmatched = False  # whether there are patterns that no step has looked at
@@ -332,6 +333,29 @@ class Optimizer:
     def variables(self) -> list[Variable]:
         """The number of steps done, and the state kept for each variable that had a step."""
         return [self.iterations, *(v for state in self._state.values() for v in state.values())]
+
+    # -- copies -----------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        others = [source for source in self._undecayed if source not in self._names]
+        return vars(self) | {"_copied": [*self._names, *others]}
+
+    def _claim(self, variables: list[Variable]) -> None:
+        """Let variables be those, by their names, of which a copy has the state.
+
+        Variables that were copied together with the optimizer have their sources, and need no name.
+        """
+        left = [source for source in self._copied if not source.held]
+        for variable in variables:
+            mine = variable._source
+            of_name = [s for s in left if variable.name in (s.name, self._names.get(s))]
+            if of_name and mine not in self._state:
+                old = of_name[0]
+                self._names = {mine if s is old else s: key for s, key in self._names.items()}
+                self._state = {mine if s is old else s: cells for s, cells in self._state.items()}
+                self._undecayed = {mine if s is old else s for s in self._undecayed}
+                left = [source for source in left if source is not old]
+        self._copied = left
 
     # -- what is saved ----------------------------------------------------------------------------
 
@@ -534,6 +558,8 @@ class Optimizer:
 
     def _make_state(self, variables: list[Variable]) -> None:
         """Make what is missing: from the state that was kept, which must fit, or anew."""
+        if self._copied:
+            self._claim(variables)
         keys = dict(self._names)
         taken = set(keys.values())
         for variable in variables:

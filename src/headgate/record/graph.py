@@ -59,10 +59,11 @@ class Source:
     `made` is where a variable was created, `written` how often its value was changed since. `past`
     says by which cut (its bit, in that recording) the value came from other sources: the variable
     was made from a watched value, or such a one was assigned to it. `missing` explains why the last
-    gradient asked for was None.
+    gradient asked for was None. `held` says whether a variable has it: a copy of an optimizer has
+    copies of sources, and the variables may have been copied with it or not.
     """
 
-    __slots__ = ("made", "missing", "name", "past", "serial", "written")
+    __slots__ = ("held", "made", "missing", "name", "past", "serial", "written")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -71,6 +72,17 @@ class Source:
         self.past: tuple[Recording, int] | None = None
         self.written = 0
         self.missing = ""
+        self.held = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy what a source is, and not what has happened to it."""
+        return _copied_source, (self.name, self.made)
+
+
+def _copied_source(name: str, made: Site | None) -> Source:
+    source = Source(name)
+    source.made = made
+    return source
 
 
 class Leaf(Node):

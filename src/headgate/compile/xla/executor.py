@@ -21,9 +21,11 @@ from headgate.compile.xla.program import (
     keeps,
     mover,
     native,
+    runs_ahead,
     settle,
     stand_in,
     trace,
+    wait,
     wide,
 )
 
@@ -46,10 +48,12 @@ __all__ = [
     "mover",
     "native",
     "repeat",
+    "runs_ahead",
     "scan",
     "settle",
     "stand_in",
     "trace",
+    "wait",
     "wide",
     "zeros",
 ]

@@ -27,6 +27,7 @@ import numpy as np
 
 from headgate.compile.alarms import asked
 from headgate.compile.xla import places
+from headgate.compile.xla.dtypes import cast
 from headgate.core.namespace import Array
 from headgate.core.rows import note
 from headgate.core.traced import is_traced
@@ -40,6 +41,7 @@ from headgate.ops.index import (
     single_axis,
     whole_numbers,
 )
+from headgate.ops.rules import is_half
 from headgate.ops.shape import Shape
 from headgate.record.errors import describe
 from headgate.record.graph import state
@@ -186,6 +188,8 @@ def _added(x: Array, key: Any, updates: Array) -> Array:
     """Return x with updates added at a key; booleans are true then if one of them is."""
     if x.dtype == bool:
         return x.astype(np.uint8).at[key].max(updates.astype(np.uint8)).astype(bool)
+    if is_half(x):  # in which sums soon do not grow any more
+        return x.astype(np.float32).at[key].add(updates.astype(np.float32)).astype(x.dtype)
     return x.at[key].add(updates)
 
 
@@ -221,7 +225,8 @@ def _is_all(part: Any) -> bool:
 def _scatter_each(xp: Any, updates: Sequence[Array], keys: Sequence[Any], shape: Shape) -> Array:
     pieces, others = [], []
     updates = [xp.asarray(part) for part in updates]
-    for part, key in zip(updates, keys, strict=True):
+    dtype = np.result_type(*(part.dtype for part in updates))
+    for part, key in zip((cast(part, dtype) for part in updates), keys, strict=True):
         spans = places.spans(key, shape)
         if spans is None or part.dtype == bool:
             others.append(_scatter(xp, part, key, shape))

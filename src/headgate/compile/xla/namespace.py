@@ -60,19 +60,24 @@ def _einsum(xp: Any, operands: Sequence[Array], *, subscripts: str) -> Array:
 
 
 def _matrix_rank(xp: Any, x: Array, *, rtol: Any) -> Array:
+    x = as_matrices(xp, x)
     if not x.size:
         return xp.zeros(x.shape[:-2], int)
     return xp.array_module.linalg.matrix_rank(x, rtol=rtol)
 
 
+def _whole(xp: Any, x: Array, y: Array) -> bool:
+    return all(xp.asarray(each).dtype.kind in "iu" for each in (x, y))
+
+
 def _floor_divide(xp: Any, x: Array, y: Array) -> Array:
-    if xp.asarray(y).dtype.kind not in "iu":
+    if not _whole(xp, x, y):
         return xp.array_module.floor_divide(x, y)
     return xp.where(y == 0, 0, xp.array_module.floor_divide(x, xp.where(y == 0, 1, y)))
 
 
 def _remainder(xp: Any, x: Array, y: Array) -> Array:
-    if xp.asarray(y).dtype.kind not in "iu":
+    if not _whole(xp, x, y):
         return xp.array_module.remainder(x, y)
     return xp.where(y == 0, 0, xp.array_module.remainder(x, xp.where(y == 0, 1, y)))
 

@@ -60,6 +60,13 @@ def _tensordot_y(g: Any, xp: Any, x: Any, y_shape: Any, axes: Any) -> Any:
     return xp.permute_dims(c, tuple(np.argsort(order).tolist()))
 
 
+def _tensordot_numpy(xp: Any, x: Array, y: Array, axes: Any) -> Array:
+    ans = np.tensordot(x, y, axes)
+    if ans.dtype.char == "O":  # bfloat16 beside a dtype that it has none in common with
+        np.result_type(x, y)
+    return ans
+
+
 tensordot = op(
     "tensordot(x, y, *, axes=2)",
     """Sum products over several axes at once.
@@ -72,6 +79,7 @@ tensordot = op(
     """,
     _tensordot_x,
     _tensordot_y,
+    impl_numpy=_tensordot_numpy,
     lists=("axes",),
 )
 

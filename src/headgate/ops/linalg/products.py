@@ -42,8 +42,15 @@ def _matmul_y(g: Any, xp: Any, x: Any, y_shape: Any) -> Any:
 
 
 def narrowed(ans: Array, x: Array, y: Array) -> Array:
-    """Return a product of bfloat16 arrays, which NumPy makes a float32 one, as bfloat16."""
-    return ans.astype(x.dtype) if x.dtype.kind == "V" and x.dtype == y.dtype else ans
+    """Return a product of bfloat16 arrays, which NumPy makes a float32 one, as bfloat16.
+
+    Bytes and booleans are numbers that bfloat16 has.
+    """
+    kinds = x.dtype.kind, y.dtype.kind
+    if "V" not in kinds:
+        return ans
+    half, other = (x.dtype, y.dtype) if kinds[0] == "V" else (y.dtype, x.dtype)
+    return ans.astype(half) if other == half or other.itemsize == 1 else ans
 
 
 def _matmul_numpy(xp: Any, x: Array, y: Array) -> Array:

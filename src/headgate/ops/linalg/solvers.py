@@ -28,7 +28,9 @@ from headgate.record.errors import warn_undefined
 
 def _solve(xp: Any, x: Array, y: Array) -> Array:
     x, y = as_matrices(xp, x, square=True), xp.asarray(y)
-    return xp.array_module.linalg.solve(x, y if y.ndim == 1 else as_matrices(xp, y))
+    if y.ndim == 1:
+        return xp.array_module.linalg.solve(x, as_matrices(xp, y[:, None])[:, 0])
+    return xp.array_module.linalg.solve(x, as_matrices(xp, y))
 
 
 # dx = A^-1 (db - dA x), hence gradients A^-T g for b and -(A^-T g) x^T for A. (Giles, 2.3.1)
