@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 open_scopes: list[Scope] = []
@@ -28,6 +28,11 @@ class _Stage(threading.local):
     """The scope that a thread is in."""
 
     scope: Scope | None = None
+    log: Any = None
+    """Where settings are logged that are read (`headgate.core.settings`)."""
+
+    training: Any = None
+    """What the layer that is being called hands down to those called inside of it."""
 
 
 stage = _Stage()
@@ -60,23 +65,35 @@ class Scope:
         self.values[source] = value
         self.met[source] = self.written[source] = variable
 
+    def outside(self) -> AbstractContextManager[Any]:
+        """Let this thread compute at once for a block, whatever traces it."""
+        return nullcontext()
+
     @contextmanager
     def entered(self) -> Iterator[Scope]:
         """Let this thread see the scope for a block."""
-        before, stage.scope = stage.scope, self
-        open_scopes.append(self)
+        before = stage.scope
         try:
+            open_scopes.append(self)
+            stage.scope = self
             yield self
         finally:
-            open_scopes.remove(self)
             stage.scope = before
+            if self in open_scopes:
+                open_scopes.remove(self)
 
 
 @contextmanager
 def suspended() -> Iterator[None]:
-    """Let this thread see the cells themselves for a block: what is made there is to last."""
-    before, stage.scope = stage.scope, None
+    """Let this thread see the cells themselves for a block: what is made there is to last.
+
+    What is computed there is computed now, and is no part of the program that is traced.
+    """
+    before = stage.scope
+    outside = nullcontext() if before is None else before.outside()
     try:
-        yield
+        with outside:
+            stage.scope = None
+            yield
     finally:
         stage.scope = before

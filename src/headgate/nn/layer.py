@@ -27,7 +27,8 @@ import optree
 from headgate.core.checks import extents, optional, outline, whole
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import is_array
-from headgate.core.scope import suspended
+from headgate.core.scope import stage, suspended
+from headgate.core.settings import Settled, changed, noted
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
 from headgate.naming import default_dtype, unique_name
@@ -45,8 +46,6 @@ Shape = tuple[int, ...]
 class _Calls(threading.local):
     """What the layers being called in a thread hand down to those called inside of them."""
 
-    training: Any = None
-
     def __init__(self) -> None:
         self.stack: list[Layer] = []  # the layers being called, the outermost first
 
@@ -57,7 +56,7 @@ every_layer: weakref.WeakSet[Layer] = weakref.WeakSet()
 """All layers there are, for who wants to know which variable belongs to which."""
 
 
-class Layer:
+class Layer(Settled):
     """Base of all layers: variables and layers in attributes, and a `call` that uses them.
 
     Args:
@@ -90,6 +89,12 @@ class Layer:
     built = False
     output_shape: Any = None
     _trainable = True
+    _no_settings = frozenset(
+        {
+            *("name", "built", "output_shape", "_name_given", "_holder", "_names", "_weights"),
+            *("_sample_shape", "_frozen", "_frozen_at"),
+        }
+    )
     _mode: bool | None = None  # what `train` or `eval` has set
     _takes_training: tuple[int, Any] | None = None  # position and default of `training` in call
 
@@ -214,7 +219,17 @@ class Layer:
         variables: list[Variable] = []
         layers: list[Layer] = []
         sort_out(vars(self).values(), variables, layers)
+        if stage.log is not None:
+            noted(self, "", self._membership)
         return variables, layers
+
+    def _membership(self) -> Any:
+        """Return what stands for the variables and layers that this one holds, and for freezing."""
+        variables: list[Variable] = []
+        layers: list[Layer] = []
+        sort_out(vars(self).values(), variables, layers)
+        sources = tuple(variable._source for variable in variables)
+        return sources, tuple(map(id, layers)), self._trainable, frozenset(self._frozen)
 
     # -- names ------------------------------------------------------------------------------------
 
@@ -257,11 +272,13 @@ class Layer:
         site = caller()
         for layer, variable in self._matching(patterns):
             layer._frozen[variable._source] = site
+        changed()
 
     def unfreeze(self, *patterns: str) -> None:
         """Put variables that `freeze` took out back; arguments and errors are those of `freeze`."""
         for layer, variable in self._matching(patterns):
             layer._frozen.pop(variable._source, None)
+        changed()
 
     def _matching(self, patterns: Sequence[str]) -> list[tuple[Layer, Variable]]:
         known = paths(self)
@@ -406,7 +423,7 @@ class Layer:
     def _run(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Call `call` with the `training` that holds here, also for all layers inside."""
         training = options.pop("training", None)
-        outer = calls.training if self._mode is None else self._mode
+        outer = stage.training if self._mode is None else self._mode
         if self._takes_training is not None:
             position, default = self._takes_training
             if len(args) > position:
@@ -415,13 +432,13 @@ class Layer:
                 if training is None:
                     training = default if outer is None else outer
                 options["training"] = training
-        before = calls.training
+        before = stage.training
         calls.stack.append(self)
-        calls.training = outer if training is None else training
+        stage.training = outer if training is None else training
         try:
             return self.call(*args, **options)
         finally:
-            calls.training = before
+            stage.training = before
             calls.stack.pop()
 
     def _admit(self, value: Any) -> Any:

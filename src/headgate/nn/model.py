@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import optree
 
+from headgate.core.settings import changed
 from headgate.core.tensor import Tensor, constant
 from headgate.core.variable import Variable
 from headgate.naming import plain_name
@@ -207,6 +208,7 @@ class Sequential(Model):
                 self._examples.append(_zeros((None, *layer._sample_shape), dtype))
         if not isinstance(layer, InputLayer):
             self._stack.append(layer)
+            changed()
             take(self, layer, plain_name(type(layer).__name__))
             if self._examples:
                 with unrecorded():
@@ -219,6 +221,7 @@ class Sequential(Model):
         if self._examples:
             self._examples.pop()
         self.output_shape = None
+        changed()
         return self._stack.pop()
 
     def call(self, x: Any, training: Any = None) -> Any:
