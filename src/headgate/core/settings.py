@@ -38,7 +38,7 @@ _lock = threading.RLock()
 _tracing = 0  # so many threads are logging
 
 
-class _Same:
+class Same:
     """The key of an object that counts by itself."""
 
     __slots__ = ("given",)
@@ -50,7 +50,7 @@ class _Same:
         return id(self.given)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.given is self.given
+        return isinstance(other, Same) and other.given is self.given
 
 
 def setting(value: Any, depth: int = 0) -> Any:
@@ -66,7 +66,7 @@ def setting(value: Any, depth: int = 0) -> Any:
         return kind, *((setting(k, 3), setting(v, depth + 1)) for k, v in value.items())
     if kind in (set, frozenset):
         return kind, frozenset(setting(each, 3) for each in value)
-    return _Same(value)
+    return Same(value)
 
 
 class Log:

@@ -26,7 +26,7 @@ import optree
 
 from headgate.core.checks import extents, optional, outline, whole
 from headgate.core.lift import as_tensor
-from headgate.core.namespace import is_array
+from headgate.core.namespace import is_array, is_foreign
 from headgate.core.scope import stage, suspended
 from headgate.core.settings import Settled, changed, noted
 from headgate.core.tensor import Tensor
@@ -443,12 +443,14 @@ class Layer(Settled):
 
     def _admit(self, value: Any) -> Any:
         """Return an argument with all arrays in it as tensors, floats in the layer's dtype."""
-        if type(value) is Tensor or type(value) is Variable or is_array(value):
+        kind = type(value)
+        if kind is Tensor or kind is Variable or is_array(value) or is_foreign(kind):
             x = as_tensor(value)
             return astype(x, self.dtype) if self._casts(x.dtype) else x
         if isinstance(value, list | tuple | dict):
             tree: Any = value
-            if any(type(x) in (Tensor, Variable) or is_array(x) for x in optree.tree_leaves(tree)):
+            leaves = optree.tree_leaves(tree)
+            if any(is_array(x) or is_foreign(type(x)) for x in leaves):
                 return optree.tree_map(self._admit, tree)
             if isinstance(value, list) and value:
                 return self._admit(np.asarray(value))
