@@ -173,15 +173,10 @@ from headgate.ops.index import (
     take,
     take_along_axis,
 )
-from headgate.ops.linalg import (
-    diagonal,
-    einsum,
-    matmul,
-    norm,
-    outer,
-    tensordot,
-    vecdot,
-)
+from headgate.ops.linalg.contract import einsum, tensordot
+from headgate.ops.linalg.diagonals import diagonal
+from headgate.ops.linalg.norms import norm
+from headgate.ops.linalg.products import matmul, outer, vecdot
 from headgate.ops.pool import avg_pool, max_pool
 from headgate.ops.reduce import (
     all,

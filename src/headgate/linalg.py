@@ -1,32 +1,13 @@
-"""Linear algebra: the functions of the Array API's `linalg` extension, as `headgate.linalg`."""
+"""Linear algebra: the Array API's `linalg` extension, and functions of matrices."""
 
-from headgate.ops.linalg import (
-    cholesky,
-    cross,
-    det,
-    diagonal,
-    eigh,
-    eigvalsh,
-    einsum,
-    inv,
-    kron,
-    matmul,
-    matrix_norm,
-    matrix_power,
-    matrix_rank,
-    norm,
-    outer,
-    pinv,
-    qr,
-    slogdet,
-    solve,
-    svd,
-    svdvals,
-    tensordot,
-    trace,
-    vecdot,
-    vector_norm,
-)
+from headgate.ops.linalg.contract import einsum, tensordot
+from headgate.ops.linalg.diagonals import diagonal, trace
+from headgate.ops.linalg.factors import cholesky, qr
+from headgate.ops.linalg.functions import expm, funm, logm, matrix_power, sqrtm
+from headgate.ops.linalg.norms import matrix_norm, matrix_rank, norm, vector_norm
+from headgate.ops.linalg.products import cross, kron, matmul, outer, vecdot
+from headgate.ops.linalg.solvers import det, inv, pinv, slogdet, solve
+from headgate.ops.linalg.spectra import eigh, eigvalsh, svd, svdvals
 from headgate.ops.shape import matrix_transpose
 
 __all__ = [
@@ -37,8 +18,11 @@ __all__ = [
     "eigh",
     "eigvalsh",
     "einsum",
+    "expm",
+    "funm",
     "inv",
     "kron",
+    "logm",
     "matmul",
     "matrix_norm",
     "matrix_power",
@@ -50,6 +34,7 @@ __all__ = [
     "qr",
     "slogdet",
     "solve",
+    "sqrtm",
     "svd",
     "svdvals",
     "tensordot",

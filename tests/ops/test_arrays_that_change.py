@@ -5,14 +5,17 @@ what a compiled program reads are copies. Which arguments of a row need one is k
 here every case of the tables is tried.
 """
 
+import linecache
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import headgate as hg
 import headgate.tf as tf
 from headgate.core.lift import owned
-from headgate.core.namespace import TENSORS
-from headgate.core.op import VIEWS
+from headgate.core.namespace import NUMPY, TENSORS, implementations
+from headgate.core.op import op
 from ops.test_table import CASES, flat, floating, function, is_floating, parts, weighting
 
 
@@ -44,8 +47,79 @@ def test_no_result_shares_memory_with_an_array_that_was_given():
                 assert not np.shares_memory(part.value, array), case_name(case)
 
 
-def test_rows_that_may_return_views_exist():
-    assert not {name for name in VIEWS if not hasattr(getattr(TENSORS, name, None), "op")}
+def row_of(name):
+    """Return the row of an op, which is also where its function's text comes from."""
+    return linecache.cache[getattr(TENSORS, name).__code__.co_filename][2]
+
+
+ROWS = {name: row_of(name) for name in vars(TENSORS) if hasattr(getattr(TENSORS, name), "op")}
+OURS = {name for name in ROWS if getattr(TENSORS, name).__module__.startswith("headgate.")}
+X = np.array([1.0, 2.0])
+GATES = [
+    ("scale_gradient", [X], {"scale": 0.5}),
+    ("reverse_gradient", [X], {"scale": 1.0}),
+    ("clip_gradient_by_value", [X], {"minimum": 0.0, "maximum": 1.0}),
+    ("clip_gradient_by_norm", [X], {"norm": 1.0}),
+    ("route", [X, X > 1.5], {}),
+    ("straight_through", [X, X], {}),
+]
+DTYPES = [None, "float32", "complex128", "int64", "bool"]
+
+
+def converted(argument, dtype):
+    """Return an argument with its floating arrays in a dtype."""
+    if isinstance(argument, list):
+        return [converted(item, dtype) for item in argument]
+    if dtype is None or getattr(argument, "dtype", np.dtype(int)).kind != "f":
+        return argument
+    return argument.astype(dtype)
+
+
+def shows(name, arguments, statics):
+    """Tell whether an implementation's result shares memory with an array that it was given."""
+    try:
+        found = getattr(NUMPY, name)(*arguments, **statics)
+    except (TypeError, ValueError, np.linalg.LinAlgError):  # not defined for this dtype
+        return False
+    arrays = [x for x in flat(arguments) if isinstance(x, np.ndarray) and x.size]
+    results = [x for x in parts(found) if isinstance(x, np.ndarray)]
+    return any(np.shares_memory(result, array) for result in results for array in arrays)
+
+
+@pytest.mark.filterwarnings("ignore")  # of numbers that an op is not for
+def test_a_row_says_whether_its_result_may_be_a_view():
+    calls = [(case.op, case.make(), dict(case.statics)) for case in CASES]
+    found = set()
+    for name, arguments, statics in [*calls, *GATES]:
+        if name not in ROWS or ROWS[name].listed or name in found:  # of a list, it is looked at
+            continue
+        for dtype in DTYPES:
+            given = [converted(argument, dtype) for argument in arguments]
+            options = [statics]
+            if "dtype" in ROWS[name].statics:
+                options.append({**statics, "dtype": np.dtype(dtype or "float64")})
+            if any(shows(name, given, each) for each in options):
+                found.add(name)
+    assert found == {name for name in OURS if ROWS[name].views}
+
+
+def test_a_row_of_others_is_taken_to_return_views():
+    made = op("same(x)", "Return x.", lambda g: g, impl=lambda xp, x: x)
+    try:
+        x = np.array([1.0, 2.0])
+        y = made(x)
+        x += 1
+        np.testing.assert_array_equal(y.numpy(), [1.0, 2.0])
+    finally:
+        del TENSORS.same, implementations["same"]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int64", "bool"])
+def test_a_conversion_to_the_same_dtype_is_a_copy(dtype):
+    x = np.array([0, 1], dtype)
+    y = hg.astype(x, dtype)
+    x[:] = 1
+    np.testing.assert_array_equal(y.numpy(), [0, 1])
 
 
 def gradient_of(case, k, change):
@@ -167,6 +241,48 @@ def test_a_list_that_changes_after_the_op(name):
         return tape.gradient(y, v).numpy()
 
     np.testing.assert_array_equal(slope(True), slope(False))
+
+
+def as_list(value):
+    """Return a list to give in place of axes and the like; None in place of anything else."""
+    if isinstance(value, tuple | list):
+        return [list(item) if isinstance(item, tuple) else item for item in value]
+    return [value] if type(value) is int else [0] if value is None else None
+
+
+def keeps(case, name, given):
+    """Tell whether a rule saves a list that was given, or None if the op takes no list there."""
+    arguments = case.make()
+    values = flat(arguments)
+    for k in floating(case, arguments):
+        values[k] = hg.asarray(values[k])
+    call = function(replace(case, statics={**case.statics, name: given}), arguments)
+    with hg.GradientTape() as tape:
+        for k in floating(case, arguments):
+            tape.watch(values[k])
+        try:
+            node = parts(call(*values))[0].node
+        except (TypeError, ValueError, IndexError):
+            return None
+    edges = node.edges if node.op.name == case.op else node.edges[0][0].edges
+    return any(saved is given for edge in edges if edge for saved in edge[2])
+
+
+def test_a_row_says_which_of_its_arguments_may_be_lists():
+    found = {}
+    for case in CASES:
+        row = ROWS.get(case.op)
+        if row is None or not case.order or not floating(case, case.make()):
+            continue
+        for name in {*row.statics} & {name for needs in row.needs for name in needs}:
+            given = as_list(case.statics.get(name, row.defaults.get(name)))
+            if given is None or name.startswith("key"):  # `headgate.ops.index` copied what is in it
+                continue
+            kept = keeps(case, name, given)
+            assert not kept, f"{case.op} saves {name}={given}, which may change: name it in lists"
+            if kept is not None:
+                found.setdefault(case.op, set()).add(name)
+    assert found == {name: {*ROWS[name].lists} for name in ROWS if ROWS[name].lists}
 
 
 def test_values_of_tensors_and_variables_stay():

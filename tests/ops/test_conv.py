@@ -377,3 +377,18 @@ def test_transposed_convolution_agrees_with_keras(rng, padding, output_padding, 
     )
     found = hg.conv_transpose(x, w, stride=stride, padding=padding, output_padding=output_padding)
     np.testing.assert_allclose(found.value, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [bool, "int8", "uint8"])
+def test_means_of_whole_numbers_are_floats(dtype):
+    """The sum of a window, and how many elements it has, may not fit into their dtype."""
+    x = np.arange(0, 250, 5)[None, :, None].astype(dtype)
+    found = hg.avg_pool(x, 20, stride=9, padding="SAME")
+    assert found.dtype == "float64"
+    expected = hg.avg_pool(x.astype("float64"), 20, stride=9, padding="SAME")
+    np.testing.assert_allclose(found.numpy(), expected.numpy())
+
+
+def test_padding_is_never_the_largest_of_booleans():
+    x = np.zeros((1, 3, 1), bool)
+    assert not hg.any(hg.max_pool(x, 2, padding="SAME"))

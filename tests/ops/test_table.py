@@ -357,8 +357,8 @@ def complexified(argument):
     return argument + 0.4j * turned
 
 
-# Vectors have a phase each, which differences do not keep; `test_linalg.py` has what does. Slopes
-# take real weights; those of complex matrices are in second derivatives of the values.
+# Vectors have a phase each, which differences do not keep; `test_linalg_factors.py` has what does.
+# Slopes take real weights; those of complex matrices are in second derivatives of the values.
 APART = {"eigh", "svd", "eigvalsh_slope", "svdvals_slope"}
 
 

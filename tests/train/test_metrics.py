@@ -375,6 +375,13 @@ def test_mistakes_are_explained():
             action()
 
 
+@pytest.mark.peers
+def test_compiled_code_does_not_count_classes_that_there_are_not():
+    metric = metrics.MeanIoU(3)
+    hg.function(metric.update_state)(np.array([0, 1, 2, 3, -1, 1]), np.array([0, 1, 1, 0, 2, 7]))
+    np.testing.assert_array_equal(metric.total_cm.numpy(), [[1, 0, 0], [0, 1, 0], [0, 1, 0]])
+
+
 def test_a_wrapped_function_has_its_name_and_options():
     metric = metrics.MeanMetricWrapper(losses.huber, delta=0.5)
     assert metric.name == "huber"

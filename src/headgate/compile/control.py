@@ -18,7 +18,7 @@ import optree
 from headgate.compile.branch import traced_cond
 from headgate.compile.construct import held, predicate
 from headgate.compile.executor import at_work
-from headgate.compile.loop import traced_scan, traced_while
+from headgate.compile.repeat import traced_scan, traced_while
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import TENSORS
 from headgate.core.scope import Scope

@@ -121,11 +121,13 @@ class Bundle:
         self.shared = True
 
     def _take(self, arrays: list[Array], at_home: list[bool], keeper: Keeper) -> None:
+        # An interrupt may come between any two of these: a variable holds its array, or knows where
+        # it is, at each moment, and what says that all are here is written last. The arrays of
+        # variables that are here already are where they were in the new list too.
         self.intact = False
         self.past = []
-        # The arrays of variables that are here already are where they were in the new list too.
         self.arrays, self.at_home, self.keeper = arrays, at_home, keeper
-        self.native = any(at_home)
+        self.native = True in at_home
         for index, variable in enumerate(self.variables):
             left = variable._place
             if left is not None and left[0] is not self:

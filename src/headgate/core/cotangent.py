@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core import rows
 from headgate.core.namespace import NUMPY, TENSORS, Array, owner
 from headgate.core.tensor import Tensor
 
@@ -99,28 +100,26 @@ class Pieces:
 
     __slots__ = ("dtype", "pieces", "shape", "xp")
 
-    def __init__(self, xp: Any, g: Any, key: Any, shape: tuple[int, ...]) -> None:
+    def __init__(self, xp: Any, pieces: list[tuple[Any, Any]], shape: tuple[int, ...]) -> None:
         self.xp = xp
-        self.pieces = [(g, key)]
+        self.pieces = pieces
         self.shape = shape
-        self.dtype = g.dtype
+        self.dtype = pieces[-1][0].dtype
 
     def onto(self, total: Any, own: bool) -> Any:
         """Return the sum of this and of what came before, which is ours to change or not."""
         if type(total) is Pieces:
             if self.xp is not NUMPY:
-                gathered = Pieces.__new__(Pieces)
-                gathered.xp, gathered.shape, gathered.dtype = self.xp, self.shape, self.dtype
-                gathered.pieces = total.pieces if own else list(total.pieces)
-                gathered.pieces += self.pieces
-                return gathered
+                pieces = total.pieces if own else list(total.pieces)
+                pieces += self.pieces
+                return Pieces(self.xp, pieces, self.shape)
             total, own = total.value(), True
         elif type(total) is Product:
             total, own = total.value(), True
         if self.xp is not NUMPY or type(total) is not np.ndarray or total.dtype != self.dtype:
-            return total + self.value()
+            return rows.added(total, self.value(), own)
         if not own:
-            total = np.array(total)
+            total = rows.copied(total)
         for g, key in self.pieces:
             NUMPY.put_on(total, g, key)
         return total
@@ -180,6 +179,8 @@ def added(waiting: Waiting, c: Any) -> Waiting:
             c = c.value()
     if type(total) is Pieces:
         total, own = total.value(), True
+    if rows.notes:
+        return node, rows.added(total, c, own), True
     if own:
         total += c
     else:

@@ -136,6 +136,7 @@ scale_gradient = op(
     """,
     lambda g, xp, scale: _times(g, xp, scale),
     impl=_scaled,
+    views=True,
 )
 
 reverse_gradient = op(
@@ -150,6 +151,7 @@ reverse_gradient = op(
     """,
     lambda g, xp, scale: _times(g, xp, -scale),
     impl=_scaled,
+    views=True,
 )
 
 _clip_by_value = op(
@@ -157,6 +159,7 @@ _clip_by_value = op(
     "Return x; each element of its gradient is clipped.",
     _clip_value_rule,
     impl=lambda xp, x, *, minimum, maximum: x,
+    views=True,
 )
 
 _clip_by_norm = op(
@@ -164,6 +167,7 @@ _clip_by_norm = op(
     "Return x; its gradient is scaled down to at most this Euclidean norm.",
     _clip_norm_rule,
     impl=lambda xp, x, *, norm: x,
+    views=True,
 )
 
 
@@ -230,6 +234,7 @@ route = op(
     None,
     impl=_routed,
     cut_kind="stop_gradient",
+    views=True,
 )
 
 straight_through = op(
@@ -246,4 +251,5 @@ straight_through = op(
     lambda g: g,
     impl=_hard,
     cut_kind="stop_gradient",
+    views=True,
 )

@@ -59,14 +59,7 @@ Check = tuple[Any, ...]
 """A function of `headgate.core.checks`, and its limits."""
 
 _NO_CHECKS: Mapping[str, Check] = {}
-
-
-VIEWS = {
-    *("astype_inexact", "conj", "identity", "imag", "inherit", "level", "pick", "real"),
-    *("broadcast_to", "diagonal", "expand_dims", "flip", "index", "matrix_transpose", "moveaxis"),
-    *("permute_dims", "reshape", "split", "squeeze", "unstack"),
-}
-"""Rows of ours whose result may be a view of an argument; of those of others that is not known."""
+_PACKAGE = __name__.partition(".")[0]
 
 
 class _Implementations(dict[type, Callable[..., Any]]):
@@ -93,6 +86,8 @@ def op(
     keeps_shape: bool = False,
     cut_kind: str = "nondiff_op",
     checks: Mapping[str, Check] = _NO_CHECKS,
+    views: bool | None = None,
+    lists: tuple[str, ...] = (),
 ) -> Callable[..., Tensor]: ...
 
 
@@ -107,6 +102,8 @@ def op(
     keeps_shape: bool = False,
     cut_kind: str = "nondiff_op",
     checks: Mapping[str, Check] = _NO_CHECKS,
+    views: bool | None = None,
+    lists: tuple[str, ...] = (),
 ) -> Callable[..., tuple[Tensor, ...]]: ...
 
 
@@ -120,6 +117,8 @@ def op(
     keeps_shape: bool = False,
     cut_kind: str = "nondiff_op",
     checks: Mapping[str, Check] = _NO_CHECKS,
+    views: bool | None = None,
+    lists: tuple[str, ...] = (),
 ) -> Callable[..., Any]:
     """Make an op from one row of a table (see the head of this module).
 
@@ -129,12 +128,17 @@ def op(
     and dtype. `cut_kind` is what a call on a watched value is called where there is no rule.
     `checks` has, for static arguments that the array library would take for something, the function
     of `headgate.core.checks` that says what they are, and its limits: `{"depth": (whole, 0)}`.
+    `views` says that the result may be a view of an argument, or the argument itself: then no array
+    is taken as it is that somebody could write to. Of others' rows that is not known, and taken for
+    so. `lists` names the static arguments that may be lists or arrays: a rule that saves one gets
+    it as it was.
     """
-    row = Row(signature, rules, impl, outputs, keeps_shape, tuple(checks))
+    module = sys._getframe(1).f_globals["__name__"]
+    if views is None:
+        views = module.partition(".")[0] != _PACKAGE
+    row = Row(signature, rules, impl, outputs, keeps_shape, tuple(checks), views, lists)
     if hasattr(TENSORS, row.name):
         raise ValueError(f"there are two rows for the op {row.name!r}")
-    module = sys._getframe(1).f_globals["__name__"]
-    row.views = row.name in VIEWS or not module.startswith("headgate.ops.")
     made = Op(row.name, outputs, cut_kind, row.plans())
     made.rules = rules
     implementations[row.name] = {

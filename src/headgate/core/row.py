@@ -57,12 +57,6 @@ PICK = Op("output", True, "", [("",)])
 """The op of nodes that stand for one output of an op with several."""
 
 
-LISTS = {
-    *("axes", "axis", "destination", "repeats", "repetitions", "shift", "source", "widths"),
-}
-"""Static parameters that may be lists or arrays; a rule that saves one must not see it change."""
-
-
 def names_of(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names of a function's parameters."""
     if type(function) is FunctionType and not hasattr(function, "__wrapped__"):
@@ -86,8 +80,11 @@ class Row(Sequence[str]):
         outputs: bool,
         keeps_shape: bool,
         checked: tuple[str, ...] = (),
+        views: bool = False,
+        lists: tuple[str, ...] = (),
     ) -> None:
-        self.views = False  # whether the result may be a view of an argument
+        self.views = views
+        self.lists = lists
         self.listed = "([" in signature
         self.outputs = outputs
         self.keeps_shape = keeps_shape
@@ -123,6 +120,8 @@ class Row(Sequence[str]):
                 )
         if not {*checked} <= {*self.statics} or (checked and self.listed):
             raise ValueError(f"op {signature!r}: no static arguments to check: {checked}")
+        if not {*lists} <= {*self.statics} or (lists and self.listed):
+            raise ValueError(f"op {signature!r}: no static arguments that could be lists: {lists}")
         if impl is not None:
             accepted = list(names_of(impl))
             if accepted != ["xp", *self.arrays, *self.statics]:
@@ -199,7 +198,7 @@ class Row(Sequence[str]):
             if argument == owner_of_rule:
                 return f"{argument}_value.{what}"
             return f"{what}_of({argument}_value)"
-        if name in LISTS:
+        if name in self.lists:
             return f"{name} if type({name}) not in mutable else frozen({name})"
         return name
 

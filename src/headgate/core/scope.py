@@ -16,8 +16,8 @@ Nothing here knows of an executor.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 open_scopes: list[Scope] = []
@@ -69,31 +69,59 @@ class Scope:
         """Let this thread compute at once for a block, whatever traces it."""
         return nullcontext()
 
-    @contextmanager
-    def entered(self) -> Iterator[Scope]:
+    def entered(self) -> AbstractContextManager[Scope]:
         """Let this thread see the scope for a block."""
-        before = stage.scope
-        try:
-            open_scopes.append(self)
-            stage.scope = self
-            yield self
-        finally:
-            stage.scope = before
-            if self in open_scopes:
-                open_scopes.remove(self)
+        return _Entered(self)
 
 
-@contextmanager
-def suspended() -> Iterator[None]:
+class _Entered:
+    """The block in which a thread sees a scope.
+
+    An interrupt may come when the block is left, and before `__exit__` does anything: then the
+    block is over when nobody holds this any more.
+    """
+
+    __slots__ = ("before", "inside", "scope")
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.before: Scope | None = None
+        self.inside = False
+
+    def __enter__(self) -> Scope:
+        self.before = stage.scope
+        self.inside = True
+        open_scopes.append(self.scope)
+        stage.scope = self.scope
+        return self.scope
+
+    def __exit__(self, *exception: object) -> None:
+        stage.scope = self.before
+        open_scopes.remove(self.scope)
+        self.inside = False
+
+    def __del__(self) -> None:
+        if self.inside:
+            if stage.scope is self.scope:
+                stage.scope = self.before
+            if self.scope in open_scopes:
+                open_scopes.remove(self.scope)
+
+
+class suspended:
     """Let this thread see the cells themselves for a block: what is made there is to last.
 
     What is computed there is computed now, and is no part of the program that is traced.
     """
-    before = stage.scope
-    outside = nullcontext() if before is None else before.outside()
-    try:
-        with outside:
-            stage.scope = None
-            yield
-    finally:
-        stage.scope = before
+
+    __slots__ = ("before", "outside")
+
+    def __enter__(self) -> None:
+        self.before = stage.scope
+        self.outside = nullcontext() if self.before is None else self.before.outside()
+        self.outside.__enter__()
+        stage.scope = None
+
+    def __exit__(self, *exception: Any) -> None:
+        stage.scope = self.before
+        self.outside.__exit__(*exception)

@@ -12,8 +12,9 @@ not persistent frees the nodes it has passed, unless another tape still needs th
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import weakref
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ from headgate.record.graph import (
     Node,
     Recording,
     Source,
+    Tape,
     new_leaf,
     state,
     unrecorded,
@@ -76,14 +78,23 @@ class GradientTape:
     np.float64(6.0)
     """
 
+    _recording: Recording | None = None
+    _active = False
+
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
         self._persistent = persistent
         self._watch_accessed = watch_accessed_variables
-        self._recording: Recording | None = None
         self._bits = 0
         self._watched: dict[Source, Variable] = {}
-        self._active = False
         self._used = False
+        self._reference: weakref.ref[Tape] = weakref.ref(self)
+
+    def __reduce__(self) -> Any:
+        raise refusal(
+            TypeError,
+            "a GradientTape belongs to what runs here and now, and cannot be copied or pickled: "
+            "ask it for its gradients, and copy those",
+        )
 
     # -- recording --------------------------------------------------------------------------------
 
@@ -116,24 +127,39 @@ class GradientTape:
                 "in another thread; each would record what the other thread computes: make a new "
                 "tape for this thread",
             )
-        state.enter(recording)
-        recording.tapes.append(self)
-        self._active = True
-        recording.refresh()
-        return self
+        try:
+            state.enter(recording)
+            recording.tapes.append(self._reference)
+            self._active = True
+            recording.refresh()
+            return self
+        except BaseException:  # an interrupt: nobody will leave what was not entered
+            self._leave()
+            raise
 
     def __exit__(self, *exception: object) -> None:
-        if self._active:
-            self._leave()
+        if self._active or self._is_suspended():
+            try:
+                self._leave()
+            except BaseException:  # an interrupt came in between
+                self._leave()
+                raise
+
+    def _is_suspended(self) -> bool:
+        return self._recording is not None and self._reference in self._recording.suspended
 
     def _leave(self) -> None:
-        recording = self._recording
-        assert recording is not None
-        recording.tapes = [tape for tape in recording.tapes if tape is not self]
-        self._active = False
+        """Record no more, neither now nor after a `stop_recording` that an interrupt left open."""
+        recording, mine = self._recording, self._reference
+        if recording is None:
+            return
+        recording.tapes = [tape for tape in recording.tapes if tape is not mine]
+        if recording.suspended:
+            recording.suspended = [tape for tape in recording.suspended if tape is not mine]
         recording.refresh()
         if not recording.in_use and state.recording is recording:
             state.leave(recording)
+        self._active = False  # once it is so: an interrupt may come in between
 
     def _forget(self) -> None:
         self._release()
@@ -153,8 +179,7 @@ class GradientTape:
         assert self._recording is not None
         self._recording.refresh()
 
-    @contextmanager
-    def stop_recording(self) -> Iterator[None]:
+    def stop_recording(self) -> AbstractContextManager[None]:
         """Pause this tape: what is computed in the block is constant for it, not for other tapes.
 
         Raises:
@@ -171,23 +196,8 @@ class GradientTape:
         >>> tape.gradient(z, x).numpy()
         np.float64(24.0)
         """
-        recording = self._recording
-        if recording is None:
-            raise refusal(RuntimeError, "Trying to stop recording a tape which is not recording.")
         self._require_here()
-        if not self._active:
-            raise refusal(ValueError, "Tape is not recording.")
-        recording.tapes = [tape for tape in recording.tapes if tape is not self]
-        recording.suspended = [*recording.suspended, self]
-        self._active = False
-        recording.refresh()
-        try:
-            yield
-        finally:
-            recording.suspended = [tape for tape in recording.suspended if tape is not self]
-            recording.tapes = [*recording.tapes, self]
-            self._active = True
-            recording.refresh()
+        return _Stopped(self)
 
     # -- watching ---------------------------------------------------------------------------------
 
@@ -318,9 +328,9 @@ class GradientTape:
     def _access(self, variable: Variable, leaf: Leaf) -> None:
         """Watch a variable, from now on."""
         if leaf.source not in self._watched:
-            self._watched[leaf.source] = variable
             if variable._value.dtype.kind in INEXACT:
                 self._bits |= leaf.recording.give_bit(leaf, self._active)
+            self._watched[leaf.source] = variable  # once it has its bit
 
     def watched_variables(self) -> tuple[Variable, ...]:
         """Return the variables that this tape watches, in the order of their creation."""
@@ -579,6 +589,8 @@ class GradientTape:
                 recording.leaves = {}
 
     def __del__(self) -> None:
+        if self._active or self._is_suspended():
+            self._leave()
         self._release()
 
     def _connected(self, target: Any, source: Any) -> bool:
@@ -731,11 +743,11 @@ class GradientTape:
         known = key in _explained
         if known and all(type(s) is Tensor or s._source.missing for s in missing):
             return
-        _explained[key] = site[0]
         verdicts = self._verdicts(targets, missing)
         for source, verdict in zip(missing, verdicts):
             if type(source) is Variable:
                 source._source.missing = str(verdict)
+        _explained[key] = site[0]
         if known or onlookers:  # an onlooker reports at the end
             return
         texts = "\n".join(map(str, verdicts))
@@ -802,3 +814,39 @@ def _sum(parts: list[Any]) -> Any:
     for part in parts[1:]:
         total = total + part
     return total
+
+
+class _Stopped:
+    """The block of `GradientTape.stop_recording`."""
+
+    __slots__ = ("tape",)
+
+    def __init__(self, tape: GradientTape) -> None:
+        self.tape = tape
+
+    def __enter__(self) -> None:
+        tape = self.tape
+        recording, mine = tape._recording, tape._reference
+        if recording is None:
+            raise refusal(RuntimeError, "Trying to stop recording a tape which is not recording.")
+        if not tape._active:
+            raise refusal(ValueError, "Tape is not recording.")
+        try:
+            recording.suspended = [*recording.suspended, mine]
+            recording.tapes = [each for each in recording.tapes if each is not mine]
+            tape._active = False
+            recording.refresh()
+        except BaseException:  # an interrupt: nobody will leave what was not entered
+            self.__exit__()
+            raise
+
+    def __exit__(self, *exception: object) -> None:
+        tape = self.tape
+        recording, mine = tape._recording, tape._reference
+        assert recording is not None
+        if mine not in recording.suspended:
+            return  # the tape itself was left
+        recording.tapes = [*(each for each in recording.tapes if each is not mine), mine]
+        recording.suspended = [each for each in recording.suspended if each is not mine]
+        tape._active = True
+        recording.refresh()

@@ -10,9 +10,10 @@ import numpy as np
 from headgate.core.checks import choice, number, numbers, optional, whole
 from headgate.core.lift import as_tensor
 from headgate.core.tensor import Tensor
+from headgate.core.traced import is_traced
 from headgate.core.variable import Variable
 from headgate.losses import floats, same_rank
-from headgate.metrics.metric import Metric, add_to
+from headgate.metrics.metric import Metric, add
 from headgate.ops.activations import sigmoid
 from headgate.ops.creation import zeros
 from headgate.ops.elementwise import astype, divide_no_nan, log, maximum, minimum, where
@@ -52,6 +53,7 @@ class _AtThresholds(Metric):
         weight = _for_each(y_pred, weight)
         places = reshape(searchsorted(np.asarray(self.thresholds, y_pred.dtype), y_pred), (-1,))
         hits, alarms = is_true * weight, (1.0 - is_true) * weight
+        sums: list[tuple[Variable, Tensor]] = []
         for above, below, amount in (
             (self.true_positives, self.false_negatives, hits),
             (self.false_positives, self.true_negatives, alarms),
@@ -59,8 +61,8 @@ class _AtThresholds(Metric):
             by_place = zeros((len(self.thresholds) + 1,), y_pred.dtype)
             by_place = scatter_add(by_place, reshape(amount, (-1,)), places)
             found = flip(cumulative_sum(flip(by_place)))[1:]
-            add_to(above, found)
-            add_to(below, sum(amount) - found)
+            sums += [(above, found), (below, sum(amount) - found)]
+        add(*sums)
 
 
 def _for_each(values: Tensor, weight: Tensor | None) -> Tensor:
@@ -272,7 +274,8 @@ class MeanIoU(Metric):
         """Take a batch of classes, of any shape.
 
         Raises:
-            ValueError: class numbers below 0, or not below `num_classes`.
+            ValueError: class numbers below 0, or not below `num_classes`. A compiled function,
+                which cannot raise, does not count them.
         """
         y_true, y_pred = self._taken(y_true), self._taken(y_pred)
         y_true = y_true if self.sparse_y_true else argmax(y_true, axis=-1)
@@ -282,15 +285,18 @@ class MeanIoU(Metric):
         if self.ignore_class is not None:
             counted = y_true != self.ignore_class
             y_true, weight = where(counted, y_true, 0), where(counted, weight, 0.0)
+        places = y_true * self.num_classes + y_pred
         for what, y in (("y_true", y_true), ("y_pred", y_pred)):
-            if any((y < 0) | (y >= self.num_classes)):
+            outside = (y < 0) | (y >= self.num_classes)
+            if is_traced(outside.value):
+                places = where(outside, self.num_classes**2, places)  # which is no place
+            elif any(outside):
                 raise ValueError(
                     f"{self.name}: class numbers must be from 0 to {self.num_classes - 1}, and "
                     f"{what} has some from {int(y.value.min())} to {int(y.value.max())}"
                 )
-        places = y_true * self.num_classes + y_pred
         found = scatter_add(zeros((self.num_classes**2,), weight.dtype), weight, places)
-        add_to(self.total_cm, reshape(found, self.total_cm.shape))
+        add((self.total_cm, reshape(found, self.total_cm.shape)))
 
     def result(self) -> Tensor:
         """Return the mean; 0 without any classes."""

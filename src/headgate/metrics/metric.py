@@ -20,10 +20,11 @@ from headgate.core.lift import as_tensor
 from headgate.core.scope import suspended
 from headgate.core.settings import Settled
 from headgate.core.tensor import Tensor, constant
-from headgate.core.variable import Variable
+from headgate.core.variable import Variable, publish
 from headgate.naming import floatx, unique_name
 from headgate.nn.initializers import get_initializer
-from headgate.state import fitted, own, saved
+from headgate.ops.rules import is_half
+from headgate.state import fitted, own, put, saved
 
 
 class Metric(Settled):
@@ -95,16 +96,19 @@ class Metric(Settled):
         return None if value is None else self._taken(value)
 
     def _taken(self, value: Any) -> Tensor:
-        """Return a value without its history, and note that it goes into the state."""
+        """Return a value without its history, and note that it goes into the state.
+
+        Halves become float32: what a metric adds up over a batch they have no room for.
+        """
         if type(value) is Variable:
-            return constant(value._value)
+            return _wide(value._value)
         tensor = as_tensor(value)
         how = f"update_state({self.name})"
         past = note_escape(tensor.node, "stateful_write", how, tensor.shape)
         if past is not None:
             for variable, _ in self._variables.values():
                 variable._source.past = past
-        return constant(tensor.value)
+        return _wide(tensor.value)
 
     @property
     def variables(self) -> list[Variable]:
@@ -121,9 +125,8 @@ class Metric(Settled):
 
     def reset_state(self) -> None:
         """Forget all batches."""
-        for variable, first in self._variables.values():
-            variable._value = own(first, variable._value)
-            variable._source.past = None
+        first = [(v, own(array, v._value)) for v, array in self._variables.values()]
+        put(first, anew=True)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Take one batch, and return what the batches so far give."""
@@ -149,12 +152,16 @@ class Metric(Settled):
         """
         mine = {name: variable for name, (variable, _) in self._variables.items()}
         arrays = fitted(f"metric {self.name!r}", state, mine)
-        for name, variable in mine.items():
-            variable._value = own(arrays[name], variable._value)
+        put((variable, own(arrays[name], variable._value)) for name, variable in mine.items())
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
 
 
-def add_to(variable: Variable, amount: Tensor) -> None:
-    variable._value = variable._value + amount.value
+def _wide(value: Any) -> Tensor:
+    return constant(value.astype(np.float32) if is_half(value) else value)
+
+
+def add(*sums: tuple[Variable, Tensor]) -> None:
+    """Add to the variables of a metric, to all at once."""
+    publish([(variable, variable._value + amount.value) for variable, amount in sums])

@@ -18,7 +18,7 @@ from headgate.nn.layer import Layer, Shape
 from headgate.nn.options import check_axes, positive, ranged
 from headgate.ops.elementwise import logical_and, where
 from headgate.ops.functional import softmax
-from headgate.ops.linalg import matmul
+from headgate.ops.linalg.products import matmul
 from headgate.ops.shape import permute_dims, reshape
 
 

@@ -21,7 +21,7 @@ from headgate.nn.options import axes, positive
 from headgate.ops.activations import leaky_relu
 from headgate.ops.elementwise import add, astype, multiply, subtract, where
 from headgate.ops.index import embedding
-from headgate.ops.linalg import matmul
+from headgate.ops.linalg.products import matmul
 from headgate.ops.shape import concat, reshape
 
 

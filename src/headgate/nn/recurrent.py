@@ -25,7 +25,7 @@ from headgate.nn.layer import Layer, Shape
 from headgate.nn.options import check_axes, positive, ranged
 from headgate.ops.elementwise import astype, where
 from headgate.ops.functional import lstm_gates, lstm_state
-from headgate.ops.linalg import matmul
+from headgate.ops.linalg.products import matmul
 from headgate.ops.shape import expand_dims, flip, moveaxis, permute_dims, reshape, split, stack
 
 State = list[Any]

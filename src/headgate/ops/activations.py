@@ -16,7 +16,7 @@ from headgate.core.namespace import TENSORS, Array
 from headgate.core.op import op
 from headgate.core.tensor import Tensor
 from headgate.ops.elementwise import unary
-from headgate.ops.rules import by_float32, is_complex, masked, refuse_complex
+from headgate.ops.rules import by_float32, floats, is_complex, masked, refuse_complex
 
 
 def _relu(xp: Any, x: Array) -> Array:
@@ -38,6 +38,7 @@ level = op(
     lambda g: g,
     lambda g, xp, x: xp.zeros_like(x),
     impl=lambda xp, g, x: g,
+    views=True,
 )
 
 
@@ -128,7 +129,7 @@ selu = op(
 def _sigmoid(xp: Any, x: Array) -> Array:
     # exp(-x) may become infinite, and 1 / inf is the right result.
     with np.errstate(over="ignore"):
-        below = xp.exp(-x)
+        below = xp.exp(-floats(x))
     below += 1
     return 1 / below
 
@@ -168,6 +169,7 @@ sigmoid = unary(
 @by_float32
 def _softplus(xp: Any, x: Array) -> Array:
     if not is_complex(x):
+        x = floats(x)
         return xp.maximum(x, 0) + _log1p_exp(xp, x)
     right = xp.real(x) > 0
     found = xp.log1p(xp.exp(xp.where(right, -x, x))) + xp.where(right, x, 0)
@@ -195,7 +197,7 @@ log_sigmoid = unary(
     Tensor(-1000., shape=(), dtype=float64)
     """,
     lambda g, xp, x: g * xp.sigmoid(-x),
-    impl=lambda xp, x: -xp.softplus(-x),
+    impl=lambda xp, x: -xp.softplus(-floats(x)),
 )
 
 
@@ -207,6 +209,11 @@ def _softsign_rule(g: Any, xp: Any, x: Any) -> Any:
     return g / size - xp.real(g * x) / xp.square(size) * xp.conj(xp.sign(x))
 
 
+def _softsign(xp: Any, x: Array) -> Array:
+    x = floats(x)
+    return x / (1 + xp.abs(x))
+
+
 softsign = unary(
     "softsign(x)",
     """Return `x / (1 + abs(x))`.
@@ -215,7 +222,7 @@ softsign = unary(
     Tensor([-0.5 ,  0.75], shape=(2,), dtype=float64)
     """,
     _softsign_rule,
-    impl=lambda xp, x: x / (1 + xp.abs(x)),
+    impl=_softsign,
 )
 
 
@@ -244,7 +251,7 @@ hard_sigmoid = unary(
     Tensor([0. , 0.5], shape=(2,), dtype=float64)
     """,
     lambda g, ans: masked(g, (ans > 0) & (ans < 1)) / 6,
-    impl=lambda xp, x: xp.relu6(x + 3) / 6,
+    impl=lambda xp, x: xp.relu6(floats(x) + 3) / 6,
 )
 
 
@@ -332,7 +339,7 @@ def _ratio(polynomials: tuple[tuple[float, ...], ...], x: Array) -> Array:
 @by_float32
 def _erf(xp: Any, x: Array) -> Array:
     refuse_complex(x)
-    x = xp.asarray(x)
+    x = floats(xp.asarray(x))
     near = xp.clip(x, -0.46875, 0.46875)
     far = xp.clip(xp.abs(x), 0.46875, 6.0)  # from 6 on, erf is 1 in double precision
     tail = xp.exp(-far * far) * _ratio(_ERFC, far)
@@ -391,6 +398,7 @@ def _sigmoid_cross_entropy(xp: Any, logits: Array, labels: Array) -> Array:
             f"logits and labels must have the same shape, got {logits.shape} and {labels.shape}; "
             "reshape one of them, or they would be broadcast against each other"
         )
+    logits = floats(logits)
     # In this order, what is left of a large logit and its label 1 is not lost in rounding.
     return xp.maximum(logits, 0) - xp.multiply(logits, labels) + _log1p_exp(xp, logits)
 

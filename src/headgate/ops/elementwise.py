@@ -182,6 +182,7 @@ identity = unary(
     """,
     pass_through,
     impl=lambda xp, x: x,
+    views=True,
 )
 
 
@@ -587,6 +588,7 @@ real = op(
     Tensor([1.], shape=(1,), dtype=float64)
     """,
     pass_through,
+    views=True,
 )
 
 imag = op(
@@ -597,6 +599,7 @@ imag = op(
     Tensor([2.], shape=(1,), dtype=float64)
     """,
     lambda g: g * -1j,
+    views=True,
 )
 
 
@@ -611,6 +614,7 @@ astype_inexact = op(
     "Convert to a floating or complex dtype; gradient passes, converted back.",
     pass_through,
     impl=_astype,
+    views=True,
 )
 
 astype_integer = op(
@@ -619,6 +623,7 @@ astype_integer = op(
     None,
     impl=_astype,
     cut_kind="integer_cast",
+    views=True,
 )
 
 

@@ -27,14 +27,15 @@ from headgate.core.lift import as_tensor
 from headgate.core.namespace import Array
 from headgate.core.op import op, public
 from headgate.core.tensor import Tensor
-from headgate.ops.elementwise import conj, maximum, real, sqrt
+from headgate.ops.elementwise import astype, conj, maximum, real, sqrt
 from headgate.ops.reduce import keep, plain, sum
-from headgate.ops.rules import Axis, is_complex, may_be_nan, normal_axes, scaled
+from headgate.ops.rules import Axis, floats, is_complex, may_be_nan, normal_axes, scaled
 
 # -- implementations ------------------------------------------------------------------------------
 
 
 def shifted_logits(xp: Any, x: Array, axis: Axis) -> Array:
+    x = floats(x)
     if not x.size:  # nothing has no maximum
         return x
     return x - xp.max(_size_of_exp(xp, x), axis=axis, keepdims=True)
@@ -46,6 +47,7 @@ def _size_of_exp(xp: Any, x: Array) -> Array:
 
 
 def _logsumexp(xp: Any, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    x = floats(x)
     if x.size:
         top = xp.max(_size_of_exp(xp, x), axis=axis, keepdims=True)
         top = xp.where(xp.isfinite(top), top, 0)
@@ -112,7 +114,7 @@ def _sparse_cross_entropy(xp: Any, logits: Array, labels: Array) -> Array:
         raise ValueError(out_of_classes(classes, flat.min(), flat.max()))
     shifted = shifted_logits(xp, logits, -1)
     chosen = shifted.reshape(-1, classes)[np.arange(flat.size), flat].reshape(labels.shape)
-    return np.log(np.add.reduce(np.exp(shifted), -1)) - chosen
+    return np.log(xp.sum(np.exp(shifted), axis=-1)) - chosen
 
 
 class Standardized(NamedTuple):
@@ -276,6 +278,7 @@ logsumexp = op(
     """,
     _logsumexp_rule,
     impl=_logsumexp,
+    lists=("axis",),
 )
 
 softmax = op(
@@ -287,6 +290,7 @@ softmax = op(
     """,
     _softmax_rule,
     impl=_softmax,
+    lists=("axis",),
 )
 
 log_softmax = op(
@@ -298,6 +302,7 @@ log_softmax = op(
     """,
     lambda g, xp, ans, axis: g - xp.exp(ans) * xp.sum(g, axis=axis, keepdims=True),
     impl=_log_softmax,
+    lists=("axis",),
 )
 
 softmax_cross_entropy = op(
@@ -315,6 +320,7 @@ softmax_cross_entropy = op(
         -keep(g, logits.shape, axis, False) * xp.log_softmax(logits, axis=axis)
     ),
     impl=_softmax_cross_entropy,
+    lists=("axis",),
 )
 
 cross_entropy_of_logits = op(
@@ -331,6 +337,7 @@ cross_entropy_of_logits = op(
         -keep(g, logits.shape, axis, False) * xp.log_softmax(logits, axis=axis)
     ),
     impl=_softmax_cross_entropy,
+    lists=("axis",),
 )
 
 sparse_softmax_cross_entropy = op(
@@ -363,6 +370,7 @@ standardize = op(
     _standardize_rule,
     impl=_standardize,
     outputs=True,
+    lists=("axis",),
 )
 
 
@@ -407,5 +415,7 @@ def l2_normalize(x: Any, axis: Axis = None, epsilon: float = 1e-12) -> Tensor:
     """
     epsilon = amount("l2_normalize", "epsilon", epsilon, "[0, inf)")
     given = as_tensor(x)
+    if given.dtype.kind in "biu":
+        given = astype(given, np.float64)  # their squares may not fit into their dtype
     squares = real(given * conj(given)) if given.dtype.kind == "c" else given * given
     return given / sqrt(maximum(sum(squares, axis=axis, keepdims=True), epsilon))

@@ -27,7 +27,8 @@ from headgate.core.traced import is_traced
 from headgate.core.variable import Variable
 
 # The rows have to be there before they are attached.
-from headgate.ops import elementwise, index, linalg, reduce, shape  # noqa: F401
+from headgate.ops import elementwise, index, reduce, shape  # noqa: F401
+from headgate.ops.linalg import products  # noqa: F401
 from headgate.record.errors import refusal
 
 _BINARY = {

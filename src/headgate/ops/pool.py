@@ -18,6 +18,7 @@ from headgate.core.lift import as_tensor
 from headgate.core.namespace import Array
 from headgate.core.op import op, public
 from headgate.core.tensor import Tensor
+from headgate.ops.rules import by_float32
 from headgate.ops.windows import (
     Pair,
     Shape,
@@ -47,7 +48,10 @@ def padded(xp: Any, x: Array, axis: int, window: Window, value: Any) -> Array:
 
 def lowest(xp: Any, dtype: Any) -> Any:
     """Return the number that is never the largest."""
-    return xp.iinfo(dtype).min if xp.isdtype(dtype, "integral") else -xp.inf
+    kind = np.dtype(dtype).kind  # bfloat16, which NumPy has no name for, is of kind V
+    if kind == "b":
+        return False
+    return xp.iinfo(dtype).min if kind in "iu" else -xp.inf
 
 
 def _spread(y: Array, shares: Iterable[Any], axis: int, window: Window) -> Array:
@@ -98,10 +102,14 @@ def population(x: Array, axis: int, window: Window) -> Any:
     counts = [min(start + size, length) - max(start, 0) for start in starts]
     if min(counts, default=size) == size:
         return size
-    return np.array(counts, x.dtype).reshape(-1, *(1,) * (x.ndim - axis - 1))
+    dtype = np.float64 if x.dtype.kind in "biu" else x.dtype
+    return np.array(counts, dtype).reshape(-1, *(1,) * (x.ndim - axis - 1))
 
 
+@by_float32
 def _mean(xp: Any, x: Array, axis: int, window: Window) -> Array:
+    if x.dtype.kind in "biu":
+        x = xp.astype(x, np.float64)  # in its own dtype the sum of a window may not fit
     taps = taps_of(padded(xp, x, axis, window, 0), axis, window)
     return functools.reduce(operator.add, taps) / population(x, axis, window)
 

@@ -27,7 +27,7 @@ import numpy as np
 
 from headgate.core.namespace import Array
 from headgate.core.op import op
-from headgate.ops.rules import Axis, by_float32, divided, normal_axes, scaled
+from headgate.ops.rules import Axis, by_float32, divided, is_half, normal_axes, scaled
 
 # -- helpers of the rules -------------------------------------------------------------------------
 
@@ -78,13 +78,41 @@ def _by_ufunc(ufunc: Any) -> Callable[..., Array]:
     return reduce
 
 
+_HALVES = "eE"
+"""The characters of float16 and bfloat16: in them 2048 + 1 is 2048, or 256 + 1 is 256."""
+
+
 def _by_ufunc_typed(ufunc: Any) -> Callable[..., Array]:
     def reduce(
         xp: Any, x: Array, axis: Axis = None, dtype: Any = None, keepdims: bool = False
     ) -> Array:
-        return ufunc.reduce(x, plain(axis), dtype, None, keepdims)
+        if type(axis) is list:  # `plain`, without a call
+            axis = tuple(axis)
+        if type(x) is np.ndarray and x.dtype.char in _HALVES and dtype in (None, x.dtype):
+            return ufunc.reduce(x, axis, np.float32, None, keepdims).astype(x.dtype)
+        return ufunc.reduce(x, axis, dtype, None, keepdims)
 
     return reduce
+
+
+def _cumulative(function: Callable[..., Array], ufunc: Any) -> Callable[..., Array]:
+    """Return a cumulative sum or product; halves are added or multiplied up in float32."""
+
+    def accumulate(
+        xp: Any,
+        x: Array,
+        axis: int | None = None,
+        dtype: Any = None,
+        include_initial: bool = False,
+    ) -> Array:
+        if type(x) is np.ndarray and x.dtype.char in _HALVES and dtype in (None, x.dtype):
+            wide = x.astype(np.float32)
+            return function(wide, axis=axis, include_initial=include_initial).astype(x.dtype)
+        if type(x) is np.ndarray and x.ndim == 1 and not include_initial:
+            return ufunc.accumulate(x, 0 if axis is None else axis, dtype)  # quicker
+        return function(x, axis=axis, dtype=dtype, include_initial=include_initial)
+
+    return accumulate
 
 
 def _by_name(name: str) -> Callable[..., Array]:
@@ -118,7 +146,9 @@ def _mean_numpy(xp: Any, x: Array, axis: Axis = None, keepdims: bool = False) ->
     if type(x) is np.ndarray and x.dtype.char in "fdFD":
         total = _add_up(x, axis, None, None, keepdims)
         return total / (x.size // total.size if total.size else 1)
-    return np.mean(x, axis=axis, keepdims=keepdims)  # integers, halves and single numbers
+    if is_half(x):
+        return np.mean(x, axis=axis, dtype=np.float32, keepdims=keepdims).astype(x.dtype)
+    return np.mean(x, axis=axis, keepdims=keepdims)  # integers and single numbers
 
 
 @by_float32
@@ -250,7 +280,7 @@ def _cumulative_prod_rule(g: Any, xp: Any, x: Any, axis: int | None, include_ini
 
 def _sort_rule(g: Any, xp: Any, x: Any, axis: int, descending: bool) -> Any:
     order = xp.argsort(x, axis=axis, descending=descending)
-    return xp.take_along_axis(g, xp.argsort(order, axis=axis), axis=axis)
+    return xp.permute_along_axis(g, xp.argsort(order, axis=axis), order, axis=axis)
 
 
 def _top_k_rule(g: Any, xp: Any, x: Any, k: int, axis: int) -> Any:
@@ -276,6 +306,7 @@ sum = op(
     ),
     impl=_by_name_typed("sum"),
     impl_numpy=_by_ufunc_typed(np.add),
+    lists=("axis",),
 )
 
 mean = op(
@@ -290,6 +321,7 @@ mean = op(
     ),
     impl=_mean,
     impl_numpy=_mean_numpy,
+    lists=("axis",),
 )
 
 prod = op(
@@ -302,6 +334,7 @@ prod = op(
     _prod_rule,
     impl=_by_name_typed("prod"),
     impl_numpy=_by_ufunc_typed(np.multiply),
+    lists=("axis",),
 )
 
 var = op(
@@ -313,6 +346,7 @@ var = op(
     """,
     _var_rule,
     impl=_var,
+    lists=("axis",),
 )
 
 std = op(
@@ -326,6 +360,7 @@ std = op(
     """,
     _std_rule,
     impl=_std,
+    lists=("axis",),
 )
 
 max = op(
@@ -340,6 +375,7 @@ max = op(
     _extreme_rule,
     impl=_by_name("max"),
     impl_numpy=_by_ufunc(np.maximum),
+    lists=("axis",),
 )
 
 min = op(
@@ -354,6 +390,7 @@ min = op(
     _extreme_rule,
     impl=_by_name("min"),
     impl_numpy=_by_ufunc(np.minimum),
+    lists=("axis",),
 )
 
 # -- reductions without a gradient ----------------------------------------------------------------
@@ -417,6 +454,7 @@ cumulative_sum = op(
     Tensor([1., 3., 6.], shape=(3,), dtype=float64)
     """,
     _cumulative_sum_rule,
+    impl_numpy=_cumulative(np.cumulative_sum, np.add),
 )
 
 cumulative_prod = op(
@@ -430,6 +468,7 @@ cumulative_prod = op(
     Tensor([1., 2., 6.], shape=(3,), dtype=float64)
     """,
     _cumulative_prod_rule,
+    impl_numpy=_cumulative(np.cumulative_prod, np.multiply),
 )
 
 # -- sorting and searching ------------------------------------------------------------------------
@@ -443,6 +482,19 @@ sort = op(
     """,
     _sort_rule,
     impl=_sort,
+)
+
+permute_along_axis = op(
+    "permute_along_axis(x, order, back, *, axis)",
+    """Put the elements along an axis into another order; `back` is the order that undoes it.
+
+    The gradient is put back, and nothing has to be added up.
+    """,
+    lambda g, xp, order, back, axis: xp.permute_along_axis(g, back, order, axis=axis),
+    None,
+    None,
+    impl=lambda xp, x, order, back, *, axis: xp.array_module.take_along_axis(x, order, axis=axis),
+    keeps_shape=True,
 )
 
 argsort = op(
@@ -468,6 +520,7 @@ top_k = op(
     _top_k_rule,
     impl=_top_k,
     outputs=True,
+    lists=("axis",),
 )
 
 searchsorted = op(

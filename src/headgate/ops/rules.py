@@ -73,6 +73,12 @@ def by_float32(impl: Callable[..., Any]) -> Callable[..., Any]:
     return wide
 
 
+def floats(x: Any) -> Any:
+    """Return whole numbers in double precision: in bytes, 100 + 100 and -1 are something else."""
+    dtype = getattr(x, "dtype", None)
+    return x.astype(np.float64) if dtype is not None and dtype.kind in "biu" else x
+
+
 def refuse_complex(x: Any) -> None:
     """Refuse complex numbers, for what asks which of two is larger or is not defined for them."""
     if is_complex(x):

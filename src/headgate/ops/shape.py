@@ -56,6 +56,7 @@ reshape = op(
     lambda g, xp, x_shape: xp.reshape(g, x_shape),
     impl_numpy=lambda xp, x, shape: np.asarray(x).reshape(sizes(shape)),
     keeps_shape=True,
+    views=True,
 )
 
 expand_dims = op(
@@ -68,6 +69,7 @@ expand_dims = op(
     lambda g, xp, x_shape: xp.reshape(g, x_shape),
     impl_numpy=_expand_dims_numpy,
     keeps_shape=True,
+    views=True,
 )
 
 squeeze = op(
@@ -80,6 +82,7 @@ squeeze = op(
     lambda g, xp, x_shape: xp.reshape(g, x_shape),
     impl_numpy=lambda xp, x, axis: np.asarray(x).squeeze(axis),
     keeps_shape=True,
+    views=True,
 )
 
 
@@ -112,6 +115,8 @@ permute_dims = op(
     lambda g, xp, axes: xp.permute_dims(g, axes=_inverse(axes, g.ndim)),
     impl_numpy=lambda xp, x, axes: np.asarray(x).transpose(axes),
     keeps_shape=True,
+    views=True,
+    lists=("axes",),
 )
 
 matrix_transpose = op(
@@ -125,6 +130,7 @@ matrix_transpose = op(
     lambda g, xp: xp.matrix_transpose(g),
     impl_numpy=lambda xp, x: np.asarray(x).swapaxes(-1, -2),
     keeps_shape=True,
+    views=True,
 )
 
 moveaxis = op(
@@ -136,6 +142,8 @@ moveaxis = op(
     """,
     lambda g, xp, source, destination: xp.moveaxis(g, destination, source),
     keeps_shape=True,
+    views=True,
+    lists=("source", "destination"),
 )
 
 flip = op(
@@ -147,6 +155,8 @@ flip = op(
     """,
     lambda g, xp, axis: xp.flip(g, axis=axis),
     keeps_shape=True,
+    views=True,
+    lists=("axis",),
 )
 
 roll = op(
@@ -159,6 +169,7 @@ roll = op(
     lambda g, xp, shift, axis: xp.roll(g, shift=_negated(shift), axis=axis),
     keeps_shape=True,
     checks={"shift": (_shifts,)},
+    lists=("shift", "axis"),
 )
 
 
@@ -221,6 +232,7 @@ broadcast_to = op(
     """,
     lambda g: g,
     impl_numpy=_broadcast_to_numpy,
+    views=True,
 )
 
 tile = op(
@@ -234,6 +246,7 @@ tile = op(
     impl=_tile,
     keeps_shape=True,
     checks={"repetitions": (wholes, 0)},
+    lists=("repetitions",),
 )
 
 repeat = op(
@@ -249,6 +262,7 @@ repeat = op(
     impl=_repeat,
     keeps_shape=True,
     checks={"repeats": (wholes, 0)},
+    lists=("repeats",),
 )
 
 
@@ -344,6 +358,7 @@ pad = op(
     _sum_of_margins,
     impl_numpy=_pad_numpy,
     keeps_shape=True,
+    lists=("widths",),
 )
 
 
@@ -368,7 +383,10 @@ def _stack_numpy(xp: Any, arrays: Sequence[Array], axis: int) -> Array:
     shapes = {array.shape for array in arrays}
     if len(shapes) > 1:
         raise ValueError(f"the arrays must all have the same shape, and there are {sorted(shapes)}")
-    return np.array(arrays)  # many times as fast as np.stack
+    made = np.array(arrays)  # many times as fast as np.stack
+    if made.dtype.char == "O":  # bfloat16 beside a dtype that it has none in common with
+        np.result_type(*arrays)
+    return made
 
 
 def _strong(arrays: Sequence[Array]) -> Sequence[Array]:
@@ -436,6 +454,8 @@ unstack = op(
     """,
     lambda g, xp, axis: xp.stack(list(g), axis=axis),
     outputs=True,
+    views=True,
+    lists=("axis",),
 )
 
 split = op(
@@ -450,6 +470,8 @@ split = op(
     lambda g, xp, axis: xp.concat(list(g), axis=axis),
     impl=_split,
     outputs=True,
+    views=True,
+    lists=("axis",),
 )
 
 

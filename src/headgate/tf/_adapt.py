@@ -354,6 +354,12 @@ def static(value: Any) -> Any:
     return int(array) if array.ndim == 0 else tuple(int(item) for item in array)
 
 
+def as_shape(shape: Any) -> tuple[int, ...]:
+    """Return a shape that is known: one number is that of a vector."""
+    found = static(shape)
+    return (found,) if isinstance(found, int) else found
+
+
 def tensor(value: Any, allowed: str = ANY, function: str = "") -> Any:
     """Convert what is no tensor yet; refuse a dtype that the function does not take."""
     found = value if type(value) is Tensor else convert_to_tensor(value)

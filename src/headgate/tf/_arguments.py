@@ -51,7 +51,7 @@ def checked(**given: Check | tuple[Any, ...]) -> Callable[[Function], Function]:
             else:
                 heads.append(plain)
                 call.append(name)
-        place = function.__module__.removeprefix("headgate.").removesuffix("._core")
+        place = function.__module__.removeprefix("headgate.").partition("._")[0]
         whose = f"{place}.{function.__name__}"
         for name, found in given.items():
             check, *others = found if isinstance(found, tuple) else (found,)

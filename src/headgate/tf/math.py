@@ -17,7 +17,6 @@ from headgate.tf._adapt import static as _static
 from headgate.tf._adapt import tensor as _tensor
 from headgate.tf._adapt import unary as _unary
 from headgate.tf._arguments import checked as _checked
-from headgate.tf._core import argmax, argmin, nan_last
 from headgate.tf._dtypes import (
     FIELD,
     FLOATS,
@@ -30,6 +29,7 @@ from headgate.tf._dtypes import (
     WHOLE,
 )
 from headgate.tf._dtypes import dtype_of as _dtype_of
+from headgate.tf._order import argmax, argmin, nan_last
 
 abs = _unary(_ops.abs, SIGNED)
 acos = _unary(_ops.acos, FIELD)

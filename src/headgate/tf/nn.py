@@ -19,9 +19,9 @@ from headgate.tf._adapt import static as _static
 from headgate.tf._adapt import tensor as _tensor
 from headgate.tf._adapt import unary as _unary
 from headgate.tf._arguments import checked as _checked
-from headgate.tf._core import clip_by_norm as _clip_by_norm
-from headgate.tf._core import gather as _gather
 from headgate.tf._dtypes import FIELD, FLOATS, NUMBERS, REAL
+from headgate.tf._indexing import gather as _gather
+from headgate.tf._order import clip_by_norm as _clip_by_norm
 from headgate.tf.math import (
     l2_normalize,
     log_softmax,

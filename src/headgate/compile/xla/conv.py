@@ -27,6 +27,7 @@ from headgate.compile.xla.dtypes import cast
 from headgate.core.namespace import Array
 from headgate.ops.conv_numpy import same_dtype
 from headgate.ops.pool import firsts, lowest, padded, population, taps_of
+from headgate.ops.rules import is_half
 from headgate.ops.windows import Plan, Shape, Window
 
 # -- convolution ----------------------------------------------------------------------------------
@@ -185,7 +186,7 @@ def _transposed_convolution(xp: Any, y: Array, w: Array, plan: Plan) -> Array:
     y, w = same_dtype(xp, y, w)
     if y.dtype.kind in "biu":  # JAX has no transposes of functions of integers
         found = _transposed_convolution(xp, y.astype("float64"), w.astype("float64"), plan)
-        return found.astype(y.dtype)
+        return found.astype("int64").astype(y.dtype)  # too large ones wrap around
     if _on_cpu() and y.size and plan.groups > 1 == w.shape[-2]:
         return _channels_last(_depthwise_transposed, y, w, plan)
     shape = [len(y), *plan.each("length")]
@@ -209,6 +210,8 @@ def _convolution_weights(xp: Any, x: Array, y: Array, plan: Plan) -> Array:
     if form is None or not (_on_cpu() and x.size):
         return _transpose(lambda w: _convolve(x, w, plan), shape, y)
     x, y = (jnp.moveaxis(array, plan.channel, -1) for array in (x, y))
+    if is_half(x):
+        return form(x.astype(np.float32), y.astype(np.float32), plan).reshape(shape).astype(x.dtype)
     return form(x, y, plan).reshape(shape)
 
 
@@ -216,8 +219,11 @@ def _channels_last(function: Callable[..., Array], x: Array, w: Array, plan: Pla
     """Apply a function of arrays whose channels are last."""
     import jax.numpy as jnp
 
-    last = function(jnp.moveaxis(x, plan.channel, -1), w, plan._replace(channel=x.ndim - 1))
-    return jnp.moveaxis(last, -1, plan.channel)
+    x, dtype = jnp.moveaxis(x, plan.channel, -1), x.dtype
+    if is_half(x):  # in which sums over many taps soon do not grow any more
+        x, w = x.astype(np.float32), w.astype(np.float32)
+    last = function(x, w, plan._replace(channel=x.ndim - 1))
+    return jnp.moveaxis(last, -1, plan.channel).astype(dtype)
 
 
 # -- pooling: windows along one axis --------------------------------------------------------------

@@ -60,6 +60,12 @@ JOINED = {
 
 `tests/ops/test_agreement.py` fails for a new row that belongs here."""
 
+COMPUTED = {
+    *("clip", "crossed", "divide_no_nan", "divided", "eigvalsh_slope", "lstm_state", "outer"),
+    *("scaled", "squared_difference", "svdvals_slope"),
+}
+"""Those of them that NumPy computes with ufuncs."""
+
 MATRICES = {
     *("cholesky", "det", "eigh", "eigvalsh", "inv", "matrix_rank", "pinv", "qr"),
     *("slogdet", "solve", "svd", "svdvals", "eigvalsh_slope", "svdvals_slope"),
@@ -116,19 +122,31 @@ def strong(value: Array) -> Array:
 def loop_of(ufunc: np.ufunc, kinds: tuple[Any, ...]) -> tuple[Any, ...] | None:
     """Return the dtypes that a ufunc casts its arguments to, then those of its results.
 
-    None: NumPy has none and its arrays are not for us to judge (bfloat16), or all are numbers.
+    None: all are numbers, or bfloat16, in which NumPy computes what JAX does.
     """
-    if any(getattr(kind, "kind", "") == "V" for kind in kinds):
+    if any(getattr(kind, "kind", "") == "V" for kind in kinds) and not _apart(kinds):
         return None
     if all(type(kind) is type for kind in kinds):
         return None
     return tuple(ufunc.resolve_dtypes((*kinds, *[None] * ufunc.nout)))
 
 
+def _apart(kinds: tuple[Any, ...]) -> bool:
+    """Tell whether bfloat16 is beside whole numbers that it cannot hold: NumPy takes float64."""
+    return any(getattr(kind, "kind", "") in ("i", "u") and kind.itemsize > 1 for kind in kinds)
+
+
 @functools.lru_cache(4096)
-def joined(kinds: tuple[Any, ...]) -> Any:
-    """Return the dtype that NumPy casts several arrays to; None if that is not for us to judge."""
+def joined(kinds: tuple[Any, ...], computed: bool = False) -> Any:
+    """Return the dtype that NumPy casts several arrays to; None if that is JAX's own.
+
+    bfloat16 has none in common with float16 and wide integers; what is `computed` with ufuncs
+    is so in the dtype of their loops.
+    """
     if any(getattr(kind, "kind", "") == "V" for kind in kinds):
+        if computed:
+            return np.dtype(np.float64) if _apart(kinds) else None
+        np.result_type(*(kind for kind in kinds if type(kind) is not type))  # may be refused
         return None
     return np.result_type(*(_EXAMPLES.get(kind, kind) for kind in kinds))
 
@@ -204,8 +222,10 @@ def _joining(name: str, function: _Function) -> _Function:
             given_to_lapack = 2 if name == "solve" else 1
             if np.dtype(np.float16) in kinds[:given_to_lapack]:
                 raise TypeError("array type float16 is unsupported in linalg")
+            if getattr(kinds[0], "kind", "") == "V":
+                return function(*args, **options)  # which refuses it
             kinds = (*map(_floating, kinds[:given_to_lapack]), *kinds[given_to_lapack:])
-        dtype = joined(kinds)
+        dtype = joined(kinds, name in COMPUTED)
         if dtype is None:
             return function(*args, **options)
         if name in FLOATING:

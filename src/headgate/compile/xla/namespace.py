@@ -16,7 +16,8 @@ from headgate.compile.xla import conv, index, places, random
 from headgate.compile.xla.dtypes import cast, typed
 from headgate.core.namespace import OPERATORS, Array, Namespace, implementations
 from headgate.core.traced import is_traced
-from headgate.ops.linalg import parsed_subscripts
+from headgate.ops.linalg.contract import parsed_subscripts
+from headgate.ops.linalg.matrices import as_matrices
 from headgate.ops.shape import checked_widths, sizes
 
 
@@ -59,19 +60,24 @@ def _einsum(xp: Any, operands: Sequence[Array], *, subscripts: str) -> Array:
 
 
 def _matrix_rank(xp: Any, x: Array, *, rtol: Any) -> Array:
+    x = as_matrices(xp, x)
     if not x.size:
         return xp.zeros(x.shape[:-2], int)
     return xp.array_module.linalg.matrix_rank(x, rtol=rtol)
 
 
+def _whole(xp: Any, x: Array, y: Array) -> bool:
+    return all(xp.asarray(each).dtype.kind in "iu" for each in (x, y))
+
+
 def _floor_divide(xp: Any, x: Array, y: Array) -> Array:
-    if xp.asarray(y).dtype.kind not in "iu":
+    if not _whole(xp, x, y):
         return xp.array_module.floor_divide(x, y)
     return xp.where(y == 0, 0, xp.array_module.floor_divide(x, xp.where(y == 0, 1, y)))
 
 
 def _remainder(xp: Any, x: Array, y: Array) -> Array:
-    if xp.asarray(y).dtype.kind not in "iu":
+    if not _whole(xp, x, y):
         return xp.array_module.remainder(x, y)
     return xp.where(y == 0, 0, xp.array_module.remainder(x, xp.where(y == 0, 1, y)))
 
@@ -96,6 +102,18 @@ def _for_units(
     return found
 
 
+def _expm(xp: Any, x: Array) -> Array:
+    from jax.scipy.linalg import expm
+
+    return expm(as_matrices(xp, x, square=True))
+
+
+def _repeated(xp: Any, going_on: Any, step: Any, first: Any) -> Any:
+    import jax
+
+    return jax.lax.while_loop(going_on, step, first)
+
+
 _OVERRIDES: dict[str, Callable[..., Any]] = {
     "astype_inexact": _astype,
     "astype_integer": _astype,
@@ -111,6 +129,8 @@ _OVERRIDES: dict[str, Callable[..., Any]] = {
     "draws": random.draws,
     "einsum": _einsum,
     "matrix_rank": _matrix_rank,
+    "expm": _expm,
+    "repeated": _repeated,
     "inherit": lambda xp, x, other: xp.asarray(x),
     "for_units": _for_units,
     "relu": lambda xp, x: xp.maximum(x, xp.zeros((), x.dtype)),

@@ -188,7 +188,7 @@ class Watch(Watcher, Onlooker):
         """Put together what the walk brought and what the masks say."""
         call, keys, verdicts, tape, targets, sources, meter, place = memo
         with self._lock:
-            inner = state.recording.in_use and state.recording.tapes != [tape]
+            inner = state.recording.in_use and state.recording.tapes != [tape._reference]
             sizes = [None if g is None else norm(g.value) for g in gradients]
             if call.nodes:
                 named = list(zip(call.targets, call.nodes))
