@@ -15,7 +15,7 @@ import numpy as np
 import optree
 
 from headgate import random
-from headgate.core.checks import optional, whole
+from headgate.core.checks import flag, optional, whole
 from headgate.core.namespace import is_array
 from headgate.core.tensor import Tensor
 
@@ -69,14 +69,14 @@ class Batches:
         self._arrays: Any = optree.tree_map(_as_array, given)
         self.rows = _rows(optree.tree_paths(self._arrays), optree.tree_leaves(self._arrays))
         self.batch_size = whole("Batches", "batch_size", batch_size, 1)
-        if drop_last and self.batch_size > self.rows:
+        self.shuffle = flag("Batches", "shuffle", shuffle)
+        self.drop_last = flag("Batches", "drop_last", drop_last)
+        if self.drop_last and self.batch_size > self.rows:
             raise ValueError(
                 f"batch_size={batch_size} is more than the {self.rows} rows of the data, and "
                 "drop_last=True would leave out all of them; pass drop_last=False or a smaller "
                 "batch_size"
             )
-        self.shuffle = bool(shuffle)
-        self.drop_last = bool(drop_last)
         self.epochs = optional(whole, "Batches", "epochs", epochs, 0)
         if seed is None:
             seed = int(random.generator().integers(2**63))

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from headgate.core.checks import amount, choice, number, optional, whole
+from headgate.core.checks import amount, choice, flag, number, optional, whole
 from headgate.core.lift import as_tensor
 from headgate.core.settings import Settled
 from headgate.core.tensor import Tensor
@@ -95,6 +95,7 @@ def _check_shapes(name: str, y_true: Tensor, y_pred: Tensor) -> None:
 
 def _as_logits(name: str, y_pred: Tensor, from_logits: bool) -> tuple[Tensor, bool]:
     """Return logits where they can be had, and whether they are."""
+    from_logits = flag(name, "from_logits", from_logits)
     logits = logits_of(y_pred)
     if logits is None:
         return y_pred, from_logits
@@ -559,7 +560,7 @@ class BinaryCrossentropy(Loss):
         dtype: Any = None,
     ) -> None:
         super().__init__(name, reduction, dtype)
-        self.from_logits = from_logits
+        self.from_logits = flag(type(self).__name__, "from_logits", from_logits)
         self.label_smoothing = number(
             type(self).__name__, "label_smoothing", label_smoothing, "[0, 1]"
         )
@@ -604,6 +605,7 @@ def binary_focal_crossentropy(
     alpha = amount(name, "alpha", alpha, "[0, 1]")
     gamma = amount(name, "gamma", gamma, "[0, inf)")
     axis = whole(name, "axis", axis)
+    apply_class_balancing = flag(name, "apply_class_balancing", apply_class_balancing)
     y_pred, from_logits = _as_logits(name, floats(y_pred), from_logits)
     each, y_true, p = _yes_no(name, y_true, y_pred, from_logits, label_smoothing)
     each = (1.0 - (y_true * p + (1.0 - y_true) * (1.0 - p))) ** gamma * each
@@ -635,10 +637,12 @@ class BinaryFocalCrossentropy(Loss):
         dtype: Any = None,
     ) -> None:
         super().__init__(name, reduction, dtype)
-        self.apply_class_balancing = apply_class_balancing
+        self.apply_class_balancing = flag(
+            type(self).__name__, "apply_class_balancing", apply_class_balancing
+        )
         self.alpha = amount("BinaryFocalCrossentropy", "alpha", alpha, "[0, 1]")
         self.gamma = amount("BinaryFocalCrossentropy", "gamma", gamma, "[0, inf)")
-        self.from_logits = from_logits
+        self.from_logits = flag(type(self).__name__, "from_logits", from_logits)
         self.label_smoothing = number(
             type(self).__name__, "label_smoothing", label_smoothing, "[0, 1]"
         )
@@ -727,7 +731,7 @@ class CategoricalCrossentropy(Loss):
         dtype: Any = None,
     ) -> None:
         super().__init__(name, reduction, dtype)
-        self.from_logits = from_logits
+        self.from_logits = flag(type(self).__name__, "from_logits", from_logits)
         self.label_smoothing = number(
             type(self).__name__, "label_smoothing", label_smoothing, "[0, 1]"
         )
@@ -804,7 +808,7 @@ class SparseCategoricalCrossentropy(Loss):
         dtype: Any = None,
     ) -> None:
         super().__init__(name, reduction, dtype)
-        self.from_logits = from_logits
+        self.from_logits = flag(type(self).__name__, "from_logits", from_logits)
         self.ignore_class = optional(
             whole, "SparseCategoricalCrossentropy", "ignore_class", ignore_class
         )

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
-from headgate.core.checks import extents, whole, wholes
+from headgate.core.checks import WrongType, extents, refused, whole, wholes
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import common, implementations, owner
 from headgate.core.op import op
@@ -235,7 +235,7 @@ class Generator:
         drawn = self._source().random(_shape(shape), dtype=_drawn_dtype("uniform", kind))
         if not (isinstance(low, _PLAIN) and isinstance(high, _PLAIN)):
             return _scaled(drawn, high - low, low, kind)
-        _check_range("uniform", low, high, high < low)
+        _check_range("uniform", low, high, np.logical_not(high >= low))
         if drawn.dtype == kind and _is_number(low, 0) and _is_number(high, 1):
             return constant(drawn)
         found = _cast(drawn * (high - low) + low, kind)
@@ -249,6 +249,9 @@ class Generator:
         """Draw whole numbers; see `headgate.random.integers`."""
         if not (isinstance(low, int) and isinstance(high, int)):
             low, high = as_tensor(low).value, as_tensor(high).value
+            for name, end in (("low", low), ("high", high)):
+                if end.dtype.kind not in "iu":
+                    raise refused("integers", name, "whole numbers", end, WrongType)
         if not (is_traced(low) or is_traced(high)):
             _check_range("integers", low, high, high <= low)
         drawn = self._source().integers(low, high, _shape(shape), dtype=np.dtype(dtype))
@@ -306,6 +309,10 @@ def _as_array(drawn: Any) -> Any:
 
 def _cast(drawn: Any, dtype: Any) -> Any:
     array = _as_array(drawn)
+    if array.dtype.kind == "c":
+        raise TypeError(
+            "random: the parameters of a distribution are real numbers, got complex ones"
+        )
     return array if array.dtype == dtype else array.astype(dtype)
 
 
@@ -566,6 +573,8 @@ categorical = op(
 
 def _draw_bernoulli(xp: Any, p: Any, *, shape: Any, generator: Any) -> Any:
     p = xp.asarray(p)
+    if p.dtype.kind == "c":
+        raise TypeError(f"p must be probabilities from 0 to 1, got {p.dtype}")
     if not is_traced(p):
         known = np.asarray(p)
         if not np.all((known >= 0) & (known <= 1)):

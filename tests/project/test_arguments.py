@@ -41,6 +41,11 @@ SENSELESS = {
     "not negative or none": ["1", math.nan, 1j, -1.0],
     "number": NO_NUMBERS,
     "name": [1.5, "no such name", b"x", np.ones(2)],
+    "flag": ["x", "False", math.nan, None, -1.5, 2, [1], [], np.ones(2)],
+    "flag or none": ["x", "False", math.nan, -1.5, 2, [1], [], np.ones(2)],
+    "flag of NumPy": ["x", "False", math.nan, -1.5, [1], []],  # any integer counts
+    "finite": ["1", None, math.nan, 1j, [], "x", math.inf, True],
+    "not none": [None],
 }
 
 KINDS = {
@@ -81,6 +86,20 @@ KINDS = {
     **dict.fromkeys(("padding", "mode", "reduction", "curve", "summation_method"), "name"),
     **dict.fromkeys(("distribution", "data_format", "layout", "interpolation"), "name"),
     **dict.fromkeys(("indexing", "side"), "name"),
+    # True or False
+    **dict.fromkeys(("keepdims",), "flag of NumPy"),
+    **dict.fromkeys(("from_logits", "apply_class_balancing", "sparse_y_true"), "flag"),
+    **dict.fromkeys(("sparse_y_pred", "use_bias", "center", "return_sequences"), "flag"),
+    **dict.fromkeys(("return_state", "go_backwards", "unit_forget_bias", "reset_after"), "flag"),
+    **dict.fromkeys(("nesterov", "centered", "amsgrad", "staircase", "cycle", "shuffle"), "flag"),
+    **dict.fromkeys(("drop_last", "persistent", "watch_accessed_variables", "has_aux"), "flag"),
+    **dict.fromkeys(("descending", "stable", "include_initial", "approximate"), "flag"),
+    **dict.fromkeys(("endpoint", "reverse", "jit", "check", "trainable"), "flag"),
+    **dict.fromkeys(("copy",), "flag or none"),
+    **dict.fromkeys(("alpha", "correction"), "finite"),
+    **dict.fromkeys(("length", "maximum_iterations"), "count or none"),
+    **dict.fromkeys(("fill_value", "value"), "not none"),
+    **dict.fromkeys(("batch_dims",), "count"),
 }
 
 OVERRIDES = {
@@ -120,8 +139,19 @@ OVERRIDES = {
     ("hg.max_pool", "stride"): "sizes",
     ("hg.scale_gradient", "scale"): None,
     ("hg.reverse_gradient", "scale"): None,
-    ("nn.BatchNormalization", "scale"): None,  # a flag
-    ("nn.LayerNormalization", "scale"): None,
+    ("nn.BatchNormalization", "scale"): "flag",
+    ("nn.LayerNormalization", "scale"): "flag",
+    **{
+        (f"{where}", "keepdims"): "flag" for where in ("hg.argmax", "hg.argmin", "hg.count_nonzero")
+    },
+    **{
+        (f"nn.Global{kind}Pooling{rank}D", "keepdims"): "flag"
+        for kind in ("Max", "Average")
+        for rank in (1, 2)
+    },
+    ("random.gamma", "alpha"): None,  # an array
+    ("nn.set_floatx", "value"): None,
+    ("hg.Variable", "shape"): None,
     ("hg.norm", "mode"): None,
 }
 
@@ -228,6 +258,19 @@ CALLS = {
     "random.gamma": {"alpha": 1.0},
     "random.poisson": {"rate": 1.0},
     "hg.squeeze": {"x": np.ones((1, 2))},
+    **{f"hg.{name}": {"x": X} for name in ("elu", "leaky_relu", "gelu", "full_like")},
+    "hg.full_like": {"x": X, "fill_value": 1.0},
+    **{f"hg.{name}": {"x": X, "axis": 0} for name in ("cumulative_sum", "cumulative_prod")},
+    "hg.asarray": {"obj": X},
+    "hg.gather": {"x": X, "indices": [0]},
+    "hg.gather_nd": {"x": X, "indices": [[0]]},
+    "hg.GradientTape": {},
+    "hg.Variable": {"initial_value": X},
+    "hg.function": {"f": abs},
+    "hg.grad": {"f": abs},
+    "hg.value_and_grad": {"f": abs},
+    "hg.scan": {"f": lambda carry, x: (carry, carry), "init": 0.0},
+    "hg.while_loop": {"cond_fn": lambda x: x < 3, "body_fn": lambda x: x + 1, "init": 0},
 }
 
 MODULES = {
@@ -276,6 +319,14 @@ def cases():
             kind = OVERRIDES.get((name, argument), KINDS.get(argument))
             if kind is not None:
                 yield pytest.param(name, function, argument, kind, id=f"{name}({argument})")
+
+
+@pytest.mark.parametrize("yes", [1, np.True_, np.int32(1), np.asarray(True), hg.asarray(True)])
+def test_what_is_true_may_be_said_in_several_ways(yes):
+    assert hg.argmax(X, axis=0, keepdims=yes).shape == (1, 3)
+    assert nn.Dense(2, use_bias=yes).use_bias is True
+    assert losses.BinaryCrossentropy(from_logits=yes).from_logits is True
+    assert optim.SGD(0.1, momentum=0.5, nesterov=yes).nesterov is True
 
 
 def refuses(name, function, argument, value):

@@ -108,11 +108,14 @@ def remove(path: Path) -> None:
 def _sync_folder(folder: Path) -> None:
     """Force the names in a folder to the disk, where the system can open folders."""
     if hasattr(os, "O_DIRECTORY"):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        opened: list[int] = []
         try:
-            os.fsync(descriptor)
+            # In one go: an interrupt would come between a call and what keeps its result.
+            opened.extend(map(os.open, [folder], [os.O_RDONLY | os.O_DIRECTORY]))
+            os.fsync(opened[0])
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # cannot be done on this system
                 raise
         finally:
-            os.close(descriptor)
+            for descriptor in opened:
+                os.close(descriptor)

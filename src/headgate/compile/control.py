@@ -8,7 +8,6 @@ transformations), each becomes one construct of the executor's program
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +18,7 @@ from headgate.compile.branch import traced_cond
 from headgate.compile.construct import held, predicate
 from headgate.compile.executor import at_work
 from headgate.compile.repeat import traced_scan, traced_while
+from headgate.core.checks import flag, optional, whole
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import TENSORS
 from headgate.core.scope import Scope
@@ -111,6 +111,7 @@ def scan(
     """
     leaves, structure = optree.tree_flatten(xs)
     leaves = [as_tensor(leaf) for leaf in leaves]
+    reverse = flag("scan", "reverse", reverse)
     steps = _length(leaves, length)
     executor = at_work((init, leaves))
     if executor is not None:
@@ -133,7 +134,7 @@ def scan(
 
 def _length(leaves: list[Tensor], length: int | None) -> int:
     """Return the number of steps of a scan."""
-    lengths = {"length": operator.index(length)} if length is not None else {}
+    lengths = {"length": whole("scan", "length", length, 0)} if length is not None else {}
     for number, leaf in enumerate(leaves):
         if not leaf.shape:
             raise refusal(ValueError, f"scan: array {number} of xs has no axis to go along")
@@ -216,7 +217,7 @@ def while_loop(
     >>> y.numpy(), tape.gradient(y, x).numpy()
     (np.float64(16.0), np.float64(32.0))
     """
-    most = None if maximum_iterations is None else operator.index(maximum_iterations)
+    most = optional(whole, "while_loop", "maximum_iterations", maximum_iterations, 0)
     executor = at_work(init)
     if executor is not None:
         return traced_while(executor, cond_fn, body_fn, init, most)

@@ -39,6 +39,7 @@ from headgate.compile.executor import Executor, Tracing, at_work, preferred
 from headgate.compile.leaks import is_other, no_leaks, outside
 from headgate.compile.signature import Form, Frame, Given, Parameters, Quick
 from headgate.core.bundle import Bundle, in_transit, unbroken
+from headgate.core.checks import flag
 from headgate.core.custom import record_custom
 from headgate.core.failure import is_about_values
 from headgate.core.lift import as_tensor, is_inexact, owned
@@ -320,8 +321,8 @@ class Function:
         self._function = function
         self._executor = executor = executor or preferred()
         self._settings: tuple[Any, ...] = (donate, static_argnames, jit, executor, check)
-        self._check = check
-        self._jit = jit
+        self._check = flag("function", "check", check)
+        self._jit = flag("function", "jit", jit)
         self._parameters = Parameters(function, static_argnames, executor, self._constants)
         names = () if isinstance(donate, bool) else donate
         self._donated = self._parameters.known("donate", names)

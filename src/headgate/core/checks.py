@@ -109,13 +109,18 @@ def _interval(text: str) -> _Interval:
     return _Interval(low, high, has_low, has_high, words)
 
 
-def number(whose: str, name: str, value: Any, interval: str = "(-inf, inf)") -> Any:
+ANY = "(-inf, inf)"
+
+
+def number(whose: str, name: str, value: Any, interval: str = ANY) -> Any:
     """Return a real number in an interval, "[0, 1)" say, as Python's own.
 
     Python's numbers leave the dtype of arrays alone, which NumPy's do not. Infinities pass only
     where the interval includes them, a tensor if its value is known; a variable, which would be
     read once and for all, does not.
     """
+    if type(value) is float and interval is ANY and -math.inf < value < math.inf:
+        return value
     found = value
     if type(value) is not float and type(value) is not int:
         if type(value) is Variable or is_traced(_raw(value)):
@@ -186,6 +191,18 @@ def _whole(least: int | None, most: int | None) -> str:
         named = {0: "a non-negative integer", 1: "a positive integer"}
         return named.get(least, f"an integer of at least {least}")
     return "an integer" if most is None else f"an integer of at most {most}"
+
+
+def flag(whose: str, name: str, value: Any) -> bool:
+    """Return True or False; 0 and 1 count, also in an array without axes. A text is neither."""
+    if value is True or value is False:
+        return bool(value)
+    found = _raw(value)
+    if hasattr(found, "dtype") and found.dtype.kind in "biu" and not is_traced(found):
+        found = np.asarray(found).item() if found.shape == () else None
+    if isinstance(found, int) and found in (0, 1):
+        return bool(found)
+    raise refused(whose, name, "True or False", value, WrongType)
 
 
 def optional(check: Callable[..., Any], whose: str, name: str, value: Any, *limits: Any) -> Any:

@@ -17,11 +17,13 @@ it, so a stopped branch is freed in the very statement that stops it.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import optree
 
+from headgate.core.checks import WrongType, refused
 from headgate.core.lift import shape_of
 from headgate.core.namespace import is_array, owner
 from headgate.core.op import op
@@ -49,6 +51,8 @@ def stop_gradient(x: Any, label: str | None = None) -> Any:
     >>> dx.numpy(), dy
     (np.float64(7.0), None)
     """
+    if label is not None and not isinstance(label, str):
+        raise refused("stop_gradient", "label", "a text", label, WrongType)
     if type(x) is Tensor or type(x) is Variable:
         return _stop(x, label)
     if x is None:
@@ -103,6 +107,8 @@ def _scaled(xp: Any, x: Any, scale: Any) -> Any:
             raise TypeError(f"scale is a number, got {describe(scale)}")
         if shape_of(scale) and not _broadcasts(scale, x):
             raise ValueError(f"scale has the shape {shape_of(scale)}, which does not fit that of x")
+    elif not -math.inf < scale < math.inf:
+        raise ValueError(f"scale is a finite number, got {scale}")
     return x
 
 
@@ -205,6 +211,8 @@ def clip_gradient(
         )
     for what, given in (("minimum", minimum), ("maximum", maximum), ("norm", norm)):
         if given is None or isinstance(given, float):
+            if given is not None and given != given:
+                raise refused("clip_gradient", what, "a number", given)
             continue
         if not _is_number(given) or shape_of(given):
             raise refusal(

@@ -33,6 +33,7 @@ from headgate.core.arguments import (
 )
 from headgate.core.asked import asked, question, updated
 from headgate.core.birth import Meter
+from headgate.core.checks import flag
 from headgate.core.cotangent import pass_through
 from headgate.core.jacobian import rows_of
 from headgate.core.lift import INEXACT, as_tensor, is_inexact
@@ -82,6 +83,11 @@ class GradientTape:
     _active = False
 
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
+        if persistent is not False:
+            persistent = flag("GradientTape", "persistent", persistent)
+        if watch_accessed_variables is not True:
+            name = "watch_accessed_variables"
+            watch_accessed_variables = flag("GradientTape", name, watch_accessed_variables)
         self._persistent = persistent
         self._watch_accessed = watch_accessed_variables
         self._bits = 0

@@ -27,6 +27,7 @@ import optree
 
 from headgate.core.again import is_linear
 from headgate.core.arguments import wants_zeros
+from headgate.core.checks import flag
 from headgate.core.host import came_back
 from headgate.core.lift import as_tensor, is_inexact
 from headgate.core.namespace import TENSORS, is_array
@@ -247,6 +248,7 @@ def value_and_grad(
     (np.float64(5.0), array([2., 4.]))
     """
     _check("value_and_grad", f, argnums)
+    has_aux = flag("value_and_grad", "has_aux", has_aux)
 
     @functools.wraps(f)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -331,8 +333,8 @@ def grad(
     >>> hg.grad(lambda x: x * x)(3.0).numpy()
     np.float64(6.0)
     """
-
     _check("grad", f, argnums)
+    has_aux = flag("grad", "has_aux", has_aux)
 
     @functools.wraps(f)
     def wrapper(*args: Any, **kwargs: Any) -> Any:

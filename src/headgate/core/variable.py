@@ -95,6 +95,9 @@ class Variable(Attached):
                 ValueError, f"the initial value has the shape {value.shape}, not {tuple(shape)}"
             )
         self.name = name if name is not None else f"variable_{next(_unnamed)}"
+        if not isinstance(trainable, bool | np.bool_ | int) or trainable not in (0, 1):
+            said = f"Variable: trainable must be True or False, got {trainable!r}"
+            raise refusal(TypeError, said)
         self._trainable = bool(trainable)
         self._array = value
         self._place: tuple[Bundle, int] | None = None

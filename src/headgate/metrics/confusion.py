@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from headgate.core.checks import choice, number, numbers, optional, whole
+from headgate.core.checks import choice, flag, number, numbers, optional, refused, whole
 from headgate.core.lift import as_tensor
 from headgate.core.tensor import Tensor
 from headgate.core.traced import is_traced
@@ -91,6 +91,8 @@ class _OfAnswers(_AtThresholds):
             found: Sequence[float] = [thresholds]
         elif hasattr(thresholds, "__iter__") and np.ndim(thresholds):
             found = numbers(kind, "thresholds", thresholds, "[0, 1]")
+            if not found:
+                raise refused(kind, "thresholds", "one number or more", thresholds)
         else:
             found = [number(kind, "thresholds", thresholds, "[0, 1]")]
         super().__init__(name, dtype, found)
@@ -193,7 +195,7 @@ class AUC(_AtThresholds):
         super().__init__(name, dtype, [-1e-7, *thresholds, 1.0 + 1e-7])
         self.curve = curve
         self.summation_method = summation_method
-        self.from_logits = from_logits
+        self.from_logits = flag(type(self).__name__, "from_logits", from_logits)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take a batch: answers 0 or 1, and predictions of the same shape."""
@@ -266,8 +268,8 @@ class MeanIoU(Metric):
         super().__init__(dtype, name)
         self.num_classes = num_classes = whole("MeanIoU", "num_classes", num_classes, 1)
         self.ignore_class = optional(whole, "MeanIoU", "ignore_class", ignore_class)
-        self.sparse_y_true = sparse_y_true
-        self.sparse_y_pred = sparse_y_pred
+        self.sparse_y_true = flag(type(self).__name__, "sparse_y_true", sparse_y_true)
+        self.sparse_y_pred = flag(type(self).__name__, "sparse_y_pred", sparse_y_pred)
         self.total_cm = self._gathered("total_confusion_matrix", (num_classes, num_classes))
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from headgate import losses
-from headgate.core.checks import whole
+from headgate.core.checks import WrongType, refused, whole
 from headgate.core.lift import as_tensor
 from headgate.core.tensor import Tensor
 from headgate.losses import floats, pair, same_rank
@@ -103,7 +103,11 @@ class MeanMetricWrapper(Mean):
         dtype: Any = None,
         **options: Any,
     ) -> None:
-        super().__init__(fn.__name__ if name is None else name, dtype)
+        if not callable(fn):
+            raise refused(
+                type(self).__name__, "fn", "a function of y_true and y_pred", fn, WrongType
+            )
+        super().__init__(getattr(fn, "__name__", "mean") if name is None else name, dtype)
         self._function = fn
         self._options = options
 

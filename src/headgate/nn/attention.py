@@ -15,7 +15,7 @@ from headgate.core.variable import Variable
 from headgate.nn.core import dropped, seeded
 from headgate.nn.initializers import get_initializer
 from headgate.nn.layer import Layer, Shape
-from headgate.nn.options import check_axes, positive, ranged
+from headgate.nn.options import check_axes, positive, ranged, switch
 from headgate.ops.elementwise import logical_and, where
 from headgate.ops.functional import softmax
 from headgate.ops.linalg.products import matmul
@@ -119,7 +119,7 @@ class MultiHeadAttention(Layer):
         sizes = optional(wholes, "MultiHeadAttention", "output_shape", output_shape, 1)
         initializers = (
             get_initializer(kernel_initializer),
-            get_initializer(bias_initializer) if use_bias else None,
+            get_initializer(bias_initializer) if switch(self, "use_bias", use_bias) else None,
         )
         shared = {"dtype": self.dtype, "trainable": self.trainable}
         of_key, of_value = (self.num_heads, self.key_dim), (self.num_heads, self.value_dim)

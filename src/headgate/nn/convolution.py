@@ -10,7 +10,7 @@ from headgate.core.variable import Variable
 from headgate.nn.activations import get_activation
 from headgate.nn.initializers import get_initializer
 from headgate.nn.layer import Layer, Shape
-from headgate.nn.options import check_axes, each, layout_of, one_of, positive
+from headgate.nn.options import check_axes, each, layout_of, one_of, positive, switch
 from headgate.ops.conv import conv, conv_transpose
 from headgate.ops.shape import pad, repeat, reshape
 
@@ -46,7 +46,7 @@ class _Convolution(Layer):
         self.dilation_rate = each(self, "dilation_rate", dilation_rate, self.rank)
         self.groups = positive(self, "groups", groups)
         self.activation = get_activation(activation)
-        self.use_bias = use_bias
+        self.use_bias = switch(self, "use_bias", use_bias)
         self.kernel_initializer = get_initializer(kernel_initializer)
         self.bias_initializer = get_initializer(bias_initializer)
         self.bias: Variable | None = None

@@ -17,7 +17,7 @@ from headgate.core.variable import Variable
 from headgate.nn.activations import get_activation, relu, softmax
 from headgate.nn.initializers import get_initializer
 from headgate.nn.layer import Layer, Shape
-from headgate.nn.options import axes, positive
+from headgate.nn.options import axes, positive, switch
 from headgate.ops.activations import leaky_relu
 from headgate.ops.elementwise import add, astype, multiply, subtract, where
 from headgate.ops.index import embedding
@@ -55,7 +55,7 @@ class Dense(Layer):
         super().__init__(**options)
         self.units = positive(self, "units", units)
         self.activation = get_activation(activation)
-        self.use_bias = use_bias
+        self.use_bias = switch(self, "use_bias", use_bias)
         self.kernel_initializer = get_initializer(kernel_initializer)
         self.bias_initializer = get_initializer(bias_initializer)
         self.bias: Variable | None = None

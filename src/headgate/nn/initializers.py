@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from headgate import random
-from headgate.core.checks import choice, extents, number, optional, whole
+from headgate.core.checks import WrongType, choice, extents, number, optional, refused, whole
 from headgate.core.tensor import Tensor, constant
 from headgate.naming import default_dtype, find
 
@@ -53,6 +53,10 @@ class Constant:
     """
 
     value: Any = 0.0
+
+    def __post_init__(self) -> None:
+        if np.asarray(self.value).dtype.kind not in "biufcV":
+            raise refused("Constant", "value", "a number or an array", self.value, WrongType)
 
     def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
         return _made(np.broadcast_to(self.value, _shape(self, shape)), dtype)

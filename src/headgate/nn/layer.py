@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from headgate.core.checks import extents, optional, outline, whole
+from headgate.core.checks import extents, flag, optional, outline, whole
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import is_array, is_foreign
 from headgate.core.scope import stage, suspended
@@ -113,7 +113,7 @@ class Layer(Settled):
         self._holder: weakref.ref[Layer] | None = None  # the layer that named it
         self._names: Counter[str] = Counter()  # of the layers that this one has named
         self.dtype = default_dtype() if dtype is None else np.dtype(dtype)
-        self._trainable = trainable
+        self._trainable = flag(type(self).__name__, "trainable", trainable)
         input_dim = optional(whole, type(self).__name__, "input_dim", input_dim, 1)
         if input_shape is not None:
             input_shape = outline(type(self).__name__, "input_shape", input_shape)

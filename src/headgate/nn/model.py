@@ -204,21 +204,28 @@ class Sequential(Model):
             raise TypeError(f"{self.name}.add takes a layer, not {layer!r}")
         if isinstance(layer, InputLayer) and (self._stack or self._examples):
             raise ValueError(f"{self.name}.add: an Input can only be the first layer")
-        stack, examples = self._stack, self._examples
-        if not stack and layer._sample_shape is not None:
-            self._sample_shape = layer._sample_shape
-            if None not in layer._sample_shape:
-                dtype = layer.dtype if isinstance(layer, InputLayer) else self.dtype
-                examples = [*examples, _zeros((None, *layer._sample_shape), dtype)]
-        if not isinstance(layer, InputLayer):
-            stack = [*stack, layer]
-            take(self, layer, plain_name(type(layer).__name__))
-            if examples:
-                with unrecorded():
-                    examples = [*examples, layer(examples[-1], training=False)]
-                self.built = True
-                self.output_shape = layer.output_shape
-        self._stack, self._examples = stack, examples  # the layer is in it with its example or not
+        before = dict(vars(self)) | {"_names": self._names.copy()}
+        own = layer.name, layer._holder
+        try:
+            stack, examples = self._stack, self._examples
+            if not stack and layer._sample_shape is not None:
+                self._sample_shape = layer._sample_shape
+                if None not in layer._sample_shape:
+                    dtype = layer.dtype if isinstance(layer, InputLayer) else self.dtype
+                    examples = [*examples, _zeros((None, *layer._sample_shape), dtype)]
+            if not isinstance(layer, InputLayer):
+                stack = [*stack, layer]
+                take(self, layer, plain_name(type(layer).__name__))
+                if examples:
+                    with unrecorded():
+                        examples = [*examples, layer(examples[-1], training=False)]
+                    self.built = True
+                    self.output_shape = layer.output_shape
+            self._stack, self._examples = stack, examples
+        except BaseException:  # an input that does not fit, or an interrupt
+            layer.name, layer._holder = own
+            self.__dict__ = before
+            raise
 
     def pop(self) -> Layer:
         """Remove the last layer and return it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headgate.core.checks import choice, number, per_axis, whole, wholes
+from headgate.core.checks import choice, flag, number, per_axis, whole, wholes
 from headgate.nn.layer import Layer, Shape
 
 
@@ -22,6 +22,11 @@ def one_of(layer: Layer, what: str, value: Any, known: tuple[Any, ...]) -> Any:
     """Return an option, a string in small letters, if it is one of those known."""
     found = value.lower() if isinstance(value, str) else value
     return choice(type(layer).__name__, what, found, known)
+
+
+def switch(layer: Layer, what: str, value: Any) -> bool:
+    """Return True or False."""
+    return flag(type(layer).__name__, what, value)
 
 
 def ranged(layer: Layer, what: str, value: Any, interval: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from headgate.core.lift import as_tensor
 from headgate.core.tensor import Tensor
 from headgate.nn.layer import Layer
-from headgate.nn.options import check_axes, each, layout_of, one_of
+from headgate.nn.options import check_axes, each, layout_of, one_of, switch
 from headgate.ops.elementwise import astype, where
 from headgate.ops.pool import avg_pool, max_pool
 from headgate.ops.reduce import max, mean, sum
@@ -115,7 +115,7 @@ class _GlobalPooling(Layer):
     ) -> None:
         super().__init__(**options)
         self.layout = layout_of(self, data_format, self.rank)
-        self.keepdims = keepdims
+        self.keepdims = switch(self, "keepdims", keepdims)
         first = 2 if self.layout[1] == "C" else 1
         self._space = tuple(range(first, first + self.rank))
 

@@ -22,7 +22,7 @@ from headgate.nn.activations import get_activation
 from headgate.nn.core import dropped, seeded
 from headgate.nn.initializers import get_initializer
 from headgate.nn.layer import Layer, Shape
-from headgate.nn.options import check_axes, positive, ranged
+from headgate.nn.options import check_axes, positive, ranged, switch
 from headgate.ops.elementwise import astype, where
 from headgate.ops.functional import lstm_gates, lstm_state
 from headgate.ops.linalg.products import matmul
@@ -57,15 +57,15 @@ class _Recurrent(Layer):
         super().__init__(**options)
         self.units = positive(self, "units", units)
         self.activation = get_activation(activation)
-        self.use_bias = use_bias
+        self.use_bias = switch(self, "use_bias", use_bias)
         self.kernel_initializer = get_initializer(kernel_initializer)
         self.recurrent_initializer = get_initializer(recurrent_initializer)
         self.bias_initializer = get_initializer(bias_initializer)
         self.dropout = ranged(self, "dropout", dropout, "[0, 1]")
         self._generator, self.seed_state = seeded(seed)
-        self.return_sequences = return_sequences
-        self.return_state = return_state
-        self.go_backwards = go_backwards
+        self.return_sequences = switch(self, "return_sequences", return_sequences)
+        self.return_state = switch(self, "return_state", return_state)
+        self.go_backwards = switch(self, "go_backwards", go_backwards)
         self.bias: Variable | None = None
 
     # -- what the kinds of layers define ----------------------------------------------------------
@@ -281,7 +281,7 @@ class LSTM(_Recurrent):
             **options,
         )
         self.recurrent_activation = get_activation(recurrent_activation)
-        self.unit_forget_bias = unit_forget_bias
+        self.unit_forget_bias = switch(self, "unit_forget_bias", unit_forget_bias)
         self._usual = self.activation is get_activation(
             "tanh"
         ) and self.recurrent_activation is get_activation("sigmoid")
@@ -360,7 +360,7 @@ class GRU(_Recurrent):
             **options,
         )
         self.recurrent_activation = get_activation(recurrent_activation)
-        self.reset_after = reset_after
+        self.reset_after = switch(self, "reset_after", reset_after)
 
     def _bias_shape(self) -> Shape:
         columns = 3 * self.units

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.checks import flag, number
 from headgate.core.lift import shape_of
 from headgate.core.namespace import TENSORS, Array
 from headgate.core.op import op
@@ -90,6 +91,7 @@ leaky_relu = op(
     """,
     lambda g, xp, x, alpha: levelled(xp.where(x > 0, g, alpha * g), x),
     impl=_leaky_relu,
+    checks={"alpha": (number,)},
 )
 
 
@@ -108,6 +110,7 @@ elu = op(
     """,
     lambda g, xp, x, ans, alpha: xp.where(x < 0, g * (ans + alpha), g),
     impl=_elu,
+    checks={"alpha": (number,)},
 )
 
 # Klambauer et al. 2017, "Self-normalizing neural networks", equation 14.
@@ -387,6 +390,7 @@ gelu = op(
     """,
     _gelu_rule,
     impl=by_float32(lambda xp, x, *, approximate: 0.5 * x * _gelu_gate(xp, x, approximate)),
+    checks={"approximate": (flag,)},
 )
 
 

@@ -12,7 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from headgate.core.checks import affordable, choice, extents, optional, whole
+from headgate.core.checks import (
+    WrongType,
+    affordable,
+    choice,
+    extents,
+    flag,
+    optional,
+    refused,
+    whole,
+)
 from headgate.core.lift import as_tensor, borrowers, lifters
 from headgate.core.namespace import TENSORS, Array, owner
 from headgate.core.op import op, public
@@ -37,6 +46,8 @@ def asarray(obj: Any, dtype: Any = None, copy: bool | None = None) -> Tensor:
     Tensor([[3., 0.],
             [0., 3.]], shape=(2, 2), dtype=float64)
     """
+    if copy is not None:
+        copy = flag("asarray", "copy", copy)
     tensor = obj if type(obj) is Tensor else _converted(obj, dtype, copy is False)
     result = tensor
     if dtype is not None and tensor.dtype != dtype:
@@ -89,7 +100,9 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
     >>> hg.full((2,), 7.0)
     Tensor([7., 7.], shape=(2,), dtype=float64)
     """
-    return broadcast_to(asarray(fill_value, dtype), extents("full", "shape", shape))
+    return broadcast_to(
+        asarray(_filling("full", fill_value), dtype), extents("full", "shape", shape)
+    )
 
 
 @public
@@ -100,6 +113,12 @@ def empty(shape: Any, dtype: Any = None) -> Tensor:
     (2, 3)
     """
     return constant(np.empty(extents("empty", "shape", shape), dtype))
+
+
+def _filling(whose: str, value: Any) -> Any:
+    if value is None:  # NumPy would make NaN of it
+        raise refused(whose, "fill_value", "a number", value, WrongType)
+    return value
 
 
 def _like(name: str, x: Any, *fill: Any, dtype: Any) -> Tensor:
@@ -134,7 +153,7 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Tensor:
     >>> hg.full_like([1.0, 2.0], 7)
     Tensor([7., 7.], shape=(2,), dtype=float64)
     """
-    return _like("full_like", x, fill_value, dtype=dtype)
+    return _like("full_like", x, _filling("full_like", fill_value), dtype=dtype)
 
 
 @public
@@ -189,6 +208,7 @@ def linspace(start: Any, stop: Any, num: int, dtype: Any = None, endpoint: bool 
     Tensor([0.  , 0.25, 0.5 , 0.75, 1.  ], shape=(5,), dtype=float64)
     """
     num = whole("linspace", "num", num, 0)
+    endpoint = flag("linspace", "endpoint", endpoint)
     affordable("linspace", "num", (num,))
     low, high = as_tensor(start), as_tensor(stop)
     if low.node is None and high.node is None:

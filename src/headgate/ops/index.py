@@ -34,6 +34,7 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.checks import whole
 from headgate.core.cotangent import Pieces
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import NUMPY, Array, common, implementations, owner
@@ -532,7 +533,12 @@ def gather(x: Any, indices: Any, axis: int | None = None, batch_dims: int = 0) -
     Tensor([2., 3.], shape=(2,), dtype=float64)
     """
     x, indices = as_tensor(x), as_tensor(indices)
-    axis = batch_dims if axis is None else normal_axes(axis, x.ndim)[0]
+    if type(batch_dims) is not int or batch_dims:
+        batch_dims = whole("gather", "batch_dims", batch_dims, 0, indices.ndim)
+    if axis is None:
+        axis = batch_dims
+    else:
+        axis = normal_axes(whole("gather", "axis", axis), x.ndim)[0]
     if not batch_dims:
         return take(x, indices, axis)
     if axis < batch_dims:
@@ -553,6 +559,7 @@ def gather_nd(x: Any, indices: Any, batch_dims: int = 0) -> Tensor:
     Tensor([2., 4.], shape=(2,), dtype=float64)
     """
     x, indices = as_tensor(x), as_tensor(indices)
+    batch_dims = whole("gather_nd", "batch_dims", batch_dims, 0, indices.ndim)
     _check_matched(x, indices, batch_dims)
     if indices.ndim and not indices.shape[-1]:  # each row names the whole array
         rest, rows = x.shape[batch_dims:], indices.shape[batch_dims:-1]

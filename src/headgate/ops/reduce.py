@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from headgate.core.checks import flag, number
 from headgate.core.namespace import Array
 from headgate.core.op import op
 from headgate.ops.rules import Axis, by_float32, divided, is_half, normal_axes, scaled
@@ -117,6 +118,7 @@ def _cumulative(function: Callable[..., Array], ufunc: Any) -> Callable[..., Arr
 
 def _by_name(name: str) -> Callable[..., Array]:
     def reduce(xp: Any, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+        keepdims = flag(name, "keepdims", keepdims)  # JAX would take a text for True
         return getattr(xp.array_module, name)(x, axis=plain(axis), keepdims=keepdims)
 
     return reduce
@@ -127,6 +129,7 @@ def _by_name_typed(name: str) -> Callable[..., Array]:
         xp: Any, x: Array, axis: Axis = None, dtype: Any = None, keepdims: bool = False
     ) -> Array:
         function = getattr(xp.array_module, name)
+        keepdims = flag(name, "keepdims", keepdims)
         return function(x, axis=plain(axis), dtype=dtype, keepdims=keepdims)
 
     return reduce
@@ -135,6 +138,7 @@ def _by_name_typed(name: str) -> Callable[..., Array]:
 def _mean(xp: Any, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     if x.dtype == bool:
         x = x.astype(int)  # JAX's mean of booleans would be float32 whatever the default
+    keepdims = flag("mean", "keepdims", keepdims)
     return xp.array_module.mean(x, axis=plain(axis), keepdims=keepdims)
 
 
@@ -347,6 +351,7 @@ var = op(
     _var_rule,
     impl=_var,
     lists=("axis",),
+    checks={"correction": (number,)},
 )
 
 std = op(
@@ -361,6 +366,7 @@ std = op(
     _std_rule,
     impl=_std,
     lists=("axis",),
+    checks={"correction": (number,)},
 )
 
 max = op(
@@ -416,6 +422,7 @@ count_nonzero = op(
     "Count the elements that are not zero, over one axis, several or all of them.",
     None,
     impl=_by_name("count_nonzero"),
+    checks={"keepdims": (flag,)},
 )
 
 argmax = op(
@@ -428,6 +435,7 @@ argmax = op(
     Tensor([1, 0], shape=(2,), dtype=int64)
     """,
     None,
+    checks={"keepdims": (flag,)},
 )
 
 argmin = op(
@@ -440,6 +448,7 @@ argmin = op(
     Tensor([0, 1], shape=(2,), dtype=int64)
     """,
     None,
+    checks={"keepdims": (flag,)},
 )
 
 # -- cumulative ops -------------------------------------------------------------------------------
@@ -455,6 +464,7 @@ cumulative_sum = op(
     """,
     _cumulative_sum_rule,
     impl_numpy=_cumulative(np.cumulative_sum, np.add),
+    checks={"include_initial": (flag,)},
 )
 
 cumulative_prod = op(
@@ -469,6 +479,7 @@ cumulative_prod = op(
     """,
     _cumulative_prod_rule,
     impl_numpy=_cumulative(np.cumulative_prod, np.multiply),
+    checks={"include_initial": (flag,)},
 )
 
 # -- sorting and searching ------------------------------------------------------------------------
@@ -482,6 +493,7 @@ sort = op(
     """,
     _sort_rule,
     impl=_sort,
+    checks={"descending": (flag,), "stable": (flag,)},
 )
 
 permute_along_axis = op(
@@ -506,6 +518,7 @@ argsort = op(
     """,
     None,
     impl=_argsort,
+    checks={"descending": (flag,), "stable": (flag,)},
 )
 
 top_k = op(

@@ -17,7 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from headgate.core.checks import affordable, choice, per_axis, refused, whole, wholes
+from headgate.core.checks import (
+    WrongType,
+    affordable,
+    choice,
+    per_axis,
+    refused,
+    whole,
+    wholes,
+)
 from headgate.core.lift import as_tensor, shape_of
 from headgate.core.namespace import Array
 from headgate.core.op import op, public
@@ -343,6 +351,12 @@ def _sum_of_margins(g: Any, xp: Any, x_shape: Shape, widths: Any, mode: Any) -> 
     return g
 
 
+def _filling(whose: str, name: str, value: Any) -> Any:
+    if value is None:  # NumPy would make NaN of it
+        raise refused(whose, name, "a number", value, WrongType)
+    return value
+
+
 pad = op(
     'pad(x, *, widths, mode="constant", value=0)',
     """Add margins: `widths` is one number, a pair (before, after), or a pair per axis.
@@ -357,6 +371,7 @@ pad = op(
     """,
     _sum_of_margins,
     impl_numpy=_pad_numpy,
+    checks={"value": (_filling,)},
     keeps_shape=True,
     lists=("widths",),
 )

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from headgate.core.checks import amount
+from headgate.core.checks import amount, optional
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import TENSORS, Array
 from headgate.core.rows import notes, placed, settled
@@ -162,6 +162,9 @@ def clip_by_value(gradient: Any, minimum: Any, maximum: Any) -> Tensor | None:
     >>> optim.clip_by_value(hg.asarray([-3.0, 0.5]), -1.0, 1.0).numpy()
     array([-1. ,  0.5])
     """
+    for name, bound in (("minimum", minimum), ("maximum", maximum)):
+        if not getattr(bound, "shape", ()):
+            optional(amount, "clip_by_value", name, bound, "[-inf, inf]")
     if gradient is None:
         return None
     made: Tensor = clipped(TENSORS, "clip_by_value", as_tensor(gradient), minimum, maximum)

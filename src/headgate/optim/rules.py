@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Unpack
 
-from headgate.core.checks import number
+from headgate.core.checks import flag, number
 from headgate.core.namespace import Array
 from headgate.optim.clip import scalar
 from headgate.optim.optimizer import Common, NameAndClipping, Optimizer
@@ -61,7 +61,7 @@ class SGD(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **common)
         self.momentum = number(type(self).__name__, "momentum", momentum, "[0, 1]")
-        self.nesterov = nesterov
+        self.nesterov = flag(type(self).__name__, "nesterov", nesterov)
 
     @property
     def state_names(self) -> tuple[str, ...]:  # type: ignore[override]  # follows the settings
@@ -120,7 +120,7 @@ class RMSprop(Optimizer):
         self.rho = number(type(self).__name__, "rho", rho, "[0, 1)")
         self.momentum = number(type(self).__name__, "momentum", momentum, "[0, 1]")
         self.epsilon = number(type(self).__name__, "epsilon", epsilon, "[0, inf)")
-        self.centered = centered
+        self.centered = flag(type(self).__name__, "centered", centered)
 
     @property
     def state_names(self) -> tuple[str, ...]:  # type: ignore[override]  # follows the settings
@@ -235,7 +235,7 @@ class Adam(Optimizer):
         self.beta_1 = number(type(self).__name__, "beta_1", beta_1, "[0, 1)")
         self.beta_2 = number(type(self).__name__, "beta_2", beta_2, "[0, 1)")
         self.epsilon = number(type(self).__name__, "epsilon", epsilon, "[0, inf)")
-        self.amsgrad = amsgrad
+        self.amsgrad = flag(type(self).__name__, "amsgrad", amsgrad)
 
     @property
     def state_names(self) -> tuple[str, ...]:  # type: ignore[override]  # follows the settings

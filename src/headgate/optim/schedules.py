@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from headgate.core.checks import number, numbers
+from headgate.core.checks import flag, number, numbers
 from headgate.core.namespace import NUMPY, Array, owner
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
@@ -56,6 +56,12 @@ def _take(schedule: Schedule, interval: str, *names: str) -> None:
     for name in names:
         found = number(type(schedule).__name__, name, getattr(schedule, name), interval)
         object.__setattr__(schedule, name, found)
+
+
+def _switch(schedule: Schedule, name: str) -> None:
+    """Check an argument of a schedule that is True or False."""
+    found = flag(type(schedule).__name__, name, getattr(schedule, name))
+    object.__setattr__(schedule, name, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,7 @@ class ExponentialDecay(Schedule):
     staircase: bool = False
 
     def __post_init__(self) -> None:
+        _switch(self, "staircase")
         _take(self, "[0, inf)", "initial_learning_rate")
         _take(self, "(0, inf)", "decay_steps", "decay_rate")
 
@@ -142,6 +149,7 @@ class InverseTimeDecay(Schedule):
     staircase: bool = False
 
     def __post_init__(self) -> None:
+        _switch(self, "staircase")
         _take(self, "[0, inf)", "initial_learning_rate", "decay_rate")
         _take(self, "(0, inf)", "decay_steps")
 
@@ -179,6 +187,7 @@ class PolynomialDecay(Schedule):
     cycle: bool = False
 
     def __post_init__(self) -> None:
+        _switch(self, "cycle")
         _take(self, "[0, inf)", "initial_learning_rate", "end_learning_rate")
         _take(self, "(0, inf)", "decay_steps", "power")
 
