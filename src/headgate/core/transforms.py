@@ -804,15 +804,22 @@ class ForwardAccumulator:
         kept, active = (recording.tapes, recording.suspended), self._tape._active
         others: list[weakref.ref[Tape]] = [*recording.tapes, *recording.suspended]
         others.append(self._tape._reference)
+        late = False
         try:
             recording.tapes = list(self._around)
             recording.suspended = [tape for tape in others if tape not in self._around]
             recording.refresh()
             state.recording, self._tape._active = recording, False
             yield
+        except GeneratorExit:
+            late = True
+            raise
         finally:
-            state.recording, self._tape._active = before, active
-            recording.tapes, recording.suspended = kept
+            there = [*recording.tapes, *recording.suspended]  # but for tapes that were left since
+            state.back(before, recording, late)
+            self._tape._active = active and self._tape._reference in there
+            recording.tapes = [tape for tape in kept[0] if tape in there or not late]
+            recording.suspended = [tape for tape in kept[1] if tape in there or not late]
             recording.refresh()
 
     def _jvp(self, primals: Any, unconnected_gradients: Any) -> Any:
