@@ -33,6 +33,7 @@ LAYERS = [
     "core.rows",
     "core.bundle",
     "core.scope",
+    "core.settings",
     "core.host",
     "core.traced",
     "core.tensor",

@@ -129,6 +129,9 @@ class Executor(Protocol):
     def wide(self) -> AbstractContextManager[Any]:
         """Let the executor compute with 64-bit types for a block."""
 
+    def at_once(self) -> AbstractContextManager[Any]:
+        """Let this thread compute at once for a block, although it traces."""
+
     def settle(self) -> None:
         """Wait until the programs that were called have made their reports (`compile/alarms`)."""
 
@@ -221,6 +224,10 @@ class Tracing(Scope):
     def __init__(self, stand_in: Callable[[Any], Any], executor: Executor) -> None:
         super().__init__(stand_in)
         self.executor = executor
+
+    def outside(self) -> AbstractContextManager[Any]:
+        """Let this thread compute at once for a block, whatever traces it."""
+        return self.executor.at_once()
 
 
 def at_work(trees: Any) -> Executor | None:

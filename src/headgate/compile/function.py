@@ -36,7 +36,7 @@ from typing import Any
 
 from headgate.compile.alarms import Alarms, asking
 from headgate.compile.executor import Executor, Tracing, at_work, preferred
-from headgate.compile.leaks import no_leaks
+from headgate.compile.leaks import is_other, no_leaks, outside
 from headgate.compile.signature import Form, Frame, Given, Parameters, Quick
 from headgate.core.bundle import Bundle, in_transit, unbroken
 from headgate.core.checks import flag
@@ -45,6 +45,7 @@ from headgate.core.failure import is_about_values
 from headgate.core.lift import as_tensor, is_inexact, owned
 from headgate.core.namespace import Array
 from headgate.core.scope import open_scopes, stage
+from headgate.core.settings import Log, changes, logging
 from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, constant, tensor_of
 from headgate.core.traced import is_traced
@@ -83,11 +84,13 @@ class _Variant:
         "form",
         "frame",
         "history",
+        "outside",
         "program",
         "pulls",
         "quick",
         "read",
         "seen_in",
+        "settings",
         "silent",
         "wide",
     )
@@ -110,6 +113,8 @@ class _Variant:
         self.donates = trace.donates
         self.ahead: bool | None = None  # whether Python goes on while the program runs
         self.frame = trace.frame
+        self.settings = trace.log.closed()
+        self.outside = outside(trace.function) if trace.noticing else ()
         self.form: Form = trace.form
         self.silent = all(type(kind) is tuple for kind in self.form.kinds)  # returns no array
         self.described = described
@@ -227,8 +232,10 @@ class _Trace:
         read: list[Variable],
         donated: Sequence[int],
         donates: bool,
+        noticing: bool,
     ) -> None:
         self.executor = executor
+        self.noticing = noticing
         self.function = function
         self.frame = frame
         self.written = written
@@ -238,6 +245,7 @@ class _Trace:
         self.scope = Tracing(self._stand_in, executor)
         self.given: dict[Any, Array] = {}
         self.form: Any = None
+        self.log = Log()
 
     def _stand_in(self, variable: Variable) -> Array:
         given = self.given.get(variable._source)
@@ -255,7 +263,7 @@ class _Trace:
         for k, array in zip(self.donated, used):
             leaves.insert(k, array)
         args, kwargs = self.frame.filled([constant(leaf) for leaf in leaves])
-        with apart(), self.scope.entered():
+        with apart(), self.scope.entered(), logging(self.log if self.noticing else None):
             self.form = Form(self.function(*args, **kwargs), self.executor)
         results, self.form.arrays = self.form.arrays, []
         new = [_new_value(self.scope, variable) for variable in self.found[0]]
@@ -298,6 +306,9 @@ class Function:
         "as a static argument"
     )
 
+    _noticing = True
+    """Whether settings that the Python has read are a part of the signature."""
+
     def __init__(
         self,
         function: Callable[..., Any],
@@ -317,6 +328,7 @@ class Function:
         self._donated = self._parameters.known("donate", names)
         self._donates = donate is True
         self._variants: dict[Any, _Variant] = {}
+        self._others: dict[Any, list[_Variant]] = {}  # of the same signature, for other settings
         self._last: _Variant | None = None
         self._tracing = threading.RLock()
         self._origin: Function | None = None  # of a method: the function in the class
@@ -326,10 +338,17 @@ class Function:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         # Most calls are like the one before, and are recognized at once.
         last = self._last
-        if last is not None and not (kwargs or open_scopes or onlookers):
+        if (
+            last is not None
+            and last.settings.seen == changes.count
+            and not (kwargs or open_scopes or onlookers)
+            and stage.training is None
+        ):
             quick: Any = last.quick
             leaves = quick.leaves(args)
             if leaves is not None:
+                if last.outside:
+                    self._look_outside(last)
                 recording = state.recording
                 if not (recording.tapes or recording.suspended or recording.read_log is not None):
                     node = last.history if last.seen_in is recording else last.past(recording)
@@ -342,16 +361,18 @@ class Function:
         given = self._parameters.given(args, kwargs)
         if given.traced:  # what this does becomes a part of somebody else's program
             return self._function(*args, **kwargs)
-        variant = self._variants.get(given.key)
-        if variant is None:
-            variant = self._new_variant(given, args, kwargs)
+        known = self._known(given)
+        variant = known or self._new_variant(given, args, kwargs)
+        if variant.outside and known is not None:
+            self._look_outside(variant)
         recording = state.recording
         if recording.in_use or recording.read_log is not None:
-            return self._recorded(variant, given)
+            return self._recorded(variant, given, fresh=known is None)
         if not kwargs and not self._parameters.static:
             if variant.quick is None or variant.quick.native is not given.native:
                 variant.quick = Quick(args, self._parameters.sorts)
-            self._last = variant if variant.quick.forms is not None else None
+            quick = variant.quick.forms is not None and stage.training is None
+            self._last = variant if quick else None
         node = variant.past(recording)
         return variant.form.filled(variant.run(given.leaves, given.native, node))
 
@@ -384,17 +405,32 @@ class Function:
         return self.__qualname__  # type: ignore[attr-defined]
 
     def __repr__(self) -> str:
-        return f"<headgate.function {self.__name__}, {len(self._variants)} signatures>"
+        return f"<headgate.function {self.__name__}, {len(self._all)} signatures>"
 
     @property
     def signatures(self) -> list[dict[str, str]]:
         """What the function was traced for: its arguments in words, one entry per signature."""
-        return [dict(variant.described) for variant in self._variants.values()]
+        return [dict(variant.described) for variant in self._all]
 
     def _variant(self, args: Any, kwargs: Any) -> _Variant:
         """Trace the function for these arguments, if that was not done before; nothing is run."""
         given = self._parameters.given(args, kwargs)
-        return self._variants.get(given.key) or self._new_variant(given, args, kwargs)
+        return self._known(given) or self._new_variant(given, args, kwargs)
+
+    def _known(self, given: Given) -> _Variant | None:
+        """Return the variant of a signature, if it was traced with the settings of now."""
+        if stage.training is not None:  # called by a layer, which hands that down
+            given.key = given.key, stage.training
+        variant = self._variants.get(given.key)
+        if variant is None or variant.settings.hold():
+            return variant
+        others = self._others.get(given.key, [])
+        found = next((other for other in others if other.settings.hold()), None)
+        if found is not None:
+            others.remove(found)
+            others.append(variant)
+            self._variants[given.key] = found
+        return found
 
     def lower_text(self, *args: Any, **kwargs: Any) -> str:
         """Return the program for these arguments as text (StableHLO); nothing is run.
@@ -407,13 +443,32 @@ class Function:
         text: str = self._variant(args, kwargs).program.text()
         return text
 
+    def _look_outside(self, variant: _Variant) -> None:
+        """Warn, once, of numbers and arrays from outside that are others by now."""
+        names = [
+            name
+            for name, look, held in variant.outside
+            if (now := look()) is not held and is_other(held, now)
+        ]
+        if names:
+            variant.outside = ()
+            site = caller()
+            warnings.warn_explicit(
+                f"{self.__name__} takes {' and '.join(map(repr, names))} from outside, which "
+                "changed since it was compiled. The program keeps the old value: give it as an "
+                "argument, or hold it in a variable",
+                UserWarning,
+                site.file,
+                site.line,
+            )
+
     # -- tracing ----------------------------------------------------------------------------------
 
     def _new_variant(self, given: Given, args: Any, kwargs: Any) -> _Variant:
         """Trace the function for a signature that is new."""
         with self._tracing:
             known = self._variants.get(given.key)
-            if known is not None:  # another thread was quicker
+            if known is not None and known.settings.hold():  # another thread was quicker
                 return known
             leaves = self._parameters.described(args, kwargs)
             described = {name: text for name, text, _ in leaves}
@@ -421,7 +476,9 @@ class Function:
             donated = [k for k, name in enumerate(names) if name.split("[")[0] in self._donated]
             if self._check:  # a failed call leaves all as it was
                 donated = []
-            if len(self._variants) > _MANY:
+            if known is not None:
+                described |= known.settings.changed()
+            if len(self._all) > _MANY:
                 self._warn_of_many(described)
             frame = self._parameters.frame(args, kwargs)
             alarms = Alarms() if self._check else None
@@ -431,12 +488,19 @@ class Function:
                 *(trace, program, self._bundle(trace.written)),
                 *(described, any(map(_is_wide, given.leaves)), alarms),
             )
+            if known is not None:
+                self._others.setdefault(given.key, []).append(known)
             self._variants[given.key] = variant
             return variant
 
+    @property
+    def _all(self) -> list[_Variant]:
+        """The variants of all signatures and settings."""
+        return [*self._variants.values(), *(v for row in self._others.values() for v in row)]
+
     def _bundle(self, written: list[Variable]) -> Bundle:
         """Return a bundle of these variables, that of another signature if there is one."""
-        for variant in self._variants.values():
+        for variant in self._all:
             if _same(variant.bundle.variables, written):
                 return variant.bundle
         return Bundle(written)
@@ -450,7 +514,10 @@ class Function:
         for _ in range(_ATTEMPTS):
             start = sequence()
             donates = self._donates and not self._check
-            trace = _Trace(self._executor, self._function, frame, written, read, donated, donates)
+            trace = _Trace(
+                *(self._executor, self._function, frame, written, read, donated, donates),
+                self._noticing,
+            )
             held = [variable._form for variable in written]
             used, kept = (held, []) if donates else ([], held)
             kept += [variable._form for variable in read]
@@ -493,7 +560,7 @@ class Function:
                 changing.append(f"{name}: {past[-1]}, now {now}")
         site = caller()
         warnings.warn_explicit(
-            f"{self.__name__} is compiled again, having been so for {len(self._variants)} "
+            f"{self.__name__} is compiled again, having been so for {len(self._all)} "
             f"signatures. What changes: {'; '.join(changing) or 'the structure of its arguments'}. "
             f"Compiling takes long. {self._cure}",
             RecompileWarning,
@@ -503,7 +570,29 @@ class Function:
 
     # -- under a tape -----------------------------------------------------------------------------
 
-    def _recorded(self, variant: _Variant, given: Given) -> Any:
+    def _retraced(self, variant: _Variant, given: Given) -> _Variant:
+        """Return a variant as the Python is now, that one if its program would be the same.
+
+        The gradient is traced now. What the function takes from outside must not have one value in
+        it and another in the program.
+        """
+        with self._tracing:
+            donated = list(variant.donated)
+            alarms = Alarms() if self._check else None
+            with asking(alarms):
+                trace, program = self._traced(variant.frame, given.leaves, donated)
+            if program.text() == variant.program.text():
+                return variant
+            made = _Variant(
+                *(trace, program, self._bundle(trace.written)),
+                *(variant.described, variant.wide, alarms),
+            )
+            if self._variants.get(given.key) is variant:
+                self._variants[given.key] = made
+            self._last = None
+            return made
+
+    def _recorded(self, variant: _Variant, given: Given, fresh: bool) -> Any:
         """Run a program as one node of the tapes that record."""
         recording = state.recording
         variables = [*variant.bundle.variables, *variant.read]
@@ -515,6 +604,10 @@ class Function:
         inputs = [*values, *map(as_tensor, given.tensors)]
         masks = [(0, 0) if x.node is None else recording.admit(x.node) for x in inputs]
         live = tuple(is_inexact(x) and bool(mask) for x, (mask, _) in zip(inputs, masks))
+        if not fresh and any(live) and live not in variant.pulls:
+            made = self._retraced(variant, given)
+            if made is not variant:
+                return self._recorded(made, given, fresh=True)
         results = variant.run(given.leaves, given.native)
         if not any(live):
             node = ghost(recording, _union(masks))
@@ -588,6 +681,7 @@ class _Pull:
         self.ways: list[tuple[list[bool], int]] = []
         self.recording = Recording()
         self.function = Function(self._gradients, executor=variant.executor)
+        self.function._noticing = False  # it is of a program that was traced with its settings
 
     def prepare(self, inputs: list[Any], results: list[Tensor]) -> None:
         """Trace it now, for results of this form."""

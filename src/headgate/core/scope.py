@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 open_scopes: list[Scope] = []
@@ -28,6 +28,11 @@ class _Stage(threading.local):
     """The scope that a thread is in."""
 
     scope: Scope | None = None
+    log: Any = None
+    """Where settings are logged that are read (`headgate.core.settings`)."""
+
+    training: Any = None
+    """What the layer that is being called hands down to those called inside of it."""
 
 
 stage = _Stage()
@@ -59,6 +64,10 @@ class Scope:
             self.values[source] = self.stand_in(variable)
         self.values[source] = value
         self.met[source] = self.written[source] = variable
+
+    def outside(self) -> AbstractContextManager[Any]:
+        """Let this thread compute at once for a block, whatever traces it."""
+        return nullcontext()
 
     def entered(self) -> AbstractContextManager[Scope]:
         """Let this thread see the scope for a block."""
@@ -100,13 +109,19 @@ class _Entered:
 
 
 class suspended:
-    """Let this thread see the cells themselves for a block: what is made there is to last."""
+    """Let this thread see the cells themselves for a block: what is made there is to last.
 
-    __slots__ = ("before",)
+    What is computed there is computed now, and is no part of the program that is traced.
+    """
+
+    __slots__ = ("before", "outside")
 
     def __enter__(self) -> None:
         self.before = stage.scope
+        self.outside = nullcontext() if self.before is None else self.before.outside()
+        self.outside.__enter__()
         stage.scope = None
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, *exception: Any) -> None:
         stage.scope = self.before
+        self.outside.__exit__(*exception)

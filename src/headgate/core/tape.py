@@ -40,12 +40,13 @@ from headgate.core.lift import INEXACT, as_tensor, is_inexact
 from headgate.core.namespace import TENSORS
 from headgate.core.pull import bits_to, pull, seed
 from headgate.core.row import PASS
+from headgate.core.scope import stage
 from headgate.core.tensor import Tensor, constant, tensor_of
 from headgate.core.traced import is_traced
 from headgate.core.variable import Variable, node_of
 from headgate.core.walk import USED
 from headgate.record.asked import Question
-from headgate.record.errors import refusal, warn_missing
+from headgate.record.errors import TracingError, refusal, warn_missing
 from headgate.record.graph import (
     Leaf,
     Node,
@@ -177,6 +178,7 @@ class GradientTape:
         Raises:
             ValueError: the tape is not recording.
         """
+        self._require_here()
         if not self._active:
             raise refusal(ValueError, "Tape is not recording.")
         self._forget()
@@ -200,6 +202,7 @@ class GradientTape:
         >>> tape.gradient(z, x).numpy()
         np.float64(24.0)
         """
+        self._require_here()
         return _Stopped(self)
 
     # -- watching ---------------------------------------------------------------------------------
@@ -222,6 +225,7 @@ class GradientTape:
         >>> tape.gradient(y, x).numpy()
         np.float64(6.0)
         """
+        self._require_here()
         for leaf in leaves_of(tensor):
             kind = type(leaf)
             if kind is not Tensor and kind is not Variable:
@@ -558,7 +562,18 @@ class GradientTape:
             and bool(node.live & ~node.recording.paused)
         )
 
+    def _require_here(self) -> None:
+        """Refuse a tape that began to record outside of the function that is being traced."""
+        if stage.scope is not None and self._active and self._recording is not state.recording:
+            raise refusal(
+                TracingError,
+                "this tape began outside of the compiled function and cannot be used in it: the "
+                "Python runs once, when the function is traced, and the tape records the whole "
+                "call as one operation. Make the tape in the function, or use it outside",
+            )
+
     def _check_unused(self) -> None:
+        self._require_here()
         if self._used or self._recording is None:
             raise refusal(RuntimeError, USED)
 

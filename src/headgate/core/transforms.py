@@ -26,7 +26,7 @@ import numpy as np
 import optree
 
 from headgate.core.again import is_linear
-from headgate.core.arguments import wants_zeros
+from headgate.core.arguments import OF_PULLS, flat_cotangents, flat_targets, wants_zeros
 from headgate.core.checks import flag
 from headgate.core.host import came_back
 from headgate.core.lift import as_tensor, is_inexact
@@ -365,6 +365,8 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
 
     def pull(cotangents: Any) -> Any:
         nonlocal said
+        if cotangents is not None:
+            cotangents = flat_cotangents(flat_targets(run.targets), cotangents, OF_PULLS)
         found = tape._gradient(run.targets, run.chosen, cotangents, unconnected_gradients="zero")
         if not said:
             said = True

@@ -18,6 +18,7 @@ from headgate.core.checks import extents
 from headgate.core.host import note_escape
 from headgate.core.lift import as_tensor
 from headgate.core.scope import suspended
+from headgate.core.settings import Settled
 from headgate.core.tensor import Tensor, constant
 from headgate.core.variable import Variable, publish
 from headgate.naming import floatx, unique_name
@@ -26,7 +27,7 @@ from headgate.ops.rules import is_half
 from headgate.state import fitted, own, put, saved
 
 
-class Metric:
+class Metric(Settled):
     """Base of all metrics; a subclass has `update_state` and `result`.
 
     Args:
@@ -48,6 +49,8 @@ class Metric:
     >>> largest([1.0, 3.0]).numpy(), largest([2.0]).numpy()
     (np.float32(3.0), np.float32(3.0))
     """
+
+    _no_settings = frozenset({"name", "_variables"})
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self.name = unique_name(type(self).__name__) if name is None else name

@@ -27,8 +27,9 @@ import optree
 
 from headgate.core.checks import extents, flag, optional, outline, whole
 from headgate.core.lift import as_tensor
-from headgate.core.namespace import is_array
-from headgate.core.scope import suspended
+from headgate.core.namespace import is_array, is_foreign
+from headgate.core.scope import stage, suspended
+from headgate.core.settings import Settled, changed, noted
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable, publish
 from headgate.naming import default_dtype, unique_name
@@ -46,8 +47,6 @@ Shape = tuple[int, ...]
 class _Calls(threading.local):
     """What the layers being called in a thread hand down to those called inside of them."""
 
-    training: Any = None
-
     def __init__(self) -> None:
         self.stack: list[Layer] = []  # the layers being called, the outermost first
 
@@ -58,7 +57,7 @@ every_layer: weakref.WeakSet[Layer] = weakref.WeakSet()
 """All layers there are, for who wants to know which variable belongs to which."""
 
 
-class Layer:
+class Layer(Settled):
     """Base of all layers: variables and layers in attributes, and a `call` that uses them.
 
     Args:
@@ -91,6 +90,12 @@ class Layer:
     built = False
     output_shape: Any = None
     _trainable = True
+    _no_settings = frozenset(
+        {
+            *("name", "built", "output_shape", "_name_given", "_holder", "_names", "_weights"),
+            *("_sample_shape", "_frozen", "_frozen_at"),
+        }
+    )
     _mode: bool | None = None  # what `train` or `eval` has set
     _takes_training: tuple[int, Any] | None = None  # position and default of `training` in call
 
@@ -215,7 +220,17 @@ class Layer:
         variables: list[Variable] = []
         layers: list[Layer] = []
         sort_out(vars(self).values(), variables, layers)
+        if stage.log is not None:
+            noted(self, "", self._membership)
         return variables, layers
+
+    def _membership(self) -> Any:
+        """Return what stands for the variables and layers that this one holds, and for freezing."""
+        variables: list[Variable] = []
+        layers: list[Layer] = []
+        sort_out(vars(self).values(), variables, layers)
+        sources = tuple(variable._source for variable in variables)
+        return sources, tuple(map(id, layers)), self._trainable, frozenset(self._frozen)
 
     def unbuilt(self) -> list[str]:
         """Return the paths of this layer and those in it that are still to make their weights.
@@ -297,11 +312,13 @@ class Layer:
         site = caller()
         for layer, variable in self._matching(patterns):
             layer._frozen[variable._source] = site
+        changed()
 
     def unfreeze(self, *patterns: str) -> None:
         """Put variables that `freeze` took out back; arguments and errors are those of `freeze`."""
         for layer, variable in self._matching(patterns):
             layer._frozen.pop(variable._source, None)
+        changed()
 
     def _matching(self, patterns: Sequence[str]) -> list[tuple[Layer, Variable]]:
         known = paths(self)
@@ -451,7 +468,7 @@ class Layer:
     def _run(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Call `call` with the `training` that holds here, also for all layers inside."""
         training = options.pop("training", None)
-        outer = calls.training if self._mode is None else self._mode
+        outer = stage.training if self._mode is None else self._mode
         if self._takes_training is not None:
             position, default = self._takes_training
             if len(args) > position:
@@ -460,21 +477,23 @@ class Layer:
                 if training is None:
                     training = default if outer is None else outer
                 options["training"] = training
-        stack, before = calls.stack, calls.training
+        stack, before = calls.stack, stage.training
         try:
-            calls.stack, calls.training = [*stack, self], outer if training is None else training
+            calls.stack, stage.training = [*stack, self], outer if training is None else training
             return self.call(*args, **options)
         finally:  # nothing is called here, so that no interrupt comes in between
-            calls.stack, calls.training = stack, before
+            calls.stack, stage.training = stack, before
 
     def _admit(self, value: Any) -> Any:
         """Return an argument with all arrays in it as tensors, floats in the layer's dtype."""
-        if type(value) is Tensor or type(value) is Variable or is_array(value):
+        kind = type(value)
+        if kind is Tensor or kind is Variable or is_array(value) or is_foreign(kind):
             x = as_tensor(value)
             return astype(x, self.dtype) if self._casts(x.dtype) else x
         if isinstance(value, list | tuple | dict):
             tree: Any = value
-            if any(type(x) in (Tensor, Variable) or is_array(x) for x in optree.tree_leaves(tree)):
+            leaves = optree.tree_leaves(tree)
+            if any(is_array(x) or is_foreign(type(x)) for x in leaves):
                 return optree.tree_map(self._admit, tree)
             if isinstance(value, list) and value:
                 return self._admit(np.asarray(value))

@@ -37,7 +37,8 @@ from headgate.core.host import note_escape
 from headgate.core.lift import lift
 from headgate.core.namespace import NUMPY, Array, common, owner
 from headgate.core.rows import settled
-from headgate.core.scope import suspended
+from headgate.core.scope import stage, suspended
+from headgate.core.settings import Settled
 from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, constant
 from headgate.core.traced import is_traced
@@ -75,7 +76,7 @@ class Common(NameAndClipping, total=False):
     weight_decay: float | None
 
 
-class Optimizer:
+class Optimizer(Settled):
     """Base of all optimizers; a subclass has a `rule` and says what state it keeps.
 
     Args:
@@ -95,7 +96,10 @@ class Optimizer:
     Raises:
         ValueError: a number is out of range, or more than one way of clipping is asked for.
 
-    All hyper-parameters are plain attributes and may be changed between steps.
+    All hyper-parameters are plain attributes and may be changed between steps, of a compiled
+    function too. A rate that is a number is a part of its state, so that setting it costs nothing
+    there (`optimizer.learning_rate = 1e-4`, or `optimizer.learning_rate.assign(1e-4)`); for another
+    momentum it is compiled anew, once for each value.
 
     >>> import headgate as hg
     >>> from headgate import optim
@@ -107,6 +111,14 @@ class Optimizer:
     >>> v.numpy()
     array([0.5, 2.5])
     """
+
+    _no_settings = frozenset(
+        {
+            *("name", "iterations", "_rate", "_state", "_names", "_kept", "_copied", "_unmatched"),
+            "_warned",
+        }
+    )
+    _rate: Variable | None = None  # the rate, if it is a number
 
     state_names: Sequence[str] = ()
     """What the optimizer keeps for each variable, in the order of the rule's last arguments."""
@@ -162,14 +174,27 @@ class Optimizer:
 
     @property
     def learning_rate(self) -> Any:
-        """What was given: a number, or a function of the number of steps done so far."""
-        return self._learning_rate
+        """The number that is set now, or a function of the number of steps done so far."""
+        if self._learning_rate is not None:
+            return self._learning_rate
+        return self._rate if stage.scope is not None else Rate(self)
 
     @learning_rate.setter
     def learning_rate(self, rate: Any) -> None:
-        if not callable(rate):
-            _number(type(self).__name__, rate)
-        self._learning_rate = rate
+        if callable(rate) or type(rate) is Variable:
+            if type(rate) is Variable:
+                _number(type(self).__name__, rate)
+            self._learning_rate = rate
+            return
+        found = _number(type(self).__name__, rate)
+        if self._rate is None:
+            with suspended():
+                self._rate = Variable(np.float64(0.0), trainable=False, name="learning_rate")
+        xp = owner[type(found)]
+        self._rate._value = np.float64(found) if xp is NUMPY else xp.astype(found, np.float64)
+        self._rate._source.written += 1
+        if self.__dict__.get("_learning_rate", found) is not None:
+            self._learning_rate = None
 
     def rule(
         self, xp: Any, rate: Any, step: Any, g: Array, x: Array, *state: Array
@@ -521,7 +546,7 @@ class Optimizer:
         gradients, variables = self._checked(pairs)
         done = self.iterations._value
         at = int(done) if owner[type(done)] is NUMPY else done
-        rate = self._learning_rate
+        rate = self._rate if self._learning_rate is None else self._learning_rate
         if callable(rate):
             # As a tensor, so that a user's own function is told what it cannot do while traced.
             rate = rate(at if type(at) is int else constant(at))
@@ -672,6 +697,41 @@ class Optimizer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, learning_rate={self.learning_rate}>"
+
+
+class Rate(float):
+    """A learning rate as it is now, which can be assigned to as Keras' can.
+
+    >>> from headgate import optim
+    >>> optimizer = optim.SGD(0.1)
+    >>> optimizer.learning_rate.assign(0.5)
+    0.5
+    >>> optimizer.learning_rate *= 0.5
+    >>> optimizer.learning_rate
+    0.25
+    """
+
+    _optimizer: Optimizer
+
+    def __new__(cls, optimizer: Optimizer) -> Rate:
+        """Read the rate of an optimizer."""
+        assert optimizer._rate is not None
+        made = super().__new__(cls, optimizer._rate._value)
+        made._optimizer = optimizer
+        return made
+
+    def assign(self, value: Any) -> Rate:
+        """Set the optimizer's rate."""
+        self._optimizer.learning_rate = value
+        return Rate(self._optimizer)
+
+    def numpy(self) -> Any:
+        """Return the rate as a NumPy scalar."""
+        return np.float64(self)
+
+    def __reduce__(self) -> Any:
+        """Copy the number alone."""
+        return float, (float(self),)
 
 
 def _matches(name: str, pattern: str) -> bool:

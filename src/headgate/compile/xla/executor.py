@@ -15,6 +15,7 @@ from headgate.compile.xla.control import (
     zeros,
 )
 from headgate.compile.xla.program import (
+    at_once,
     fitted,
     host,
     is_native,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "array",
+    "at_once",
     "cast",
     "choose",
     "equations",

@@ -112,6 +112,12 @@ def wide() -> AbstractContextManager[Any]:
     return nullcontext() if jax.config.jax_enable_x64 else jax.enable_x64(True)
 
 
+def at_once() -> AbstractContextManager[Any]:
+    """Let this thread compute at once for a block, although it traces."""
+    context: AbstractContextManager[Any] = jax_for().ensure_compile_time_eval()
+    return context
+
+
 def trace(function: Flat, used: Sequence[Any], kept: Sequence[Any]) -> Program:
     """Run a function on stand-ins for arrays and numbers like these.
 
