@@ -221,7 +221,8 @@ class Sequential(Model):
                         examples = [*examples, layer(examples[-1], training=False)]
                     self.built = True
                     self.output_shape = layer.output_shape
-            self._stack, self._examples = stack, examples
+            vars(self).update(_stack=stack, _examples=examples)
+            self._stack = stack  # as whoever changes a setting
         except BaseException:  # an input that does not fit, or an interrupt
             layer.name, layer._holder = own
             self.__dict__ = before
@@ -230,7 +231,8 @@ class Sequential(Model):
     def pop(self) -> Layer:
         """Remove the last layer and return it."""
         *stack, last = self._stack
-        self._stack, self._examples, self.output_shape = stack, self._examples[:-1], None
+        vars(self).update(_stack=stack, _examples=self._examples[:-1], output_shape=None)
+        self._stack = stack  # as whoever changes a setting
         return last
 
     def call(self, x: Any, training: Any = None) -> Any:

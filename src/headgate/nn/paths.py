@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import re
 import weakref
+from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import starmap
+from operator import call, setitem
 from typing import TYPE_CHECKING, Any
 
 from headgate.core.variable import Variable
@@ -96,7 +99,10 @@ def take(holder: Layer, layer: Layer, wish: str) -> None:
     if not layer._name_given:
         name = f"{wish}_{number}" if number else wish
         number += 1
-    layer._holder, layer.name, holder._names[wish] = reference, name, number
+    # Both in one go, in C: an interrupt comes before that or after it.
+    named = (vars(layer).update, {"_holder": reference, "name": name})
+    deque(starmap(call, [named, (setitem, holder._names, wish, number)]), maxlen=0)
+    layer.name = name  # as whoever changes a setting
     rename(layer)
 
 

@@ -371,16 +371,17 @@ class Optimizer(Settled):
         Variables that were copied together with the optimizer have their sources, and need no name.
         """
         left = [source for source in self._copied if not source.held]
+        names, state, undecayed = self._names, self._state, self._undecayed
         for variable in variables:
             mine = variable._source
-            of_name = [s for s in left if variable.name in (s.name, self._names.get(s))]
-            if of_name and mine not in self._state:
+            of_name = [s for s in left if variable.name in (s.name, names.get(s))]
+            if of_name and mine not in state:
                 old = of_name[0]
-                self._names = {mine if s is old else s: key for s, key in self._names.items()}
-                self._state = {mine if s is old else s: cells for s, cells in self._state.items()}
-                self._undecayed = {mine if s is old else s for s in self._undecayed}
+                names = {mine if s is old else s: key for s, key in names.items()}
+                state = {mine if s is old else s: cells for s, cells in state.items()}
+                undecayed = {mine if s is old else s for s in undecayed}
                 left = [source for source in left if source is not old]
-        self._copied = left
+        vars(self).update(_copied=left, _names=names, _state=state, _undecayed=undecayed)
 
     # -- what is saved ----------------------------------------------------------------------------
 
@@ -444,7 +445,7 @@ class Optimizer(Settled):
                 found = own(arrays.pop(name), old) if name in arrays else self._beginning(name, old)
                 values.append((cell, found))
         left = {key: arrays for key, arrays in kept.items() if arrays}
-        put(values, [(setattr, self, "_kept", left)])
+        put(values, [(vars(self).update, {"_kept": left})])
 
     def _read_state(self, state: Any) -> tuple[Any, dict[str, dict[str, Any]]]:
         """Return the number of steps, and the arrays by variable and name."""
@@ -608,7 +609,8 @@ class Optimizer(Settled):
                         own(arrays[name], value) if name in arrays else self._beginning(name, value)
                     )
                     cells[name] = Variable(start, False, f"{self.name}/{variable.name}/{name}")
-        self._names, self._state, self._kept = keys, state, kept
+        # All three in one go, in C: an interrupt comes before that or after it.
+        vars(self).update(_names=keys, _state=state, _kept=kept)
 
     def _beginning(self, name: str, value: Array) -> Array:
         made = owner[type(value)].full_like(value, self.initial(name))
