@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import headgate as hg
+import headgate.tf as tf
 
 pytestmark = [pytest.mark.peers, pytest.mark.light]
 
@@ -127,6 +128,54 @@ def test_class_labels():
         assert first_line(lambda labels=labels: checked(LOGITS, labels)) == expected
     found = hg.function(loss)(LOGITS, BAD).value
     np.testing.assert_allclose(found, np.log(5) * np.asarray([1, 1, np.nan, np.nan]))
+
+
+def test_whole_numbers_divided_by_zero():
+    programs = [lambda x, y: x // y, lambda x, y: x % y, lambda x, y: 7 // y, lambda x, y: -x % y]
+    x, good, bad = np.arange(4), np.asarray([1, 2, -3, 4]), np.asarray([1, 0, -3, 4])
+    for program in programs:
+        checked = hg.function(program, check=True)
+        x, good, bad = hg.asarray(x), hg.asarray(good), hg.asarray(bad)
+        np.testing.assert_array_equal(checked(x, good).value, program(x, good).value)
+        said = []
+        for call in (program, checked):
+            with pytest.raises(ZeroDivisionError) as raised:
+                call(x, bad)
+            said.append(str(raised.value))
+        assert said[0].splitlines()[0] == said[1].splitlines()[0]
+        assert "test_check.py" in said[1]
+        assert np.isfinite(hg.function(program)(x, bad).value).all()
+    ratio = hg.function(lambda x, y: [x // y, hg.floor_divide(good, y)], check=True)
+    with np.errstate(all="ignore"):
+        floats = ratio(hg.astype(x, float), hg.astype(bad, float))[0]
+    assert np.isinf(floats.value[1])
+    counted = hg.function(hg.floor_divide, check=True)(x, bad)  # NumPy's, which warns
+    np.testing.assert_array_equal(counted.value, [0, 0, -1, 0])
+
+
+def test_tensorflows_function_can_be_asked_too():
+    table = tf.Variable(tf.ones((3, 2)))
+
+    @tf.function(check=True)
+    def looked_up(ids):
+        return tf.gather(table, ids)
+
+    assert looked_up(tf.constant([0, 2])).shape == (2, 2)
+    for index in (5, -1):
+        said = []
+        for call in (lambda ids: tf.gather(table, ids), looked_up):
+            with pytest.raises(IndexError, match=rf"indices\[1\] = {index} is not in") as raised:
+                call(tf.constant([0, index]))
+            said.append(str(raised.value).splitlines()[0])
+        assert said[0] == said[1]
+
+    class Model(tf.Module):
+        @tf.function(check=True)
+        def divided(self, x, y):
+            return x // y
+
+    with pytest.raises(ZeroDivisionError, match="divided by 0"):
+        Model().divided(tf.constant([1, 2]), tf.constant([1, 0]))
 
 
 def test_a_failed_call_changes_nothing():

@@ -443,3 +443,15 @@ def test_bad_input(call, error, match):
     with pytest.raises(error, match=f"(?s){match}"):
         call()
     close(hg.grad(hg.sin)(0.0), 1.0)
+
+
+def test_a_pull_speaks_of_its_cotangents():
+    _, pull = hg.vjp(lambda x: (2.0 * x, x), np.ones(3))
+    for given, words in (
+        ((np.ones(3), None), r"^vjp: cotangents\[1\] is None"),
+        (np.ones(3), r"^vjp: cotangents has 1 entries for 2 result"),
+        ((np.ones(4), np.ones(3)), r"vjp: cotangents\[0\] has the shape \(4,\) and its result"),
+        ((np.ones(3), hg.ones((3,), "float32")), r"^vjp: cotangents\[1\] has the dtype float32"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            pull(given)

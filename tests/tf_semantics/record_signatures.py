@@ -294,6 +294,7 @@ REASONS = {
         "as `Conv2D`'s": ("groups",),
         "an older name of Keras'": ("alpha",),
         "as `numpy_function`'s": ("stateful",),
+        "looks at indices, classes and divisors while a program runs": ("function.check",),
         "an input": ("keras.layers.InputLayer.call.x",),
     },
 }

@@ -182,14 +182,20 @@ class Moment:
         kept = recording.tapes, recording.walking, recording.onlooker
         every = recording.sources.every
         active = every & ~recording.paused  # not those of the tapes: a moment may lie in another
+        late = False
         try:
             state.recording = recording
             recording.tapes, recording.walking, recording.onlooker = list(self.tapes), True, None
             recording.refresh(self.active | active if and_now else self.active)
             yield
+        except GeneratorExit:
+            late = True
+            raise
         finally:
-            state.recording = before
+            state.back(before, recording, late)
             recording.tapes, recording.walking, recording.onlooker = kept
+            if late:
+                recording.tapes = [tape for tape in kept[0] if (it := tape()) and it._active]
             recording.refresh(active | bits_of(recording.tapes) & ~every)
 
 

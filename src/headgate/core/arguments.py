@@ -7,7 +7,7 @@ shapes may be is checked by `headgate.core.checks`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import optree
@@ -66,11 +66,11 @@ def restored(structure: Any, results: list[Any]) -> Any:
 
 
 def _refuse(leaf: Any, what: str) -> None:
-    cure = (
-        "the forward pass returned nothing"
-        if leaf is None
-        else "it left the tape (float(), numpy(), NumPy functions) or never was on it"
-    )
+    cure = "it left the tape (float(), numpy(), NumPy functions) or never was on it"
+    if leaf is None:
+        cure = "the forward pass returned nothing"
+    elif hasattr(leaf, "trainable_variables"):
+        cure = "give its variables, as in model.trainable_variables"
     raise refusal(
         TypeError,
         f"Argument `{what}` should be a Tensor or Variable, or a nested structure of them, "
@@ -91,7 +91,18 @@ def one_tensor(method: str, what: str, given: Any) -> None:
         )
 
 
-def flat_cotangents(targets: list[Any], given: Any) -> list[Tensor | None]:
+class Words(NamedTuple):
+    """What a function calls its cotangents, and what they belong to."""
+
+    cotangents: str
+    target: str
+
+
+OF_TAPES = Words("output_gradients", "target")
+OF_PULLS = Words("vjp: cotangents", "result")
+
+
+def flat_cotangents(targets: list[Any], given: Any, words: Words = OF_TAPES) -> list[Tensor | None]:
     """Return one cotangent per target, each checked against it; None stands for ones."""
     if given is None:
         return [None] * len(targets)
@@ -103,10 +114,12 @@ def flat_cotangents(targets: list[Any], given: Any) -> list[Tensor | None]:
     if len(flat) != len(targets):
         raise refusal(
             ValueError,
-            f"output_gradients has {len(flat)} entries for {len(targets)} target(s); give one each",
+            f"{words.cotangents} has {len(flat)} entries for {len(targets)} {words.target}(s); "
+            "give one each",
         )
     return [
-        _cotangent(target, c, k) for k, (target, c) in enumerate(zip(targets, flat, strict=True))
+        _cotangent(target, c, f"{words.cotangents}[{k}]", words.target)
+        for k, (target, c) in enumerate(zip(targets, flat, strict=True))
     ]
 
 
@@ -114,18 +127,16 @@ def _leaves_are_tensors(given: Any) -> bool:
     return any(type(leaf) in (Tensor, Variable) for leaf in leaves_of(given))
 
 
-def _cotangent(target: Any, given: Any, position: int) -> Tensor:
+def _cotangent(target: Any, given: Any, name: str, whose: str) -> Tensor:
     if given is None:
-        raise refusal(
-            ValueError, f"output_gradients[{position}] is None; give zeros, or leave the target out"
-        )
+        raise refusal(ValueError, f"{name} is None; give zeros, or leave the {whose} out")
     c = as_tensor(given)
     if type(given) not in (Tensor, Variable) and c.dtype != target.dtype:
         c = constant(np.asarray(c.value).astype(plain_dtype(target)))
     if c.dtype != target.dtype:
         raise refusal(
             ValueError,
-            f"output_gradients[{position}] has the dtype {c.dtype} and its target {target.dtype}; "
+            f"{name} has the dtype {c.dtype} and its {whose} {target.dtype}; "
             "convert one of them with headgate.astype",
         )
     try:
@@ -135,8 +146,7 @@ def _cotangent(target: Any, given: Any, position: int) -> Tensor:
     if not fits:
         raise refusal(
             ValueError,
-            f"Incompatible shapes: output_gradients[{position}] has the shape {c.shape} and its "
-            f"target {target.shape}",
+            f"Incompatible shapes: {name} has the shape {c.shape} and its {whose} {target.shape}",
         )
     return c
 

@@ -228,7 +228,8 @@ class Row(Sequence[str]):
         statics = ", ".join(f"{name}={name}" for name in self.statics)
         yield "    try:"
         for name in self.checked:
-            yield f"        {name} = check_{name}({name})"
+            yield f"        if {self._unlike_default(name)}:"
+            yield f"            {name} = check_{name}({name})"
         yield f"        ans = implementations[kind]({values}{', ' if statics else ''}{statics})"
         yield "    except Exception as error:"
         given = ", ".join(f"{name}=({name}, {name}_value)" for name in arrays)
@@ -271,6 +272,15 @@ class Row(Sequence[str]):
         yield "    if recording.onlooker is not None:"
         yield f"        recording.onlooker.op(OP, {parents}, {edges}, result)"
         yield "    return result"
+
+    def _unlike_default(self, name: str) -> str:
+        """Return the text of a condition that is false for a default, which needs no check."""
+        default = self.defaults.get(name)
+        if type(default) is bool:
+            return f"{name} is not {default}"
+        if type(default) in (int, float):
+            return f"type({name}) is not {type(default).__name__} or {name} != {default!r}"
+        return "True"
 
     @staticmethod
     def _beside_number(x: str, y: str) -> Iterator[str]:

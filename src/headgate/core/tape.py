@@ -754,10 +754,15 @@ class GradientTape:
             if type(source) is Variable:
                 source._source.missing = str(verdict)
         _explained[key] = site[0]
-        if known or onlookers:  # an onlooker reports at the end
+        if known:
             return
         texts = "\n".join(map(str, verdicts))
-        warn_missing(f"the {what} is None for {len(missing)} of {len(flat)} source(s):\n{texts}")
+        said = f"the {what} is None for {len(missing)} of {len(flat)} source(s):\n{texts}"
+        if onlookers:  # they report at the end; but where a warning is an error, it stays one
+            with warnings.catch_warnings(record=True):
+                warn_missing(said)
+        else:
+            warn_missing(said)
 
     def _measure(self, targets: list[Any], flat: list[Any]) -> Magnitudes:
         """Walk from the targets to the sources, only to look at the cotangents."""

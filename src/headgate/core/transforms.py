@@ -26,7 +26,7 @@ import numpy as np
 import optree
 
 from headgate.core.again import is_linear
-from headgate.core.arguments import wants_zeros
+from headgate.core.arguments import OF_PULLS, flat_cotangents, flat_targets, wants_zeros
 from headgate.core.checks import flag
 from headgate.core.host import came_back
 from headgate.core.lift import as_tensor, is_inexact
@@ -365,6 +365,8 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
 
     def pull(cotangents: Any) -> Any:
         nonlocal said
+        if cotangents is not None:
+            cotangents = flat_cotangents(flat_targets(run.targets), cotangents, OF_PULLS)
         found = tape._gradient(run.targets, run.chosen, cotangents, unconnected_gradients="zero")
         if not said:
             said = True
@@ -802,15 +804,22 @@ class ForwardAccumulator:
         kept, active = (recording.tapes, recording.suspended), self._tape._active
         others: list[weakref.ref[Tape]] = [*recording.tapes, *recording.suspended]
         others.append(self._tape._reference)
+        late = False
         try:
             recording.tapes = list(self._around)
             recording.suspended = [tape for tape in others if tape not in self._around]
             recording.refresh()
             state.recording, self._tape._active = recording, False
             yield
+        except GeneratorExit:
+            late = True
+            raise
         finally:
-            state.recording, self._tape._active = before, active
-            recording.tapes, recording.suspended = kept
+            there = [*recording.tapes, *recording.suspended]  # but for tapes that were left since
+            state.back(before, recording, late)
+            self._tape._active = active and self._tape._reference in there
+            recording.tapes = [tape for tape in kept[0] if tape in there or not late]
+            recording.suspended = [tape for tape in kept[1] if tape in there or not late]
             recording.refresh()
 
     def _jvp(self, primals: Any, unconnected_gradients: Any) -> Any:

@@ -101,9 +101,12 @@ def why(question: Question, watch: Callable[[], Sequence[Watcher]]) -> int:
     pages = _pages_wanted(question)
     with ExitStack() as looking:
         watchers = [looking.enter_context(watcher) for watcher in watch()]
+        modules = dict(sys.modules)
         ending = run(question.script, question.arguments, question.module)
         if os.getpid() != process:
             sys.exit(ending.status)
+    modules.pop("__main__", None)
+    sys.modules.update(modules)  # some scripts clear what was imported before them
     with _inside(folder):
         traces = [watcher.trace for watcher in watchers]
         gradients = [call for watcher in watchers for call in watcher.gradients()]

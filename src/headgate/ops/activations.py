@@ -131,8 +131,10 @@ selu = op(
 
 def _sigmoid(xp: Any, x: Array) -> Array:
     # exp(-x) may become infinite, and 1 / inf is the right result.
+    if hasattr(x, "dtype") and x.dtype.kind in "biu":  # `floats`, without a call
+        x = x.astype(np.float64)
     with np.errstate(over="ignore"):
-        below = xp.exp(-floats(x))
+        below = xp.exp(-x)
     below += 1
     return 1 / below
 

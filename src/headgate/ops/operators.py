@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from headgate.core.lift import INEXACT
-from headgate.core.namespace import TENSORS
+from headgate.core.namespace import TENSORS, owner
 from headgate.core.tensor import Tensor
 from headgate.core.traced import is_traced
 from headgate.core.variable import Variable
@@ -213,22 +213,36 @@ def _fit(x: Any, y: Any) -> bool:
     return True
 
 
+DIVIDED = (
+    "whole numbers are divided by 0; leave those places out with headgate.where, or convert with "
+    "headgate.astype(x, float)"
+)
+
+
+def looked_at(value: Any, find: Callable[[], list[Any]], explain: Callable[..., Exception]) -> None:
+    """Have a program look at a traced value while it runs, if its executor can and is asked to.
+
+    `find` returns whether something fails, and values that `explain` makes the error of.
+    """
+    look = getattr(owner[type(value)], "look", None)
+    if look is not None:
+        look(find, explain)
+
+
 def check_divisor(x: Any, y: Any) -> None:
     """Refuse to divide whole numbers by 0, as Python does; floats have NaN and infinities.
 
     `headgate.floor_divide` and `headgate.remainder` are NumPy's, and give its 0 and its warning;
-    compiled code raises nothing.
+    compiled code raises nothing unless it was asked to look.
     """
     divisor = y._value if type(y) is Variable else getattr(y, "value", y)
     kinds = (getattr(getattr(value, "dtype", None), "kind", "i") for value in (x, y))
     if any(kind not in "iub" for kind in kinds) or isinstance(x, float) or isinstance(y, float):
         return
-    if not is_traced(divisor) and not np.all(divisor):
-        raise refusal(
-            ZeroDivisionError,
-            "whole numbers are divided by 0; leave those places out with headgate.where, or "
-            "convert with headgate.astype(x, float)",
-        )
+    if is_traced(divisor):
+        looked_at(divisor, lambda: [(divisor == 0).any()], lambda: ZeroDivisionError(DIVIDED))
+    elif not np.all(divisor):
+        raise refusal(ZeroDivisionError, DIVIDED)
 
 
 def _dividing(function: Callable[..., Any]) -> Callable[..., Any]:

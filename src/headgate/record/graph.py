@@ -98,6 +98,7 @@ class Leaf(Node):
 class Tape(Protocol):
     """What a recording knows of a tape."""
 
+    _active: bool
     _bits: int
     _watch_accessed: bool
     _reference: weakref.ref[Tape]
@@ -369,21 +370,32 @@ class _State(threading.local):
     def enter(self, recording: Recording) -> None:
         """Make a recording the current one."""
         if recording is not self.recording:
-            recording.before = self._lasting(self.recording)
+            recording.before = self.lasting(self.recording)
             self.recording = recording
 
-    def _lasting(self, recording: Recording | None) -> Recording:
+    def lasting(self, recording: Recording | None) -> Recording:
         """Return what to go back to: no recording whose tapes were lost before they were left."""
         while not (recording is None or recording.in_use or recording.apart):
             recording = recording.before
         return self.outside if recording is None else recording
+
+    def back(self, to: Recording, since: Recording, late: bool) -> None:
+        """Go back to a recording at the end of a block.
+
+        The end is late if an interrupt came when the block was left: it comes with the last
+        reference to the block, when all that was around may be over, and another recording here.
+        """
+        if not late:
+            self.recording = to
+        elif self.recording is since:
+            self.recording = self.lasting(to)
 
     def leave(self, recording: Recording) -> None:
         """Go back to where a recording was entered from: outside, unless it was `unrecorded`.
 
         Outside, the record of where values came from is renewed when it grows.
         """
-        back = self._lasting(recording.before)
+        back = self.lasting(recording.before)
         if back is self.outside:
             if len(self.outside.sources) + len(self.outside.cuts) > _OUTSIDE_LIMIT:
                 self.outside = Recording()

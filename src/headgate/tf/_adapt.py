@@ -19,6 +19,7 @@ from headgate.core.namespace import TENSORS
 from headgate.core.tensor import Tensor, constant, raw, tensor_of
 from headgate.core.traced import is_traced
 from headgate.core.variable import Variable as _Variable
+from headgate.ops.operators import looked_at
 from headgate.record.errors import refusal
 from headgate.record.graph import state
 from headgate.tf._arguments import axes, numbers, truth
@@ -384,6 +385,18 @@ def in_range(indices: Tensor, sizes: int | tuple[int, ...], axis: int = 0) -> Te
         if indices.dtype.kind not in "iu":
             return indices
         outside = (indices < 0) | (indices >= np.asarray(sizes))
+
+        def find() -> list[Any]:
+            first = TENSORS.argmax(outside)
+            found = TENSORS.any(outside), first, TENSORS.reshape(indices, (-1,))[first]
+            return [each.value for each in found]
+
+        def explain(first: Any, index: Any) -> Exception:
+            place = tuple(map(int, np.unravel_index(int(first), indices.shape)))
+            return IndexError(_out_of_range(place, index, sizes, axis))
+
+        if indices.size:
+            looked_at(values, find, explain)
         return TENSORS.where(outside, np.iinfo(indices.dtype).max, indices)  # type: ignore[no-any-return]
     if type(values) is not np.ndarray:
         values = np.asarray(values)
@@ -399,13 +412,17 @@ def in_range(indices: Tensor, sizes: int | tuple[int, ...], axis: int = 0) -> Te
     elif (values < np.asarray(sizes)).all():
         return indices
     place = tuple(np.argwhere(values >= np.asarray(sizes))[0].tolist())
+    raise refusal(IndexError, _out_of_range(place, np.asarray(indices.value)[place], sizes, axis))
+
+
+def _out_of_range(
+    place: tuple[int, ...], index: Any, sizes: int | tuple[int, ...], axis: int
+) -> str:
     if not isinstance(sizes, int):
         axis += place[-1]
         sizes = sizes[place[-1]]
-    raise refusal(
-        IndexError,
-        f"indices{list(place) if place else ''} = {np.asarray(indices.value)[place]} is not in "
-        f"[0, {sizes}): axis {axis} that is picked from has {sizes} entries, and none is counted "
-        "from the end; give padding a row of its own, or leave it out with tf.boolean_mask "
-        "(headgate.take does count from the end)",
+    return (
+        f"indices{list(place) if place else ''} = {index} is not in [0, {sizes}): axis {axis} that "
+        f"is picked from has {sizes} entries, and none is counted from the end; give padding a row "
+        "of its own, or leave it out with tf.boolean_mask (headgate.take does count from the end)"
     )

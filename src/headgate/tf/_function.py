@@ -26,10 +26,12 @@ class _Function(_CompiledFunction):
         "tensor, tf.constant(...). Pad tensors to a few shapes"
     )
 
-    def __init__(self, function: Callable[..., Any], must: bool = False) -> None:
-        super().__init__(function)
+    def __init__(
+        self, function: Callable[..., Any], must: bool = False, check: bool = False
+    ) -> None:
+        super().__init__(function, check=check)
         self._told = False
-        self._settings = (must,)
+        self._settings = (must, check)
         self._must = must
         self.python_function = function
 
@@ -64,8 +66,12 @@ def function(
     experimental_relax_shapes: bool | None = None,
     experimental_compile: bool | None = None,
     experimental_follow_type_hints: bool | None = None,
+    *,
+    check: bool = False,
 ) -> Any:
     """Compile a function; see `headgate.function`.
+
+    `check`, which TensorFlow does not have, looks at indices, classes and divisors while it runs.
 
     Python numbers are constants, as in TensorFlow: they may be sizes, and the function is compiled
     for each value. A number that changes from call to call is better a tensor; a warning says so
@@ -85,8 +91,8 @@ def function(
     if jit_compile is None:
         jit_compile = experimental_compile
     if func is None:
-        return lambda found: function(found, jit_compile=jit_compile)
-    return _Function(func, jit_compile is True)
+        return lambda found: function(found, jit_compile=jit_compile, check=check)
+    return _Function(func, jit_compile is True, check)
 
 
 def cond(

@@ -68,6 +68,13 @@ def _report(failed: Array, explain: Callable[..., Exception], *values: Array) ->
     jax.lax.cond(failed, alarm, lambda failed, *values: None, failed, *values)
 
 
+def look(find: Callable[[], Sequence[Array]], explain: Callable[..., Exception]) -> None:
+    """Report what is found, whether it fails and values, if anybody asked for it."""
+    if asked() is not None:
+        failed, *values = find()
+        _report(failed, explain, *values)
+
+
 def _is_known(indices: Array) -> bool:
     """Tell whether the values of indices, or of a part of a key, are known."""
     return type(indices) in PLAIN or isinstance(indices, np.ndarray | np.generic)

@@ -39,6 +39,7 @@ def namespace() -> Namespace:
 
     own = {name: typed(name, function) for name, function in OPERATORS.items()}
     own["block_gradient"] = jax.lax.stop_gradient
+    own["look"] = index.look
     overrides = {**_OVERRIDES, **conv.OVERRIDES, **index.OVERRIDES}
     return _Typed("jax", jax.numpy, own, overrides)
 

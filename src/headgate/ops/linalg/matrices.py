@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.checks import number
 from headgate.core.namespace import NUMPY, owner
 from headgate.core.tensor import Tensor
 from headgate.ops.rules import conj
@@ -74,6 +75,14 @@ def reciprocal(xp: Any, x: Any) -> Any:
 
 def raw_of(x: Any) -> Any:
     return x.value if type(x) is Tensor else x
+
+
+def tolerance(whose: str, name: str, value: Any) -> Any:
+    """Return a tolerance, 0 or more: a number for all matrices or one for each, or None."""
+    shape: Any = getattr(value, "shape", None)
+    if value is None or shape:
+        return value
+    return number(whose, name, value, "[0, inf)")
 
 
 def as_matrices(xp: Any, x: Any, square: bool = False) -> Any:

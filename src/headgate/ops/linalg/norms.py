@@ -12,7 +12,7 @@ from headgate.core.namespace import Array
 from headgate.core.op import op, public
 from headgate.core.tensor import Tensor
 from headgate.ops.elementwise import abs as magnitude
-from headgate.ops.linalg.matrices import as_matrices, reciprocal
+from headgate.ops.linalg.matrices import as_matrices, reciprocal, tolerance
 from headgate.ops.linalg.spectra import svdvals
 from headgate.ops.reduce import keep
 from headgate.ops.reduce import max as largest
@@ -156,4 +156,5 @@ matrix_rank = op(
     """,
     None,
     impl=_matrix_rank,
+    checks={"rtol": (tolerance,)},
 )

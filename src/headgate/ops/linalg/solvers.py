@@ -20,6 +20,7 @@ from headgate.ops.linalg.matrices import (
     of_numbers,
     or_spoilt,
     raw_of,
+    tolerance,
 )
 from headgate.ops.linalg.products import matmul
 from headgate.ops.rules import conj
@@ -225,4 +226,5 @@ pinv = op(
     """,
     _pinv_rule,
     impl=_pinv,
+    checks={"rtol": (tolerance,)},
 )
