@@ -82,7 +82,7 @@ def plain(monkeypatch):
         for kind in (test_function.Counter, test_function.Doubling):  # compiled methods
             for made in vars(kind).values():
                 if isinstance(made, Function):
-                    settings = *made._settings[:-1], executor.preferred()
+                    settings = *made._settings[:-2], executor.preferred(), made._settings[-1]
                     monkeypatch.setattr(made, "_settings", settings)
         yield plain_executor.asked
 
