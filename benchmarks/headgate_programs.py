@@ -1,14 +1,19 @@
-"""Steps that are written otherwise for a compiled Headgate function than for all tapes.
+"""Steps that are written otherwise for Headgate than for all tapes.
 
 The shared text (`programs`) writes loops over time out, which an eager tape and TensorFlow take as
 they are. Compiled, that is a long program that is slow to build; `headgate.scan` is the loop, as
-`lax.scan` is in the counterpart for JAX.
+`lax.scan` is in the counterpart for JAX. A tape knows one mode, backwards from each value; of a
+function that is high and narrow `headgate.jacobian` computes forward, as JAX's counterpart does:
+this one is for eager code too.
 """
 
 from typing import Any
 
 import headgate as hg
-from benchmarks.programs import Step, Variables, descend
+from benchmarks.programs import Step, Variables, curve, descend
+
+EAGERLY = ("tall_jacobian",)
+"""Those that are for eager code as well."""
 
 
 def lstm(tf: Any, variables: Variables) -> Step:
@@ -58,5 +63,15 @@ def adbench_lstm(tf: Any, variables: Variables) -> Step:
             log_sums = tf.math.log(2.0 + tf.reduce_sum(tf.exp(predicted), axis=1, keepdims=True))
             loss = -tf.reduce_mean(sequence[1:] * (predicted - log_sums))
         return loss, *tape.gradient(loss, main + extra)
+
+    return step
+
+
+def tall_jacobian(tf: Any, variables: Variables) -> Step:
+    """Differentiate each value of a curve by its parameters; nothing is updated."""
+    (parameters,) = variables["curve"]
+
+    def step(times: Any) -> tuple[Any, ...]:
+        return (hg.jacobian(lambda parameters: curve(tf, parameters, times))(parameters),)
 
     return step

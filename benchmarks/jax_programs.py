@@ -295,3 +295,70 @@ def adbench_lstm(weights: Weights, sequence: jax.Array, state: jax.Array) -> Res
 
     loss, gradients = jax.value_and_grad(objective)(weights)
     return weights, (loss, *gradients["main"], *gradients["extra"])
+
+
+def distance(rows: jax.Array, target: jax.Array) -> jax.Array:
+    """Return the mean squared distance of rows from a target."""
+    return jnp.square(rows - target).sum() / len(target)
+
+
+def embedding(weights: Weights, ids: jax.Array, target: jax.Array) -> Result:
+    """Move some rows of a table by gradient descent; the gradient is that by the rows."""
+    (table,) = weights["table"]
+    loss, g = jax.value_and_grad(distance)(table[ids], target)
+    return {"table": [table.at[ids].add(-LEARNING_RATE * g)]}, (loss,)
+
+
+def embedding_adam(weights: Weights, ids: jax.Array, target: jax.Array) -> Result:
+    """Move some rows of a table and their moments by Adam."""
+    (table,), (means,), (squares,) = (weights[name] for name in ("table", "means", "squares"))
+    loss, g = jax.value_and_grad(distance)(table[ids], target)
+    beta_1, beta_2 = ADAM_BETAS
+    count = weights["count"][0] + 1
+    rows, places = jnp.unique(ids, return_inverse=True, size=ids.size, fill_value=len(table))
+    g = jnp.zeros_like(g).at[places].add(g)
+    mean = beta_1 * means[rows] + (1 - beta_1) * g
+    square = beta_2 * squares[rows] + (1 - beta_2) * jnp.square(g)
+    size = jnp.sqrt(1 - beta_2**count) / (1 - beta_1**count)
+    change = LEARNING_RATE * size * mean / (jnp.sqrt(square) + ADAM_EPSILON)
+    new = {
+        "table": [table.at[rows].add(-change, mode="drop")],
+        "means": [means.at[rows].set(mean, mode="drop")],
+        "squares": [squares.at[rows].set(square, mode="drop")],
+        "count": [count],
+    }
+    return new, (loss,)
+
+
+def jacobian(weights: Weights) -> Result:
+    """Differentiate each output of a network by its input; nothing is updated."""
+    (x,) = weights["x"]
+    return weights, (jax.jacrev(lambda x: mlp(x, weights["network"]))(x),)
+
+
+def tall_jacobian(weights: Weights, times: jax.Array) -> Result:
+    """Differentiate each value of a curve by its parameters; nothing is updated."""
+
+    def curve(parameters: jax.Array) -> jax.Array:
+        heights, centres, widths = parameters.reshape(2, 3).T
+        bells = jnp.exp(-jnp.square((times[:, None] - centres) / widths))
+        return bells @ heights
+
+    return weights, (jax.jacfwd(curve)(weights["curve"][0]),)
+
+
+def lstm_unrolled(weights: Weights, sequence: jax.Array, target: jax.Array) -> Result:
+    """Fit the last hidden state of an LSTM written out step by step."""
+
+    def objective(weights: Weights) -> jax.Array:
+        input_kernel, hidden_kernel, bias = weights["cell"]
+        hidden = memory = jnp.zeros_like(target)
+        for time in range(len(sequence)):
+            gates = sequence[time] @ input_kernel + hidden @ hidden_kernel + bias
+            write, keep, candidate, read = jnp.split(gates, 4, axis=1)
+            memory = nn.sigmoid(keep) * memory + nn.sigmoid(write) * jnp.tanh(candidate)
+            hidden = nn.sigmoid(read) * jnp.tanh(memory)
+        return jnp.square(hidden - target).mean()
+
+    loss, gradients = jax.value_and_grad(objective)(weights)
+    return descend(weights, gradients), (loss,)

@@ -69,13 +69,24 @@ def version_of(module: str) -> str:
     return str(getattr(found, "__version__", None) or metadata.version(module))
 
 
+def tape_text(module: str, name: str, compiled: bool) -> Callable[..., Any]:
+    """Return the text of a workload for `tensorflow` or `headgate.tf`: its own, or the shared."""
+    from benchmarks import headgate_programs, programs, tensorflow_programs
+
+    own: Any = tensorflow_programs
+    if module == "headgate.tf":
+        own = headgate_programs if compiled or name in headgate_programs.EAGERLY else programs
+    found: Callable[..., Any] = getattr(own, name, None) or getattr(programs, name)
+    return found
+
+
 def tape_program(
     module: str,
     workload: Workload,
     function: dict[str, Any] | None = None,
     place: Callable[[np.ndarray], Any] = np.asarray,
 ) -> Program:
-    """Run the shared text with `tensorflow` or `headgate.tf`.
+    """Run the text for tapes with `tensorflow` or `headgate.tf`.
 
     Args:
         module: The module that the text calls `tf`.
@@ -83,19 +94,12 @@ def tape_program(
         function: Options of `tf.function`; None runs the text op by op.
         place: Puts an array where the peer wants its data.
     """
-    from benchmarks import programs
-
     tf = importlib.import_module(module)
-    text = programs
-    if module == "headgate.tf" and function is not None:
-        from benchmarks import headgate_programs
-
-        text = headgate_programs if hasattr(headgate_programs, workload.name) else programs
     variables = {
         name: [tf.Variable(place(array)) for array in group]
         for name, group in workload.weights.items()
     }
-    step = getattr(text, workload.name)(tf, variables)
+    step = tape_text(module, workload.name, function is not None)(tf, variables)
     if function is not None:
         step = tf.function(step, **function)
     batch = [tf.constant(place(array)) for array in workload.batch]

@@ -2,7 +2,8 @@
 
 Each function takes the module `tf` (`tensorflow` or `headgate.tf`) and the variables by group,
 and returns a step: a function of the batch that trains once and returns its losses.
-Only variables, low-level ops, `GradientTape`, `assign_sub` and `assign_add` are used.
+Only variables, low-level ops, `GradientTape`, `assign_sub` and `assign_add` are used; for tables,
+of whose rows few have a gradient, Keras' optimizers.
 """
 
 from collections.abc import Callable
@@ -366,3 +367,81 @@ def adbench_lstm(tf: Any, variables: Variables) -> Step:
         return loss, *tape.gradient(loss, main + extra)
 
     return step
+
+
+def distance(tf: Any, table: Any, ids: Any, target: Any) -> Any:
+    """Return the mean squared distance of rows of a table from a target."""
+    rows = tf.nn.embedding_lookup(table, ids)
+    return tf.reduce_sum(tf.square(rows - target)) / ids.shape[0]
+
+
+def embedding(tf: Any, variables: Variables) -> Step:
+    """Move some rows of a table by gradient descent."""
+    (table,) = variables["table"]
+    optimizer = tf.keras.optimizers.SGD(LEARNING_RATE)
+    optimizer.build([table])
+
+    def step(ids: Any, target: Any) -> tuple[Any, ...]:
+        with tf.GradientTape() as tape:
+            loss = distance(tf, table, ids, target)
+        optimizer.apply_gradients([(tape.gradient(loss, table), table)])
+        return (loss,)
+
+    return step
+
+
+def embedding_adam(tf: Any, variables: Variables) -> Step:
+    """Move some rows of a table and their moments by Adam, whose state is the optimizer's own."""
+    (table,) = variables["table"]
+    optimizer = tf.keras.optimizers.Adam(
+        LEARNING_RATE, *ADAM_BETAS, epsilon=ADAM_EPSILON, lazy=True
+    )
+    optimizer.build([table])
+    variables["count"], variables["means"], variables["squares"] = (
+        [variable] for variable in optimizer.variables
+    )
+
+    def step(ids: Any, target: Any) -> tuple[Any, ...]:
+        with tf.GradientTape() as tape:
+            loss = distance(tf, table, ids, target)
+        optimizer.apply_gradients([(tape.gradient(loss, table), table)])
+        return (loss,)
+
+    return step
+
+
+def jacobian(tf: Any, variables: Variables) -> Step:
+    """Differentiate each output of a network by its input; nothing is updated."""
+    (x,), network = variables["x"], variables["network"]
+
+    def step() -> tuple[Any, ...]:
+        with tf.GradientTape() as tape:
+            outputs = mlp(tf, x, network)
+        return (tape.jacobian(outputs, x),)
+
+    return step
+
+
+def curve(tf: Any, parameters: Any, times: Any) -> Any:
+    """Return the sum of two bells at some times."""
+    height, centre, width, other_height, other_centre, other_width = tf.unstack(parameters)
+    return height * tf.exp(-tf.square((times - centre) / width)) + other_height * tf.exp(
+        -tf.square((times - other_centre) / other_width)
+    )
+
+
+def tall_jacobian(tf: Any, variables: Variables) -> Step:
+    """Differentiate each value of a curve by its parameters; nothing is updated."""
+    (parameters,) = variables["curve"]
+
+    def step(times: Any) -> tuple[Any, ...]:
+        with tf.GradientTape() as tape:
+            values = curve(tf, parameters, times)
+        return (tape.jacobian(values, parameters),)
+
+    return step
+
+
+def lstm_unrolled(tf: Any, variables: Variables) -> Step:
+    """Fit the last hidden state of an LSTM written out step by step, also where it is compiled."""
+    return lstm(tf, variables)

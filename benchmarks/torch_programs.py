@@ -344,3 +344,69 @@ def adbench_lstm(variables: Variables) -> Step:
         return loss, *torch.autograd.grad(loss, main + extra)
 
     return step
+
+
+def distance(table: torch.Tensor, ids: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return the mean squared distance of rows of a table from a target; its gradient is sparse."""
+    rows = functional.embedding(ids, table, sparse=True)
+    return (rows - target).square().sum() / len(ids)
+
+
+def embedding(variables: Variables) -> Step:
+    """Move some rows of a table by gradient descent."""
+
+    def step(ids: torch.Tensor, target: torch.Tensor) -> tuple[Any, ...]:
+        loss = distance(variables["table"][0], ids, target)
+        descend(loss, variables["table"])
+        return (loss,)
+
+    return step
+
+
+def embedding_adam(variables: Variables) -> Step:
+    """Move some rows of a table and their moments by PyTorch's SparseAdam."""
+    (table,) = variables["table"]
+    optimizer = torch.optim.SparseAdam([table], LEARNING_RATE, ADAM_BETAS, ADAM_EPSILON)
+    (means,), (squares,), (count,) = (variables[name] for name in ("means", "squares", "count"))
+    optimizer.state[table] = {
+        "step": count.detach(),
+        "exp_avg": means.detach(),
+        "exp_avg_sq": squares.detach(),
+    }
+
+    def step(ids: torch.Tensor, target: torch.Tensor) -> tuple[Any, ...]:
+        loss = distance(table, ids, target)
+        (table.grad,) = torch.autograd.grad(loss, [table])
+        optimizer.step()
+        return (loss,)
+
+    return step
+
+
+def jacobian(variables: Variables) -> Step:
+    """Differentiate each output of a network by its input; nothing is updated."""
+    (x,), network = variables["x"], variables["network"]
+
+    def step() -> tuple[Any, ...]:
+        return (torch.func.jacrev(lambda x: mlp(x, network))(x),)
+
+    return step
+
+
+def tall_jacobian(variables: Variables) -> Step:
+    """Differentiate each value of a curve by its parameters; nothing is updated."""
+    (parameters,) = variables["curve"]
+
+    def step(times: torch.Tensor) -> tuple[Any, ...]:
+        def curve(parameters: torch.Tensor) -> torch.Tensor:
+            heights, centres, widths = parameters.view(2, 3).unbind(1)
+            return torch.exp(-((times[:, None] - centres) / widths).square()) @ heights
+
+        return (torch.func.jacfwd(curve)(parameters),)
+
+    return step
+
+
+def lstm_unrolled(variables: Variables) -> Step:
+    """Fit the last hidden state of an LSTM written out step by step."""
+    return lstm(variables)

@@ -150,6 +150,54 @@ def mlp_adam(random: np.random.Generator) -> Workload:
     return Workload("mlp_adam", "MLP with Adam, 1.0 M parameters, batch 128", weights, batch)
 
 
+def looked_up(random: np.random.Generator) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Return a table of 100,000 rows of 64 numbers; 256 numbers of rows, and what to be near to."""
+    ids = random.integers(0, 100_000, 256).astype(np.int32)
+    ids[-16:] = ids[:16]
+    return np.float32(0.05) * normal(random, 100_000, 64), (ids, normal(random, 256, 64))
+
+
+def embedding(random: np.random.Generator) -> Workload:
+    """Gradient descent of a few rows of a large table."""
+    table, batch = looked_up(random)
+    title = "embedding, 100,000×64, 256 ids, gradient descent"
+    return Workload("embedding", title, {"table": [table]}, batch)
+
+
+def embedding_adam(random: np.random.Generator) -> Workload:
+    """Adam of a few rows of a large table, which leaves the others and their moments alone."""
+    table, batch = looked_up(random)
+    weights = {
+        "table": [table],
+        "means": [np.zeros_like(table)],
+        "squares": [np.zeros_like(table)],
+        "count": [np.array(0, np.float32)],
+    }
+    title = "embedding, 100,000×64, 256 ids, lazy Adam"
+    return Workload("embedding_adam", title, weights, batch)
+
+
+def jacobian(random: np.random.Generator) -> Workload:
+    """All 200 outputs of a network 20-64-200 by its 20 inputs."""
+    weights = {"x": [normal(random, 1, 20)], "network": dense_stack(random, 20, 64, 200)}
+    return Workload("jacobian", "Jacobian of an MLP, 200 outputs by 20 inputs", weights)
+
+
+def tall_jacobian(random: np.random.Generator) -> Workload:
+    """201 values of a curve by its 6 parameters, as a fit by least squares asks for them."""
+    parameters = np.array([1.0, -1.0, 0.5, 0.7, 1.0, 0.8], np.float32)
+    times = np.linspace(-3, 3, 201, dtype=np.float32)
+    title = "Jacobian of a curve, 201 values by 6 parameters"
+    return Workload("tall_jacobian", title, {"curve": [parameters]}, (times,))
+
+
+def lstm_unrolled(random: np.random.Generator) -> Workload:
+    """One LSTM cell over 20 steps, a Python loop everywhere, also where it is compiled."""
+    cell = [kernel(random, 128, 512), kernel(random, 128, 512), np.zeros(512, np.float32)]
+    batch = (normal(random, 20, 32, 128), normal(random, 32, 128))
+    return Workload("lstm_unrolled", "LSTM as a Python loop, 20 steps", {"cell": cell}, batch)
+
+
 def gmm(random: np.random.Generator) -> Workload:
     """25 Gaussians in 10 dimensions and 1000 points.
 
@@ -229,6 +277,7 @@ MAKERS: dict[str, Callable[[np.random.Generator], Workload]] = {
     for maker in (
         *(chain, scalar, gan, actor_critic, vae, conv_net, lstm, transformer, mlp_adam),
         *(gmm, ba, adbench_lstm),
+        *(embedding, embedding_adam, jacobian, tall_jacobian, lstm_unrolled),
     )
 }
 

@@ -98,10 +98,11 @@ class Batches:
         start = self.position * self.batch_size
         rows = self._rows_in_order()[start : start + self.batch_size]
         batch: Any = optree.tree_map(lambda array: array[rows], self._arrays)
-        self.position += 1
-        if self.position == len(self):
-            self.epoch, self.position = self.epoch + 1, 0
-        return tuple(batch)
+        found, done = tuple(batch), self.position + 1
+        at_end = done == len(self)
+        # Nothing is called from here on, so that no interrupt comes between these and the return.
+        self.epoch, self.position = (self.epoch + 1, 0) if at_end else (self.epoch, done)
+        return found
 
     def _rows_in_order(self) -> Any:
         """Return the numbers of all rows in the order of this epoch."""

@@ -1,9 +1,9 @@
-"""Linear algebra: the functions of the Array API's `linalg` extension, as `headgate.linalg`."""
+"""Linear algebra: the Array API's `linalg` extension, and functions of matrices."""
 
 from headgate.ops.linalg.contract import einsum, tensordot
 from headgate.ops.linalg.diagonals import diagonal, trace
 from headgate.ops.linalg.factors import cholesky, qr
-from headgate.ops.linalg.functions import matrix_power
+from headgate.ops.linalg.functions import expm, funm, logm, matrix_power, sqrtm
 from headgate.ops.linalg.norms import matrix_norm, matrix_rank, norm, vector_norm
 from headgate.ops.linalg.products import cross, kron, matmul, outer, vecdot
 from headgate.ops.linalg.solvers import det, inv, pinv, slogdet, solve
@@ -18,8 +18,11 @@ __all__ = [
     "eigh",
     "eigvalsh",
     "einsum",
+    "expm",
+    "funm",
     "inv",
     "kron",
+    "logm",
     "matmul",
     "matrix_norm",
     "matrix_power",
@@ -31,6 +34,7 @@ __all__ = [
     "qr",
     "slogdet",
     "solve",
+    "sqrtm",
     "svd",
     "svdvals",
     "tensordot",

@@ -18,6 +18,7 @@ from typing import Any
 
 from headgate.core.checks import amount, choice, flag, number, optional, whole
 from headgate.core.lift import as_tensor
+from headgate.core.settings import Settled
 from headgate.core.tensor import Tensor
 from headgate.naming import floatx, unique_name
 from headgate.nn.activations import logits_of
@@ -110,7 +111,7 @@ def _as_logits(name: str, y_pred: Tensor, from_logits: bool) -> tuple[Tensor, bo
 _REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
 
 
-class Loss:
+class Loss(Settled):
     """Base of all losses: call it with y_true and y_pred; a subclass has a `call`.
 
     Args:

@@ -39,7 +39,7 @@ from headgate.core.traced import is_traced, refused_trace
 from headgate.core.variable import Variable
 
 _WORDS = 6
-_lock = threading.Lock()  # held while a state is read and written, never during a draw
+_lock = threading.RLock()  # held while a state is read and written, never during a draw
 
 
 class _Draws(np.random.Generator):

@@ -10,13 +10,13 @@ and before anything is changed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from headgate.core.namespace import NUMPY, Array, owner
-from headgate.core.variable import Variable
+from headgate.core.variable import Variable, publish
 
 
 @runtime_checkable
@@ -52,10 +52,22 @@ def saved(variable: Variable) -> Any:
     return np.array(variable._value)
 
 
-def put(variable: Variable, array: Array) -> None:
-    """Give a variable another value of its shape and dtype, unseen by tapes."""
-    variable._value = array
-    variable._source.written += 1
+def put(
+    values: Iterable[tuple[Variable, Array]],
+    also: Iterable[tuple[Any, ...]] = (),
+    anew: bool = False,
+) -> None:
+    """Give variables other values of their shapes and dtypes, all at once and unseen by tapes.
+
+    What is to happen `also`, in the same moment, is said as for `headgate.core.variable.publish`.
+    Values that begin `anew` come from nowhere that a report could name.
+    """
+    values = list(values)
+    publish(values, also)
+    for variable, _ in values:
+        variable._source.written += 1
+        if anew:
+            variable._source.past = None
 
 
 def own(array: Array, like: Array) -> Array:

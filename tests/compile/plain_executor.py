@@ -312,8 +312,9 @@ owner[PlainArray] = owner[PlainTracer] = PLAIN
 
 
 class PlainProgram:
-    def __init__(self, function, used, kept, donate):
-        self.donate = donate
+    risky = True
+
+    def __init__(self, function, used, kept):
         with _steps() as self.steps:
             self.inputs = [PlainTracer(_example(form_of(x))) for x in (*used, *kept)]
             self.results = function(self.inputs[: len(used)], self.inputs[len(used) :])
@@ -330,7 +331,7 @@ class PlainProgram:
         results = tuple(
             [PlainArray(np.array(_valued(values, x))) for x in row] for row in self.results
         )
-        if self.donate and used:
+        if used:
             asked.append(f"give away {len(used)}")
             for array in used:
                 if type(array) is PlainArray:
@@ -344,9 +345,23 @@ class PlainProgram:
         return f"{len(self.steps)} steps"
 
 
-def trace(function, used, kept, donate):
+def trace(function, used, kept):
     asked.append("trace")
-    return PlainProgram(function, used, kept, donate)
+    return PlainProgram(function, used, kept)
+
+
+@contextmanager
+def at_once():
+    """Without steps being noted nothing is traced."""
+    yield
+
+
+def runs_ahead(array):
+    return False
+
+
+def wait(array):
+    assert not array.is_deleted()
 
 
 def stand_in(array):

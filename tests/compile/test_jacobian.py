@@ -211,3 +211,26 @@ def test_zeros_with_a_warning_in_every_mode(transform):
     with pytest.warns(hg.MissingGradientWarning, match="stop_gradient"):
         found = transform(lambda x: hg.stop_gradient(tall(x)))(X[:2])
     np.testing.assert_array_equal(found, np.zeros((20, 2)))
+
+
+# -- nested ----------------------------------------------------------------------------------------
+
+
+def test_three_of_more_than_a_few_elements_are_jaxs():
+    """Each is a scan over its elements, and the gradient of a scan is no more than two scans."""
+    jax = pytest.importorskip("jax")
+    x = X[:9] * 0.5
+
+    def f(xp):
+        return lambda x: xp.tanh(x) * xp.sum(x * x) + x[::-1]
+
+    ours = hg.jacobian(hg.jacobian(hg.jacobian(f(hg))))
+    theirs = jax.jacfwd(jax.jacfwd(jax.jacfwd(f(jax.numpy))))
+    with jax.enable_x64(True):
+        expected = jax.jit(theirs)(x)
+    np.testing.assert_allclose(hg.function(ours)(x), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_programs_of_three_do_not_grow_with_the_number_of_elements():
+    f = hg.jacobian(hg.jacobian(hg.jacobian(lambda x: hg.tanh(x) * hg.sum(x))))
+    assert lines(f, 12) <= lines(f, 9) + 40

@@ -91,9 +91,31 @@ def test_no_place_is_looked_up(name):
     assert set(MOVES.findall(text)) == set()
 
 
-def test_first_order_of_a_sort_takes_one_gather_per_order():
-    text = hg.function(hg.grad(lambda x: hg.sum(hg.sort(x, axis=1) ** 2))).lower_text(cube())
+SORTED = {
+    "sort": hg.sort,
+    "sort along an axis": lambda x: hg.sort(x, axis=1),
+    "sort, descending": lambda x: hg.sort(x, axis=0, descending=True),
+    "top_k": lambda x: hg.top_k(x, 2).values,
+    "top_k along an axis": lambda x: hg.top_k(x, 2, axis=0).values,
+}
+"""What is put in another order: each place is read once, and none is added to."""
+
+
+@pytest.mark.parametrize("name", SORTED)
+def test_what_is_sorted_is_put_back_by_gathers(name):
+    text = hg.function(slopes(SORTED[name])).lower_text(cube())
     assert "stablehlo.scatter" not in text
+
+
+def test_slopes_of_what_is_sorted_are_eager():
+    x = cube()
+
+    def everything(x):
+        return [slopes(f)(x) for f in SORTED.values()]
+
+    for name, ours, theirs in zip(SORTED, hg.function(everything)(x), everything(x), strict=True):
+        for one, other in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9, err_msg=name)
 
 
 def test_all_rows_compiled_are_eager():

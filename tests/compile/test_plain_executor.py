@@ -99,13 +99,13 @@ def test_what_is_left_out_is_there(module):
 
 def test_it_is_asked_what_xla_is_asked(plain):
     v = hg.Variable(X)
-    step = hg.function(lambda x: v.assign_add(x) * 2.0)
+    step = hg.function(lambda x: v.assign_add(x) * 2.0, donate=True)
     step(X)
     assert plain == ["trace", "trace", "run", "give away 1"]  # again, once the variable is known
     step(X)
     assert plain[4:] == ["run", "give away 1"]
     np.testing.assert_array_equal(v.numpy(), 3 * X)
-    kept = hg.function(lambda x: v.assign_add(x) * 2.0, donate=False)
+    kept = hg.function(lambda x: v.assign_add(x) * 2.0)
     kept(X)
     assert plain[6:] == ["trace", "trace", "run"]
     assert kept.lower_text(X).endswith(" steps")

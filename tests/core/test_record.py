@@ -1,6 +1,7 @@
 """The record by itself: its ledgers, its masks, and what is asked of it."""
 
 import re
+import weakref
 from pathlib import Path
 
 import headgate as hg
@@ -16,6 +17,9 @@ SOURCE = Path(hg.__file__).parent
 class Tape:
     _bits = 0
     _watch_accessed = True
+
+    def __init__(self):
+        self._reference = weakref.ref(self)
 
 
 def test_a_line_makes_the_same_cut_again_for_the_same_sources():
@@ -42,12 +46,12 @@ def test_bits_belong_to_sources():
 def test_a_recording_pauses_the_bits_of_tapes_that_do_not_record():
     recording, tape, other = Recording(), Tape(), Tape()
     leaf = new_leaf(recording, Source("x"))
-    recording.tapes.append(tape)
+    recording.tapes.append(tape._reference)
     tape._bits |= recording.give_bit(leaf, True)
     other._bits |= recording.give_bit(leaf, False)
     assert (recording.paused, recording.kept, leaf.own) == (0b10, 0b11, 0b11)
     before = recording.epoch
-    recording.tapes, recording.suspended = [other], [tape]
+    recording.tapes, recording.suspended = [other._reference], [tape._reference]
     recording.refresh()
     assert (recording.paused, recording.stopped) == (0b01, 0b01)
     assert recording.epoch is not before

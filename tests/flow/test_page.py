@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from flow import traces
 from headgate.flow.fold import edges, fold, opened
 from headgate.flow.page import notebook, page
 from headgate.flow.solve import solve
-from headgate.flow.trace import Trace
+from headgate.flow.trace import Gradient, Trace
 
 CHROMIUM = shutil.which("chromium")
 
@@ -443,6 +444,83 @@ def test_findings_that_differ_in_the_parameter_share_one_entry(show):
     tab = show(traces.gan(), findings=[FINDING | {"parameter": name} for name in names])
     (entry,) = tab.locator("#findings .jump").all_text_contents()
     assert entry.startswith("stop_gradient generator/out/bias and 2 more")
+
+
+def distances():
+    """Return the trace of a root of zero, on one line with others, in a file of a long name."""
+    program = traces.Program("distances_of_points_to_the_nearest_of_some_others.py")
+    codes, scale = program.source("codes", (3, 2)), program.source("scale")
+    line = "loss = hg.mean(hg.sqrt(squares)) * scale"
+    read = program.read(codes, 1)
+    squares = program.op("square", read, line=2, shape=(3, 2))
+    roots = program.op("sqrt", squares, line=3, text=line, shape=(3, 2))
+    mean = program.op("mean", roots, line=3)
+    loss = program.op("multiply", mean, program.read(scale, 3), line=3)
+    trace = program.trace
+    nan = float("nan")
+    norms = {squares: nan, read: nan, trace.sources[codes].value: nan}
+    norms |= {roots: 0.5, mean: 1.0, loss: 1.0}
+    call = Gradient(program.place(4), (loss,), ("loss",), (codes, scale), (nan, 2.0), norms)
+    trace.gradients.append(call)
+    finding = {
+        "parameter": "codes",
+        "verdict": "not finite",
+        "kind": "nonfinite_slope",
+        "file": str(Path.cwd() / program.file),
+        "line": 3,
+        "text": line,
+        "label": "sqrt",
+        "cure": "put an epsilon inside",
+    }
+    return trace, finding
+
+
+@chromium
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_gradient_that_is_not_finite_shows_where_it_was_born(show, scheme):
+    trace, finding = distances()
+    tab = show(trace, scheme, findings=[finding])
+    said = tab.text_content("#verdict")
+    assert said.startswith("The gradient of loss by codes is not finite (norm NaN): the first such")
+    assert "sqrt, distances_of_points_to_the_nearest_of_some_others.py:3" in said
+    assert names(tab, "g.born") == ["sqrt"]
+    assert tab.locator("#canvas g.edge.broken").count() == 2
+    assert "NaN or infinite" in tab.text_content("#legend")
+    entry = tab.text_content("#findings .jump")
+    assert entry.startswith("nonfinite_slope codesan infinite slope at the values heredistances_of")
+    tab.click("#findings .jump")
+    assert names(tab, "g.selected") == ["sqrt"]
+    assert tab.locator("#parameter optgroup").first.get_attribute("label") == "Not finite (1)"
+    tab.select_option("#parameter", "")
+    assert "reaches 2 of the 2 parameters asked for; 1 of them not finite" in tab.text_content(
+        "#verdict"
+    )
+    assert tab.locator("#canvas g.born").count() == 0
+
+
+@chromium
+def test_a_finite_gradient_says_nothing_of_others(show):
+    tab = show(traces.gan())
+    assert "NaN" not in tab.text_content("#legend")
+    assert tab.locator("#canvas g.edge.broken").count() == 0
+
+
+@chromium
+def test_labels_stay_in_their_boxes_and_end_with_the_line(show):
+    tab = show(distances()[0])
+    outside = tab.eval_on_selector_all(
+        "#canvas g.node",
+        """all => all.filter(node => {
+            const box = node.querySelector("path, polygon, ellipse").getBoundingClientRect();
+            return [...node.querySelectorAll("text")].some(line => {
+                const { left, right } = line.getBoundingClientRect();
+                return left < box.left || right > box.right;
+            });
+        }).map(node => node.textContent)""",
+    )
+    assert outside == []
+    shown = tab.text_content("#canvas g.op:has-text('sqrt')")
+    assert re.search(r"distances_of_p\w*….py:3\s+\[3, 2\]", shown), shown
 
 
 @chromium

@@ -29,6 +29,21 @@ def vector_norm(x, axis=None, keepdims=False, ord=2):
     return np.asarray(np.linalg.vector_norm(x, axis=axis, keepdims=keepdims, ord=ord), x.real.dtype)
 
 
+def by_eigenvalues(f):
+    """Return a function of matrices that have a basis of eigenvectors."""
+
+    def compute(x):
+        w, v = np.linalg.eig(x)
+        found = (v * f(w.astype(complex))[..., None, :]) @ np.linalg.inv(v)
+        return (found if x.dtype.kind == "c" else found.real).astype(x.dtype)
+
+    return compute
+
+
+def zeros(x, *others, **statics):
+    return np.zeros_like(x)
+
+
 def lopsided(maker, upper=False):
     """Return a maker of matrices that hold something else in the triangle that nobody reads."""
 
@@ -36,6 +51,16 @@ def lopsided(maker, upper=False):
         x = maker(rng, letter)
         other = np.ones(x.shape, x.dtype)
         return x + (np.tril(other, -1) if upper else np.triu(other, 1))
+
+    return make
+
+
+def turning(*shape):
+    """Make matrices that are not Hermitian, with eigenvalues to the right of zero."""
+
+    def make(rng, letter):
+        matrix = real(*shape, shape[-1], low=-0.6, high=0.6)(rng, letter)
+        return matrix + 2 * np.eye(shape[-1], dtype=matrix.dtype)
 
     return make
 
@@ -239,4 +264,21 @@ DIAGONALS_AND_NORMS = [
     OpCase("matrix_rank", [np.diag([1.0, 1e-3])], {"rtol": 0.1}, order=0),
 ]
 
-CASES = [*PRODUCTS, *EINSUM, *SOLVING, *FACTORISATIONS, *DIAGONALS_AND_NORMS]
+FUNCTIONS = [
+    OpCase("expm", [real(3, 3)], {}, by_eigenvalues(np.exp), "fFc", bad=NOT_SQUARE),
+    OpCase("expm", [10 * np.array([[0.0, 1.0], [-1.0, 0.5]])], {}, by_eigenvalues(np.exp)),
+    OpCase("expm", [real(2, 4, 4)], {}, by_eigenvalues(np.exp), "fc"),
+    OpCase("expm", [real(0, 2, 2)], {}, zeros),
+    *(
+        OpCase(name, arrays, {}, by_eigenvalues(f), letters)
+        for name, f in (("sqrtm", np.sqrt), ("logm", np.log))
+        for arrays, letters in [([spd(3)], "fFc"), ([turning(3)], "fFc"), ([turning(2, 3)], "fc")]
+    ),
+    # What these are is in their gradients, which `test_linalg_functions.py` has.
+    OpCase("funm_change", [spd(3), real(3, 3)], {}, zeros, "fFc", wrt=[]),
+    OpCase("funm_along", [real(3, 3), real(3, 3)], {}, zeros, "fFc", wrt=[]),
+    OpCase("funm_later", [real(3, 3)], {"then": None}, zeros, "fFc", wrt=[]),
+    OpCase("funm_unknown", [real(3, 3)], {}, zeros, "fFc", wrt=[]),
+]
+
+CASES = [*PRODUCTS, *EINSUM, *SOLVING, *FACTORISATIONS, *DIAGONALS_AND_NORMS, *FUNCTIONS]

@@ -97,6 +97,13 @@ CASES = [
     OpCase("sort", [distinct(3, 4)], {"axis": 0}),
     OpCase("sort", [distinct(3, 4)], {"axis": 0, "descending": True}, descending(np.sort)),
     OpCase("sort", [real(0, 3)], {"axis": 0}),
+    OpCase(
+        "permute_along_axis",
+        [real(2, 3), np.array([[2, 0, 1], [0, 2, 1]]), np.array([[1, 2, 0], [0, 2, 1]])],
+        {"axis": 1},
+        lambda x, order, back, axis: np.take_along_axis(x, order, axis),
+        "fFc",
+    ),
     OpCase("argsort", [distinct(3, 4)], order=0, bad=OUT_OF_RANGE),
     OpCase(
         "argsort",

@@ -21,7 +21,8 @@ EPSILON = {"float16": 2.0**-10, BFLOAT16: 2.0**-7}
 # NumPy has none of these for float16, and computes them in float64 for bfloat16.
 IN_LAPACK = {
     *("cholesky", "det", "eigh", "eigvalsh", "eigvalsh_slope", "inv", "matrix_rank", "pinv"),
-    *("qr", "slogdet", "solve", "svd", "svdvals", "svdvals_slope"),
+    *("qr", "slogdet", "solve", "svd", "svdvals", "svdvals_slope", "expm", "sqrtm", "logm"),
+    *("funm_change", "funm_along", "funm_later", "funm_unknown"),
 }
 
 

@@ -160,10 +160,13 @@ FUNCTIONS = [
     "det",
     "eigh",
     "eigvalsh",
+    "expm",
     "inv",
+    "logm",
     "pinv",
     "qr",
     "slogdet",
+    "sqrtm",
     "svd",
     "svdvals",
 ]

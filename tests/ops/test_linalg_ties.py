@@ -84,6 +84,7 @@ def test_what_equal_values_leave_open_is_nan_and_says_why():
         gradient(through_eigh(hg.exp), np.stack([np.eye(3), 2 * np.eye(3)]))
     said = str(caught[0].message)
     assert "the gradient of eigh is NaN: eigenvalues of matrix (0,) are equal (1, 1, 1)" in said
+    assert "headgate.linalg.funm(x, f) has the gradient of v @ diag(f(w)) @ v*" in said
     assert "add small numbers, all different, to the diagonal" in said
 
 

@@ -13,7 +13,8 @@ import headgate.tf
 for _library in ("jax", "rich", "typer"):
     pytest.importorskip(_library)
 
-from benchmarks import programs, workloads  # noqa: E402
+from benchmarks import workloads  # noqa: E402
+from benchmarks.peers import tape_text  # noqa: E402
 
 pytestmark = pytest.mark.peers
 
@@ -25,7 +26,7 @@ def headgate_steps(workload):
     """Return the results of each step and the weights after the last."""
     tf = headgate.tf
     variables = {name: [tf.Variable(a) for a in group] for name, group in workload.weights.items()}
-    step = getattr(programs, workload.name)(tf, variables)
+    step = tape_text("headgate.tf", workload.name, compiled=False)(tf, variables)
     batch = [tf.constant(array) for array in workload.batch]
     results = [[result.numpy() for result in step(*batch)] for _ in range(STEPS)]
     return results, {name: [v.numpy() for v in group] for name, group in variables.items()}
@@ -44,7 +45,13 @@ def jax_steps(workload):
     return results, jax.tree.map(np.asarray, weights)
 
 
-@pytest.mark.parametrize("name", ["transformer", "mlp_adam", "gmm", "ba", "adbench_lstm"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("transformer", "mlp_adam", "gmm", "ba", "adbench_lstm"),
+        *("embedding", "embedding_adam", "jacobian", "tall_jacobian"),
+    ],
+)
 def test_headgate_and_jax_take_the_same_steps(name):
     workload = workloads.make(name)
     results, weights = headgate_steps(workload)

@@ -29,7 +29,8 @@ UNARY = """
     math.reduce_euclidean_norm math.reduce_std math.reduce_variance math.rint math.rsqrt
     math.softplus math.softsign math.top_k nn.elu nn.gelu nn.leaky_relu nn.log_softmax nn.relu
     nn.relu6 nn.selu nn.silu nn.softmax linalg.adjoint linalg.det linalg.diag_part linalg.eigh
-    linalg.inv linalg.matrix_transpose linalg.slogdet linalg.trace
+    linalg.expm linalg.inv linalg.logm linalg.matrix_transpose linalg.slogdet linalg.sqrtm
+    linalg.trace
 """
 
 BINARY = """

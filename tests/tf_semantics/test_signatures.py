@@ -142,6 +142,19 @@ X = np.array([2.0, 3.0, 4.0])
 STACK = np.arange(12.0).reshape(2, 3, 2)
 
 
+ROTATED = np.array([[0.0, 1.0], [-1.0, 0.0]])
+SQUARE = np.array([[5.0, 4.0], [4.0, 5.0]])
+
+
+def slope_of(tf, f, x):
+    """Return the gradient of a function of matrices, whose elements have weights."""
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = f(x) * np.array([[1.0, 2.0], [3.0, 4.0]])
+    return tape.gradient(y, x)
+
+
 def swish(x, beta):
     return x / (1 + np.exp(-beta * x))
 
@@ -152,6 +165,26 @@ VALUES = {
     "silu(x, beta)": (lambda tf: tf.nn.silu(tf.constant(X), 2.0), swish(X, 2.0)),
     "silu(x)": (lambda tf: tf.nn.swish(tf.constant(X)), swish(X, 1.0)),
     "inv(m, adjoint)": (lambda tf: tf.linalg.inv(tf.constant(C), True), np.linalg.inv(C).conj().T),
+    "expm(input=)": (
+        lambda tf: tf.linalg.expm(input=tf.constant(ROTATED)),
+        np.eye(2) * np.cos(1.0) + ROTATED * np.sin(1.0),
+    ),
+    "sqrtm(input=)": (
+        lambda tf: tf.linalg.sqrtm(input=tf.constant(SQUARE)),
+        [[2.0, 1.0], [1.0, 2.0]],
+    ),
+    "logm(input=)": (
+        lambda tf: tf.linalg.logm(input=tf.constant(np.exp(0.5) * np.eye(2) + 0j)),
+        0.5 * np.eye(2),
+    ),
+    "gradient of expm": (
+        lambda tf: slope_of(tf, tf.linalg.expm, np.eye(2)),
+        np.e * np.array([[1.0, 2.0], [3.0, 4.0]]),
+    ),
+    "gradient of sqrtm": (
+        lambda tf: slope_of(tf, tf.linalg.sqrtm, SQUARE),
+        np.array([[1.0, 7.0], [13.0, 19.0]]) / 24,
+    ),
     "solve(m, b, adjoint)": (
         lambda tf: tf.linalg.solve(tf.constant(M), tf.constant(B), True),
         np.linalg.solve(M.T, B),

@@ -22,7 +22,7 @@ import numpy as np
 import optree
 
 from headgate.checkpoint.disk import remove, write
-from headgate.checkpoint.format import CheckpointError, States, pack, read, some
+from headgate.checkpoint.format import CheckpointError, States, history_of, pack, read, some
 from headgate.core.namespace import owner
 from headgate.core.variable import Variable
 from headgate.state import Stateful
@@ -33,6 +33,9 @@ _STEP = re.compile(r"step-([0-9]{8,})\.safetensors")
 def save(path: str | os.PathLike[str], /, **items: Any) -> None:
     """Save items to a file, which is replaced at once or not at all.
 
+    What is saved is read item by item, so no other thread may train meanwhile: a lock of the
+    program's, held for a step and for a save, sees to that.
+
     Args:
         path: of the file; its folder must exist.
         items: each a `Variable`, an object with `get_state` and `set_state`, or a nested
@@ -40,7 +43,8 @@ def save(path: str | os.PathLike[str], /, **items: Any) -> None:
 
     Raises:
         TypeError: an item, or a part of a state, is of a kind that cannot be saved.
-        ValueError: a number or the whole text is larger than a file can hold.
+        ValueError: a number or the whole text is larger than a file can hold, or a model has no
+            weights yet. Where only some layers have none, a warning names them.
         OSError: the disk is full, or the like. What was at `path` is untouched.
 
     >>> import tempfile
@@ -91,7 +95,9 @@ class Checkpoints:
         keep: so many of the newest stay; a save removes older ones.
         items: what is saved and restored, as for `save`.
 
-    The newest is the one of the highest step.
+    The newest is the one of the highest step. Who goes back to an earlier one, by `restore(step)`,
+    and on from there in the same folder, has left those of higher steps that were saved before:
+    they are the first to be removed, `restore()` passes over them, and the next save says so.
 
     >>> import tempfile
     >>> import headgate as hg
@@ -111,6 +117,8 @@ class Checkpoints:
         self.folder = Path(folder)
         self.keep = operator.index(keep)
         self.items = items
+        self._back: tuple[int, ...] | None = None  # steps gone back to; None: as the folder has it
+        self._left: list[int] = []  # what was left by going back, until that is said
         if self.keep < 1:
             raise ValueError(f"keep is how many checkpoints stay, at least 1; got {keep}")
 
@@ -122,13 +130,23 @@ class Checkpoints:
 
         Raises:
             TypeError: the step is no whole number, or an item cannot be saved (see `save`).
-            ValueError: the step is negative, or an item is larger than a file can hold.
+            ValueError: the step is negative, an item is larger than a file can hold, or a model
+                has no weights yet.
             OSError: the disk is full, or the like. The checkpoints that exist are untouched.
         """
         path = self._path(step)
-        data = pack(_states(self.items))
+        states = _states(self.items)
         self.folder.mkdir(parents=True, exist_ok=True)
-        write(path, data)
+        back = self._longest(self._histories()) if self._back is None else self._back
+        write(path, pack(states, back))
+        left, self._left = [number for number in self._left if number != step], []
+        if left:
+            warnings.warn(
+                f"step {step} in {self.folder} goes on from step {back[-1]}: the checkpoints of "
+                f"steps {some(left)}, saved before that, are left. They are removed first, and "
+                f"restore() passes over them; restore({left[-1]}) goes back to them",
+                stacklevel=2,
+            )
         for old in self.steps()[: -self.keep]:
             if old != step:
                 remove(self._path(old))
@@ -162,6 +180,7 @@ class Checkpoints:
                 warnings.warn(f"passed over a damaged checkpoint: {error}", stacklevel=2)
             else:
                 _hand_out(path, found, self.items)
+                self._go_on_from(candidate, steps)
                 return candidate
         if steps:
             raise CheckpointError(
@@ -171,14 +190,41 @@ class Checkpoints:
         return None
 
     def steps(self) -> list[int]:
-        """Return the steps of which there are checkpoints, the newest last."""
+        """Return the steps of which there are checkpoints, the newest last and those left first."""
+        histories = self._histories()
+        longest = self._longest(histories)
+        return sorted(
+            histories, key=lambda step: (not _is_left(step, histories[step], longest), step)
+        )
+
+    def _go_on_from(self, step: int, steps: list[int]) -> None:
+        """Note that the run is at a step now, and what it has left if newer ones are there."""
+        histories = self._histories()
+        back = self._longest(histories)
+        left = [other for other in steps if other > step]
+        if step != steps[-1] and left:
+            back, self._left = (*back, step), left
+        else:
+            self._left = []
+        self._back = back
+
+    @staticmethod
+    def _longest(histories: dict[int, tuple[int, ...] | None]) -> tuple[int, ...]:
+        return max((found for found in histories.values() if found), key=len, default=())
+
+    def _histories(self) -> dict[int, tuple[int, ...] | None]:
+        """Return, for each step that there is, the steps that were gone back to before it.
+
+        None for a file of which that is not known.
+        """
         try:
             with os.scandir(self.folder) as entries:
                 names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
         except FileNotFoundError:
-            return []
+            return {}
         found = [(int(match[1]), match[0]) for match in map(_STEP.fullmatch, names) if match]
-        return sorted(step for step, name in found if name == self._path(step).name)
+        steps = sorted(step for step, name in found if name == self._path(step).name)
+        return {step: history_of(self._path(step)) for step in steps}
 
     def _path(self, step: int) -> Path:
         step = operator.index(step)
@@ -190,15 +236,38 @@ class Checkpoints:
         return f"<Checkpoints {str(self.folder)!r}, keep={self.keep}, of {', '.join(self.items)}>"
 
 
+def _is_left(step: int, history: tuple[int, ...] | None, longest: tuple[int, ...]) -> bool:
+    """Tell whether the run went back to before a step after that was saved."""
+    return history is not None and any(step > back for back in longest[len(history) :])
+
+
 # -- from items to states, and back ----------------------------------------------------------------
 
 
 def _states(items: dict[str, Any]) -> States:
     """Return the states of all items."""
-    return {
-        name: {path: _state_of(part) for path, part in _parts(name, item).items()}
-        for name, item in items.items()
-    }
+    states: States = {}
+    for name, item in items.items():
+        parts = _parts(name, item)
+        states[name] = {path: _state_of(part) for path, part in parts.items()}
+        for path, part in parts.items():
+            _tell_what_lacks(f"item {name!r}" + (f", part {path!r}" if path else ""), part)
+    return states
+
+
+def _tell_what_lacks(where: str, part: Any) -> None:
+    """Refuse a model that would be saved empty, and warn of one that has gaps."""
+    unbuilt = part.unbuilt() if hasattr(part, "unbuilt") else []
+    if not unbuilt:
+        return
+    cure = "call the model, or build(input_shape), before it is saved"
+    if not part.variables:
+        raise ValueError(f"{where} has no weights yet, so nothing of it would be saved; {cure}")
+    warnings.warn(
+        f"{where}: nothing is saved of the layers {some(unbuilt)}, which have no weights yet; "
+        f"{cure}",
+        stacklevel=4,
+    )
 
 
 def _hand_out(path: Path, states: States, items: dict[str, Any]) -> None:
@@ -215,18 +284,20 @@ def _hand_out(path: Path, states: States, items: dict[str, Any]) -> None:
                 _check_value(f"{path}: {where}", state, target)
             plan.append((where, target, state))
     before = [_snapshot(target) for _, target, _ in plan]
-    for count, (where, target, state) in enumerate(plan, 1):
-        try:
+    done = 0
+    try:  # around all of it: an interrupt may come between two items as well
+        for _, target, state in plan:
+            done += 1
             _set_state(target, state)
-        except BaseException as error:
-            lost = _put_back(plan[:count], before)
-            if not isinstance(error, Exception):
-                raise
-            raise CheckpointError(
-                f"{path}: {where} refused its state ({type(error).__name__}: {error}). "
-                + (f"Could not be put back: {some(lost)}" if lost else "All items are as before")
-                + "; make the program the one that saved the file, or leave the item out"
-            ) from error
+    except BaseException as error:
+        lost = _put_back(plan[:done], before)
+        if not isinstance(error, Exception):
+            raise
+        raise CheckpointError(
+            f"{path}: {plan[done - 1][0]} refused its state ({type(error).__name__}: {error}). "
+            + (f"Could not be put back: {some(lost)}" if lost else "All items are as before")
+            + "; make the program the one that saved the file, or leave the item out"
+        ) from error
 
 
 def _snapshot(part: Any) -> Any:

@@ -12,7 +12,9 @@ import errno
 import os
 import re
 import secrets
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 try:
     import fcntl
@@ -26,19 +28,8 @@ def write(path: Path, data: bytes) -> None:
     """Write a file so that there is the whole of it, after any failure or crash, or none of it."""
     try:
         _remove_leftovers(path.parent)
-        descriptor, temporary = create(path.parent)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(descriptor)
-                if fcntl is not None:
-                    temporary.replace(path)  # while it is locked, so that nobody removes it
-            if fcntl is None:
-                temporary.replace(path)  # Windows does not rename what is open
-        except BaseException:
-            remove(temporary)
-            raise
+        while not _written(path, data):
+            pass
         _sync_folder(path.parent)
     except OSError as error:
         raise OSError(
@@ -48,20 +39,43 @@ def write(path: Path, data: bytes) -> None:
         ) from error
 
 
-def create(folder: Path) -> tuple[int, Path]:
-    """Make a temporary file and lock it."""
-    while True:
-        path = folder / f".headgate-{secrets.token_hex(16)}.tmp"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        descriptor = os.open(path, flags, 0o666)
-        if fcntl is not None:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            except OSError:  # a file system without locks, where nobody removes leftovers
-                pass
-        if os.fstat(descriptor).st_nlink:
-            return descriptor, path
-        os.close(descriptor)  # another save took it for a leftover before it was locked
+def temporary_name(folder: Path) -> Path:
+    """Return a new name for a temporary file."""
+    return folder / f".headgate-{secrets.token_hex(16)}.tmp"
+
+
+def _written(path: Path, data: bytes) -> bool:
+    """Write a file under another name and rename it; False if that was removed before its lock.
+
+    The name is known before there is a file of that name, and the file is closed, which ends its
+    lock, with the block: whenever an interrupt comes, nothing stays.
+    """
+    temporary = temporary_name(path.parent)
+    try:
+        with open(temporary, "xb", opener=partial(os.open, mode=0o666)) as file:
+            if not locked(file):
+                return False
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            if fcntl is not None:
+                temporary.replace(path)  # while it is locked, so that nobody removes it
+        if fcntl is None:
+            temporary.replace(path)  # Windows does not rename what is open
+    except BaseException:
+        remove(temporary)
+        raise
+    return True
+
+
+def locked(file: IO[bytes]) -> bool:
+    """Lock a temporary file; False if another save has taken it for a leftover before."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks, where nobody removes leftovers
+            pass
+    return bool(os.fstat(file.fileno()).st_nlink)
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -69,19 +83,18 @@ def _remove_leftovers(folder: Path) -> None:
     if fcntl is None:
         return
     with os.scandir(folder) as entries:
-        found = [e.path for e in entries if _TEMPORARY.fullmatch(e.name)]
+        found = [
+            entry.path
+            for entry in entries
+            if _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+        ]
     for path in found:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except OSError:  # gone by now, or not one of ours
-            continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.unlink(path)
-        except OSError:  # its writer is alive, or it is not one of ours
+            with open(path, "rb+") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(path)
+        except OSError:  # gone by now, or its writer is alive, or it is not one of ours
             pass
-        finally:
-            os.close(descriptor)
 
 
 def remove(path: Path) -> None:
@@ -95,11 +108,14 @@ def remove(path: Path) -> None:
 def _sync_folder(folder: Path) -> None:
     """Force the names in a folder to the disk, where the system can open folders."""
     if hasattr(os, "O_DIRECTORY"):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        opened: list[int] = []
         try:
-            os.fsync(descriptor)
+            # In one go: an interrupt would come between a call and what keeps its result.
+            opened.extend(map(os.open, [folder], [os.O_RDONLY | os.O_DIRECTORY]))
+            os.fsync(opened[0])
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # cannot be done on this system
                 raise
         finally:
-            os.close(descriptor)
+            for descriptor in opened:
+                os.close(descriptor)

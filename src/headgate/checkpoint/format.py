@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,10 @@ States = dict[str, dict[str, Any]]
 """The states of all items: by the item's name, by the path of a part in it ("" if it is one)."""
 
 
-def pack(items: States) -> bytes:
+def pack(items: States, history: Sequence[int] = ()) -> bytes:
     """Return the file that holds the states of all items.
+
+    Its history are the steps that the run went back to before it was saved.
 
     Raises:
         TypeError: a part of a state is of a kind that cannot be saved.
@@ -62,6 +64,8 @@ def pack(items: States) -> bytes:
     text = json.dumps({"format": _FORMAT, "items": states, "arrays": table}, allow_nan=False)
     tensors = {name: _stored(array) for name, array in arrays.items()}
     metadata = {"headgate": text, "sha256": digest(text, tensors.values())}
+    if history:
+        metadata["history"] = " ".join(map(str, history))
     try:
         return safetensors.numpy.save(tensors, metadata)
     except safetensors.SafetensorError as error:
@@ -95,9 +99,20 @@ def read(path: Path) -> States:
         ) from error
 
 
+def history_of(path: Path) -> tuple[int, ...] | None:
+    """Return the history that a file was saved with, and None if that cannot be told."""
+    import safetensors
+
+    try:
+        with path.open("rb"), safetensors.safe_open(path, "np", backend="pread") as file:
+            return tuple(map(int, file.metadata().get("history", "").split()))
+    except Exception:  # damaged, hostile or gone, which is said to whoever reads it
+        return None
+
+
 def _unpack(file: Any) -> States:
     metadata = file.metadata() or {}
-    if metadata.keys() != {"headgate", "sha256"}:
+    if metadata.keys() - {"history"} != {"headgate", "sha256"}:
         raise ValueError("written by another program: no text or no digest in its metadata")
     text = metadata["headgate"]
     document = json.loads(text, parse_float=_finite, parse_constant=_finite)

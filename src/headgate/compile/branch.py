@@ -24,7 +24,7 @@ from headgate.compile.construct import (
     record,
 )
 from headgate.compile.executor import Executor, Form
-from headgate.core.again import Moment, boundary, unlogged
+from headgate.core.again import Moment, as_it_is, boundary, known_linear, unlogged
 from headgate.core.namespace import Array
 from headgate.core.scope import stage
 from headgate.core.tensor import Tensor
@@ -40,6 +40,7 @@ class Branch:
     __slots__ = (
         "executor",
         "function",
+        "linear",
         "met",
         "origins",
         "outcome",
@@ -52,6 +53,7 @@ class Branch:
     outcome: Outcome
     origins: list[Node]
     met: list[int]
+    linear: bool
 
     def __init__(
         self, executor: Executor, function: Callable[[], Any], start: int, pulls: bool
@@ -67,6 +69,7 @@ class Branch:
         with self.scope.entered():
             self.outcome = Outcome(self.executor, self.function(), self.pulls)
         self.origins, self.met = boundary(self.outcome.nodes, self.start, ())
+        self.linear = known_linear(self.outcome.nodes, self.start, ())
         written = [self.scope.values[source] for source in self.scope.written]
         outputs = [*self.outcome.present, *written]
         self.outcome.forget()
@@ -103,6 +106,7 @@ def traced_cond(
     zero, and what is written is dropped.
     """
     start = sequence()
+    again = as_it_is(true_fn), as_it_is(false_fn)
     with unlogged():
         branches = [Branch(executor, function, start, pulls) for function in (true_fn, false_fn)]
     scopes = [branch.scope for branch in branches]
@@ -145,12 +149,12 @@ def traced_cond(
             return pulled(outcome, given, origins, recorded)
 
         with inner(executor, held).entered(), nullcontext() if recorded else unrecorded():
-            found: list[Any] = traced_cond(
-                executor, pred, partial(pull, true_fn), partial(pull, false_fn), pulls=True
-            )
+            true, false = (partial(pull, function) for function in again)
+            found: list[Any] = traced_cond(executor, pred, true, false, pulls=True)
         return found
 
-    tensors = record("cond", results, masks, origins, rule, met)
+    linear = all(branch.linear for branch in branches)
+    tensors = record("cond", results, masks, origins, rule, met, linear)
     return optree.tree_unflatten(outcomes[0].structure, tensors)
 
 

@@ -25,6 +25,7 @@ from typing import Any
 import optree
 
 from headgate.compile.executor import Executor, Form, Tracing
+from headgate.core.again import LinearRule
 from headgate.core.lift import is_inexact, lift
 from headgate.core.namespace import TENSORS, Array
 from headgate.core.op import JointRule, record_outputs
@@ -138,12 +139,15 @@ def record(
     origins: Sequence[Node | None],
     call: Callable[[dict[int, Tensor], bool], list[Any]],
     met: Sequence[int],
+    linear: bool,
 ) -> list[Any]:
     """Return tensors for the results of a construct, outputs of one node with these parents.
 
     `met` has a mask for each result: of the numbers of those gradients that it contributes to.
+    `linear` says that these are known to be linear in their cotangents.
     """
-    rule = JointRule(call, [[bool(m >> k & 1) for k in range(len(origins))] for m in met])
+    reach = [[bool(m >> k & 1) for k in range(len(origins))] for m in met]
+    rule = (LinearRule if linear else JointRule)(call, reach)
     numbered = [(number, node) for number, node in enumerate(origins) if node is not None]
     edges = tuple((node, rule, (number,), None, None) for number, node in numbered)
     op = Op(name, True, "nondiff_op", [("",)])

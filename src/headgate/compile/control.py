@@ -17,7 +17,7 @@ import optree
 from headgate.compile.branch import traced_cond
 from headgate.compile.construct import held, predicate
 from headgate.compile.executor import at_work
-from headgate.compile.loop import traced_scan, traced_while
+from headgate.compile.repeat import traced_scan, traced_while
 from headgate.core.checks import flag, optional, whole
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import TENSORS

@@ -42,6 +42,9 @@ class Form(NamedTuple):
 class Program(Protocol):
     """A traced function of two lists of arrays and numbers, of which the first is used up."""
 
+    risky: bool
+    """Whether it may fail although it was compiled: it needs much memory, or calls the host."""
+
     def compile(self) -> Callable[..., Any]:
         """Return what runs the program: it takes the two lists and returns what was traced."""
 
@@ -96,11 +99,10 @@ class Executor(Protocol):
         function: Callable[[Sequence[Any], Sequence[Any]], Any],
         used: Sequence[Any],
         kept: Sequence[Any],
-        donate: bool,
     ) -> Program:
         """Run a function on stand-ins for arrays and numbers like these; return what it did.
 
-        If `donate`, the memory of what is `used` is the program's to write its results to.
+        The memory of what is `used` is the program's to write its results to.
         """
 
     def stand_in(self, array: Array) -> Array:
@@ -118,8 +120,17 @@ class Executor(Protocol):
     def host(self, array: Array) -> Array:
         """Return an array as NumPy's, not to be written to."""
 
+    def runs_ahead(self, array: Array) -> bool:
+        """Tell whether Python must go on while programs run where an array is."""
+
+    def wait(self, array: Array) -> None:
+        """Wait until an array is there; raise the error if its program has failed."""
+
     def wide(self) -> AbstractContextManager[Any]:
         """Let the executor compute with 64-bit types for a block."""
+
+    def at_once(self) -> AbstractContextManager[Any]:
+        """Let this thread compute at once for a block, although it traces."""
 
     def settle(self) -> None:
         """Wait until the programs that were called have made their reports (`compile/alarms`)."""
@@ -213,6 +224,10 @@ class Tracing(Scope):
     def __init__(self, stand_in: Callable[[Any], Any], executor: Executor) -> None:
         super().__init__(stand_in)
         self.executor = executor
+
+    def outside(self) -> AbstractContextManager[Any]:
+        """Let this thread compute at once for a block, whatever traces it."""
+        return self.executor.at_once()
 
 
 def at_work(trees: Any) -> Executor | None:

@@ -11,10 +11,14 @@ are those that it met, which takes two times for the first signature and mostly 
 State of every sort is found in this way, for it lives in variables: that of optimizers, moving
 statistics, metrics, random generators.
 
-The array of a variable that is written is *donated*: the program writes its results there. If
-somebody else holds it, the program is given a copy. Between calls the arrays stay with the
-executor, and the user's program gets them when it asks (`headgate.core.bundle`). So a program on
-NumPy stays one, and results are NumPy's unless an argument or a variable is the executor's own.
+Between calls the arrays stay with the executor, and the user's program gets them when it asks
+(`headgate.core.bundle`). So a program on NumPy stays one, and results are NumPy's unless an
+argument or a variable is the executor's own.
+
+No call loses a variable. The old arrays stay until the new ones are there, and are exchanged for
+them at once: whatever fails or interrupts, all variables are as before the call or as after it. On
+request the arrays of variables that are written are *donated* instead: the program writes its
+results there, which spares memory, and if it fails they are gone.
 
 Called under a tape, a compiled function is one node. Its rule is another compiled function, which
 runs the same Python under a tape of its own, and is itself differentiated in this way.
@@ -32,15 +36,16 @@ from typing import Any
 
 from headgate.compile.alarms import Alarms, asking
 from headgate.compile.executor import Executor, Tracing, at_work, preferred
-from headgate.compile.leaks import no_leaks
+from headgate.compile.leaks import is_other, no_leaks, outside
 from headgate.compile.signature import Form, Frame, Given, Parameters, Quick
-from headgate.core.bundle import Bundle, in_transit
+from headgate.core.bundle import Bundle, in_transit, unbroken
 from headgate.core.checks import flag
 from headgate.core.custom import record_custom
 from headgate.core.failure import is_about_values
 from headgate.core.lift import as_tensor, is_inexact, owned
 from headgate.core.namespace import Array
 from headgate.core.scope import open_scopes, stage
+from headgate.core.settings import Log, changes, logging
 from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, constant, tensor_of
 from headgate.core.traced import is_traced
@@ -52,6 +57,8 @@ from headgate.record.onlooker import onlookers
 from headgate.record.site import caller
 
 _ATTEMPTS = 5  # at most so many times is a function traced to find its variables
+_AHEAD = 1  # so many large programs may still run when the next one is started
+_MANY_AHEAD = 16  # and so many small ones, which are waited for all at once
 _MANY = 5  # so many times may a function be compiled again before it is called a mistake
 
 
@@ -66,20 +73,24 @@ class _Variant:
     """A function traced for one signature: its program, its variables, the form of its result."""
 
     __slots__ = (
+        "ahead",
         "alarms",
         "bundle",
         "call",
         "described",
         "donated",
+        "donates",
         "executor",
         "form",
         "frame",
         "history",
+        "outside",
         "program",
         "pulls",
         "quick",
         "read",
         "seen_in",
+        "settings",
         "silent",
         "wide",
     )
@@ -99,7 +110,11 @@ class _Variant:
         self.bundle = bundle
         self.read = trace.read
         self.donated = trace.donated
+        self.donates = trace.donates
+        self.ahead: bool | None = None  # whether Python goes on while the program runs
         self.frame = trace.frame
+        self.settings = trace.log.closed()
+        self.outside = outside(trace.function) if trace.noticing else ()
         self.form: Form = trace.form
         self.silent = all(type(kind) is tuple for kind in self.form.kinds)  # returns no array
         self.described = described
@@ -138,36 +153,64 @@ class _Variant:
         if call is None:
             call = self.call = self._checked(self.program.compile())
         with in_transit:
-            bundle = self.bundle
-            if bundle.shared or not bundle.intact:
-                bundle.gather(executor)
+            bundle, donates = self.bundle, self.donates
+            if not bundle.intact or (donates and bundle.shared):
+                bundle.gather(executor, donates)
+            if bundle.past:
+                if self.program.risky:
+                    bundle.settle(_AHEAD)
+                elif len(bundle.past) > _MANY_AHEAD:
+                    bundle.settle()
             used = bundle.arrays
             native = native or bundle.native
-            kept = []
+            kept = [] if donates else list(used)
             for variable in self.read:
                 holder, index = variable._place or lent(variable, executor)
                 native = native or holder.native
                 kept.append(holder.arrays[index])
             if native or self.silent:  # nobody waits, and a buffer may be filled again meanwhile
                 leaves = [owned(leaf) for leaf in leaves]
+            given = []
             if self.donated:
-                used = used + [leaves[k] for k in self.donated]
+                given = [leaves[k] for k in self.donated]
                 leaves = [leaf for k, leaf in enumerate(leaves) if k not in self.donated]
             kept += leaves
-            try:
-                if self.wide:
-                    with executor.wide():
-                        new, results = call(used, kept)
-                else:
-                    new, results = call(used, kept)
-            except ValueError as error:
-                self.call = self._checked(self.program.moved(error, used, kept))
-                with executor.wide():
-                    new, results = self.call(used, kept)
-            bundle.renew(new)
-        if native:
-            return [tensor_of(array, node) for array in results]
-        return [tensor_of(executor.host(array), node) for array in results]
+            if donates:
+                results: list[Any] = []
+
+                def step() -> None:
+                    new, found = self._answer(call, used + given, kept)
+                    bundle.renew(new, sure=True)
+                    results.extend(found)
+
+                unbroken(step)
+                if not native:
+                    results = [executor.host(array) for array in results]
+            else:
+                new, results = self._answer(call, given, kept)
+                sure = not native and not self.silent
+                if sure:
+                    results = [executor.host(array) for array in results]  # which waits for them
+                elif new:
+                    if self.ahead is None:
+                        self.ahead = not self.program.risky or executor.runs_ahead(new[0])
+                    if not self.ahead:
+                        executor.wait(new[0])
+                        sure = True
+                bundle.renew(new, sure or not new)
+        return [tensor_of(array, node) for array in results]
+
+    def _answer(self, call: Callable[..., Any], used: list[Any], kept: list[Any]) -> Any:
+        """Return what the program gives: new arrays of variables, and results."""
+        try:
+            if self.wide:
+                with self.executor.wide():
+                    return call(used, kept)
+            return call(used, kept)
+        except ValueError as error:
+            self.call = self._checked(self.program.moved(error, used, kept))
+            with self.executor.wide():
+                return self.call(used, kept)
 
 
 def lent(variable: Variable, executor: Executor) -> tuple[Bundle, int]:
@@ -188,30 +231,39 @@ class _Trace:
         written: list[Variable],
         read: list[Variable],
         donated: Sequence[int],
+        donates: bool,
+        noticing: bool,
     ) -> None:
         self.executor = executor
+        self.noticing = noticing
         self.function = function
         self.frame = frame
         self.written = written
         self.read = read
         self.donated = donated
+        self.donates = donates
         self.scope = Tracing(self._stand_in, executor)
         self.given: dict[Any, Array] = {}
         self.form: Any = None
+        self.log = Log()
 
     def _stand_in(self, variable: Variable) -> Array:
         given = self.given.get(variable._source)
         return self.executor.stand_in(variable._form) if given is None else given
 
     def __call__(self, used: Sequence[Any], kept: Sequence[Any]) -> Any:
-        written, read = len(self.written), len(self.read)
-        lifted = [*zip(self.written, used), *zip(self.read, kept)]
+        written = len(self.written)
+        if self.donates:
+            held, used = [*used[:written], *kept], used[written:]
+        else:
+            held = list(kept)
+        lifted = list(zip([*self.written, *self.read], held))
         self.given = {variable._source: array for variable, array in lifted}
-        leaves = list(kept[read:])
-        for k, array in zip(self.donated, used[written:]):
+        leaves = held[len(lifted) :]
+        for k, array in zip(self.donated, used):
             leaves.insert(k, array)
         args, kwargs = self.frame.filled([constant(leaf) for leaf in leaves])
-        with apart(), self.scope.entered():
+        with apart(), self.scope.entered(), logging(self.log if self.noticing else None):
             self.form = Form(self.function(*args, **kwargs), self.executor)
         results, self.form.arrays = self.form.arrays, []
         new = [_new_value(self.scope, variable) for variable in self.found[0]]
@@ -254,10 +306,13 @@ class Function:
         "as a static argument"
     )
 
+    _noticing = True
+    """Whether settings that the Python has read are a part of the signature."""
+
     def __init__(
         self,
         function: Callable[..., Any],
-        donate: bool | Sequence[str] = True,
+        donate: bool | Sequence[str] = False,
         static_argnames: Sequence[str] = (),
         jit: bool = True,
         executor: Executor | None = None,
@@ -271,8 +326,9 @@ class Function:
         self._parameters = Parameters(function, static_argnames, executor, self._constants)
         names = () if isinstance(donate, bool) else donate
         self._donated = self._parameters.known("donate", names)
-        self._donates = donate is not False and not check  # a failed call leaves all as it was
+        self._donates = donate is True
         self._variants: dict[Any, _Variant] = {}
+        self._others: dict[Any, list[_Variant]] = {}  # of the same signature, for other settings
         self._last: _Variant | None = None
         self._tracing = threading.RLock()
         self._origin: Function | None = None  # of a method: the function in the class
@@ -282,10 +338,17 @@ class Function:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         # Most calls are like the one before, and are recognized at once.
         last = self._last
-        if last is not None and not (kwargs or open_scopes or onlookers):
+        if (
+            last is not None
+            and last.settings.seen == changes.count
+            and not (kwargs or open_scopes or onlookers)
+            and stage.training is None
+        ):
             quick: Any = last.quick
             leaves = quick.leaves(args)
             if leaves is not None:
+                if last.outside:
+                    self._look_outside(last)
                 recording = state.recording
                 if not (recording.tapes or recording.suspended or recording.read_log is not None):
                     node = last.history if last.seen_in is recording else last.past(recording)
@@ -298,16 +361,18 @@ class Function:
         given = self._parameters.given(args, kwargs)
         if given.traced:  # what this does becomes a part of somebody else's program
             return self._function(*args, **kwargs)
-        variant = self._variants.get(given.key)
-        if variant is None:
-            variant = self._new_variant(given, args, kwargs)
+        known = self._known(given)
+        variant = known or self._new_variant(given, args, kwargs)
+        if variant.outside and known is not None:
+            self._look_outside(variant)
         recording = state.recording
         if recording.in_use or recording.read_log is not None:
-            return self._recorded(variant, given)
+            return self._recorded(variant, given, fresh=known is None)
         if not kwargs and not self._parameters.static:
             if variant.quick is None or variant.quick.native is not given.native:
                 variant.quick = Quick(args, self._parameters.sorts)
-            self._last = variant if variant.quick.forms is not None else None
+            quick = variant.quick.forms is not None and stage.training is None
+            self._last = variant if quick else None
         node = variant.past(recording)
         return variant.form.filled(variant.run(given.leaves, given.native, node))
 
@@ -340,17 +405,32 @@ class Function:
         return self.__qualname__  # type: ignore[attr-defined]
 
     def __repr__(self) -> str:
-        return f"<headgate.function {self.__name__}, {len(self._variants)} signatures>"
+        return f"<headgate.function {self.__name__}, {len(self._all)} signatures>"
 
     @property
     def signatures(self) -> list[dict[str, str]]:
         """What the function was traced for: its arguments in words, one entry per signature."""
-        return [dict(variant.described) for variant in self._variants.values()]
+        return [dict(variant.described) for variant in self._all]
 
     def _variant(self, args: Any, kwargs: Any) -> _Variant:
         """Trace the function for these arguments, if that was not done before; nothing is run."""
         given = self._parameters.given(args, kwargs)
-        return self._variants.get(given.key) or self._new_variant(given, args, kwargs)
+        return self._known(given) or self._new_variant(given, args, kwargs)
+
+    def _known(self, given: Given) -> _Variant | None:
+        """Return the variant of a signature, if it was traced with the settings of now."""
+        if stage.training is not None:  # called by a layer, which hands that down
+            given.key = given.key, stage.training
+        variant = self._variants.get(given.key)
+        if variant is None or variant.settings.hold():
+            return variant
+        others = self._others.get(given.key, [])
+        found = next((other for other in others if other.settings.hold()), None)
+        if found is not None:
+            others.remove(found)
+            others.append(variant)
+            self._variants[given.key] = found
+        return found
 
     def lower_text(self, *args: Any, **kwargs: Any) -> str:
         """Return the program for these arguments as text (StableHLO); nothing is run.
@@ -363,19 +443,42 @@ class Function:
         text: str = self._variant(args, kwargs).program.text()
         return text
 
+    def _look_outside(self, variant: _Variant) -> None:
+        """Warn, once, of numbers and arrays from outside that are others by now."""
+        names = [
+            name
+            for name, look, held in variant.outside
+            if (now := look()) is not held and is_other(held, now)
+        ]
+        if names:
+            variant.outside = ()
+            site = caller()
+            warnings.warn_explicit(
+                f"{self.__name__} takes {' and '.join(map(repr, names))} from outside, which "
+                "changed since it was compiled. The program keeps the old value: give it as an "
+                "argument, or hold it in a variable",
+                UserWarning,
+                site.file,
+                site.line,
+            )
+
     # -- tracing ----------------------------------------------------------------------------------
 
     def _new_variant(self, given: Given, args: Any, kwargs: Any) -> _Variant:
         """Trace the function for a signature that is new."""
         with self._tracing:
             known = self._variants.get(given.key)
-            if known is not None:  # another thread was quicker
+            if known is not None and known.settings.hold():  # another thread was quicker
                 return known
             leaves = self._parameters.described(args, kwargs)
             described = {name: text for name, text, _ in leaves}
             names = [name for name, _, taken in leaves if taken]
             donated = [k for k, name in enumerate(names) if name.split("[")[0] in self._donated]
-            if len(self._variants) > _MANY:
+            if self._check:  # a failed call leaves all as it was
+                donated = []
+            if known is not None:
+                described |= known.settings.changed()
+            if len(self._all) > _MANY:
                 self._warn_of_many(described)
             frame = self._parameters.frame(args, kwargs)
             alarms = Alarms() if self._check else None
@@ -385,12 +488,19 @@ class Function:
                 *(trace, program, self._bundle(trace.written)),
                 *(described, any(map(_is_wide, given.leaves)), alarms),
             )
+            if known is not None:
+                self._others.setdefault(given.key, []).append(known)
             self._variants[given.key] = variant
             return variant
 
+    @property
+    def _all(self) -> list[_Variant]:
+        """The variants of all signatures and settings."""
+        return [*self._variants.values(), *(v for row in self._others.values() for v in row)]
+
     def _bundle(self, written: list[Variable]) -> Bundle:
         """Return a bundle of these variables, that of another signature if there is one."""
-        for variant in self._variants.values():
+        for variant in self._all:
             if _same(variant.bundle.variables, written):
                 return variant.bundle
         return Bundle(written)
@@ -403,14 +513,18 @@ class Function:
         read: list[Variable] = last.read if last else []
         for _ in range(_ATTEMPTS):
             start = sequence()
-            trace = _Trace(self._executor, self._function, frame, written, read, donated)
+            donates = self._donates and not self._check
+            trace = _Trace(
+                *(self._executor, self._function, frame, written, read, donated, donates),
+                self._noticing,
+            )
+            held = [variable._form for variable in written]
+            used, kept = (held, []) if donates else ([], held)
+            kept += [variable._form for variable in read]
             try:
                 with no_leaks(self._function):
                     program = self._executor.trace(
-                        trace,
-                        [*(variable._form for variable in written), *used_leaves],
-                        [*(variable._form for variable in read), *kept_leaves],
-                        self._donates,
+                        trace, [*used, *used_leaves], [*kept, *kept_leaves]
                     )
             except Exception as error:
                 if isinstance(error, TracingError) or not is_about_values(error):
@@ -446,7 +560,7 @@ class Function:
                 changing.append(f"{name}: {past[-1]}, now {now}")
         site = caller()
         warnings.warn_explicit(
-            f"{self.__name__} is compiled again, having been so for {len(self._variants)} "
+            f"{self.__name__} is compiled again, having been so for {len(self._all)} "
             f"signatures. What changes: {'; '.join(changing) or 'the structure of its arguments'}. "
             f"Compiling takes long. {self._cure}",
             RecompileWarning,
@@ -456,7 +570,29 @@ class Function:
 
     # -- under a tape -----------------------------------------------------------------------------
 
-    def _recorded(self, variant: _Variant, given: Given) -> Any:
+    def _retraced(self, variant: _Variant, given: Given) -> _Variant:
+        """Return a variant as the Python is now, that one if its program would be the same.
+
+        The gradient is traced now. What the function takes from outside must not have one value in
+        it and another in the program.
+        """
+        with self._tracing:
+            donated = list(variant.donated)
+            alarms = Alarms() if self._check else None
+            with asking(alarms):
+                trace, program = self._traced(variant.frame, given.leaves, donated)
+            if program.text() == variant.program.text():
+                return variant
+            made = _Variant(
+                *(trace, program, self._bundle(trace.written)),
+                *(variant.described, variant.wide, alarms),
+            )
+            if self._variants.get(given.key) is variant:
+                self._variants[given.key] = made
+            self._last = None
+            return made
+
+    def _recorded(self, variant: _Variant, given: Given, fresh: bool) -> Any:
         """Run a program as one node of the tapes that record."""
         recording = state.recording
         variables = [*variant.bundle.variables, *variant.read]
@@ -468,6 +604,10 @@ class Function:
         inputs = [*values, *map(as_tensor, given.tensors)]
         masks = [(0, 0) if x.node is None else recording.admit(x.node) for x in inputs]
         live = tuple(is_inexact(x) and bool(mask) for x, (mask, _) in zip(inputs, masks))
+        if not fresh and any(live) and live not in variant.pulls:
+            made = self._retraced(variant, given)
+            if made is not variant:
+                return self._recorded(made, given, fresh=True)
         results = variant.run(given.leaves, given.native)
         if not any(live):
             node = ghost(recording, _union(masks))
@@ -541,6 +681,7 @@ class _Pull:
         self.ways: list[tuple[list[bool], int]] = []
         self.recording = Recording()
         self.function = Function(self._gradients, executor=variant.executor)
+        self.function._noticing = False  # it is of a program that was traced with its settings
 
     def prepare(self, inputs: list[Any], results: list[Tensor]) -> None:
         """Trace it now, for results of this form."""
@@ -590,7 +731,7 @@ def _is_wide(leaf: Any) -> bool:
 def function(
     f: Callable[..., Any] | None = None,
     *,
-    donate: bool | Sequence[str] = True,
+    donate: bool | Sequence[str] = False,
     static_argnames: str | Sequence[str] = (),
     jit: bool = True,
     check: bool = False,
@@ -602,15 +743,16 @@ def function(
             dictionaries; it may read and assign variables, take optimizer steps, update metrics,
             draw random numbers and use tapes. Its Python runs once for each signature; what is
             neither array nor number (a boolean, a text, an object) is a part of the signature.
-        donate: whether the program may write over the old arrays of variables that it writes.
-            Names of parameters: over these arguments as well, which their giver loses.
+        donate: whether the program may write over the old arrays of variables that it writes. It
+            needs less memory then, and loses the variables if it fails while it runs. Names of
+            parameters: it may write over these arguments, which their giver loses.
         static_argnames: parameters whose value is a part of the signature; needed for numbers that
             decide on shapes or on numbers of steps.
         jit: `False` runs the Python each time, to debug it.
         check: whether the program looks at its indices while it runs. One that is out of range
             raises what eager code raises, and the call leaves all variables as they were. Without,
-            what is picked there is NaN, and what is put there is left out. Costs time, and the
-            memory that `donate` saves.
+            what is picked there is NaN, and what is put there is left out. Costs time; nothing is
+            donated.
 
     Returns:
         A function with the same arguments and result. Its results are NumPy's unless an argument or

@@ -7,11 +7,15 @@ again, and the user is told the line.
 
 from __future__ import annotations
 
+import dis
+import functools
 import inspect
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+import numpy as np
 
 from headgate.core.tensor import Tensor
 from headgate.core.traced import is_traced
@@ -49,6 +53,41 @@ def _containers(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
     for name, held in names.items():
         if type(held) in (list, dict):
             yield name, held
+
+
+def outside(function: Callable[..., Any]) -> tuple[tuple[str, Callable[[], Any], Any], ...]:
+    """Return the numbers and arrays that a function takes by a name from outside.
+
+    Of each the name, how to look at it again, and what it is now.
+    """
+    found = inspect.unwrap(function)
+    found = getattr(found, "__func__", found)
+    code = getattr(found, "__code__", None)
+    if code is None:
+        return ()
+    ways: list[tuple[str, Callable[[], Any]]] = [
+        (name, functools.partial(_content, cell))
+        for name, cell in zip(code.co_freevars, getattr(found, "__closure__", None) or ())
+    ]
+    known = found.__globals__
+    for name in {each.argval for each in dis.get_instructions(code) if each.opname in _GLOBAL}:
+        ways.append((name, functools.partial(known.get, name)))
+    held = [(name, look, look()) for name, look in ways]
+    return tuple(each for each in held if isinstance(each[2], int | float | complex | np.ndarray))
+
+
+_GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME")
+
+
+def _content(cell: Any) -> Any:
+    return cell.cell_contents if _is_full(cell) else None
+
+
+def is_other(before: Any, now: Any) -> bool:
+    """Tell whether a number or an array from outside is another one by now."""
+    if isinstance(before, np.ndarray) or type(now) is not type(before):
+        return True
+    return bool(before != now)
 
 
 def _is_full(cell: Any) -> bool:

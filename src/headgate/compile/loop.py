@@ -1,18 +1,13 @@
-"""Traced loops: a body that is traced once, and the loop back for its gradient.
+"""The body of a traced loop: what it carries, and what is known of a step and of its gradient.
 
 What comes out of a step goes into the next one, so the body is traced until nothing new is found
 (`Loop`). The walk through it is traced together with it: the cotangents of a step are inputs of the
-same program. A scan saves what its gradient needs of each step, as its executor sees fit. A loop
-whose number of steps is known only afterwards computes again what went into each step, from some
-places that it keeps (`headgate.while_loop`). When a gradient is itself recorded, it is a loop of
-tensors over the body.
+same program. What runs it is in `headgate.compile.repeat`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from functools import partial
 from typing import Any
 
 import optree
@@ -28,7 +23,7 @@ from headgate.compile.construct import (
     record,
 )
 from headgate.compile.executor import Executor, Form
-from headgate.core.again import Moment, boundary, input_node, unlogged
+from headgate.core.again import Moment, as_it_is, boundary, input_node, known_linear, unlogged
 from headgate.core.lift import as_tensor, lift
 from headgate.core.namespace import TENSORS, Array
 from headgate.core.scope import stage
@@ -36,13 +31,7 @@ from headgate.core.tensor import Tensor, constant, tensor_of
 from headgate.core.variable import Variable
 from headgate.record.cuts import bits, sequence
 from headgate.record.errors import TracingError, describe, refusal
-from headgate.record.graph import Node, state, unrecorded
-
-CHECKPOINTS = 128
-"""So many places of a loop are kept for its gradient, if it has no maximum of steps."""
-
-MOST_CHECKPOINTS = 1024
-"""So many at most, if it has one."""
+from headgate.record.graph import Node, bits_of, state, unrecorded
 
 _PASSES = 20  # so often a body may be traced, and once more for each array that it carries
 
@@ -77,9 +66,7 @@ def _places_of(cuts: int) -> set[Any]:
     A tape inside a body has bits and sources of its own each time, and so cuts of its own.
     """
     recording = state.recording
-    lasting = 0
-    for tape in recording.tapes:
-        lasting |= tape._bits
+    lasting = bits_of(recording.tapes)
     for source, bit in recording.sources.untaped.items():
         if source.made is not None:
             lasting |= bit
@@ -119,11 +106,14 @@ class Loop:
         self.soft_ys: list[tuple[int, Form]] = []  # results by number
         self.captured: list[Node] = []
         self.met: list[int] = []
+        self.linear = True  # are its gradients known to be, in their cotangents?
         self.returned: Any = None
         self.outcome: Any = None
         self.scope = inner(executor)
+        again = as_it_is(body)
         with unlogged():
             self.program = self._settled()
+        self.body = again
         check_written(name, self.scope)
         variables = {**self.scope.met, **self.written}
         self.held = {source: self.scope.stand_in(v) for source, v in variables.items()}
@@ -143,6 +133,11 @@ class Loop:
         return [each.form for each in self.carried] + states
 
     @property
+    def cotangent_forms(self) -> list[Form]:
+        """Forms of the soft results: what is carried, then what is stacked, of one step."""
+        return [self.carried[k].form for k in self.soft] + [form for _, form in self.soft_ys]
+
+    @property
     def _known(self) -> Any:
         carried = [(each.form, each.live, _places_of(each.cuts)) for each in self.carried]
         return carried, list(self.written), self.soft_ys
@@ -154,7 +149,7 @@ class Loop:
             program = self.executor.equations(
                 self._trace,
                 [*self.forms, *(each.form for each in self.xs)],
-                [self.carried[k].form for k in self.soft] + [form for _, form in self.soft_ys],
+                self.cotangent_forms,
             )
             self._learn()
             if self._known == known:
@@ -172,7 +167,7 @@ class Loop:
         states = inputs[len(self.carried) : count]
         self.scope = scope = inner(self.executor, dict(zip(self.written, states)))
         with scope.entered():
-            self.returned, self.outcome = self._run(
+            self.returned, self.outcome = self.run(
                 tensors[: len(self.carried)], tensors[len(self.carried) :]
             )
         if self.outcome is None:
@@ -184,7 +179,7 @@ class Loop:
         scope.values.clear()
         return traced
 
-    def _run(self, carry: list[Tensor], x: list[Tensor]) -> tuple[Any, Outcome | None]:
+    def run(self, carry: list[Tensor], x: list[Tensor]) -> tuple[Any, Outcome | None]:
         """Call the body; return what it does, and as an outcome if it has the right structure."""
         returned = self.body(
             optree.tree_unflatten(self.structure, carry),
@@ -213,6 +208,7 @@ class Loop:
         numbers = {node.seq: number for number, node in enumerate(inputs)}
         nodes, met = boundary(outcome.nodes, self.start, numbers)
         captured = [node for node in nodes if node.seq not in numbers]
+        self.linear = known_linear(outcome.nodes, self.start, numbers)
         given = self.placed(cotangents)
         with unrecorded():
             found = pulled(outcome, given, [*inputs, *captured], False)
@@ -313,7 +309,7 @@ class Loop:
         """Return tensors for the results."""
         soft = [each.node for each in (*self.carried, *self.xs) if each.live]
         origins = [*soft, *self.captured]
-        return record(self.name, values, self.outcome.masks, origins, rule, self.met)
+        return record(self.name, values, self.outcome.masks, origins, rule, self.met, self.linear)
 
     def cotangents(self, found: dict[int, Tensor], stacks: tuple[int, ...], recorded: bool) -> Any:
         """Return those of the soft carried arrays and of the soft stacks, zeros where none is."""
@@ -335,7 +331,7 @@ class Loop:
         written = {s: held.value for s, held in zip(self.written, full[count:])}
         scope = inner(self.executor, written)
         with scope.entered():
-            (carry, _), _ = self._run(full[:count], x)
+            (carry, _), _ = self.run(full[:count], x)
             carry = [
                 TENSORS.astype(as_tensor(leaf), each.form.dtype)
                 for leaf, each in zip(optree.tree_leaves(carry), self.carried)
@@ -353,7 +349,7 @@ class Loop:
                 tensor_of(t.value, input_node(each.live, each.cuts, t.node))
                 for t, each in zip([*full[:count], *x], ports)
             ]
-            _, outcome = self._run(tensors[:count], tensors[count:])
+            _, outcome = self.run(tensors[:count], tensors[count:])
         assert outcome is not None
         soft = [t.node for t, each in zip(tensors, ports) if each.live]
         origins: list[Any] = [*soft, *self.captured]
@@ -366,184 +362,3 @@ class Loop:
 
 def _stars(structure: Any) -> str:
     return str(optree.tree_unflatten(structure, ["*"] * structure.num_leaves)).replace("'", "")
-
-
-# -- scan ------------------------------------------------------------------------------------------
-
-
-def traced_scan(
-    executor: Executor, f: Callable[..., Any], init: Any, xs: Any, length: int, reverse: bool
-) -> tuple[Any, Any]:
-    """Put a scan into a program."""
-    loop = Loop(executor, "scan", f, init, xs)
-    count = len(loop.carried)
-    y_structure = loop.outcome.structure.children()[1]
-    if not length:
-        empty = [Form((0, *form.shape), form.dtype) for form in loop.outcome.forms[count:]]
-        ys = [constant(executor.zeros(form)) for form in empty]
-        last = [each.given(executor, True) for each in loop.carried]
-        return optree.tree_unflatten(loop.structure, last), optree.tree_unflatten(y_structure, ys)
-    carried = len(loop.forms)
-    soft = loop.soft
-    stepwise = len(soft) + sum(bool(each.live) for each in loop.xs)
-    runner = executor.scan(loop.program, carried, len(soft), stepwise)
-    found = runner.forward(
-        [each.value for each in loop.first()],
-        [each.value for each in loop.xs],
-        length,
-        reverse,
-    )
-    loop.write(found[count:carried])
-
-    def rule(cotangents: dict[int, Tensor], recorded: bool) -> list[Any]:
-        last, ys = loop.cotangents(cotangents, (length,), recorded)
-        if recorded:
-            with inner(executor, loop.held).entered():
-                return _scan_back(loop, last, ys, length, reverse)
-        return runner.backward([g.value for g in last], [g.value for g in ys])
-
-    results = loop.record([*found[:count], *found[carried:]], rule)
-    return (
-        optree.tree_unflatten(loop.structure, results[:count]),
-        optree.tree_unflatten(y_structure, results[count:]),
-    )
-
-
-def _scan_back(
-    loop: Loop, last: list[Tensor], ys: list[Tensor], length: int, reverse: bool
-) -> list[Tensor]:
-    """Return the numbered gradients of a scan, computed by scans of tensors."""
-    executor = loop.executor
-    xs = [tensor_of(each.value, each.node) for each in loop.xs]
-    soft = len(last)
-    shared = len(loop.program.gradients) - len(loop.captured)
-    sums = [executor.form_of(var) for var in loop.program.gradients[shared:]]
-
-    def forward(full: Any, x: Any) -> Any:
-        return loop.step(full, x), full
-
-    def back(carry: Any, step: Any) -> Any:
-        (cotangents, sums), (full, x, ys) = carry, step
-        found = loop.pull(full, x, [*cotangents, *ys])
-        sums = [total + part for total, part in zip(sums, found[shared:])]
-        return (found[:soft], sums), found[soft:shared]
-
-    scanned = partial(traced_scan, executor)
-    _, fulls = scanned(forward, loop.first(recorded=True), xs, length, reverse)
-    first = last, [constant(executor.zeros(form)) for form in sums]
-    (first, totals), of_steps = scanned(back, first, (fulls, xs, ys), length, not reverse)
-    return [*first, *of_steps, *totals]
-
-
-# -- while_loop ------------------------------------------------------------------------------------
-
-
-def traced_while(
-    executor: Executor,
-    cond_fn: Callable[[Any], Any],
-    body_fn: Callable[[Any], Any],
-    init: Any,
-    most: int | None,
-) -> Any:
-    """Put a loop into a program whose number of steps is not known."""
-    loop = Loop(executor, "while_loop", lambda carry, _: (body_fn(carry), None), init, None)
-    count = len(loop.carried)
-    first = [each.value for each in loop.first()]
-    steps, *found = executor.repeat(_condition(loop, cond_fn), loop.program, first, most)
-    loop.write(found[count:])
-
-    def rule(cotangents: dict[int, Tensor], recorded: bool) -> list[Any]:
-        last, _ = loop.cotangents(cotangents, (), recorded)
-        with inner(executor, loop.held).entered(), nullcontext() if recorded else unrecorded():
-            return _while_back(loop, constant(steps), most, last, recorded)
-
-    return optree.tree_unflatten(loop.structure, loop.record(found[:count], rule))
-
-
-def _condition(loop: Loop, cond_fn: Callable[[Any], Any]) -> Any:
-    """Return the program of a condition."""
-    executor, count = loop.executor, len(loop.carried)
-    scopes = []
-
-    def run(inputs: list[Array], cotangents: list[Array]) -> tuple[list[Any], list[Any]]:
-        scope = inner(executor, dict(zip(loop.written, inputs[count:])))
-        scopes.append(scope)
-        with scope.entered(), unrecorded():
-            carry = optree.tree_unflatten(loop.structure, list(map(constant, inputs[:count])))
-            return [lift(cond_fn(carry))[0]], []
-
-    program = executor.equations(run, loop.forms)
-    (form,) = map(executor.form_of, program.outputs)
-    if form.shape and form.shape.count(1) != len(form.shape):
-        raise refusal(
-            ValueError,
-            f"while_loop: the condition has the shape {form.shape}, and must be one boolean",
-        )
-    if scopes[-1].written:
-        names = ", ".join(repr(variable.name) for variable in scopes[-1].written.values())
-        raise refusal(
-            TracingError,
-            f"while_loop: the condition writes {names}; only the body may, so do it there",
-        )
-    return program
-
-
-def _while_back(
-    loop: Loop, steps: Any, most: int | None, last: list[Tensor], recorded: bool
-) -> list[Tensor]:
-    """Return the numbered gradients of a loop whose number of steps is known only now.
-
-    When this is differentiated again, each loop here becomes as many, and so on for each order. So
-    they are as few as can be: one that keeps every so many steps, and one back, in which another
-    one leads to a step from what was kept before it, unless all steps are kept.
-    """
-    executor = loop.executor
-    repeated = partial(traced_while, executor)
-    count = CHECKPOINTS if most is None else max(1, min(most, MOST_CHECKPOINTS))
-    all_kept = most is not None and most <= count
-    stride = TENSORS.maximum((steps + (count - 1)) // count, 1)
-    soft = len(last)
-    program = loop.program
-
-    def step(full: list[Tensor]) -> list[Tensor]:
-        if recorded:
-            return loop.step(full, [])
-        arrays = [each.value for each in full]
-        return list(map(constant, program.run(arrays, effects=False)))
-
-    def pull(full: list[Tensor], cotangents: list[Tensor]) -> list[Tensor]:
-        if recorded:
-            return loop.pull(full, [], cotangents)
-        arrays = [each.value for each in full], [g.value for g in cotangents]
-        return list(map(constant, program.pull(*arrays)))
-
-    def advance(full: Any, start: Any, stop: Any) -> Any:
-        return repeated(
-            lambda at: at[0] < stop, lambda at: [at[0] + 1, step(at[1])], [start, full], None
-        )[1]
-
-    def keep(at: Any) -> Any:
-        number, full, kept = at
-        place, values = number, full
-        if not all_kept:
-            place = number // stride
-            first = number == place * stride
-            values = [
-                TENSORS.where(first, v, each[place]) for each, v in zip(kept, full, strict=True)
-            ]
-        kept = [TENSORS.scatter_update(each, v, place) for each, v in zip(kept, values)]
-        return [number + 1, step(full), kept]
-
-    def back(at: Any) -> Any:
-        k, cotangents, sums = at
-        place = k if all_kept else k // stride
-        full = [each[place] for each in kept]
-        found = pull(full if all_kept else advance(full, place * stride, k), cotangents)
-        return [k - 1, found[:soft], [total + part for total, part in zip(sums, found[soft:])]]
-
-    full = loop.first(recorded)
-    empty = [constant(executor.zeros(Form((count, *t.shape), t.dtype))) for t in full]
-    sums = [constant(executor.zeros(executor.form_of(g))) for g in program.gradients[soft:]]
-    kept = repeated(lambda at: at[0] < steps, keep, [0, full, empty], most)[2]
-    _, first, sums = repeated(lambda at: at[0] >= 0, back, [steps - 1, last, sums], most)
-    return [*first, *sums]

@@ -12,6 +12,8 @@ Numbers stay Python's own, so that they are as weakly typed in a program as they
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -20,7 +22,8 @@ import numpy as np
 import optree
 
 from headgate.compile.executor import Executor, executor_of
-from headgate.core.namespace import Array
+from headgate.core.namespace import Array, is_array, is_foreign
+from headgate.core.settings import Same
 from headgate.core.tensor import Tensor, constant, native, raw
 from headgate.core.traced import is_traced_kind
 from headgate.core.variable import Variable
@@ -51,7 +54,7 @@ class Sorts(dict[type, int]):
         elif optree.is_structseq_class(kind) or optree.is_namedtuple_class(kind):
             found = NESTED
         else:
-            found = STATIC if optree.register_pytree_node.get(kind) is None else NESTED
+            found = NESTED if _is_nested(kind) else SCALAR if is_foreign(kind) else STATIC
         self[kind] = found
         return found
 
@@ -81,32 +84,92 @@ class Nested(Exception):
     """An argument has arguments in it."""
 
 
-class _Same:
-    """The key of an object without a hash: the object itself."""
-
-    __slots__ = ("given",)
-
-    def __init__(self, given: Any) -> None:
-        self.given = given
-
-    def __hash__(self) -> int:
-        return id(self.given)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.given is self.given
-
-
 def key_of(value: Any) -> Any:
-    """Return what stands in a signature for something that is no array."""
-    if type(value) is Variable:
+    """Return what stands in a signature for something that is no array of a program."""
+    kind = type(value)
+    if kind is Variable:
         return value._source
-    if type(value) in (float, complex):
-        return type(value), repr(value)  # 0.0 and -0.0 differ, and nan is nan
+    if kind in (float, complex):
+        return kind, repr(value)  # 0.0 and -0.0 differ, and nan is nan
     try:
         hash(value)
-    except TypeError:
-        return _Same(value)
-    return type(value), value
+    except (TypeError, ValueError):
+        return _key_by_value(kind, value)
+    return kind, value
+
+
+def _key_by_value(kind: type, value: Any) -> Any:
+    """Return a key of something that may be changed in place, by what is in it now."""
+    if isinstance(value, list | tuple):
+        return kind, *map(key_of, value)
+    if isinstance(value, dict):
+        return kind, *((key_of(k), key_of(each)) for k, each in value.items())
+    if isinstance(value, set):
+        return kind, frozenset(map(key_of, value))
+    if isinstance(value, bytearray):
+        return kind, bytes(value)
+    if dataclasses.is_dataclass(kind):
+        return kind, *(key_of(getattr(value, f.name)) for f in dataclasses.fields(kind))
+    if isinstance(value, np.ndarray) or is_foreign(kind):
+        array = np.asarray(value)
+        return kind, array.shape, array.dtype, array.tobytes()
+    return Same(value)
+
+
+# -- dataclasses -----------------------------------------------------------------------------------
+
+NAMESPACE = "headgate"
+"""Of optree: where dataclasses are registered as they are met, for this module alone."""
+
+
+def _holds_arrays(value: Any) -> bool:
+    leaves: list[Any] = optree.tree_leaves(value, namespace=NAMESPACE)
+    if any(dataclasses.is_dataclass(type(x)) and _is_nested(type(x)) for x in leaves):
+        return _holds_arrays(value)  # it is known now
+    return any(type(x) is Tensor or is_array(x) or is_foreign(type(x)) for x in leaves)
+
+
+class _Aside:
+    """The fields of a dataclass that hold no arrays, compared by value."""
+
+    __slots__ = ("fields", "key")
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.fields = fields
+        self.key = tuple((name, key_of(value)) for name, value in fields.items())
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Aside) and other.key == self.key
+
+
+def _take_apart(value: Any) -> Any:
+    fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    inner = [name for name, field in fields.items() if _holds_arrays(field)]
+    aside = _Aside({name: field for name, field in fields.items() if name not in inner})
+    return [fields[name] for name in inner], (tuple(inner), aside), inner
+
+
+def _put_together(kind: type, aside: Any, inner: Any) -> Any:
+    made: Any = object.__new__(kind)
+    names, others = aside
+    for name, value in {**others.fields, **dict(zip(names, inner, strict=True))}.items():
+        object.__setattr__(made, name, value)
+    return made
+
+
+def _is_nested(kind: type) -> bool:
+    """Tell whether optree takes a type apart; dataclasses of users are registered here."""
+    if optree.register_pytree_node.get(kind, namespace=NAMESPACE) is not None:
+        return True
+    if not dataclasses.is_dataclass(kind) or kind.__module__.partition(".")[0] == "headgate":
+        return False
+    together = functools.partial(_put_together, kind)
+    known: Any = kind
+    optree.register_pytree_node(known, _take_apart, together, namespace=NAMESPACE)
+    return True
 
 
 class Given:
@@ -131,7 +194,7 @@ class Given:
             sort = sorts[kind]
             if sort <= SCALAR:
                 if sort == SCALAR:
-                    value = raw(value) if isinstance(value, np.ndarray) else np.asarray(value)
+                    value = np.asarray(raw(value))
                 elif kind is not np.ndarray:
                     self.native = True
                 elif not value.dtype.isnative:
@@ -240,9 +303,13 @@ class Parameters:
                 pass
         args, kwargs, fixed = self._sifted(args, kwargs)
         given: Any = args, kwargs
-        flat, structure = optree.tree_flatten(given)
         named = tuple((name, key_of(v)) for name, v in fixed.items())
-        return Given(flat, (structure, named), self.sorts)
+        while True:
+            flat, structure = optree.tree_flatten(given, namespace=NAMESPACE)
+            try:
+                return Given(flat, (structure, named), self.sorts)
+            except Nested:  # a class that was met for the first time
+                pass
 
     def _sifted(self, args: Any, kwargs: Any) -> tuple[Any, Any, dict[Any, Any]]:
         """Return the arguments with `None` for static ones, and these by position or name."""
@@ -261,7 +328,7 @@ class Parameters:
         """Return what is left of arguments without their arrays and numbers."""
         args, kwargs, fixed = self._sifted(args, kwargs)
         given: Any = args, kwargs
-        flat, structure = optree.tree_flatten(given)
+        flat, structure = optree.tree_flatten(given, namespace=NAMESPACE)
         return Frame([HOLE if self._taken(leaf) else leaf for leaf in flat], structure, fixed)
 
     def _taken(self, leaf: Any) -> bool:
@@ -279,7 +346,7 @@ class Parameters:
             if name in self.static:
                 found.append((name, f"{arg!r} (static)"[:80], False))
                 continue
-            paths, leaves, _ = optree.tree_flatten_with_path(arg)
+            paths, leaves, _ = optree.tree_flatten_with_path(arg, namespace=NAMESPACE)
             for path, leaf in zip(paths, leaves):
                 place = name + "".join(f"[{step!r}]" for step in path)
                 taken = self._taken(leaf)
@@ -345,7 +412,7 @@ class Form:
     __slots__ = ("arrays", "flat", "kinds", "single", "structure")
 
     def __init__(self, result: Any, executor: Executor) -> None:
-        flat, self.structure = optree.tree_flatten(result)
+        flat, self.structure = optree.tree_flatten(result, namespace=NAMESPACE)
         self.arrays: list[Array] = []
         self.kinds: list[Any] = []
         for leaf in flat:
@@ -382,7 +449,7 @@ class Form:
     def of_tensors(result: Any, executor: Executor) -> list[Tensor]:
         """Return the tensors of a result whose arrays a program returns, in the same order."""
         found = []
-        for leaf in optree.tree_leaves(result):
+        for leaf in optree.tree_leaves(result, namespace=NAMESPACE):
             if type(leaf) is Variable:
                 leaf = leaf.read_value()
             if type(leaf) is not Tensor and executor.is_native(type(leaf)):

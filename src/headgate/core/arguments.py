@@ -66,11 +66,11 @@ def restored(structure: Any, results: list[Any]) -> Any:
 
 
 def _refuse(leaf: Any, what: str) -> None:
-    cure = (
-        "the forward pass returned nothing"
-        if leaf is None
-        else "it left the tape (float(), numpy(), NumPy functions) or never was on it"
-    )
+    cure = "it left the tape (float(), numpy(), NumPy functions) or never was on it"
+    if leaf is None:
+        cure = "the forward pass returned nothing"
+    elif hasattr(leaf, "trainable_variables"):
+        cure = "give its variables, as in model.trainable_variables"
     raise refusal(
         TypeError,
         f"Argument `{what}` should be a Tensor or Variable, or a nested structure of them, "

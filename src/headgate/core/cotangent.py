@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core import rows
 from headgate.core.namespace import NUMPY, TENSORS, Array, owner
 from headgate.core.tensor import Tensor
 
@@ -116,9 +117,9 @@ class Pieces:
         elif type(total) is Product:
             total, own = total.value(), True
         if self.xp is not NUMPY or type(total) is not np.ndarray or total.dtype != self.dtype:
-            return total + self.value()
+            return rows.added(total, self.value(), own)
         if not own:
-            total = np.array(total)
+            total = rows.copied(total)
         for g, key in self.pieces:
             NUMPY.put_on(total, g, key)
         return total
@@ -178,6 +179,8 @@ def added(waiting: Waiting, c: Any) -> Waiting:
             c = c.value()
     if type(total) is Pieces:
         total, own = total.value(), True
+    if rows.notes:
+        return node, rows.added(total, c, own), True
     if own:
         total += c
     else:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from headgate.core.again import Moment, boundary, input_node, unlogged
+from headgate.core.again import Moment, as_it_is, boundary, input_node, unlogged
 from headgate.core.arguments import zeros_like
 from headgate.core.cotangent import turned
 from headgate.core.lift import as_tensor, is_inexact, lift, owned
@@ -360,7 +360,9 @@ def _recomputed(f: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     kwargs = {name: owned(value) for name, value in kwargs.items()}
     inputs = {k: _Input(item) for k, item in enumerate(flat) if type(item) in (Tensor, Variable)}
 
-    def run(followed: bool) -> tuple[list[Tensor], Any, list[Node | None]]:
+    same = as_it_is(f)
+
+    def run(f: Any, followed: bool) -> tuple[list[Tensor], Any, list[Node | None]]:
         """Return the results, their structure, and the nodes that stand for inputs."""
         given = list(flat)
         for k, each in inputs.items():
@@ -377,7 +379,7 @@ def _recomputed(f: Callable[..., Any], args: Any, kwargs: Any) -> Any:
 
     recording, start = state.recording, sequence()
     with unlogged(), recording.reads() as log:
-        results, form, nodes = run(False)
+        results, form, nodes = run(f, False)
     masks = [(0, 0) if r.node is None else recording.admit(r.node) for r in results]
     masks = [(live if is_inexact(r) else 0, cuts) for r, (live, cuts) in zip(results, masks)]
     soft = [r.node if live else None for r, (live, _) in zip(results, masks)]
@@ -407,7 +409,7 @@ def _recomputed(f: Callable[..., Any], args: Any, kwargs: Any) -> Any:
 
     def again(cotangents: dict[int, Tensor], recorded: bool) -> list[Any]:
         with moment.again():
-            results, _, nodes = run(recorded)
+            results, _, nodes = run(same, recorded)
         seeds = []
         for k, g in cotangents.items():
             node = results[k].node

@@ -18,6 +18,7 @@ on the stand-ins of an executor.
 
 from __future__ import annotations
 
+import array
 import functools
 import importlib
 import operator
@@ -141,6 +142,18 @@ def _common(*kinds: type) -> type:
 
 
 common: Callable[..., type] = functools.cache(_common)
+
+
+def _is_foreign(kind: type) -> bool:
+    """Tell whether a type is one of arrays of a library that Headgate does not compute with.
+
+    Such arrays become NumPy's where they come in: by `__array__`, `__dlpack__` or their buffer.
+    """
+    return hasattr(kind, "__array__") or hasattr(kind, "__dlpack__") or kind in _BUFFERS
+
+
+_BUFFERS = (array.array, memoryview)
+is_foreign: Callable[[type], bool] = functools.cache(_is_foreign)
 
 
 def is_array(value: object) -> bool:

@@ -48,8 +48,9 @@ def pull(
     found: dict[int, Any] = {}
     if seeds and numbers and wanted:
         current = state.recording
-        was_walking, current.walking = current.walking, True
+        was_walking = current.walking
         try:
+            current.walking = True
             alarm.rung = False
             with np.errstate(all="ignore", invalid="call", call=alarm.ring):
                 starts = [

@@ -16,8 +16,8 @@ Nothing here knows of an executor.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 open_scopes: list[Scope] = []
@@ -28,6 +28,11 @@ class _Stage(threading.local):
     """The scope that a thread is in."""
 
     scope: Scope | None = None
+    log: Any = None
+    """Where settings are logged that are read (`headgate.core.settings`)."""
+
+    training: Any = None
+    """What the layer that is being called hands down to those called inside of it."""
 
 
 stage = _Stage()
@@ -60,23 +65,63 @@ class Scope:
         self.values[source] = value
         self.met[source] = self.written[source] = variable
 
-    @contextmanager
-    def entered(self) -> Iterator[Scope]:
+    def outside(self) -> AbstractContextManager[Any]:
+        """Let this thread compute at once for a block, whatever traces it."""
+        return nullcontext()
+
+    def entered(self) -> AbstractContextManager[Scope]:
         """Let this thread see the scope for a block."""
-        before, stage.scope = stage.scope, self
-        open_scopes.append(self)
-        try:
-            yield self
-        finally:
-            open_scopes.remove(self)
-            stage.scope = before
+        return _Entered(self)
 
 
-@contextmanager
-def suspended() -> Iterator[None]:
-    """Let this thread see the cells themselves for a block: what is made there is to last."""
-    before, stage.scope = stage.scope, None
-    try:
-        yield
-    finally:
-        stage.scope = before
+class _Entered:
+    """The block in which a thread sees a scope.
+
+    An interrupt may come when the block is left, and before `__exit__` does anything: then the
+    block is over when nobody holds this any more.
+    """
+
+    __slots__ = ("before", "inside", "scope")
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.before: Scope | None = None
+        self.inside = False
+
+    def __enter__(self) -> Scope:
+        self.before = stage.scope
+        self.inside = True
+        open_scopes.append(self.scope)
+        stage.scope = self.scope
+        return self.scope
+
+    def __exit__(self, *exception: object) -> None:
+        stage.scope = self.before
+        open_scopes.remove(self.scope)
+        self.inside = False
+
+    def __del__(self) -> None:
+        if self.inside:
+            if stage.scope is self.scope:
+                stage.scope = self.before
+            if self.scope in open_scopes:
+                open_scopes.remove(self.scope)
+
+
+class suspended:
+    """Let this thread see the cells themselves for a block: what is made there is to last.
+
+    What is computed there is computed now, and is no part of the program that is traced.
+    """
+
+    __slots__ = ("before", "outside")
+
+    def __enter__(self) -> None:
+        self.before = stage.scope
+        self.outside = nullcontext() if self.before is None else self.before.outside()
+        self.outside.__enter__()
+        stage.scope = None
+
+    def __exit__(self, *exception: Any) -> None:
+        stage.scope = self.before
+        self.outside.__exit__(*exception)

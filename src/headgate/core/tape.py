@@ -12,8 +12,9 @@ not persistent frees the nodes it has passed, unless another tape still needs th
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import weakref
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -39,17 +40,19 @@ from headgate.core.lift import INEXACT, as_tensor, is_inexact
 from headgate.core.namespace import TENSORS
 from headgate.core.pull import bits_to, pull, seed
 from headgate.core.row import PASS
+from headgate.core.scope import stage
 from headgate.core.tensor import Tensor, constant, tensor_of
 from headgate.core.traced import is_traced
 from headgate.core.variable import Variable, node_of
 from headgate.core.walk import USED
 from headgate.record.asked import Question
-from headgate.record.errors import refusal, warn_missing
+from headgate.record.errors import TracingError, refusal, warn_missing
 from headgate.record.graph import (
     Leaf,
     Node,
     Recording,
     Source,
+    Tape,
     new_leaf,
     state,
     unrecorded,
@@ -76,12 +79,10 @@ class GradientTape:
     np.float64(6.0)
     """
 
+    _recording: Recording | None = None
+    _active = False
+
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
-        self._recording: Recording | None = None
-        self._bits = 0
-        self._watched: dict[Source, Variable] = {}
-        self._active = False
-        self._used = False
         if persistent is not False:
             persistent = flag("GradientTape", "persistent", persistent)
         if watch_accessed_variables is not True:
@@ -89,6 +90,17 @@ class GradientTape:
             watch_accessed_variables = flag("GradientTape", name, watch_accessed_variables)
         self._persistent = persistent
         self._watch_accessed = watch_accessed_variables
+        self._bits = 0
+        self._watched: dict[Source, Variable] = {}
+        self._used = False
+        self._reference: weakref.ref[Tape] = weakref.ref(self)
+
+    def __reduce__(self) -> Any:
+        raise refusal(
+            TypeError,
+            "a GradientTape belongs to what runs here and now, and cannot be copied or pickled: "
+            "ask it for its gradients, and copy those",
+        )
 
     # -- recording --------------------------------------------------------------------------------
 
@@ -121,24 +133,39 @@ class GradientTape:
                 "in another thread; each would record what the other thread computes: make a new "
                 "tape for this thread",
             )
-        state.enter(recording)
-        recording.tapes.append(self)
-        self._active = True
-        recording.refresh()
-        return self
+        try:
+            state.enter(recording)
+            recording.tapes.append(self._reference)
+            self._active = True
+            recording.refresh()
+            return self
+        except BaseException:  # an interrupt: nobody will leave what was not entered
+            self._leave()
+            raise
 
     def __exit__(self, *exception: object) -> None:
-        if self._active:
-            self._leave()
+        if self._active or self._is_suspended():
+            try:
+                self._leave()
+            except BaseException:  # an interrupt came in between
+                self._leave()
+                raise
+
+    def _is_suspended(self) -> bool:
+        return self._recording is not None and self._reference in self._recording.suspended
 
     def _leave(self) -> None:
-        recording = self._recording
-        assert recording is not None
-        recording.tapes = [tape for tape in recording.tapes if tape is not self]
-        self._active = False
+        """Record no more, neither now nor after a `stop_recording` that an interrupt left open."""
+        recording, mine = self._recording, self._reference
+        if recording is None:
+            return
+        recording.tapes = [tape for tape in recording.tapes if tape is not mine]
+        if recording.suspended:
+            recording.suspended = [tape for tape in recording.suspended if tape is not mine]
         recording.refresh()
         if not recording.in_use and state.recording is recording:
             state.leave(recording)
+        self._active = False  # once it is so: an interrupt may come in between
 
     def _forget(self) -> None:
         self._release()
@@ -151,14 +178,14 @@ class GradientTape:
         Raises:
             ValueError: the tape is not recording.
         """
+        self._require_here()
         if not self._active:
             raise refusal(ValueError, "Tape is not recording.")
         self._forget()
         assert self._recording is not None
         self._recording.refresh()
 
-    @contextmanager
-    def stop_recording(self) -> Iterator[None]:
+    def stop_recording(self) -> AbstractContextManager[None]:
         """Pause this tape: what is computed in the block is constant for it, not for other tapes.
 
         Raises:
@@ -175,22 +202,8 @@ class GradientTape:
         >>> tape.gradient(z, x).numpy()
         np.float64(24.0)
         """
-        recording = self._recording
-        if recording is None:
-            raise refusal(RuntimeError, "Trying to stop recording a tape which is not recording.")
-        if not self._active:
-            raise refusal(ValueError, "Tape is not recording.")
-        recording.tapes = [tape for tape in recording.tapes if tape is not self]
-        recording.suspended = [*recording.suspended, self]
-        self._active = False
-        recording.refresh()
-        try:
-            yield
-        finally:
-            recording.suspended = [tape for tape in recording.suspended if tape is not self]
-            recording.tapes = [*recording.tapes, self]
-            self._active = True
-            recording.refresh()
+        self._require_here()
+        return _Stopped(self)
 
     # -- watching ---------------------------------------------------------------------------------
 
@@ -212,6 +225,7 @@ class GradientTape:
         >>> tape.gradient(y, x).numpy()
         np.float64(6.0)
         """
+        self._require_here()
         for leaf in leaves_of(tensor):
             kind = type(leaf)
             if kind is not Tensor and kind is not Variable:
@@ -320,9 +334,9 @@ class GradientTape:
     def _access(self, variable: Variable, leaf: Leaf) -> None:
         """Watch a variable, from now on."""
         if leaf.source not in self._watched:
-            self._watched[leaf.source] = variable
             if variable._value.dtype.kind in INEXACT:
                 self._bits |= leaf.recording.give_bit(leaf, self._active)
+            self._watched[leaf.source] = variable  # once it has its bit
 
     def watched_variables(self) -> tuple[Variable, ...]:
         """Return the variables that this tape watches, in the order of their creation."""
@@ -548,7 +562,18 @@ class GradientTape:
             and bool(node.live & ~node.recording.paused)
         )
 
+    def _require_here(self) -> None:
+        """Refuse a tape that began to record outside of the function that is being traced."""
+        if stage.scope is not None and self._active and self._recording is not state.recording:
+            raise refusal(
+                TracingError,
+                "this tape began outside of the compiled function and cannot be used in it: the "
+                "Python runs once, when the function is traced, and the tape records the whole "
+                "call as one operation. Make the tape in the function, or use it outside",
+            )
+
     def _check_unused(self) -> None:
+        self._require_here()
         if self._used or self._recording is None:
             raise refusal(RuntimeError, USED)
 
@@ -570,6 +595,8 @@ class GradientTape:
                 recording.leaves = {}
 
     def __del__(self) -> None:
+        if self._active or self._is_suspended():
+            self._leave()
         self._release()
 
     def _connected(self, target: Any, source: Any) -> bool:
@@ -722,15 +749,20 @@ class GradientTape:
         known = key in _explained
         if known and all(type(s) is Tensor or s._source.missing for s in missing):
             return
-        _explained[key] = site[0]
         verdicts = self._verdicts(targets, missing)
         for source, verdict in zip(missing, verdicts):
             if type(source) is Variable:
                 source._source.missing = str(verdict)
-        if known or onlookers:  # an onlooker reports at the end
+        _explained[key] = site[0]
+        if known:
             return
         texts = "\n".join(map(str, verdicts))
-        warn_missing(f"the {what} is None for {len(missing)} of {len(flat)} source(s):\n{texts}")
+        said = f"the {what} is None for {len(missing)} of {len(flat)} source(s):\n{texts}"
+        if onlookers:  # they report at the end; but where a warning is an error, it stays one
+            with warnings.catch_warnings(record=True):
+                warn_missing(said)
+        else:
+            warn_missing(said)
 
     def _measure(self, targets: list[Any], flat: list[Any]) -> Magnitudes:
         """Walk from the targets to the sources, only to look at the cotangents."""
@@ -793,3 +825,39 @@ def _sum(parts: list[Any]) -> Any:
     for part in parts[1:]:
         total = total + part
     return total
+
+
+class _Stopped:
+    """The block of `GradientTape.stop_recording`."""
+
+    __slots__ = ("tape",)
+
+    def __init__(self, tape: GradientTape) -> None:
+        self.tape = tape
+
+    def __enter__(self) -> None:
+        tape = self.tape
+        recording, mine = tape._recording, tape._reference
+        if recording is None:
+            raise refusal(RuntimeError, "Trying to stop recording a tape which is not recording.")
+        if not tape._active:
+            raise refusal(ValueError, "Tape is not recording.")
+        try:
+            recording.suspended = [*recording.suspended, mine]
+            recording.tapes = [each for each in recording.tapes if each is not mine]
+            tape._active = False
+            recording.refresh()
+        except BaseException:  # an interrupt: nobody will leave what was not entered
+            self.__exit__()
+            raise
+
+    def __exit__(self, *exception: object) -> None:
+        tape = self.tape
+        recording, mine = tape._recording, tape._reference
+        assert recording is not None
+        if mine not in recording.suspended:
+            return  # the tape itself was left
+        recording.tapes = [*(each for each in recording.tapes if each is not mine), mine]
+        recording.suspended = [each for each in recording.suspended if each is not mine]
+        tape._active = True
+        recording.refresh()

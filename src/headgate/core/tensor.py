@@ -260,6 +260,8 @@ def raw(value: Any, dtype: Any = None, what: str = "value") -> Array:
         if isinstance(value, list | tuple) and value and isinstance(value[0], np.ndarray):
             value = [plain(item) if isinstance(item, np.ndarray) else item for item in value]
         try:
+            if hasattr(kind, "__dlpack__") and not hasattr(kind, "__array__"):
+                value = np.from_dlpack(value)
             array = np.asarray(value, dtype=dtype)
         except (ValueError, TypeError) as error:
             raise refusal(

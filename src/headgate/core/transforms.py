@@ -25,12 +25,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import optree
 
+from headgate.core.again import is_linear
 from headgate.core.arguments import OF_PULLS, flat_cotangents, flat_targets, wants_zeros
 from headgate.core.checks import flag
 from headgate.core.host import came_back
 from headgate.core.lift import as_tensor, is_inexact
 from headgate.core.namespace import TENSORS, is_array
-from headgate.core.row import PASS, PICK
 from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, tensor_of
 from headgate.core.traced import is_traced
@@ -614,10 +614,7 @@ def _forward_pays(tape: GradientTape, target: Tensor, sources: list[Any]) -> boo
 
 
 def _is_linear(tape: GradientTape, target: Tensor) -> bool:
-    """Tell whether all rules on the way are known to be linear in their cotangent.
-
-    Those of rows are, but for two, and what users write need not be.
-    """
+    """Tell whether all rules on the way are known to be linear in their cotangent."""
     node = tape._node(target)
     pending = [] if node is None else [node]
     seen = set()
@@ -626,11 +623,7 @@ def _is_linear(tape: GradientTape, target: Tensor) -> bool:
         if node.seq in seen or not node.live & tape._bits:
             continue
         seen.add(node.seq)
-        op = node.op
-        row = op is None or op is PASS or op is PICK
-        if not row and getattr(getattr(TENSORS, op.name, None), "op", None) is not op:
-            return False
-        if not row and op.name.startswith("clip_gradient"):
+        if not is_linear(node):
             return False
         pending += [edge[0] for edge in node.edges or () if edge is not None]
     return True
@@ -767,19 +760,23 @@ class ForwardAccumulator:
         self._primals = [_itself(source) for source in self._sources]
         self._tape = GradientTape(persistent=True, watch_accessed_variables=False)
         self._entered = False
-        self._around: list[Tape] = []
+        self._around: list[weakref.ref[Tape]] = []
 
     def __enter__(self) -> ForwardAccumulator:
         if self._tape._active:
             raise refusal(ValueError, "Accumulator is already recording.")
-        self._tape.__enter__()
-        recording = state.recording
-        self._around += [tape for tape in recording.tapes[:-1] if tape not in self._around]
-        if not self._entered:
-            self._entered = True
-            self._tape.watch(self._sources)
-            self._sources = list(map(_stand_in, self._sources))
-        return self
+        try:
+            self._tape.__enter__()
+            recording = state.recording
+            self._around += [tape for tape in recording.tapes[:-1] if tape not in self._around]
+            if not self._entered:
+                self._tape.watch(self._sources)
+                self._sources = list(map(_stand_in, self._sources))
+                self._entered = True
+            return self
+        except BaseException:  # an interrupt: nobody will leave what was not entered
+            self._tape.__exit__()
+            raise
 
     def __exit__(self, *exception: object) -> None:
         self._tape.__exit__(*exception)
@@ -805,16 +802,24 @@ class ForwardAccumulator:
             yield
             return
         kept, active = (recording.tapes, recording.suspended), self._tape._active
-        others = [*recording.tapes, *recording.suspended, self._tape]
-        recording.tapes = list(self._around)
-        recording.suspended = [tape for tape in others if tape not in self._around]
-        recording.refresh()
-        state.recording, self._tape._active = recording, False
+        others: list[weakref.ref[Tape]] = [*recording.tapes, *recording.suspended]
+        others.append(self._tape._reference)
+        late = False
         try:
+            recording.tapes = list(self._around)
+            recording.suspended = [tape for tape in others if tape not in self._around]
+            recording.refresh()
+            state.recording, self._tape._active = recording, False
             yield
+        except GeneratorExit:
+            late = True
+            raise
         finally:
-            state.recording, self._tape._active = before, active
-            recording.tapes, recording.suspended = kept
+            there = [*recording.tapes, *recording.suspended]  # but for tapes that were left since
+            state.back(before, recording, late)
+            self._tape._active = active and self._tape._reference in there
+            recording.tapes = [tape for tape in kept[0] if tape in there or not late]
+            recording.suspended = [tape for tape in kept[1] if tape in there or not late]
             recording.refresh()
 
     def _jvp(self, primals: Any, unconnected_gradients: Any) -> Any:

@@ -13,7 +13,12 @@ array in a `headgate.core.bundle` instead of in `_array`, at `_place`.
 
 from __future__ import annotations
 
+import copy
 import itertools
+from collections import deque
+from collections.abc import Iterable
+from itertools import starmap
+from operator import call
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,6 +103,7 @@ class Variable(Attached):
         self._place: tuple[Bundle, int] | None = None
         self._source = Source(self.name)
         self._source.made = caller()
+        self._source.held = True
         self._source.past = note_escape(node, "rewrap", f"Variable({self.name})", value.shape)
         self._leaf: Leaf | None = None
 
@@ -344,13 +350,16 @@ class Variable(Attached):
     def __format__(self, spec: str) -> str:
         return format(constant(self._value), spec) if spec else repr(self)
 
+    def __copy__(self) -> Variable:
+        return Variable(self._value, self._trainable, self.name)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
-        copy = Variable(self._value, self._trainable, self.name)
-        memo[id(self)] = copy
-        return copy
+        source = copy.deepcopy(self._source, memo)  # whoever knows it by that knows the copy
+        made = memo[id(self)] = _copied(self._value, self._trainable, self.name, source)
+        return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Variable, (np.asarray(self._value), self._trainable, self.name)
+        return _copied, (np.asarray(self._value), self._trainable, self.name, self._source)
 
     def __repr__(self) -> str:
         body = shown(self._value, "Variable(")
@@ -360,9 +369,45 @@ class Variable(Attached):
         )
 
 
+def _copied(array: Array, trainable: bool, name: str, source: Source) -> Variable:
+    """Make a variable that is a copy, with the copy of its source."""
+    made = Variable(array, trainable, name)
+    source.made = source.made or made._source.made
+    source.held = True
+    made._source = source
+    return made
+
+
 def _own(array: Array) -> Array:
     """Copy an array that its giver could still change; others cannot be changed."""
     return np.array(array) if isinstance(array, np.ndarray | np.generic) else array
+
+
+_set_array = Variable.__dict__["_array"].__set__
+_set_place = Variable.__dict__["_place"].__set__
+
+
+def publish(values: Iterable[tuple[Variable, Array]], also: Iterable[tuple[Any, ...]] = ()) -> None:
+    """Give several cells new arrays at once: an interrupt comes before all of that, or after it.
+
+    What belongs to it `also` are functions that are not written in Python, with their arguments.
+    First all is made ready. Then one loop runs in C, where nobody looks for signals.
+    """
+    if open_scopes and stage.scope is not None:
+        for variable, array in values:
+            variable._value = array
+        for function, *arguments in also:
+            function(*arguments)
+        return
+    with in_transit:
+        calls: list[tuple[Any, ...]] = []
+        for variable, array in values:
+            calls.append((_set_array, variable, array))
+            if variable._place is not None:
+                variable._place[0].intact = False
+                calls.append((_set_place, variable, None))
+        calls.extend(also)
+        deque(starmap(call, calls), maxlen=0)
 
 
 def read(variable: Variable) -> tuple[Array, Node | None]:
@@ -400,8 +445,9 @@ def _follow(variable: Variable, recording: Recording) -> Node | None:
     if recording.tapes:
         leaf = recording.leaf(variable._source)
         if variable._trainable:
-            for tape in recording.tapes:
-                if tape._watch_accessed:
+            for reference in recording.tapes:
+                tape = reference()
+                if tape is not None and tape._watch_accessed:
                     tape._access(variable, leaf)
         if leaf.live & ~recording.paused:
             if recording.read_log is None:

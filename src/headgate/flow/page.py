@@ -26,6 +26,7 @@ from functools import cache
 from typing import Any
 
 from headgate.flow.fold import Folded, fold, opened
+from headgate.flow.kinds import KINDS
 from headgate.flow.trace import Gradient, Trace
 from headgate.record.site import shown_path
 
@@ -49,7 +50,7 @@ def page(
     Args:
         trace: what to draw.
         title: what to call it.
-        findings: what to list beside it, as in the JSON of `headgate why`.
+        findings: what to list beside it, as `headgate.flow.report.as_entries` has it.
 
     >>> from headgate.flow.trace import Trace
     >>> page(Trace(), "nothing yet").startswith("<!doctype html>")
@@ -180,9 +181,20 @@ def _columns(trace: Trace, title: str, findings: Sequence[dict[str, Any]]) -> di
             _call(call, number, folded, numbered) for number, call in enumerate(trace.gradients)
         ],
         "open": sorted(opened(folded, FULLY_SHOWN if few else SHOWN_AT_FIRST)),
-        "findings": list(findings),
+        "findings": [_entry(finding) for finding in findings],
     }
     return {**columns, "values": len(values), "texts": list(text.numbers)}
+
+
+def _entry(finding: dict[str, Any]) -> dict[str, Any]:
+    """Return a finding as the page lists it: its kind in words, its file as reports show it."""
+    entry = {**finding}
+    kind = KINDS.get(finding.get("kind", ""))
+    if kind is not None:
+        entry["says"] = kind.what.partition(": ")[2]
+    if finding.get("file"):
+        entry["file"] = shown_path(finding["file"])
+    return entry
 
 
 def _call(call: Gradient, number: int, folded: Folded, numbered: Any) -> dict[str, Any]:

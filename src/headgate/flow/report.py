@@ -153,19 +153,27 @@ def as_json(gradients: Sequence[dict[str, Any]], findings: Iterable[Finding]) ->
     return {
         "version": VERSION,
         "gradients": _strict(gradients),
-        "findings": [
-            {
-                "parameter": finding.parameter,
-                "verdict": finding.verdict,
-                "kind": finding.kind,
-                "file": finding.file,
-                "line": finding.line,
-                "text": finding.text,
-                "cure": finding.cure,
-            }
-            for finding in each(findings)
-        ],
+        "findings": _entries(findings, FIELDS),
     }
+
+
+def as_entries(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    """Return the findings as `page` takes them: as in the JSON, each with its label.
+
+    >>> from headgate.flow.report import Finding, as_entries
+    >>> found = Finding("w", "cut", "nondiff_op", "x.py", 3, "h = f(w)", "Use g.", "round")
+    >>> as_entries([found])[0]["label"]
+    'round'
+    """
+    return _entries(findings, (*FIELDS, "label"))
+
+
+FIELDS = ("parameter", "verdict", "kind", "file", "line", "text", "cure")
+"""What the JSON has of each finding."""
+
+
+def _entries(findings: Iterable[Finding], fields: Iterable[str]) -> list[dict[str, Any]]:
+    return [{name: getattr(finding, name) for name in fields} for finding in each(findings)]
 
 
 def _names(finding: Finding) -> str:

@@ -36,7 +36,7 @@ from rich.text import Text
 
 from headgate.flow.kinds import rank
 from headgate.flow.patterns import covers_call, covers_name, function_of, line_of
-from headgate.flow.report import as_json, merged, render
+from headgate.flow.report import Finding, as_entries, as_json, merged, render
 from headgate.flow.trace import Trace
 from headgate.flow.watcher import Watcher
 
@@ -101,9 +101,12 @@ def why(question: Question, watch: Callable[[], Sequence[Watcher]]) -> int:
     pages = _pages_wanted(question)
     with ExitStack() as looking:
         watchers = [looking.enter_context(watcher) for watcher in watch()]
+        modules = dict(sys.modules)
         ending = run(question.script, question.arguments, question.module)
         if os.getpid() != process:
             sys.exit(ending.status)
+    modules.pop("__main__", None)
+    sys.modules.update(modules)  # some scripts clear what was imported before them
     with _inside(folder):
         traces = [watcher.trace for watcher in watchers]
         gradients = [call for watcher in watchers for call in watcher.gradients()]
@@ -115,7 +118,7 @@ def why(question: Question, watch: Callable[[], Sequence[Watcher]]) -> int:
         _show(" ".join(filter(None, sentences)), render(findings), (out, errors))
         report = as_json(gradients, findings)
         for path, page in pages:
-            _write(path, page(_fullest(traces), report))
+            _write(path, page(_fullest(traces), report, findings))
     if ending.status or complaint:
         return UNANSWERED
     return FOUND if findings else CLEAN
@@ -322,7 +325,7 @@ def _show(summary: str, body: Text, streams: Iterable[TextIO | None]) -> None:
                 return
 
 
-Page = Callable[[Trace, dict[str, Any]], str]
+Page = Callable[[Trace, dict[str, Any], Sequence[Finding]], str]
 
 
 def _pages_wanted(question: Question) -> list[tuple[Path, Page]]:
@@ -335,12 +338,15 @@ def _pages_wanted(question: Question) -> list[tuple[Path, Page]]:
 
         title = f"headgate why {question.script}"
         wanted.append(
-            (_writable(question.html), lambda trace, report: page(trace, title, report["findings"]))
+            (
+                _writable(question.html),
+                lambda trace, report, findings: page(trace, title, as_entries(findings)),
+            )
         )
     return wanted
 
 
-def _json_page(trace: Trace, report: dict[str, Any]) -> str:
+def _json_page(trace: Trace, report: dict[str, Any], findings: Sequence[Finding]) -> str:
     return json.dumps(report, indent=2, allow_nan=False) + "\n"
 
 

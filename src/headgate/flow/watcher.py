@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any, Self
 
 from headgate.flow.page import notebook, page
-from headgate.flow.report import Finding, as_json
+from headgate.flow.report import Finding, as_entries
 from headgate.flow.text import as_dot, as_mermaid, as_text
 from headgate.flow.trace import Trace
 
@@ -78,7 +78,7 @@ class Watcher(ABC):
 
     def html(self, title: str = "Flow of gradient") -> str:
         """Return the flow as a page: one self-contained HTML file."""
-        return page(self.trace, title, as_json([], self.findings())["findings"])
+        return page(self.trace, title, as_entries(self.findings()))
 
     def _repr_html_(self) -> str:
         return notebook(self.trace)

@@ -13,7 +13,7 @@ from headgate.core.tensor import Tensor
 from headgate.core.traced import is_traced
 from headgate.core.variable import Variable
 from headgate.losses import floats, same_rank
-from headgate.metrics.metric import Metric, add_to
+from headgate.metrics.metric import Metric, add
 from headgate.ops.activations import sigmoid
 from headgate.ops.creation import zeros
 from headgate.ops.elementwise import astype, divide_no_nan, log, maximum, minimum, where
@@ -53,6 +53,7 @@ class _AtThresholds(Metric):
         weight = _for_each(y_pred, weight)
         places = reshape(searchsorted(np.asarray(self.thresholds, y_pred.dtype), y_pred), (-1,))
         hits, alarms = is_true * weight, (1.0 - is_true) * weight
+        sums: list[tuple[Variable, Tensor]] = []
         for above, below, amount in (
             (self.true_positives, self.false_negatives, hits),
             (self.false_positives, self.true_negatives, alarms),
@@ -60,8 +61,8 @@ class _AtThresholds(Metric):
             by_place = zeros((len(self.thresholds) + 1,), y_pred.dtype)
             by_place = scatter_add(by_place, reshape(amount, (-1,)), places)
             found = flip(cumulative_sum(flip(by_place)))[1:]
-            add_to(above, found)
-            add_to(below, sum(amount) - found)
+            sums += [(above, found), (below, sum(amount) - found)]
+        add(*sums)
 
 
 def _for_each(values: Tensor, weight: Tensor | None) -> Tensor:
@@ -297,7 +298,7 @@ class MeanIoU(Metric):
                     f"{what} has some from {int(y.value.min())} to {int(y.value.max())}"
                 )
         found = scatter_add(zeros((self.num_classes**2,), weight.dtype), weight, places)
-        add_to(self.total_cm, reshape(found, self.total_cm.shape))
+        add((self.total_cm, reshape(found, self.total_cm.shape)))
 
     def result(self) -> Tensor:
         """Return the mean; 0 without any classes."""

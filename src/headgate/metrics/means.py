@@ -10,7 +10,7 @@ from headgate.core.checks import WrongType, refused, whole
 from headgate.core.lift import as_tensor
 from headgate.core.tensor import Tensor
 from headgate.losses import floats, pair, same_rank
-from headgate.metrics.metric import Metric, add_to
+from headgate.metrics.metric import Metric, add
 from headgate.ops.elementwise import astype, divide_no_nan, sqrt, square
 from headgate.ops.reduce import mean, sum
 from headgate.ops.shape import broadcast_to
@@ -52,8 +52,8 @@ class Mean(Metric):
         """Take values, of any shape; weights may lack axes at the end."""
         values, weight = _by_sample(floats(self._taken(values)), self._weight(sample_weight), mean)
         count = values.shape[0] if values.ndim else 1
-        add_to(self.total, sum(values))
-        add_to(self.count, as_tensor(count) if weight is None else sum(weight))
+        amount = as_tensor(count) if weight is None else sum(weight)
+        add((self.total, sum(values)), (self.count, amount))
 
     def result(self) -> Tensor:
         """Return the mean."""
@@ -75,7 +75,7 @@ class Sum(Metric):
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Take values, of any shape; weights may lack axes at the end."""
         values, _ = _by_sample(floats(self._taken(values)), self._weight(sample_weight), sum)
-        add_to(self.total, sum(values))
+        add((self.total, sum(values)))
 
     def result(self) -> Tensor:
         """Return the sum."""

@@ -18,15 +18,16 @@ from headgate.core.checks import extents
 from headgate.core.host import note_escape
 from headgate.core.lift import as_tensor
 from headgate.core.scope import suspended
+from headgate.core.settings import Settled
 from headgate.core.tensor import Tensor, constant
-from headgate.core.variable import Variable
+from headgate.core.variable import Variable, publish
 from headgate.naming import floatx, unique_name
 from headgate.nn.initializers import get_initializer
 from headgate.ops.rules import is_half
-from headgate.state import fitted, own, saved
+from headgate.state import fitted, own, put, saved
 
 
-class Metric:
+class Metric(Settled):
     """Base of all metrics; a subclass has `update_state` and `result`.
 
     Args:
@@ -48,6 +49,8 @@ class Metric:
     >>> largest([1.0, 3.0]).numpy(), largest([2.0]).numpy()
     (np.float32(3.0), np.float32(3.0))
     """
+
+    _no_settings = frozenset({"name", "_variables"})
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self.name = unique_name(type(self).__name__) if name is None else name
@@ -122,9 +125,8 @@ class Metric:
 
     def reset_state(self) -> None:
         """Forget all batches."""
-        for variable, first in self._variables.values():
-            variable._value = own(first, variable._value)
-            variable._source.past = None
+        first = [(v, own(array, v._value)) for v, array in self._variables.values()]
+        put(first, anew=True)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Take one batch, and return what the batches so far give."""
@@ -150,8 +152,7 @@ class Metric:
         """
         mine = {name: variable for name, (variable, _) in self._variables.items()}
         arrays = fitted(f"metric {self.name!r}", state, mine)
-        for name, variable in mine.items():
-            variable._value = own(arrays[name], variable._value)
+        put((variable, own(arrays[name], variable._value)) for name, variable in mine.items())
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
@@ -161,5 +162,6 @@ def _wide(value: Any) -> Tensor:
     return constant(value.astype(np.float32) if is_half(value) else value)
 
 
-def add_to(variable: Variable, amount: Tensor) -> None:
-    variable._value = variable._value + amount.value
+def add(*sums: tuple[Variable, Tensor]) -> None:
+    """Add to the variables of a metric, to all at once."""
+    publish([(variable, variable._value + amount.value) for variable, amount in sums])

@@ -26,6 +26,7 @@ def _remembers_logits(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         _logits[key] = weakref.ref(result, lambda _: _logits.pop(key, None)), logits
         return result
 
+    activation.__module__ = __name__  # where a pickle finds it
     return activation
 
 

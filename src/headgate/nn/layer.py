@@ -12,6 +12,7 @@ shape of the input, and `training` is handed down to all layers called inside.
 
 from __future__ import annotations
 
+import copy
 import fnmatch
 import functools
 import inspect
@@ -26,10 +27,11 @@ import optree
 
 from headgate.core.checks import extents, flag, optional, outline, whole
 from headgate.core.lift import as_tensor
-from headgate.core.namespace import is_array
-from headgate.core.scope import suspended
+from headgate.core.namespace import is_array, is_foreign
+from headgate.core.scope import stage, suspended
+from headgate.core.settings import Settled, changed, noted
 from headgate.core.tensor import Tensor
-from headgate.core.variable import Variable
+from headgate.core.variable import Variable, publish
 from headgate.naming import default_dtype, unique_name
 from headgate.nn.initializers import get_initializer
 from headgate.nn.paths import name_members, paths, rename, sort_out
@@ -37,15 +39,13 @@ from headgate.nn.symbols import note, symbols
 from headgate.ops.elementwise import astype
 from headgate.record.graph import Source
 from headgate.record.site import Site, caller
-from headgate.state import fitted, saved
+from headgate.state import fitted, own, put, saved
 
 Shape = tuple[int, ...]
 
 
 class _Calls(threading.local):
     """What the layers being called in a thread hand down to those called inside of them."""
-
-    training: Any = None
 
     def __init__(self) -> None:
         self.stack: list[Layer] = []  # the layers being called, the outermost first
@@ -57,7 +57,7 @@ every_layer: weakref.WeakSet[Layer] = weakref.WeakSet()
 """All layers there are, for who wants to know which variable belongs to which."""
 
 
-class Layer:
+class Layer(Settled):
     """Base of all layers: variables and layers in attributes, and a `call` that uses them.
 
     Args:
@@ -90,6 +90,12 @@ class Layer:
     built = False
     output_shape: Any = None
     _trainable = True
+    _no_settings = frozenset(
+        {
+            *("name", "built", "output_shape", "_name_given", "_holder", "_names", "_weights"),
+            *("_sample_shape", "_frozen", "_frozen_at"),
+        }
+    )
     _mode: bool | None = None  # what `train` or `eval` has set
     _takes_training: tuple[int, Any] | None = None  # position and default of `training` in call
 
@@ -214,7 +220,56 @@ class Layer:
         variables: list[Variable] = []
         layers: list[Layer] = []
         sort_out(vars(self).values(), variables, layers)
+        if stage.log is not None:
+            noted(self, "", self._membership)
         return variables, layers
+
+    def _membership(self) -> Any:
+        """Return what stands for the variables and layers that this one holds, and for freezing."""
+        variables: list[Variable] = []
+        layers: list[Layer] = []
+        sort_out(vars(self).values(), variables, layers)
+        sources = tuple(variable._source for variable in variables)
+        return sources, tuple(map(id, layers)), self._trainable, frozenset(self._frozen)
+
+    def unbuilt(self) -> list[str]:
+        """Return the paths of this layer and those in it that are still to make their weights.
+
+        >>> from headgate import nn
+        >>> model = nn.Sequential([nn.Dense(4), nn.Dropout(0.1)], name="model")
+        >>> model.unbuilt()
+        ['model', 'model/dense']
+        """
+        name_members(self)
+        layers = self._all_layers({})
+        return [
+            layer.path
+            for layer in layers
+            if not layer.built and (type(layer).build is not Layer.build or layer._members()[1])
+        ]
+
+    # -- copies -----------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes; of layers inside, the holder says that it holds them."""
+        state = vars(self) | {"_held": [x for x in self._members()[1] if _is_held(x, self)]}
+        state.pop("_holder", None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        held = state.pop("_held")
+        vars(self).update(state)
+        vars(self).setdefault("_holder", None)
+        for layer in held:
+            layer._holder = weakref.ref(self)
+        every_layer.add(self)
+
+    def __copy__(self) -> Layer:
+        """Return a layer with the same variables and layers: what is shared stays shared."""
+        made = object.__new__(type(self))
+        vars(made).update({name: _as_it_is(value) for name, value in vars(self).items()})
+        every_layer.add(made)
+        return made
 
     # -- names ------------------------------------------------------------------------------------
 
@@ -257,11 +312,13 @@ class Layer:
         site = caller()
         for layer, variable in self._matching(patterns):
             layer._frozen[variable._source] = site
+        changed()
 
     def unfreeze(self, *patterns: str) -> None:
         """Put variables that `freeze` took out back; arguments and errors are those of `freeze`."""
         for layer, variable in self._matching(patterns):
             layer._frozen.pop(variable._source, None)
+        changed()
 
     def _matching(self, patterns: Sequence[str]) -> list[tuple[Layer, Variable]]:
         known = paths(self)
@@ -326,8 +383,7 @@ class Layer:
         """
         mine = self.named_variables()
         values = fitted(f"layer {self.name!r}", state, mine, "" if self.built else _UNBUILT)
-        for path, variable in mine.items():
-            variable.assign(values[path])
+        put([(v, own(values[path], v._value)) for path, v in mine.items()], anew=True)
 
     # -- as Keras has it --------------------------------------------------------------------------
 
@@ -360,6 +416,7 @@ class Layer:
 
         Raises:
             ValueError: another number of values than of variables, or a value of another shape.
+                Nothing is changed then.
         """
         variables = self.variables
         if len(weights) != len(variables):
@@ -367,8 +424,13 @@ class Layer:
                 f"{self.name} has {len(variables)} weights and was given {len(weights)}"
                 + ("" if self.built else f"; {_UNBUILT}")
             )
-        for variable, value in zip(variables, weights, strict=True):
-            variable.assign(value)
+        before = [(variable, variable._value) for variable in variables]
+        try:
+            for variable, value in zip(variables, weights, strict=True):
+                variable.assign(value)
+        except BaseException:
+            publish(before)
+            raise
 
     def count_params(self) -> int:
         """Return the number of elements of all variables.
@@ -406,7 +468,7 @@ class Layer:
     def _run(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Call `call` with the `training` that holds here, also for all layers inside."""
         training = options.pop("training", None)
-        outer = calls.training if self._mode is None else self._mode
+        outer = stage.training if self._mode is None else self._mode
         if self._takes_training is not None:
             position, default = self._takes_training
             if len(args) > position:
@@ -415,23 +477,23 @@ class Layer:
                 if training is None:
                     training = default if outer is None else outer
                 options["training"] = training
-        before = calls.training
-        calls.stack.append(self)
-        calls.training = outer if training is None else training
+        stack, before = calls.stack, stage.training
         try:
+            calls.stack, stage.training = [*stack, self], outer if training is None else training
             return self.call(*args, **options)
-        finally:
-            calls.training = before
-            calls.stack.pop()
+        finally:  # nothing is called here, so that no interrupt comes in between
+            calls.stack, stage.training = stack, before
 
     def _admit(self, value: Any) -> Any:
         """Return an argument with all arrays in it as tensors, floats in the layer's dtype."""
-        if type(value) is Tensor or type(value) is Variable or is_array(value):
+        kind = type(value)
+        if kind is Tensor or kind is Variable or is_array(value) or is_foreign(kind):
             x = as_tensor(value)
             return astype(x, self.dtype) if self._casts(x.dtype) else x
         if isinstance(value, list | tuple | dict):
             tree: Any = value
-            if any(type(x) in (Tensor, Variable) or is_array(x) for x in optree.tree_leaves(tree)):
+            leaves = optree.tree_leaves(tree)
+            if any(is_array(x) or is_foreign(type(x)) for x in leaves):
                 return optree.tree_map(self._admit, tree)
             if isinstance(value, list) and value:
                 return self._admit(np.asarray(value))
@@ -452,10 +514,24 @@ def _marking_built(build: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(build)
     def marking(self: Layer, input_shape: Any) -> None:
         rename(self)
-        build(self, input_shape)
-        self.built = True
+        before = {name: _as_it_is(value) for name, value in vars(self).items()}
+        try:
+            build(self, input_shape)
+            self.built = True
+        except BaseException:  # the next call builds again, and not on what was left half done
+            self.__dict__ = before
+            raise
 
     return marking
+
+
+def _is_held(layer: Layer, holder: Layer) -> bool:
+    return layer._holder is not None and layer._holder() is holder
+
+
+def _as_it_is(value: Any) -> Any:
+    """Return an attribute so that it stays what it is when more is appended."""
+    return copy.copy(value) if type(value) in (list, dict, Counter) else value
 
 
 _UNBUILT = "it is not built yet: call it, or build(input_shape)"

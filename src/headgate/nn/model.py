@@ -85,10 +85,14 @@ class Model(Layer):
                 model that takes a list.
         """
         if not self.built:
-            self.built = True
-            rename(self)
-            with unrecorded():
-                self(_zeros(input_shape, self.dtype), training=False)
+            self.built = True  # so that the call does not come here again
+            try:
+                rename(self)
+                with unrecorded():
+                    self(_zeros(input_shape, self.dtype), training=False)
+            except BaseException:
+                self.built = False
+                raise
 
     def _build(self, input_shape: Any) -> None:
         """Let the call under way build the layers, after a subclass' own `build` if it has one."""
@@ -200,26 +204,34 @@ class Sequential(Model):
             raise TypeError(f"{self.name}.add takes a layer, not {layer!r}")
         if isinstance(layer, InputLayer) and (self._stack or self._examples):
             raise ValueError(f"{self.name}.add: an Input can only be the first layer")
-        if not self._stack and layer._sample_shape is not None:
-            self._sample_shape = layer._sample_shape
-            if None not in layer._sample_shape:
-                dtype = layer.dtype if isinstance(layer, InputLayer) else self.dtype
-                self._examples.append(_zeros((None, *layer._sample_shape), dtype))
-        if not isinstance(layer, InputLayer):
-            self._stack.append(layer)
-            take(self, layer, plain_name(type(layer).__name__))
-            if self._examples:
-                with unrecorded():
-                    self._examples.append(layer(self._examples[-1], training=False))
-                self.built = True
-                self.output_shape = layer.output_shape
+        before = dict(vars(self)) | {"_names": self._names.copy()}
+        own = layer.name, layer._holder
+        try:
+            stack, examples = self._stack, self._examples
+            if not stack and layer._sample_shape is not None:
+                self._sample_shape = layer._sample_shape
+                if None not in layer._sample_shape:
+                    dtype = layer.dtype if isinstance(layer, InputLayer) else self.dtype
+                    examples = [*examples, _zeros((None, *layer._sample_shape), dtype)]
+            if not isinstance(layer, InputLayer):
+                stack = [*stack, layer]
+                take(self, layer, plain_name(type(layer).__name__))
+                if examples:
+                    with unrecorded():
+                        examples = [*examples, layer(examples[-1], training=False)]
+                    self.built = True
+                    self.output_shape = layer.output_shape
+            self._stack, self._examples = stack, examples
+        except BaseException:  # an input that does not fit, or an interrupt
+            layer.name, layer._holder = own
+            self.__dict__ = before
+            raise
 
     def pop(self) -> Layer:
         """Remove the last layer and return it."""
-        if self._examples:
-            self._examples.pop()
-        self.output_shape = None
-        return self._stack.pop()
+        *stack, last = self._stack
+        self._stack, self._examples, self.output_shape = stack, self._examples[:-1], None
+        return last
 
     def call(self, x: Any, training: Any = None) -> Any:
         """Call the layers in turn."""

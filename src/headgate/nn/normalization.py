@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from headgate.core.checks import number
-from headgate.core.tensor import Tensor, constant
+from headgate.core.namespace import Array
 from headgate.core.variable import Variable
 from headgate.nn.initializers import get_initializer
 from headgate.nn.layer import Layer, Shape
@@ -23,6 +23,7 @@ from headgate.nn.options import axes, switch
 from headgate.ops.elementwise import astype, sqrt
 from headgate.ops.functional import standardize
 from headgate.ops.shape import reshape
+from headgate.state import put
 
 
 class _Normalization(Layer):
@@ -183,15 +184,14 @@ class BatchNormalization(_Normalization):
                 "mean of nothing; leave empty batches out"
             )
         y, mean, variance = standardize(x, axis=self._averaged, epsilon=self.epsilon)
-        self._move(self.moving_mean, mean)
-        self._move(self.moving_variance, variance)
+        pairs = (self.moving_mean, mean), (self.moving_variance, variance)
+        put([(old, self._moved(old._value, new.value)) for old, new in pairs], anew=True)
         return self._scaled(y)
 
-    def _move(self, moving: Variable, batch: Tensor) -> None:
-        """Move a statistic towards that of the batch, which is a constant in this."""
-        old = moving._value
-        new = old * self.momentum + batch.value.reshape(old.shape) * (1.0 - self.momentum)
-        moving.assign(constant(new.astype(old.dtype)))
+    def _moved(self, old: Array, batch: Array) -> Array:
+        """Return a statistic moved towards that of the batch, which is a constant in this."""
+        new = old * self.momentum + batch.reshape(old.shape) * (1.0 - self.momentum)
+        return new.astype(old.dtype)
 
     def _by_moving_statistics(self, x: Any) -> Any:
         """Normalize by one factor and one offset per channel."""

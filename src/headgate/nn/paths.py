@@ -92,11 +92,11 @@ def take(holder: Layer, layer: Layer, wish: str) -> None:
     """Name a layer after its place in the one that holds it, unless another one did."""
     if layer._holder is not None or layer is holder:
         return
-    layer._holder = weakref.ref(holder)
+    number, name, reference = holder._names[wish], layer.name, weakref.ref(holder)
     if not layer._name_given:
-        number = holder._names[wish]
-        holder._names[wish] += 1
-        layer.name = f"{wish}_{number}" if number else wish
+        name = f"{wish}_{number}" if number else wish
+        number += 1
+    layer._holder, layer.name, holder._names[wish] = reference, name, number
     rename(layer)
 
 

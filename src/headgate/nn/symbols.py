@@ -7,6 +7,7 @@ inputs and outputs repeats the calls between them.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,9 +68,14 @@ _OPERATORS = (
 
 def _noting(name: str) -> Callable[..., Any]:
     def method(self: Symbol, *others: Any) -> Any:
-        return note(getattr(Tensor, name), (self, *others), {})
+        return note(functools.partial(_operate, name), (self, *others), {})
 
     return method
+
+
+def _operate(name: str, x: Any, *others: Any) -> Any:
+    """Apply an operator of tensors by name: a call that can be pickled."""
+    return getattr(Tensor, name)(x, *others)
 
 
 for _name in _OPERATORS:

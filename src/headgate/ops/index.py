@@ -28,7 +28,7 @@ be named twice; where one can, it adds along the flattened result.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import EllipsisType, NoneType
 from typing import Any
 
@@ -39,7 +39,7 @@ from headgate.core.cotangent import Pieces
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import NUMPY, Array, common, implementations, owner
 from headgate.core.op import op, public
-from headgate.core.rows import note
+from headgate.core.rows import LEAST, Rows, note, note_sum, noted, notes, widen, worthwhile
 from headgate.core.tensor import Tensor, constant
 from headgate.ops.rules import is_half, normal_axes
 from headgate.ops.shape import Shape, broadcast_to, reshape, sizes
@@ -62,6 +62,7 @@ def _scatter_numpy(xp: Any, updates: Array, key: Any, shape: Shape) -> Array:
         _add_at(made, key, updates)
     else:
         made[key] = updates
+    note_put(made, [key])
     return made
 
 
@@ -73,6 +74,11 @@ def _put_on(xp: Any, made: np.ndarray[Any, Any], updates: Array, key: Any) -> No
         _add_at(made, key, updates)
     else:
         made += _scatter_numpy(xp, updates, key, made.shape)
+    if notes and noted(made) is not None:
+        # Who takes rows by number takes one after the other, and many: these are not followed.
+        one = any(type(part) is int for part in parts_of(key)[:1])
+        found = None if one else rows_of(key, made.shape[0])
+        widen(made, None if found is None else found[0])
 
 
 implementations["put_on"] = {"numpy": _put_on}
@@ -82,7 +88,54 @@ def _scatter_each_numpy(xp: Any, updates: Sequence[Array], keys: Any, shape: Sha
     made = np.zeros(shape, np.result_type(*updates))
     for part, key in zip(updates, keys, strict=True):
         _put_on(xp, made, part, key)
+    note_put(made, keys)
     return made
+
+
+def rows_of(key: Any, count: int) -> tuple[Array, tuple[Any, ...]] | None:
+    """Return the rows that a key picks of so many, and the key that picks the same of these alone.
+
+    None if the key begins with neither a number, nor a slice, nor an array of them, nor a mask.
+    """
+    first, *rest = parts_of(key) or (None,)
+    kind = type(first)
+    if kind is slice:
+        return np.arange(*first.indices(count)), (slice(None), *rest)
+    if kind is int:
+        return np.array([first]), (0, *rest)
+    if kind in PLAIN:
+        return None
+    if first.dtype.kind == "b":
+        if not isinstance(first, np.ndarray) or not first.ndim:
+            return None
+        first, *others = first.nonzero()
+        rest = [*others, *rest]
+    rows = first.reshape(-1)
+    if isinstance(rows, np.ndarray):
+        rows = rows.astype(np.intp, copy=False)
+    return rows, (np.arange(first.size).reshape(first.shape), *rest)
+
+
+def note_put(
+    made: Array, keys: Sequence[Any], lifted: Callable[[int, Any, Shape], Array] | None = None
+) -> None:
+    """Note the rows of a new array of zeros to which something was added at keys.
+
+    In a program, `lifted` puts the updates for one of the keys into zeros: given its number, its
+    key among the rows alone, and the shape of these.
+    """
+    if made.size < LEAST:
+        return
+    count, *rest = made.shape
+    found = [rows_of(key, count) for key in keys]
+    known = [each for each in found if each is not None]
+    if len(known) < len(found) or not worthwhile(made, sum(rows.size for rows, _ in known)):
+        return
+    parts = [
+        Rows(rows, lifted and lifted(number, key, (rows.size, *rest)))
+        for number, (rows, key) in enumerate(known)
+    ]
+    note_sum(made, parts)
 
 
 def _may_repeat(key: Any) -> bool:
@@ -106,8 +159,19 @@ def _add_at(made: np.ndarray[Any, Any], key: Any, updates: Array) -> None:
     elif np.size(updates) <= _SMALL:
         np.add.at(made, key, updates)
     else:
-        places = np.arange(made.size).reshape(made.shape)[key]
-        _add_flat(made, places, updates)
+        _add_flat(made, _places(made.shape, key), updates)
+
+
+def _places(shape: Shape, key: Any) -> Array:
+    """Return the flat positions of what a key picks."""
+    count, *rest = shape
+    found = rows_of(key, count)
+    if found is None or found[0].size >= count:
+        return np.arange(math.prod(shape)).reshape(shape)[key]
+    rows, key = found
+    size = math.prod(rest)
+    rows = np.arange(count)[rows]  # which refuses what is out of range
+    return (rows[:, None] * size + np.arange(size)).reshape(-1, *rest)[key]
 
 
 def _add_flat(made: np.ndarray[Any, Any], places: Array, updates: Array) -> None:
@@ -269,6 +333,7 @@ def _flat_places(indices: Array, shape: Shape, axis: int) -> Array:
     `indices` is 3-d: what lies before the axis, along it, and after it (sizes of 1 broadcast).
     """
     before, count, after = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
+    indices = indices.astype(np.intp, copy=False)  # a narrow type does not hold the count
     indices = np.where(indices < 0, indices + count, indices)
     return (np.arange(before)[:, None, None] * count + indices) * after + np.arange(after)
 
@@ -287,7 +352,7 @@ def _scatter_rows_numpy(
         places = _flat_places(indices.reshape(1, -1, 1), shape, axis)
         _add_flat(made, places, updates.reshape(places.shape))
     if axis == 0:
-        note(made, indices, updates)
+        note(made, indices)
     return made
 
 

@@ -284,7 +284,7 @@ def _cumulative_prod_rule(g: Any, xp: Any, x: Any, axis: int | None, include_ini
 
 def _sort_rule(g: Any, xp: Any, x: Any, axis: int, descending: bool) -> Any:
     order = xp.argsort(x, axis=axis, descending=descending)
-    return xp.take_along_axis(g, xp.argsort(order, axis=axis), axis=axis)
+    return xp.permute_along_axis(g, xp.argsort(order, axis=axis), order, axis=axis)
 
 
 def _top_k_rule(g: Any, xp: Any, x: Any, k: int, axis: int) -> Any:
@@ -494,6 +494,19 @@ sort = op(
     _sort_rule,
     impl=_sort,
     checks={"descending": (flag,), "stable": (flag,)},
+)
+
+permute_along_axis = op(
+    "permute_along_axis(x, order, back, *, axis)",
+    """Put the elements along an axis into another order; `back` is the order that undoes it.
+
+    The gradient is put back, and nothing has to be added up.
+    """,
+    lambda g, xp, order, back, axis: xp.permute_along_axis(g, back, order, axis=axis),
+    None,
+    None,
+    impl=lambda xp, x, order, back, *, axis: xp.array_module.take_along_axis(x, order, axis=axis),
+    keeps_shape=True,
 )
 
 argsort = op(

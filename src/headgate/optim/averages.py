@@ -42,9 +42,7 @@ def hard_update(target: Any, source: Any) -> None:
     array([1., 2.])
     """
     pairs = _matched("hard_update", target, source)
-    for variable, value in [(old, own(new._value, old._value)) for old, new in pairs]:
-        put(variable, value)
-        variable._source.past = None
+    put([(old, own(new._value, old._value)) for old, new in pairs], anew=True)
 
 
 def soft_update(target: Any, source: Any, tau: float) -> None:
@@ -118,11 +116,10 @@ class ExponentialMovingAverage:
 
     def swap(self) -> None:
         """Exchange the averages and the variables' values; a second time undoes it."""
-        for average, variable in zip(self.averages, self.variables, strict=True):
-            kept = average._value
-            put(average, variable._value)
-            put(variable, kept)
-        self.swapped = not self.swapped
+        pairs = list(zip(self.averages, self.variables, strict=True))
+        values = [(average, variable._value) for average, variable in pairs]
+        values += [(variable, average._value) for average, variable in pairs]
+        put(values, [(setattr, self, "swapped", not self.swapped)])
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -157,8 +154,7 @@ class ExponentialMovingAverage:
         self._require_own("set_state")
         named = self._named()
         arrays = fitted("ExponentialMovingAverage", state, named)
-        for key, average in named.items():
-            put(average, own(arrays[key], average._value))
+        put((average, own(arrays[key], average._value)) for key, average in named.items())
 
     def _named(self) -> dict[str, Variable]:
         named: dict[str, Variable] = {}
@@ -177,8 +173,7 @@ class ExponentialMovingAverage:
 def _move(pairs: list[tuple[Variable, Variable]], part: Any) -> None:
     """Move variables a part of the way to the others."""
     new = [_between(old._value, other._value, part) for old, other in pairs]
-    for (variable, _), value in zip(pairs, new, strict=True):
-        put(variable, value)
+    put((variable, value) for (variable, _), value in zip(pairs, new, strict=True))
 
 
 def _between(old: Array, new: Array, part: Any) -> Array:

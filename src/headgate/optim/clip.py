@@ -4,13 +4,17 @@ The formulas are written once against a namespace: the public functions run them
 are recorded if a tape follows them), optimizers on raw arrays. As in TensorFlow a gradient may be
 None and stays None; NaN stays NaN; and where the common norm is not finite all gradients become
 NaN, so that nobody trains on with a part of them.
+
+Of a table's gradient only the rows that are not zero are looked at and scaled, where they are known
+(`headgate.core.rows`), and of the result they are known too. The others stay zero, whatever the
+norm is. A sum over fewer numbers may be rounded otherwise.
 """
 
 from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +22,8 @@ import numpy as np
 from headgate.core.checks import amount, optional
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import TENSORS, Array
-from headgate.core.tensor import Tensor
+from headgate.core.rows import notes, placed, settled
+from headgate.core.tensor import Tensor, constant
 from headgate.record.errors import describe, refusal
 
 _SINGLE = np.dtype(np.float32)
@@ -36,6 +41,38 @@ def scalar(xp: Any, number: Any, dtype: Any) -> Any:
     if dtype.kind == "c":
         dtype = np.dtype(f"f{dtype.itemsize // 2}")
     return xp.astype(xp.asarray(number), dtype)
+
+
+# -- rows ------------------------------------------------------------------------------------------
+
+
+def _rows(x: Array) -> tuple[Array, Array] | None:
+    """Return the rows of an array, or of a tensor that no tape follows, if they are known."""
+    if not notes:
+        return None
+    if type(x) is not Tensor:
+        return settled(x)
+    found = settled(x.value) if x.node is None else None
+    return found and (found[0], constant(found[1]))
+
+
+def _essence(x: Array) -> Array:
+    """Return the rows that are not zero, if they are known; else all."""
+    found = _rows(x) if notes else None
+    return x if found is None else found[1]
+
+
+def _mapped(function: Callable[[Array], Array], x: Array) -> Array:
+    """Return an elementwise function that is zero at zero, computed on rows if they are known."""
+    found = _rows(x)
+    if found is None:
+        return function(x)
+    rows, result = found[0], function(found[1])
+    if type(result) is not Tensor:
+        return placed(x, rows, result)
+    if type(x) is not Tensor or result.node is not None:  # a tape follows what it depends on
+        return function(x)
+    return constant(placed(x.value, rows, result.value))
 
 
 # -- the formulas ----------------------------------------------------------------------------------
@@ -60,15 +97,19 @@ def _root(xp: Any, squares: Array) -> Array:
 def scaled_to_norm(xp: Any, x: Array, norm: Any, axis: Any = None) -> Array:
     """Return an array scaled down to at most a Euclidean norm."""
     with np.errstate(all="ignore"):
-        length = _root(xp, _squares(xp, x, axis, keepdims=True))
-        factor = norm / xp.maximum(length, norm)
-        return xp.reshape(x * xp.astype(factor, x.dtype), x.shape)
+        if axis is not None or not x.shape:
+            length = _root(xp, _squares(xp, x, axis, keepdims=True))
+            factor = norm / xp.maximum(length, norm)
+            return xp.reshape(x * xp.astype(factor, x.dtype), x.shape)
+        length = _root(xp, _squares(xp, _essence(x), keepdims=True))
+        factor = xp.astype(norm / xp.maximum(length, norm), x.dtype)
+        return _mapped(lambda x: x * factor, x)
 
 
 def length_of_all(xp: Any, arrays: Iterable[Array]) -> Array:
     """Return the Euclidean norm of all elements of some arrays."""
     with np.errstate(all="ignore"):
-        squares = [_squares(xp, x) for x in arrays]
+        squares = [_squares(xp, _essence(x)) for x in arrays]
         return _root(xp, functools.reduce(operator.add, squares)) if squares else xp.asarray(0.0)
 
 
@@ -78,7 +119,11 @@ def scaled_to_global_norm(
     """Return arrays whose common norm is known, scaled down together to at most a norm."""
     with np.errstate(all="ignore"):
         factor = norm / xp.maximum(length, norm) + (length - length)  # NaN if not finite
-        return [None if x is None else x * xp.astype(factor, x.dtype) for x in arrays]
+
+        def scaled(x: Array) -> Array:
+            return x * xp.astype(factor, x.dtype)
+
+        return [None if x is None else _mapped(scaled, x) for x in arrays]
 
 
 def clipped(xp: Any, whose: str, x: Array, minimum: Any, maximum: Any) -> Array:
@@ -89,6 +134,8 @@ def clipped(xp: Any, whose: str, x: Array, minimum: Any, maximum: Any) -> Array:
             f"{whose}: complex numbers have no order, so that a gradient of {describe(x)} cannot "
             "be clipped by value; clip it by its norm",
         )
+    if notes and {type(minimum), type(maximum)} <= {int, float} and minimum <= 0 <= maximum:
+        return _mapped(lambda x: xp.clip(x, minimum, maximum), x)
     return xp.clip(x, minimum, maximum)
 
 

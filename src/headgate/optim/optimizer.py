@@ -11,6 +11,10 @@ variables. On NumPy a large array goes through the rule part by part, so that wh
 in between stays in the processor's cache, and the results are written over the old arrays, but only
 over those that nobody else holds: a graph that still needs a value before the step keeps it.
 
+A step is done for all variables or for none. All that can be is computed first, and put into place
+at once (`headgate.core.variable.publish`). Large arrays are written over meanwhile: if an interrupt
+comes in there, the step is brought to its end before the interrupt goes on.
+
 The state has the dtype of its variable, as in Keras, Optax and PyTorch. A rule computes in that
 dtype, half precision in float32, and its results are rounded to it once, in `_run_rule`: whatever
 a learning rate is computed from, and however a rule mixes numbers, a step changes no dtype.
@@ -22,7 +26,8 @@ import fnmatch
 import functools
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import setitem
 from typing import Any, TypedDict
 
 import numpy as np
@@ -31,12 +36,13 @@ from headgate.core.checks import number, optional
 from headgate.core.host import note_escape
 from headgate.core.lift import lift
 from headgate.core.namespace import NUMPY, Array, common, owner
-from headgate.core.rows import noted
-from headgate.core.scope import suspended
+from headgate.core.rows import settled
+from headgate.core.scope import stage, suspended
+from headgate.core.settings import Settled
 from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor, constant
 from headgate.core.traced import is_traced
-from headgate.core.variable import Variable
+from headgate.core.variable import Variable, publish
 from headgate.naming import unique_name
 from headgate.optim.clip import (
     clipped,
@@ -58,6 +64,7 @@ class NameAndClipping(TypedDict, total=False):
     """Arguments that all optimizers have; see `Optimizer`."""
 
     name: str | None
+    lazy: bool
     clipnorm: float | None
     clipvalue: float | None
     global_clipnorm: float | None
@@ -69,7 +76,7 @@ class Common(NameAndClipping, total=False):
     weight_decay: float | None
 
 
-class Optimizer:
+class Optimizer(Settled):
     """Base of all optimizers; a subclass has a `rule` and says what state it keeps.
 
     Args:
@@ -80,11 +87,19 @@ class Optimizer:
         clipnorm: the largest norm that the gradient of each variable may have.
         clipvalue: the largest size that each element of a gradient may have.
         global_clipnorm: the largest norm that all gradients together may have.
+        lazy: whether rows that have no gradient are left alone, as one wants of large tables of
+            which a step uses a few rows: neither their values nor their moments change, and they do
+            not decay. A row is what lies along the first axis, an element of what has only one; it
+            has no gradient if all its elements are zero. PyTorch's `SparseAdam` is Adam so. The
+            papers' rules let the moments of all rows fade, and move all, at each step.
 
     Raises:
         ValueError: a number is out of range, or more than one way of clipping is asked for.
 
-    All hyper-parameters are plain attributes and may be changed between steps.
+    All hyper-parameters are plain attributes and may be changed between steps, of a compiled
+    function too. A rate that is a number is a part of its state, so that setting it costs nothing
+    there (`optimizer.learning_rate = 1e-4`, or `optimizer.learning_rate.assign(1e-4)`); for another
+    momentum it is compiled anew, once for each value.
 
     >>> import headgate as hg
     >>> from headgate import optim
@@ -97,8 +112,19 @@ class Optimizer:
     array([0.5, 2.5])
     """
 
+    _no_settings = frozenset(
+        {
+            *("name", "iterations", "_rate", "_state", "_names", "_kept", "_copied", "_unmatched"),
+            "_warned",
+        }
+    )
+    _rate: Variable | None = None  # the rate, if it is a number
+
     state_names: Sequence[str] = ()
     """What the optimizer keeps for each variable, in the order of the rule's last arguments."""
+
+    rule_version = 1
+    """Of what the rule keeps: to be raised when its state no longer means what it did."""
 
     spares_zeros = False
     """Whether the rule changes nothing, value and state, where the gradient is zero.
@@ -115,6 +141,7 @@ class Optimizer:
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        lazy: bool = False,
     ) -> None:
         kind = type(self).__name__
         given = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
@@ -133,11 +160,13 @@ class Optimizer:
         self.clipnorm = limits.get("clipnorm")
         self.clipvalue = limits.get("clipvalue")
         self.global_clipnorm = limits.get("global_clipnorm")
+        self.lazy = lazy
         self.name = unique_name(kind) if name is None else name
         self.iterations = Variable(np.int64(0), trainable=False, name=f"{self.name}/iteration")
         self._state: dict[Source, dict[str, Variable]] = {}
         self._names: dict[Source, str] = {}  # what a variable is called in a saved state
         self._kept: dict[str, dict[str, Any]] = {}  # state of variables that were not met yet
+        self._copied: list[Source] = []  # of a copy: those of which it is not known who has them
         self._undecayed: set[Source] = set()
         self._undecayed_names: list[str] = []
         self._unmatched = False  # whether there are patterns that no step has looked at
@@ -145,14 +174,27 @@ class Optimizer:
 
     @property
     def learning_rate(self) -> Any:
-        """What was given: a number, or a function of the number of steps done so far."""
-        return self._learning_rate
+        """The number that is set now, or a function of the number of steps done so far."""
+        if self._learning_rate is not None:
+            return self._learning_rate
+        return self._rate if stage.scope is not None else Rate(self)
 
     @learning_rate.setter
     def learning_rate(self, rate: Any) -> None:
-        if not callable(rate):
-            _number(type(self).__name__, rate)
-        self._learning_rate = rate
+        if callable(rate) or type(rate) is Variable:
+            if type(rate) is Variable:
+                _number(type(self).__name__, rate)
+            self._learning_rate = rate
+            return
+        found = _number(type(self).__name__, rate)
+        if self._rate is None:
+            with suspended():
+                self._rate = Variable(np.float64(0.0), trainable=False, name="learning_rate")
+        xp = owner[type(found)]
+        self._rate._value = np.float64(found) if xp is NUMPY else xp.astype(found, np.float64)
+        self._rate._source.written += 1
+        if self.__dict__.get("_learning_rate", found) is not None:
+            self._learning_rate = None
 
     def rule(
         self, xp: Any, rate: Any, step: Any, g: Array, x: Array, *state: Array
@@ -317,10 +359,43 @@ class Optimizer:
         """The number of steps done, and the state kept for each variable that had a step."""
         return [self.iterations, *(v for state in self._state.values() for v in state.values())]
 
+    # -- copies -----------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        others = [source for source in self._undecayed if source not in self._names]
+        return vars(self) | {"_copied": [*self._names, *others]}
+
+    def _claim(self, variables: list[Variable]) -> None:
+        """Let variables be those, by their names, of which a copy has the state.
+
+        Variables that were copied together with the optimizer have their sources, and need no name.
+        """
+        left = [source for source in self._copied if not source.held]
+        for variable in variables:
+            mine = variable._source
+            of_name = [s for s in left if variable.name in (s.name, self._names.get(s))]
+            if of_name and mine not in self._state:
+                old = of_name[0]
+                self._names = {mine if s is old else s: key for s, key in self._names.items()}
+                self._state = {mine if s is old else s: cells for s, cells in self._state.items()}
+                self._undecayed = {mine if s is old else s for s in self._undecayed}
+                left = [source for source in left if source is not old]
+        self._copied = left
+
     # -- what is saved ----------------------------------------------------------------------------
 
+    @classmethod
+    def rule_name(cls) -> str:
+        """Return what the rule is called in a saved state: after the class that has written it.
+
+        >>> from headgate import optim
+        >>> optim.AdamW.rule_name()
+        'Adam'
+        """
+        return next(kind.__name__ for kind in cls.__mro__ if "rule" in vars(kind))
+
     def get_state(self) -> dict[str, Any]:
-        """Return the number of steps done and the state of each variable, by its name.
+        """Return the rule, the number of steps done, and each variable's state by its name.
 
         Hyper-parameters are not in it: they stand in the program. Where two variables have the same
         name, the one met second is "name#2".
@@ -330,9 +405,10 @@ class Optimizer:
         >>> optimizer = optim.SGD(0.1, momentum=0.9)
         >>> optimizer.apply([2.0], [hg.Variable(1.0, name="w")])
         >>> optimizer.get_state()
-        {'iterations': array(1), 'w/momentum': array(-0.2)}
+        {'rule': 'SGD', 'version': 1, 'iterations': array(1), 'w/momentum': array(-0.2)}
         """
-        state = {"iterations": saved(self.iterations)}
+        state: dict[str, Any] = {"rule": self.rule_name(), "version": self.rule_version}
+        state["iterations"] = saved(self.iterations)
         for source, key in self._names.items():
             for name in self.state_names:
                 if name in self._state[source]:
@@ -349,9 +425,9 @@ class Optimizer:
         variable of which the state knows nothing begins anew, as it did in the run that saved.
 
         Raises:
-            ValueError: a key is unknown or missing, or a shape or dtype is not the variable's;
-                nothing is changed then. If kept state has other names than the variables that are
-                met, their first step raises it.
+            ValueError: the state is of another rule, a key is unknown or missing, or a shape or
+                dtype is not the variable's; nothing is changed then. If kept state has other names
+                than the variables that are met, their first step raises it.
         """
         kind = type(self).__name__
         done, kept = self._read_state(state)
@@ -360,15 +436,15 @@ class Optimizer:
             for name in met[key].keys() & kept[key].keys():
                 require_fit(kind, f"{key}/{name}", kept[key][name], met[key][name])
         self._refuse_other_names(kept, set(met), set(met))
-        put(self.iterations, own(done, self.iterations._value))
+        values = [(self.iterations, own(done, self.iterations._value))]
         for key, cells in met.items():
             arrays = kept.get(key, {})
             for name, cell in cells.items():
-                if name in arrays:
-                    put(cell, own(arrays.pop(name), cell._value))
-                else:
-                    put(cell, self._beginning(name, cell._value))
-        self._kept = {key: arrays for key, arrays in kept.items() if arrays}
+                old = cell._value
+                found = own(arrays.pop(name), old) if name in arrays else self._beginning(name, old)
+                values.append((cell, found))
+        left = {key: arrays for key, arrays in kept.items() if arrays}
+        put(values, [(setattr, self, "_kept", left)])
 
     def _read_state(self, state: Any) -> tuple[Any, dict[str, dict[str, Any]]]:
         """Return the number of steps, and the arrays by variable and name."""
@@ -380,9 +456,10 @@ class Optimizer:
                 f"{kind}: 'iterations' of the state must be the number of steps done, got "
                 f"{state.get('iterations')!r}"
             )
+        self._refuse_other_rule(state)
         kept: dict[str, dict[str, Any]] = {}
         for key, value in state.items():
-            if key != "iterations":
+            if key not in ("iterations", "rule", "version"):
                 variable, _, name = key.rpartition("/")
                 if not variable or name not in self.state_names:
                     raise ValueError(
@@ -396,6 +473,22 @@ class Optimizer:
                 if name not in arrays:
                     raise ValueError(f"{kind}: {f'{variable}/{name}'!r} of the state is missing")
         return done.astype(np.int64), kept
+
+    def _refuse_other_rule(self, state: dict[str, Any]) -> None:
+        """Refuse what another rule has kept, though it may have the same names and shapes.
+
+        A state made by hand need not say which rule it is for.
+        """
+        mine = self.rule_name(), self.rule_version
+        given = state.get("rule", mine[0]), state.get("version", mine[1])
+        if given != mine:
+            of, version = given
+            raise ValueError(
+                f"{type(self).__name__}: the state is of the rule {of!r}, version {version}, and "
+                f"this optimizer has {mine[0]!r}, version {mine[1]}; what they keep does not mean "
+                f"the same. Make the optimizer that saved it, or begin with a new state: leave "
+                "the optimizer out of what is loaded"
+            )
 
     def _refuse_other_names(
         self, kept: dict[str, dict[str, Any]], met: set[str], asking: set[str]
@@ -439,12 +532,12 @@ class Optimizer:
                 else "No gradients provided for any variable: the list is empty"
             )
         if missing and tuple(names) not in self._warned:
-            self._warned.add(tuple(names))
             warnings.warn(
                 f"Gradients do not exist for variables {names} when minimizing the loss. They "
                 f"are left alone{_reasons(missing)}",
                 stacklevel=4,
             )
+            self._warned.add(tuple(names))
         return gradients, variables
 
     # -- how a rule is run ------------------------------------------------------------------------
@@ -453,7 +546,7 @@ class Optimizer:
         gradients, variables = self._checked(pairs)
         done = self.iterations._value
         at = int(done) if owner[type(done)] is NUMPY else done
-        rate = self._learning_rate
+        rate = self._rate if self._learning_rate is None else self._learning_rate
         if callable(rate):
             # As a tensor, so that a user's own function is told what it cannot do while traced.
             rate = rate(at if type(at) is int else constant(at))
@@ -463,10 +556,17 @@ class Optimizer:
         cells = self._cells(variables)
         for onlooker in onlookers:
             onlooker.applied(variables)
+        step = _Step()
         for gradient, row in zip(self._clipped(gradients), cells):
-            self._run_rule(rate, at + 1, gradient, row)
-            row[0]._source.written += 1
-        self.iterations._value = done + 1
+            if row[0]._source in step.met:  # given twice: this one comes on top of the first
+                step.take()
+                step = _Step()
+            step.met.add(row[0]._source)
+            self._run_rule(rate, at + 1, gradient, row, step)
+        step.values.append((self.iterations, done + 1))
+        step.take()
+        for variable in variables:
+            variable._source.written += 1
 
     def _cells(self, variables: list[Variable]) -> list[list[Variable]]:
         """Return each variable with its state, which is made if it is not there yet."""
@@ -483,6 +583,8 @@ class Optimizer:
 
     def _make_state(self, variables: list[Variable]) -> None:
         """Make what is missing: from the state that was kept, which must fit, or anew."""
+        if self._copied:
+            self._claim(variables)
         keys = dict(self._names)
         taken = set(keys.values())
         for variable in variables:
@@ -495,10 +597,10 @@ class Optimizer:
                 require_fit(type(self).__name__, f"{key}/{name}", array, named[key])
         if self._kept:
             self._refuse_other_names(self._kept, taken, taken - set(self._names.values()))
-        self._names = keys
+        state, kept = dict(self._state), dict(self._kept)
         for key, variable in named.items():
-            cells = self._state.setdefault(variable._source, {})
-            arrays = self._kept.pop(key, {})
+            cells = state[variable._source] = dict(state.get(variable._source, {}))
+            arrays = kept.pop(key, {})
             for name in self.state_names:
                 if name not in cells:
                     value = variable._value
@@ -506,9 +608,12 @@ class Optimizer:
                         own(arrays[name], value) if name in arrays else self._beginning(name, value)
                     )
                     cells[name] = Variable(start, False, f"{self.name}/{variable.name}/{name}")
+        self._names, self._state, self._kept = keys, state, kept
 
     def _beginning(self, name: str, value: Array) -> Array:
-        return owner[type(value)].full_like(value, self.initial(name))
+        made = owner[type(value)].full_like(value, self.initial(name))
+        # While a function is traced, another library's array would be a part of the program.
+        return np.full(value.shape, self.initial(name), value.dtype) if is_traced(made) else made
 
     def _clipped(self, gradients: list[Array]) -> list[Array]:
         if self.clipnorm is not None:
@@ -552,22 +657,33 @@ class Optimizer:
         """Run the rule on a value from which a part was taken away."""
         return self.rule(xp, rate, step, g, x - part * x, *state)
 
-    def _run_rule(self, rate: Any, step: Any, g: Array, cells: list[Variable]) -> None:
+    def _run_rule(
+        self, rate: Any, step: Any, g: Array, cells: list[Variable], writes: _Step
+    ) -> None:
+        """Compute what one variable and its state become, and put that down to be written."""
         xp = owner[common(type(g), *[type(cell._value) for cell in cells])]
         dtype = g.dtype
         wide = computed(dtype)
         rule = self.rule
+        spares = self.spares_zeros
         if self._decays(cells[0]):
             part = rate * self.weight_decay
             part = part if type(part) is float else scalar(xp, part, wide)
-            rule = functools.partial(self._decayed, part)
-        elif self.spares_zeros and (rows := noted(g)) is not None:
-            _run_on_rows(xp, rule, scalar(xp, rate, wide), step, g, cells, wide, *rows)
-            return
+            rule, spares = functools.partial(self._decayed, part), False
         if type(rate) is not float:
             rate = scalar(xp, rate, wide)
+        if self.lazy and g.shape:
+            found = _touched(g)
+            if found is None:
+                rule = functools.partial(_sparing, rule)
+            elif found[0].size < g.shape[0]:
+                _run_on_rows(writes, xp, rule, rate, step, *found, cells, wide)
+                return
+        elif spares and (found := settled(g)) is not None:
+            _run_on_rows(writes, xp, rule, rate, step, *found, cells, wide)
+            return
         if xp is NUMPY and g.nbytes > _PART:
-            _run_by_parts(rule, rate, step, g, cells, wide)
+            writes.parts.append(_Parts(writes, rule, rate, step, g, cells, wide))
             return
         values = [g, *[cell._value for cell in cells]]
         if wide is not dtype:
@@ -577,10 +693,45 @@ class Optimizer:
             found = getattr(result, "dtype", None)
             if found is not dtype and found != dtype:
                 result = xp.astype(xp.asarray(result), dtype)
-            cell._value = result
+            writes.values.append((cell, result))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, learning_rate={self.learning_rate}>"
+
+
+class Rate(float):
+    """A learning rate as it is now, which can be assigned to as Keras' can.
+
+    >>> from headgate import optim
+    >>> optimizer = optim.SGD(0.1)
+    >>> optimizer.learning_rate.assign(0.5)
+    0.5
+    >>> optimizer.learning_rate *= 0.5
+    >>> optimizer.learning_rate
+    0.25
+    """
+
+    _optimizer: Optimizer
+
+    def __new__(cls, optimizer: Optimizer) -> Rate:
+        """Read the rate of an optimizer."""
+        assert optimizer._rate is not None
+        made = super().__new__(cls, optimizer._rate._value)
+        made._optimizer = optimizer
+        return made
+
+    def assign(self, value: Any) -> Rate:
+        """Set the optimizer's rate."""
+        self._optimizer.learning_rate = value
+        return Rate(self._optimizer)
+
+    def numpy(self) -> Any:
+        """Return the rate as a NumPy scalar."""
+        return np.float64(self)
+
+    def __reduce__(self) -> Any:
+        """Copy the number alone."""
+        return float, (float(self),)
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -590,70 +741,166 @@ def _matches(name: str, pattern: str) -> bool:
     return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(name, f"*/{pattern}")
 
 
-def _run_by_parts(
+class _Step:
+    """What a step writes: new `values` of cells, what belongs to them `also`, and large arrays.
+
+    `values` and `also` are put in place at once. Large arrays are written over before, in `parts`;
+    once that has begun, it is brought to its end, whatever comes in between.
+    """
+
+    __slots__ = ("also", "met", "parts", "values")
+
+    def __init__(self) -> None:
+        self.met: set[Source] = set()  # the variables that it is for
+        self.values: list[tuple[Variable, Array]] = []
+        self.also: list[tuple[Any, ...]] = []
+        self.parts: list[_Parts] = []
+
+    def take(self) -> None:
+        if not self.parts:
+            publish(self.values, self.also)
+            return
+        try:
+            self._finish()
+        except BaseException:
+            if any(part.begun for part in self.parts):
+                self._finish()
+            raise
+
+    def _finish(self) -> None:
+        for part in self.parts:
+            part.run()
+        publish(self.values, self.also)
+
+
+class _Parts:
+    """A rule that is run over a large array part by part, and writes over what it has read.
+
+    `results` are those of the part that begins at `start`. While they are here they can be written
+    again, and once they are gone the next part can be computed: so it can go on from anywhere.
+    """
+
+    __slots__ = (
+        "arguments",
+        "begun",
+        "flat",
+        "length",
+        "results",
+        "rule",
+        "start",
+        "targets",
+        "wide",
+    )
+
+    def __init__(
+        self,
+        writes: _Step,
+        rule: Callable[..., tuple[Array, ...]],
+        rate: Any,
+        step: Any,
+        g: Array,
+        cells: list[Variable],
+        wide: Any,
+    ) -> None:
+        new = [
+            cell._value if _is_private(cell) else np.empty(cell.shape, cell.dtype) for cell in cells
+        ]
+        self.flat = [g.reshape(-1), *(cell._value.reshape(-1) for cell in cells)]
+        self.targets = [array.reshape(-1) for array in new]
+        self.length = _PART // g.itemsize
+        self.rule = rule
+        self.arguments = (NUMPY, rate, step)
+        self.wide = wide
+        self.start = 0
+        self.begun = False
+        # A rule that fails does so now, before anything is written.
+        self.results: tuple[Array, ...] | None = self.computed()
+        writes.values.extend(zip(cells, new, strict=True))
+
+    def computed(self) -> tuple[Array, ...]:
+        part = slice(self.start, self.start + self.length)
+        arrays = (array[part].astype(self.wide, copy=False) for array in self.flat)
+        return self.rule(*self.arguments, *arrays)
+
+    def run(self) -> None:
+        size = self.flat[0].size
+        while self.start < size:
+            results = self.results
+            if results is None:
+                results = self.results = self.computed()
+            part = slice(self.start, self.start + self.length)
+            self.begun = True
+            for target, result in zip(self.targets, results, strict=True):
+                target[part] = result
+            self.start, self.results = self.start + self.length, None
+
+
+def _touched(g: Array) -> tuple[Array, Array] | None:
+    """Return the rows of a gradient that are not zero, and what is in them, as `settled` does.
+
+    None if that is not to be known before a program runs.
+    """
+    found = settled(g)
+    if owner[type(g)] is NUMPY:
+        rows, values = found or (np.arange(len(g)), g)
+        some = _some(NUMPY, values).reshape(-1)
+        return (rows, values) if some.all() else (rows[some], values[some])
+    if found is None:
+        return None
+    rows, values = found
+    xp, count = owner[type(g)], g.shape[0]
+    return xp.where(_some(xp, values).reshape(-1), rows, count), values
+
+
+def _some(xp: Any, g: Array) -> Array:
+    """Tell for each row whether it has an element that is not zero; in the shape of a column."""
+    return xp.any(g != 0, axis=tuple(range(1, g.ndim)), keepdims=True)
+
+
+def _sparing(
     rule: Callable[..., tuple[Array, ...]],
+    xp: Any,
     rate: Any,
     step: Any,
     g: Array,
-    cells: list[Variable],
-    wide: Any,
-) -> None:
-    new = [cell._value if _is_private(cell) else np.empty(cell.shape, cell.dtype) for cell in cells]
-    flat = [g.reshape(-1), *(cell._value.reshape(-1) for cell in cells)]
-    targets = [array.reshape(-1) for array in new]
-    length = _PART // g.itemsize
-    for start in range(0, g.size, length):
-        part = slice(start, start + length)
-        arrays = (array[part].astype(wide, copy=False) for array in flat)
-        results = rule(NUMPY, rate, step, *arrays)
-        for target, result in zip(targets, results, strict=True):
-            target[part] = result
-    for cell, array in zip(cells, new, strict=True):
-        cell._value = array
+    x: Array,
+    *state: Array,
+) -> tuple[Array, ...]:
+    """Run a rule, and undo it in the rows that have no gradient."""
+    some, results = _some(xp, g), rule(xp, rate, step, g, x, *state)
+    return tuple(xp.where(some, new, old) for new, old in zip(results, (x, *state), strict=True))
 
 
 def _run_on_rows(
+    writes: _Step,
     xp: Any,
     rule: Callable[..., tuple[Array, ...]],
     rate: Any,
     step: Any,
+    rows: Array,
     g: Array,
     cells: list[Variable],
     wide: Any,
-    indices: Array,
-    updates: Array,
 ) -> None:
-    """Run a rule on the rows that a gradient has, each once; the others stay as they are."""
-    count = g.shape[0]
+    """Run a rule on rows, each named once, and their gradients; the others stay as they are."""
     if xp is NUMPY:
-        rows = np.unique(np.where(indices < 0, indices + count, indices))
-        values = [array[rows].astype(wide, copy=False) for array in _arrays(g, cells)]
-        results = rule(xp, rate, step, *values)
-        for cell, result in zip(cells, results, strict=True):
-            changed = cell._value if _is_private(cell) else np.array(cell._value)
-            changed[rows] = result
-            cell._value = changed
+        new = [cell._value if _is_private(cell) else np.array(cell._value) for cell in cells]
+        length = max(1, _PART * len(rows) // max(1, g.nbytes))
+        for start in range(0, len(rows), length):
+            part = rows[start : start + length]
+            values = [g[start : start + length], *(array[part] for array in new)]
+            results = rule(xp, rate, step, *(array.astype(wide, copy=False) for array in values))
+            for array, result in zip(new, results, strict=True):
+                writes.also.append((setitem, array, part, result))
+        writes.values.extend(zip(cells, new, strict=True))
         return
-    module = xp.array_module
-    flat = xp.asarray(indices).reshape(-1)
-    flat = xp.where(flat < 0, flat + count, flat)
-    flat = xp.where(flat < 0, count, flat)  # out of range, and dropped like what is too large
-    rows, places = module.unique(flat, return_inverse=True, size=flat.size, fill_value=count)
-    updates = xp.reshape(updates, (flat.size, *g.shape[1:]))
-    summed = xp.zeros(updates.shape, g.dtype).at[places.reshape(-1)].add(updates)
-    old = [cell._value for cell in cells]
-    values = [summed, *(array.at[rows].get(mode="clip") for array in old)]
+    dtype, old = g.dtype, [cell._value for cell in cells]
+    values = [xp.asarray(g), *(xp.asarray(array).at[rows].get(mode="clip") for array in old)]
     results = rule(xp, rate, step, *(xp.astype(array, wide) for array in values))
     for cell, array, result in zip(cells, old, results, strict=True):
-        result = xp.astype(xp.asarray(result), g.dtype)
-        cell._value = array.at[rows].set(result, mode="drop", indices_are_sorted=True)
-
-
-def _arrays(g: Array, cells: list[Variable]) -> Iterator[Array]:
-    """Yield a gradient and the arrays of cells, held by nobody else meanwhile."""
-    yield g
-    for cell in cells:
-        yield cell._value
+        result = xp.astype(xp.asarray(result), dtype)
+        changed = xp.asarray(array).at[rows].set(result, mode="drop")
+        writes.values.append((cell, changed))
 
 
 def _reasons(variables: list[Variable]) -> str:

@@ -37,7 +37,7 @@ class SGD(Optimizer):
         learning_rate: a number, or a function of the number of steps done so far.
         momentum: how much of the last change is made again, from 0 to 1.
         nesterov: whether to look ahead (Sutskever et al. 2013).
-        common: name, weight decay and clipping, as for `Optimizer`.
+        common: name, weight decay, clipping and laziness, as for `Optimizer`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -94,7 +94,7 @@ class RMSprop(Optimizer):
         momentum: how much of the last change is made again, from 0 to 1.
         epsilon: added to the mean, under the root.
         centered: whether to divide by the deviation of the gradients rather than by their size.
-        common: name, weight decay and clipping, as for `Optimizer`.
+        common: name, weight decay, clipping and laziness, as for `Optimizer`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -155,7 +155,7 @@ class Adagrad(Optimizer):
         learning_rate: a number, or a function of the number of steps done so far.
         initial_accumulator_value: what the sum of squared gradients starts with.
         epsilon: added to the sum, under the root.
-        common: name, weight decay and clipping, as for `Optimizer`.
+        common: name, weight decay, clipping and laziness, as for `Optimizer`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -209,7 +209,7 @@ class Adam(Optimizer):
         epsilon: the paper's "epsilon hat", added after the root and outside of the bias correction.
         amsgrad: whether to divide by the largest mean square so far (Reddi et al. 2018,
             arXiv:1904.09237).
-        common: name, weight decay and clipping, as for `Optimizer`.
+        common: name, weight decay, clipping and laziness, as for `Optimizer`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -266,7 +266,7 @@ class AdamW(Adam):
         beta_2: how slowly the mean of squared gradients forgets, at least 0 and below 1.
         epsilon: as for `Adam`.
         amsgrad: as for `Adam`.
-        common: name and clipping, as for `Optimizer`.
+        common: name, clipping and laziness, as for `Optimizer`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -303,7 +303,7 @@ class Lion(Optimizer):
             tenth of what Adam takes.
         beta_1: how much the momentum counts beside the gradient, at least 0 and below 1.
         beta_2: how slowly the momentum forgets, at least 0 and below 1.
-        common: name, weight decay and clipping, as for `Optimizer`.
+        common: name, weight decay, clipping and laziness, as for `Optimizer`.
 
     Raises:
         ValueError: an argument is out of range.

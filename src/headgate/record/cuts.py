@@ -83,8 +83,9 @@ class Cuts:
         if (severed, covers) in known:
             number = known[severed, covers]
         elif len(known) < _CUTS_PER_SITE:
-            number = known[severed, covers] = len(self._found)
+            number = len(self._found)
             self._found.append(Cut(kind, Site(code, instruction), label, shape))
+            known[severed, covers] = number  # once it is there: an interrupt may come in between
         else:
             number = next(reversed(known.values()))
         cut = self._found[number]

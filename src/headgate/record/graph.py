@@ -22,6 +22,7 @@ edges at all. Only while somebody looks on (`headgate.record.onlooker`) each has
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import CodeType
@@ -58,10 +59,11 @@ class Source:
     `made` is where a variable was created, `written` how often its value was changed since. `past`
     says by which cut (its bit, in that recording) the value came from other sources: the variable
     was made from a watched value, or such a one was assigned to it. `missing` explains why the last
-    gradient asked for was None.
+    gradient asked for was None. `held` says whether a variable has it: a copy of an optimizer has
+    copies of sources, and the variables may have been copied with it or not.
     """
 
-    __slots__ = ("made", "missing", "name", "past", "serial", "written")
+    __slots__ = ("held", "made", "missing", "name", "past", "serial", "written")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -70,6 +72,17 @@ class Source:
         self.past: tuple[Recording, int] | None = None
         self.written = 0
         self.missing = ""
+        self.held = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy what a source is, and not what has happened to it."""
+        return _copied_source, (self.name, self.made)
+
+
+def _copied_source(name: str, made: Site | None) -> Source:
+    source = Source(name)
+    source.made = made
+    return source
 
 
 class Leaf(Node):
@@ -85,10 +98,22 @@ class Leaf(Node):
 class Tape(Protocol):
     """What a recording knows of a tape."""
 
+    _active: bool
     _bits: int
     _watch_accessed: bool
+    _reference: weakref.ref[Tape]
 
     def _access(self, variable: Any, leaf: Leaf) -> None: ...
+
+
+def bits_of(tapes: list[weakref.ref[Tape]]) -> int:
+    """Return the bits of all of these tapes that are still there."""
+    found = 0
+    for reference in tapes:
+        tape = reference()
+        if tape is not None:
+            found |= tape._bits
+    return found
 
 
 class Sources:
@@ -138,10 +163,12 @@ class Recording:
     """What the tapes of one thread share while they overlap. See the head of this module.
 
     `epoch`, `paused` and `stopped` follow from the tapes and their bits; only the methods here set
-    them.
+    them. Tapes are not held: one that nobody has any more is over, also if an interrupt came just
+    when it was to be left.
     """
 
     __slots__ = (
+        "apart",
         "before",
         "cuts",
         "departed",
@@ -159,8 +186,8 @@ class Recording:
     )
 
     def __init__(self) -> None:
-        self.tapes: list[Tape] = []  # those that record now
-        self.suspended: list[Tape] = []  # those under stop_recording
+        self.tapes: list[weakref.ref[Tape]] = []  # those that record now
+        self.suspended: list[weakref.ref[Tape]] = []  # those under stop_recording
         self.epoch = object()  # replaced when a variable may be another tape's business than before
         self.paused = 0  # bits of tapes that do not record now
         self.stopped = 0  # of those, the bits paused by stop_recording
@@ -175,6 +202,7 @@ class Recording:
         # may be several at once and beside one, and each read counts, the first or not.
         self.read_log: list[Any] | None = None
         self.before: Recording | None = None  # the one to go back to
+        self.apart = False  # a block has it for itself, with tapes or without (`apart`)
 
     @property
     def in_use(self) -> bool:
@@ -187,16 +215,15 @@ class Recording:
         `active` are the bits that count as theirs: other ones than they have by now, when what they
         recorded earlier is run again.
         """
-        stopped = 0
-        for tape in self.suspended:
-            stopped |= tape._bits
         if active is None:
-            active = 0
-            for tape in self.tapes:
-                active |= tape._bits
+            active = bits_of(self.tapes)
         self.epoch = object()
         self.paused = ((1 << len(self.sources._found)) - 1) & ~active
-        self.stopped = stopped
+        self.stopped = bits_of(self.suspended)
+
+    def silence(self, bits: int) -> None:
+        """Record nothing more for bits that belong to no tape."""
+        self.paused |= bits
 
     def read_anew(self) -> None:
         """Let each variable be seen again when it is read next: what is watched has changed."""
@@ -205,10 +232,10 @@ class Recording:
     @contextmanager
     def reads(self) -> Iterator[list[Any]]:
         """Collect the variables that are read in a block."""
-        outer = self.read_log
-        log = self.read_log = []
-        self.read_anew()  # leaves that are up to date are not reported
+        outer, log = self.read_log, []  # type: ignore[var-annotated]
         try:
+            self.read_log = log
+            self.read_anew()  # leaves that are up to date are not reported
             yield log
         finally:
             self.read_log = outer
@@ -343,38 +370,76 @@ class _State(threading.local):
     def enter(self, recording: Recording) -> None:
         """Make a recording the current one."""
         if recording is not self.recording:
-            recording.before = self.recording
+            recording.before = self.lasting(self.recording)
             self.recording = recording
+
+    def lasting(self, recording: Recording | None) -> Recording:
+        """Return what to go back to: no recording whose tapes were lost before they were left."""
+        while not (recording is None or recording.in_use or recording.apart):
+            recording = recording.before
+        return self.outside if recording is None else recording
+
+    def back(self, to: Recording, since: Recording, late: bool) -> None:
+        """Go back to a recording at the end of a block.
+
+        The end is late if an interrupt came when the block was left: it comes with the last
+        reference to the block, when all that was around may be over, and another recording here.
+        """
+        if not late:
+            self.recording = to
+        elif self.recording is since:
+            self.recording = self.lasting(to)
 
     def leave(self, recording: Recording) -> None:
         """Go back to where a recording was entered from: outside, unless it was `unrecorded`.
 
         Outside, the record of where values came from is renewed when it grows.
         """
-        back, recording.before = recording.before, None
-        if back is None or back is self.outside:
+        back = self.lasting(recording.before)
+        if back is self.outside:
             if len(self.outside.sources) + len(self.outside.cuts) > _OUTSIDE_LIMIT:
                 self.outside = Recording()
             back = self.outside
         self.recording = back
+        recording.before = None
 
 
 state = _State()
 
 
-@contextmanager
-def apart() -> Iterator[Recording]:
-    """Run a block in a recording of its own: the tapes of this thread do not see it."""
-    before, state.recording = state.recording, Recording()
-    try:
-        yield state.recording
-    finally:
-        state.recording = before
+class apart:
+    """Run a block in a recording of its own: the tapes of this thread do not see it.
+
+    An interrupt may come when the block is left, and before `__exit__` does anything: then the
+    block is over when nobody holds this any more.
+    """
+
+    __slots__ = ("before", "recording")
+
+    def __init__(self) -> None:
+        self.recording = Recording()
+        self.recording.apart = True
+        self.before: Recording | None = None
+
+    def __enter__(self) -> Recording:
+        self.before = state.recording
+        state.recording = self.recording
+        return self.recording
+
+    def __exit__(self, *exception: object) -> None:
+        if self.before is not None:
+            state.recording = self.before
+
+    def __del__(self) -> None:
+        if self.before is not None and state.recording is self.recording:
+            state.recording = self.before
 
 
-@contextmanager
-def unrecorded() -> Iterator[None]:
+class unrecorded(apart):
     """Run a block in which no tape of this thread records or watches anything."""
-    with apart() as recording:
-        recording.walking = True  # what comes in from outside is a plain constant
-        yield
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recording.walking = True  # what comes in from outside is a plain constant

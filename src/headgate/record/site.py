@@ -39,6 +39,19 @@ class Site(NamedTuple):
     def __str__(self) -> str:
         return f"{shown_path(self.file)}:{self.line}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go into a pickle as file, line and function, for code objects do not."""
+        return _site_at, (self.file, self.line, self.code.co_name)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Site:
+        return self
+
+
+def _site_at(file: str, line: int, name: str) -> Site:
+    """Return a place in a program that may run elsewhere, or not at all by now."""
+    code = compile("", file, "exec").replace(co_firstlineno=line, co_name=name, co_qualname=name)
+    return Site(code, -1)
+
 
 def shown_path(file: str) -> str:
     """Return a path as a person wants to read it: relative if it lies below the working folder."""

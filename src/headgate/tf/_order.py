@@ -91,7 +91,7 @@ def clip_by_value(
         and isinstance(bounds[1], numbers)
         and clip_value_min <= clip_value_max
     ):
-        return ops.clip(x, *bounds)  # type: ignore[no-any-return]
+        return _clip.clipped(ops, "clip_by_value", x, *bounds)  # type: ignore[no-any-return]
     x, low, high = alike([x, *bounds])
     return ops.maximum(ops.minimum(x, high), low)  # type: ignore[no-any-return]
 

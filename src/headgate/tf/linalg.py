@@ -14,11 +14,14 @@ from headgate.tf._adapt import tensor as _tensor
 from headgate.tf._adapt import unary as _unary
 from headgate.tf._arguments import checked as _checked
 from headgate.tf._creation import eye
-from headgate.tf._dtypes import FIELD, NUMBERS, SOLVED
+from headgate.tf._dtypes import COMPLEX, FIELD, NUMBERS, SOLVED
 from headgate.tf._products import einsum, matmul, norm, tensordot
 
 cholesky = _unary(_ops.cholesky, SOLVED, "input")
 det = _unary(_ops.det, SOLVED, "input")
+expm = _unary(_ops.expm, SOLVED, "input")
+logm = _unary(_ops.logm, COMPLEX, "input")
+sqrtm = _unary(_ops.sqrtm, SOLVED, "input")
 
 
 def eigh(tensor: Any, name: str | None = None) -> Any:
@@ -97,13 +100,16 @@ __all__ = [
     "diag_part",
     "eigh",
     "einsum",
+    "expm",
     "eye",
     "inv",
+    "logm",
     "matmul",
     "matrix_transpose",
     "norm",
     "slogdet",
     "solve",
+    "sqrtm",
     "tensordot",
     "trace",
 ]

@@ -89,7 +89,9 @@ def test_a_folder_that_is_none(tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs file locks")
 def test_leftovers_are_removed_but_not_those_in_use(tmp_path):
-    descriptor, used = disk.create(tmp_path)
+    used = disk.temporary_name(tmp_path)
+    writer = used.open("xb")
+    assert disk.locked(writer)
     left = tmp_path / f".headgate-{'0' * 32}.tmp"
     left.write_bytes(b"half")
     folder = tmp_path / f".headgate-{'1' * 32}.tmp"
@@ -101,7 +103,7 @@ def test_leftovers_are_removed_but_not_those_in_use(tmp_path):
     save(tmp_path / "file", v=hg.Variable(1.0))
     assert not left.exists()
     assert {used, folder, mine, link} < set(tmp_path.iterdir())
-    os.close(descriptor)
+    writer.close()
     save(tmp_path / "file", v=hg.Variable(1.0))
     assert not used.exists()
 

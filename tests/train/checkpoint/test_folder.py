@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import headgate as hg
+from headgate import nn
 from headgate.checkpoint import CheckpointError, Checkpoints, save
 
 
@@ -140,6 +141,52 @@ def test_saves_in_threads_share_a_folder(tmp_path):
     assert failures == []
     assert list(tmp_path.glob(".headgate-*.tmp")) == []
     assert 1000 in Checkpoints(tmp_path).steps()
+
+
+def test_going_back_leaves_what_was_saved_after_that(tmp_path):
+    v = hg.Variable(0)
+    checkpoints = Checkpoints(tmp_path, keep=4, v=v)
+    for step in (50, 100, 150):
+        checkpoints.save(step)
+    assert checkpoints.restore(50) == 50
+    v.assign(1)
+    with pytest.warns(UserWarning, match="step 60 .* from step 50.*100, 150.* are left") as told:
+        checkpoints.save(60)
+    assert told[0].filename == __file__
+    assert checkpoints.steps() == [100, 150, 50, 60]
+    checkpoints.save(70)  # it is said once
+    assert checkpoints.steps() == [150, 50, 60, 70]
+    again = Checkpoints(tmp_path, keep=4, v=v)  # another process
+    assert (again.restore(), int(v)) == (70, 1)
+    again.save(150)  # a new one, in place of the one that was left
+    assert (again.restore(), again.steps()) == (150, [50, 60, 70, 150])
+    assert again.restore(70) == 70
+    assert again.restore() == 150  # nothing was saved in between, so nothing is left
+    again.save(160)
+    assert again.steps() == [60, 70, 150, 160]
+    assert again.restore(60) == 60
+    with pytest.warns(UserWarning, match="step 65 .* from step 60"):
+        again.save(65)
+    assert Checkpoints(tmp_path, v=v).restore() == 65
+    assert Checkpoints(tmp_path, v=v).restore(160) == 160
+
+
+def test_a_model_without_weights_is_not_saved(tmp_path):
+    model = nn.Sequential([nn.Dense(2), nn.Dropout(0.5)], name="model")
+    for items in ({"model": model}, {"all": [hg.Variable(1.0), model]}):
+        with pytest.raises(
+            ValueError, match=r"item '(model'|all', part '1').* no weights yet.*call"
+        ):
+            save(tmp_path / "file", **items)
+    with pytest.raises(ValueError, match="no weights yet"):
+        Checkpoints(tmp_path, model=model).save(0)
+    assert os.listdir(tmp_path) == []
+    model(np.ones((1, 3)))
+    save(tmp_path / "file", model=model, dropout=nn.Dropout(0.5), relu=nn.ReLU())
+    model.head = nn.Dense(3)
+    with pytest.warns(UserWarning, match=r"nothing is saved of the layers 'model/head'") as told:
+        save(tmp_path / "file", model=model)
+    assert told[0].filename == __file__
 
 
 # -- processes that end ----------------------------------------------------------------------------
@@ -277,4 +324,4 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
     resumed = train("b", 2, 99)  # another seed: all that matters comes from the checkpoint
     assert resumed[0] == "from 6 in epoch 1 at 1"
     assert resumed[1:] == whole[7:]
-    assert sum(line.startswith("optimizer") for line in resumed) == 13
+    assert sum(line.startswith("optimizer") for line in resumed) == 15

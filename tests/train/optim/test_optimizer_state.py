@@ -57,17 +57,17 @@ def test_going_on_is_bit_for_bit_what_an_uninterrupted_run_does(name, when):
     assert ends[0].keys() == ends[1].keys()
     for key, value in ends[0].items():
         np.testing.assert_array_equal(value, ends[1][key])
-        assert value.dtype == ends[1][key].dtype
+        assert np.asarray(value).dtype == np.asarray(ends[1][key]).dtype
 
 
 def test_names_in_a_state():
     optimizer = optim.Adam()
     some = variables()
-    assert optimizer.get_state().keys() == {"iterations"}
+    assert optimizer.get_state().keys() == {"rule", "version", "iterations"}
     optimizer.build(some)
     state = optimizer.get_state()
     assert list(state) == [
-        "iterations",
+        *("rule", "version", "iterations"),
         *("kernel/momentum", "kernel/velocity", "bias/momentum", "bias/velocity"),
         *("kernel#2/momentum", "kernel#2/velocity"),
     ]
@@ -76,7 +76,7 @@ def test_names_in_a_state():
     assert state["bias/velocity"].dtype == "float32"
     optimizer.build([hg.Variable(1.0, name="kernel#2")])
     assert "kernel#2#2/momentum" in optimizer.get_state()
-    json.dumps({key: value.tolist() for key, value in state.items()})
+    json.dumps({key: np.asarray(value).tolist() for key, value in state.items()})
     state["kernel/momentum"][:] = 7.0  # a copy
     assert not optimizer.get_state()["kernel/momentum"].any()
 
@@ -198,7 +198,7 @@ def test_settings_that_need_other_state():
     v = hg.Variable(1.0, name="v")
     optimizer = optim.SGD(0.1)
     optimizer.apply([1.0], [v])
-    assert optimizer.get_state().keys() == {"iterations"}
+    assert optimizer.get_state().keys() == {"rule", "version", "iterations"}
     optimizer.momentum = 0.5
     optimizer.set_state({"iterations": 4, "v/momentum": np.array(-1.0)})
     optimizer.apply([0.0], [v])
@@ -216,6 +216,7 @@ def test_state_of_jax_arrays():
     optimizer = optim.Adam(0.1)
     optimizer.apply([jnp.ones(3)], [v])
     state = optimizer.get_state()
+    assert (state.pop("rule"), state.pop("version")) == ("Adam", 1)
     assert all(type(value) is np.ndarray for value in state.values())
     other, again = optim.Adam(0.1), optim.Adam(0.1)
     other.set_state(state)
@@ -225,3 +226,59 @@ def test_state_of_jax_arrays():
         each.build([v])
         assert type(each.variables[1]._value) is type(v._value)
         np.testing.assert_array_equal(each.get_state()["v/momentum"], state["v/momentum"])
+
+
+RULES = {
+    "SGD": lambda: optim.SGD(0.1, momentum=0.9),
+    "RMSprop": lambda: optim.RMSprop(0.1, momentum=0.9),
+    "Adagrad": lambda: optim.Adagrad(0.1),
+    "Adam": lambda: optim.Adam(0.1),
+    "AdamW": lambda: optim.AdamW(0.1),
+    "Lion": lambda: optim.Lion(0.1),
+}
+
+
+@pytest.mark.parametrize("other", RULES)
+@pytest.mark.parametrize("saved", RULES)
+def test_the_state_of_another_rule_is_refused(saved, other):
+    v = hg.Variable([1.0, 2.0], name="v")
+    first, second = RULES[saved](), RULES[other]()
+    first.apply([np.ones(2)], [v])
+    second.build([v])
+    before = second.get_state()
+    if {saved, other} <= {"Adam", "AdamW"} or saved == other:  # AdamW has Adam's rule
+        second.set_state(first.get_state())
+        assert second.iterations.numpy() == 1
+        return
+    message = (
+        rf"{other}: the state is of the rule '{first.rule_name()}', version 1.*has '{other[:4]}"
+    )
+    with pytest.raises(ValueError, match=message):
+        second.set_state(first.get_state())
+    for key, value in second.get_state().items():
+        np.testing.assert_array_equal(value, before[key])
+
+
+def test_a_rule_has_a_name_and_a_version():
+    class Mine(optim.SGD):
+        pass
+
+    class Other(optim.SGD):
+        rule_version = 2
+
+        def rule(self, xp, rate, step, g, x, *state):
+            return (x - rate * g, *state)
+
+    assert (Mine.rule_name(), Other.rule_name()) == ("SGD", "Other")
+    state = Other(0.1).get_state()
+    with pytest.raises(ValueError, match=r"'Other', version 2, and this optimizer has 'SGD', ver"):
+        Mine(0.1).set_state(state)
+    with pytest.raises(ValueError, match="'Other', version 1, and this optimizer has 'Other', ver"):
+        Other(0.1).set_state({**state, "version": 1})
+    Mine(0.1).set_state({"iterations": 3})  # one that was made by hand
+
+
+def test_a_variable_that_is_given_twice_is_moved_twice():
+    v = hg.Variable([1.0, 1.0])
+    optim.SGD(0.5).apply_gradients([(np.ones(2), v), (np.ones(2), v)])
+    assert v.numpy().tolist() == [0.0, 0.0]

@@ -133,7 +133,7 @@ def test_learning_rate_out_of_range(rate):
         optimizer.apply([1.0], [v])
     assert v.numpy() == 1.0
     assert optimizer.iterations.numpy() == 0
-    assert optimizer.get_state().keys() == {"iterations"}
+    assert optimizer.get_state().keys() == {"rule", "version", "iterations"}
 
 
 @pytest.mark.parametrize("rate", [None, "0.1", [0.1]])

@@ -15,15 +15,18 @@ from headgate.compile.xla.control import (
     zeros,
 )
 from headgate.compile.xla.program import (
+    at_once,
     fitted,
     host,
     is_native,
     keeps,
     mover,
     native,
+    runs_ahead,
     settle,
     stand_in,
     trace,
+    wait,
     wide,
 )
 
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "array",
+    "at_once",
     "cast",
     "choose",
     "equations",
@@ -46,10 +50,12 @@ __all__ = [
     "mover",
     "native",
     "repeat",
+    "runs_ahead",
     "scan",
     "settle",
     "stand_in",
     "trace",
+    "wait",
     "wide",
     "zeros",
 ]

@@ -18,6 +18,7 @@ long as all is well.
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -35,6 +36,7 @@ from headgate.ops.index import (
     PLAIN,
     counting,
     in_dtype_of,
+    note_put,
     parts_of,
     single_axis,
     whole_numbers,
@@ -202,13 +204,34 @@ def _scatter(xp: Any, updates: Array, key: Any, shape: Shape) -> Array:
     updates = xp.asarray(updates)
     spans = places.spans(key, shape)
     if spans is not None:
-        return spans.put(updates)
-    key = _cleared("scatter", None, key, shape)
-    return _added(xp.zeros(shape, updates.dtype), key, updates)
+        made = spans.put(updates)
+    else:
+        key = _cleared("scatter", None, key, shape)
+        made = _added(xp.zeros(shape, updates.dtype), key, updates)
+    _note_put(xp, made, [updates], [key])
+    return made
+
+
+def _note_put(xp: Any, made: Array, updates: Sequence[Array], keys: Sequence[Any]) -> None:
+    """Note the rows of zeros to which updates were added, and what was added to each."""
+
+    def lifted(number: int, key: Any, shape: Shape) -> Array:
+        given = updates[number]
+        if given.size == math.prod(shape) and all(map(_is_all, parts_of(key)[1:])):
+            return given.reshape(shape)
+        return _scatter(xp, given, key, shape)
+
+    note_put(made, keys, lifted)
+
+
+def _is_all(part: Any) -> bool:
+    """Tell whether a part of a key picks all there is along its axes."""
+    return part is Ellipsis or (type(part) is slice and part == slice(None))
 
 
 def _scatter_each(xp: Any, updates: Sequence[Array], keys: Sequence[Any], shape: Shape) -> Array:
     pieces, others = [], []
+    updates = [xp.asarray(part) for part in updates]
     dtype = np.result_type(*(part.dtype for part in updates))
     for part, key in zip((cast(part, dtype) for part in updates), keys, strict=True):
         spans = places.spans(key, shape)
@@ -217,7 +240,9 @@ def _scatter_each(xp: Any, updates: Sequence[Array], keys: Sequence[Any], shape:
         else:
             pieces.append(spans.piece(part))
     whole = [*others, *places.joined(pieces, shape)]
-    return functools.reduce(operator.or_ if whole[0].dtype == bool else operator.add, whole)
+    made = functools.reduce(operator.or_ if whole[0].dtype == bool else operator.add, whole)
+    _note_put(xp, made, updates, keys)
+    return made
 
 
 def _index_add(xp: Any, x: Array, updates: Array, key: Any) -> Array:
@@ -272,12 +297,11 @@ def _scatter_rows(xp: Any, updates: Array, indices: Array, axis: int | None, sha
     axis = 0 if axis is None else axis % len(shape)
     runs = places.runs(indices, axis, shape)
     if runs is not None:
-        return runs.put(updates, shape)
-    key = (*[slice(None)] * axis, whole_numbers(indices))
-    made = _scatter(xp, updates, key, shape)
-    if axis == 0:
-        note(made, xp.asarray(key[0]), updates)
-    return made
+        made = runs.put(updates, shape)
+        if axis == 0:
+            note(made, np.asarray(indices), updates)
+        return made
+    return _scatter(xp, updates, (*[slice(None)] * axis, whole_numbers(indices)), shape)
 
 
 def _elements(op: str, x: Array, indices: Array, axis: int, missing: Any) -> Array:
@@ -293,6 +317,12 @@ def _take_along_axis(xp: Any, x: Array, indices: Array, axis: int) -> Array:
 
 def _pick_along_axis(xp: Any, x: Array, indices: Array, axis: int) -> Array:
     return _elements("pick_along_axis", xp.asarray(x), indices, axis, 0)
+
+
+def _permute_along_axis(xp: Any, x: Array, order: Array, back: Array, axis: int) -> Array:
+    import jax
+
+    return jax.numpy.take_along_axis(xp.asarray(x), order, axis=axis, mode="promise_in_bounds")
 
 
 def _scatter_along_axis(xp: Any, updates: Array, indices: Array, axis: int, size: int) -> Array:
@@ -331,6 +361,7 @@ OVERRIDES: dict[str, Callable[..., Any]] = {
     "index": _index,
     "index_add": _index_add,
     "index_update": _index_update,
+    "permute_along_axis": _permute_along_axis,
     "pick": _pick,
     "pick_along_axis": _pick_along_axis,
     "pick_rows": _pick_rows,

@@ -103,6 +103,18 @@ def _for_units(
     return found
 
 
+def _expm(xp: Any, x: Array) -> Array:
+    from jax.scipy.linalg import expm
+
+    return expm(as_matrices(xp, x, square=True))
+
+
+def _repeated(xp: Any, going_on: Any, step: Any, first: Any) -> Any:
+    import jax
+
+    return jax.lax.while_loop(going_on, step, first)
+
+
 _OVERRIDES: dict[str, Callable[..., Any]] = {
     "astype_inexact": _astype,
     "astype_integer": _astype,
@@ -118,6 +130,8 @@ _OVERRIDES: dict[str, Callable[..., Any]] = {
     "draws": random.draws,
     "einsum": _einsum,
     "matrix_rank": _matrix_rank,
+    "expm": _expm,
+    "repeated": _repeated,
     "inherit": lambda xp, x, other: xp.asarray(x),
     "for_units": _for_units,
     "relu": lambda xp, x: xp.maximum(x, xp.zeros((), x.dtype)),

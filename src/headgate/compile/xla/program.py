@@ -30,6 +30,9 @@ def jax_for(what: str = "this needs", without: str = "") -> Any:
     return jax
 
 
+_MUCH = 1 << 26
+"""From so many bytes on a program is waited for on a CPU, so that its own call says if it fails."""
+
 Flat = Callable[[Sequence[Any], Sequence[Any]], Any]
 """A function of two lists of arrays and numbers; it may use the memory of the first ones again."""
 
@@ -40,7 +43,7 @@ class Program:
     It takes two lists of arrays, of which the first is used up, and returns what the function did.
     """
 
-    __slots__ = ("_call", "_jitted", "_lowered", "_traced")
+    __slots__ = ("_call", "_jitted", "_lowered", "_traced", "risky")
 
     def __init__(self, jitted: Any, used: Sequence[Any], kept: Sequence[Any]) -> None:
         self._jitted = jitted
@@ -48,6 +51,7 @@ class Program:
             self._traced = jitted.trace(used, kept)
         self._lowered: Any = None
         self._call: Any = None
+        self.risky = _calls_the_host(self._traced.jaxpr)
 
     def lower(self) -> Any:
         """Return the program in XLA's language, before it is optimized."""
@@ -62,6 +66,7 @@ class Program:
         """Return the function that runs the compiled program."""
         if self._call is None:
             self._call = self.lower().compile()
+            self.risky = self.risky or _needs_much(self._call)
         call: Callable[..., Any] = self._call
         return call
 
@@ -80,22 +85,49 @@ class Program:
         return text
 
 
+def _calls_the_host(jaxpr: Any) -> bool:
+    """Tell whether equations call Python while they run."""
+    for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
+        if "callback" in equation.primitive.name:
+            return True
+        for value in equation.params.values():
+            for part in value if isinstance(value, tuple | list) else (value,):
+                inner = hasattr(part, "eqns") or hasattr(part, "jaxpr")
+                if inner and _calls_the_host(part):
+                    return True
+    return False
+
+
+def _needs_much(compiled: Any) -> bool:
+    """Tell whether a program needs so much memory that there may be too little."""
+    needs = compiled.memory_analysis()
+    if needs is None:  # not known
+        return True
+    return bool(needs.temp_size_in_bytes + needs.output_size_in_bytes > _MUCH)
+
+
 def wide() -> AbstractContextManager[Any]:
     """Let JAX use 64-bit types for a block."""
     jax = jax_for()
     return nullcontext() if jax.config.jax_enable_x64 else jax.enable_x64(True)
 
 
-def trace(function: Flat, used: Sequence[Any], kept: Sequence[Any], donate: bool) -> Program:
+def at_once() -> AbstractContextManager[Any]:
+    """Let this thread compute at once for a block, although it traces."""
+    context: AbstractContextManager[Any] = jax_for().ensure_compile_time_eval()
+    return context
+
+
+def trace(function: Flat, used: Sequence[Any], kept: Sequence[Any]) -> Program:
     """Run a function on stand-ins for arrays and numbers like these.
 
-    If `donate`, the memory of what is `used` is the program's to write its results to.
+    The memory of what is `used` is the program's to write its results to.
     """
     jax = jax_for(
         "headgate.function compiles with",
         ". Without it, functions run as plain Python under headgate.function(..., jit=False)",
     )
-    return Program(jax.jit(function, donate_argnums=(0,) * donate), used, kept)
+    return Program(jax.jit(function, donate_argnums=(0,) * bool(used)), used, kept)
 
 
 def stand_in(array: Array) -> Array:
@@ -124,6 +156,16 @@ is_native: Callable[[type], bool] = functools.cache(_is_native)
 def host(array: Array) -> Array:
     """Return an array as NumPy's, not to be written to."""
     return np.asarray(array)[()]
+
+
+def runs_ahead(array: Array) -> bool:
+    """Tell whether Python must go on while programs run where an array is: not on a CPU."""
+    return any(device.platform != "cpu" for device in array.devices())
+
+
+def wait(array: Array) -> None:
+    """Wait until an array is there; raise the error if its program has failed."""
+    array.block_until_ready()
 
 
 def settle() -> None:

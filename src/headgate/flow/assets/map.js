@@ -91,6 +91,9 @@ function backward(to, by_gradient) {
   return reached;
 }
 
+// Norms that are no numbers come as texts. One that was not measured is null or undefined.
+const is_broken = (norm) => norm !== null && norm !== undefined && !Number.isFinite(Number(norm));
+
 // Gradient could flow to a source that was asked for, and nothing came: a custom rule gave nothing.
 const refused = (gradient, norm_of_source, value, source) =>
   norm_of_source.get(source) === null && !gradient.targets.includes(value);
@@ -107,8 +110,10 @@ function flow_of(call) {
   const norm = new Map(gradient.values.map((value, i) => [value, Number(gradient.cotangents[i])]));
   const norm_of_source = new Map(gradient.sources.map((source, i) => [source, gradient.norms[i]]));
   const verdicts = sources.value.map((value, source) => {
-    if (by_gradient[value] && !refused(gradient, norm_of_source, value, source))
-      return norm_of_source.get(source) === 0 ? "zero" : "connected";
+    if (by_gradient[value] && !refused(gradient, norm_of_source, value, source)) {
+      const norm = norm_of_source.get(source);
+      return norm === 0 ? "zero" : is_broken(norm) ? "not finite" : "connected";
+    }
     return by_value[value] ? "cut" : "unused";
   });
   return { call, gradient, by_value, by_gradient, carries, norm, norm_of_source, verdicts };
@@ -222,6 +227,16 @@ const minor = (words) => `<BR/><FONT POINT-SIZE="10">${escaped(short(words, 48))
 const quoted = (words) =>
   `<BR/><FONT POINT-SIZE="10" FACE="Courier">${escaped(short(words, 34))}</FONT>`;
 const base_name = (path) => path.replace(/^.*[\\/](?=[^\\/])/, "");
+
+// File and line of a place in so many letters; of a long name the middle is left out.
+function short_place(place, most) {
+  const words = base_name(where(place));
+  const over = words.length - Math.max(most, 12);
+  if (over <= 0) return words;
+  const end = words.length - Math.max(words.lastIndexOf("."), 0);
+  const start = Math.max(words.length - over - 1 - end, 4);
+  return `${words.slice(0, start)}\u2026${words.slice(-end)}`;
+}
 const LOOK = {
   op: { shape: "box", style: "rounded" },
   cut: { shape: "octagon", fontsize: 16, margin: "0,0" },
@@ -235,11 +250,12 @@ function node_label(node) {
   const parts = [strong(name(node) || "\u2014")];
   if (what(node) === "parameter")
     return parts[0] + minor(text(sources.shape[source_of_node.get(node)]));
-  if (what(node) === "target") return minor("gradient of").replace("<BR/>", "") + "<BR/>" + parts[0] + minor(base_name(where(place)));
+  if (what(node) === "target") return minor("gradient of").replace("<BR/>", "") + "<BR/>" + parts[0] + minor(short_place(place, 40));
   if (what(node) === "cut" && kind(node) !== name(node)) parts.push(minor(kind(node)));
   const many = times > 1 ? `\u00d7 ${times.toLocaleString("en")}  ` : "";
   const shape = what(node) === "op" && text(events.shape[members[node][times - 1]]).replace(/^.*\[/, "[");
-  parts.push(minor(many + base_name(where(place)) + (shape && shape !== "[]" ? `  ${shape}` : "")));
+  const size = shape && shape !== "[]" ? `  ${shape}` : "";
+  parts.push(minor(many + short_place(place, 40 - many.length - size.length) + size));
   if (what(node) === "cut" && source_text(place)) parts.push(quoted(source_text(place)));
   return parts.join("");
 }
@@ -361,11 +377,26 @@ function show_picture(svg) {
     minZoom: 0.05, maxZoom: 20, zoomScaleSensitivity: 0.3, dblClickZoomEnabled: false,
   });
   for (const element of drawing.querySelectorAll("g.node, g.cluster")) make_button(element);
+  for (const element of drawing.querySelectorAll("g.node")) fit_texts(element);
   find("status").textContent = "";
   paint();
   aim();
   if (focused) find(focused)?.focus({ preventScroll: true });
   document.body.dataset.drawn = layout.number;
+}
+
+// Graphviz lays out without fonts and takes Helvetica's widths; another one stays inside by this.
+function fit_texts(element) {
+  const shape = element.querySelector("path, polygon, ellipse")?.getBBox();
+  if (!shape) return;
+  const room = shape.width * (element.querySelector("ellipse") ? 0.8 : 1) - 14;
+  for (const line of element.querySelectorAll("text")) {
+    line.setAttribute("text-anchor", "middle");
+    line.setAttribute("x", shape.x + shape.width / 2);
+    if (line.getComputedTextLength() <= room) continue;
+    line.setAttribute("textLength", room);
+    line.setAttribute("lengthAdjust", "spacingAndGlyphs");
+  }
 }
 
 function make_button(element) {
@@ -446,6 +477,7 @@ function paint() {
     element.classList.toggle("on", on);
     element.classList.toggle("zero", carries && norm === 0);
     element.classList.toggle("carries", carries && norm !== 0);
+    element.classList.toggle("broken", carries && is_broken(norm));
     element.dataset.norm = norm < 0 ? "" : norm;
     if (norm > 0 && norm < Infinity) {
       element.style.setProperty("--size", colour_of(share_of(norm)));
@@ -458,9 +490,12 @@ function paint() {
   const on = new Set(), gates = new Set();
   state.path?.on_node.forEach((is_on, node) => { if (is_on) on.add(shown_node(node)); });
   for (const event of state.path?.cuts ?? []) gates.add(`n${events.node[event]}`);
+  const born = new Set();
+  if (state.path) for (const node of births(state.path.source)) born.add(shown_node(node));
   for (const element of picture().querySelectorAll("g.node, g.cluster")) {
     element.classList.toggle("on", on.has(element.id));
     element.classList.toggle("gate", gates.has(element.id));
+    element.classList.toggle("born", born.has(element.id));
     element.classList.toggle("selected", element.id === state.selected);
     element.setAttribute("aria-pressed", String(element.id === state.selected));
   }
@@ -491,6 +526,7 @@ const VERDICTS = {
   cut: ["Cut", "No gradient of LOSS reaches NAME"],
   zero: ["Exactly zero", "Gradient of LOSS reaches NAME, but it is exactly zero"],
   unused: ["Never used", "LOSS was computed without NAME"],
+  "not finite": ["Not finite", "The gradient of LOSS by NAME is not finite"],
   connected: ["Gets gradient", "Gradient of LOSS reaches NAME"],
 };
 
@@ -580,8 +616,9 @@ function tell() {
   if (!path) {
     const reached = flow.gradient.sources.filter((source) => flow.verdicts[source] === "connected");
     const all = flow.gradient.sources.length;
+    const broken = flow.gradient.sources.filter((source) => flow.verdicts[source] === "not finite").length;
     verdict.className = reached.length === all ? "connected" : "cut";
-    verdict.textContent = `Gradient of ${loss} reaches ${reached.length} of the ${count_of(all, "parameter")} asked for.`;
+    verdict.textContent = `Gradient of ${loss} reaches ${reached.length + broken} of the ${count_of(all, "parameter")} asked for${broken ? `; ${broken} of them not finite` : ""}.`;
     return;
   }
   const found = flow.verdicts[path.source];
@@ -589,6 +626,11 @@ function tell() {
     key === "LOSS" ? loss : text(sources.name[path.source]))];
   const norm = flow.norm_of_source.get(path.source);
   if (found === "connected" && norm !== null && norm !== undefined) words.push(` (norm ${figure(norm)})`);
+  if (found === "not finite") {
+    words.push(` (norm ${figure(norm)})`);
+    const [node] = births(path.source);
+    if (node !== undefined) words.push(`: the first such value is from ${name(node)}, ${where(nodes.place[node])}`);
+  }
   if (found === "zero" && path.zero_at >= 0) {
     words.push(`: it becomes zero at ${describe(path.zero_at)}`);
     const share = flow.gradient.alive.find(([event]) => event === path.zero_at);
@@ -599,7 +641,7 @@ function tell() {
   if (found === "connected" && stops.size) words.push("; other paths are cut:");
   else words.push(".");
   if (!flow.norm_of_source.has(path.source)) words.push(" This call did not ask for it.");
-  verdict.className = found;
+  verdict.className = found.replace(" ", "-");
   verdict.textContent = words.join("");
   for (const node of [...stops.keys()].slice(0, PANEL_ROWS)) find("cuts").append(make("li", {}, jump_to_cut(node)));
 }
@@ -705,7 +747,8 @@ function fill_findings() {
     const place = finding.file ? `${finding.file}:${finding.line}` : "";
     const button = make("button", { className: "jump", onclick: () => jump_to_finding(finding) },
       make("b", {}, finding.kind ?? finding.verdict ?? ""), ` ${finding.parameter ?? ""}${more}`,
-      make("br"), make("small", {}, place), make("code", {}, finding.text ?? ""));
+      ...(finding.says ? [make("span", { className: "says" }, finding.says)] : [make("br")]),
+      make("small", {}, place), make("code", {}, finding.text ?? ""));
     button.title = [finding, ...others].slice(0, PANEL_ROWS).map((each) => each.parameter).join("\n");
     find("findings").append(make("li", {}, button, make("p", { className: "cure" }, finding.cure ?? "")));
   }
@@ -719,8 +762,14 @@ function node_of(finding) {
     const place = nodes.place[node];
     return place >= 0 && places.line[place] === finding.line && ends_with(text(places.file[place]), finding.file);
   });
-  return there.find((node) => kind(node) === finding.kind) ?? there[0];
+  return there.find((node) => kind(node) === finding.kind)
+    ?? there.find((node) => name(node) === finding.label) ?? there[0];
 }
+
+// Where values that are not finite were born, of those in the gradient by a source.
+const births = (source) => findings
+  .filter((finding) => finding.verdict === "not finite" && finding.parameter === text(sources.name[source]))
+  .map(node_of).filter((node) => node !== undefined);
 
 function choose_finding(finding) {
   const source = sources.name.findIndex((number) => text(number) === finding.parameter);
@@ -757,6 +806,10 @@ function fill_legend() {
       ? row(sample(steps), `gradient comes back, norm ${figure(10 ** scale.low)} to ${figure(10 ** scale.high)} (log)`)
       : row(line("stroke:var(--accent);stroke-width:2.6"), "gradient comes back (size not measured)"),
     row(line("stroke:var(--zero);stroke-width:2.4;stroke-dasharray:2 4"), "gradient comes back, exactly zero"),
+    ...(state.flow && [...state.flow.norm.values()].some(is_broken)
+      ? [row(line("stroke:var(--cut);stroke-width:2.4;stroke-dasharray:4 2"), "gradient comes back, NaN or infinite"),
+        row(sample('<rect x="6" y="2" width="40" height="14" rx="5" style="fill:var(--cut-fill);stroke:var(--cut);stroke-width:2.2"/>'), "where it was born")]
+      : []),
     row(sample('<rect x="6" y="2" width="40" height="14" style="fill:var(--parameter);stroke:var(--accent)"/>'), "parameter"),
     row(sample('<ellipse cx="26" cy="9" rx="22" ry="7" style="fill:var(--target);stroke:var(--zero);stroke-width:2"/>'), "gradient call"),
     row(sample('<path d="M6 5h14l3-3h12v3h11v12h-40z" style="fill:var(--group);stroke:var(--ink)"/>'), "folded group: click to open"),

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,6 +81,32 @@ class Known:
     calls: set[tuple[int, int]] = field(default_factory=set)  # the lines that asked for it
 
 
+class _End:
+    """What a `with` statement calls at the end of the block in which a watch looks on.
+
+    Only that statement holds it. An interrupt may come when it is called, and before it does
+    anything: then the watch ends when the statement lets go of it.
+    """
+
+    __slots__ = ("watch",)
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+
+    def __call__(self, *exception: object) -> None:
+        self.watch._end()
+
+    def __del__(self) -> None:
+        self.watch._end()
+
+
+class _Ends:
+    """`Watch.__exit__`: for each statement that asks for it, an end of its own."""
+
+    def __get__(self, watch: Watch | None, kind: type[Watch]) -> Callable[..., None]:
+        return kind._end if watch is None else _End(watch)
+
+
 class Watch(Watcher, Onlooker):
     """Look on at all gradient calls of this process; a context manager.
 
@@ -118,13 +144,17 @@ class Watch(Watcher, Onlooker):
         self._outer: Onlooker | None = None  # who looked on before
 
     def __enter__(self) -> Watch:
+        self._outer = state.outside.onlooker
         onlookers.append(self)
-        self._outer, state.outside.onlooker = state.outside.onlooker, self._log
+        state.outside.onlooker = self._log
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        onlookers.remove(self)
-        state.outside.onlooker = self._outer
+    __exit__ = _Ends()
+
+    def _end(self, *exception: object) -> None:
+        if self in onlookers:
+            state.outside.onlooker = self._outer
+            onlookers.remove(self)
 
     @property
     def trace(self) -> Trace:
@@ -188,7 +218,7 @@ class Watch(Watcher, Onlooker):
         """Put together what the walk brought and what the masks say."""
         call, keys, verdicts, tape, targets, sources, meter, place = memo
         with self._lock:
-            inner = state.recording.in_use and state.recording.tapes != [tape]
+            inner = state.recording.in_use and state.recording.tapes != [tape._reference]
             sizes = [None if g is None else norm(g.value) for g in gradients]
             if call.nodes:
                 named = list(zip(call.targets, call.nodes))

@@ -8,7 +8,8 @@ values and vectors at this one matrix do not tell: it takes the function's next 
 gradient is NaN, with an `UndefinedGradientWarning`, and never a number without those terms. It
 stays a number if nothing uses the vectors in question, which is to say if their cotangents and
 those of their values are zero. Equal means equal up to rounding, where the difference of what is
-to be divided is lost in rounding as well (`quotient`).
+to be divided is lost in rounding as well (`quotient`). The cure is a function of the matrix that
+knows its derivative: `headgate.linalg.funm` for any function of the values.
 """
 
 from __future__ import annotations
@@ -79,9 +80,10 @@ def _met(name: str, values: Any, undefined: Any) -> str:
     order = "second derivative by" if name.endswith("vals") or name == "eigvalsh" else "gradient by"
     return (
         f"{what}{where} are {how} ({shown}), and what is computed from their vectors has no "
-        f"{order} the matrix that could be told there. Compute a function of the matrix itself "
-        "(solve, inv, det, cholesky, matrix_power, or a series), or set the values apart: add "
-        "small numbers, all different, to the diagonal"
+        f"{order} the matrix that could be told there. Compute a function of the matrix itself: "
+        "headgate.linalg.funm(x, f) has the gradient of v @ diag(f(w)) @ v* for any f, and so have "
+        "expm, sqrtm, logm, solve, inv, det, cholesky and matrix_power for theirs. Or set the "
+        "values apart: add small numbers, all different, to the diagonal"
     )
 
 

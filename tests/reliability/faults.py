@@ -1,0 +1,575 @@
+"""Faults: an interrupt at each place where Python would let one come in.
+
+Python looks for signals when a function is entered and when a call has returned. Its profiler is
+told of the same places, so an interrupt can be put into any of them: `KeyboardInterrupt` at the
+k-th place within Headgate's own files (and `contextlib`, which runs blocks for it). A scenario says
+what is made (`make`), what is done (`act`), and what must go together afterwards (`groups`): each
+group must be as before the interrupt or as after the whole act. Nothing may be left on: no tape, no
+scope, no mode, no lock, no file. Then the act is done again, and must give what it gives without an
+interrupt.
+
+    python tests/reliability/faults.py                 # all scenarios, 12,000 interrupts
+    python tests/reliability/faults.py --count 500 --seed 3 training restore
+
+`make reliability` runs it in full, `test_faults.py` for a few seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import contextlib
+import gc
+import os
+import random as pythons_random
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import headgate as hg
+from headgate import metrics, nn, optim
+from headgate.checkpoint import Checkpoints
+from headgate.core.bundle import in_transit
+from headgate.core.scope import open_scopes, stage
+from headgate.data import Batches
+from headgate.nn.layer import calls
+from headgate.optim import optimizer as stepping
+from headgate.record.graph import Recording, state
+from headgate.record.onlooker import onlookers
+
+OWN = str(Path(hg.__file__).parent) + os.sep
+BLOCKS = contextlib.__file__
+
+Groups = dict[str, list[np.ndarray]]
+
+
+# -- where an interrupt comes in -------------------------------------------------------------------
+
+
+def is_own(frame: Any) -> bool:
+    file = frame.f_code.co_filename
+    return file.startswith((OWN, "<headgate ")) or file == BLOCKS
+
+
+class Fault:
+    """Count the places at which an interrupt may come in, and let one come in at the k-th."""
+
+    def __init__(self, at: int | None = None) -> None:
+        self.at = at
+        self.count = 0
+        self.place = ""
+
+    def __call__(self, frame: Any, event: str, arg: Any) -> None:
+        if event == "c_call" or event == "c_exception":
+            return
+        if not is_own(frame) and not (event == "return" and frame.f_back and is_own(frame.f_back)):
+            return
+        self.count += 1
+        if self.count - 1 == self.at:
+            code = frame.f_code
+            name = getattr(arg, "__qualname__", "") if event == "c_return" else ""
+            self.place = (
+                f"{code.co_filename.removeprefix(OWN)}:{frame.f_lineno} in {code.co_qualname}, "
+                f"{event} {name}"
+            )
+            raise KeyboardInterrupt
+
+    def during(self, act: Callable[..., Any], *given: Any) -> bool:
+        """Run an act; tell whether it was interrupted."""
+        try:
+            sys.setprofile(self)
+            act(*given)
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.setprofile(None)
+        return False
+
+
+def left_on() -> list[str]:
+    """Say what of this thread is not as it was when nothing ran."""
+    found = {
+        "a tape": state.recording.in_use,
+        "another recording": state.recording is not state.outside,
+        "a walk": state.recording.walking,
+        "a log of reads": state.recording.read_log is not None,
+        "a scope": stage.scope is not None or bool(open_scopes),
+        "a call of a layer": bool(calls.stack) or calls.training is not None,
+        "an onlooker": bool(onlookers) or state.outside.onlooker is not None,
+        "a lock": in_transit._is_owned(),  # type: ignore[attr-defined]
+    }
+    return [what for what, is_so in found.items() if is_so]
+
+
+# -- scenarios -------------------------------------------------------------------------------------
+
+
+@dataclass
+class Scenario:
+    """What is made, what is done with it, and what of it goes together.
+
+    With `again`, what the act gives is asked for once more after the interrupt. `partial` groups
+    may have moved when the others have not: what a forward pass changes before the step.
+    """
+
+    make: Callable[[], Any]
+    act: Callable[[Any], Any]
+    groups: Callable[[Any], Groups]
+    again: bool = True
+    partial: bool = False
+
+
+def model_and_optimizer() -> Any:
+    nn.reset_names()
+    hg.random.set_seed(0)
+    model = nn.Sequential(
+        [nn.Input((3,)), nn.Dense(4, "tanh"), nn.BatchNormalization(), nn.Dense(2)], name="model"
+    )
+    optimizer = optim.Adam(optim.schedules.ExponentialDecay(0.1, 10, 0.5), global_clipnorm=1.0)
+    world = (
+        model,
+        optimizer,
+        Batches(np.arange(24.0, dtype="f").reshape(8, 3), batch_size=4, seed=1),
+    )
+    train(world)
+    return world
+
+
+def train(world: Any) -> None:
+    model, optimizer, batches = world
+    (x,) = next(batches)
+    with hg.GradientTape() as tape:
+        loss = hg.mean(model(x, training=True) ** 2)
+    variables = model.trainable_variables
+    optimizer.apply(tape.gradient(loss, variables), variables)
+
+
+def of_training(world: Any) -> Groups:
+    model, optimizer, batches = world
+    return {
+        "step": [
+            *(v.numpy() for v in model.trainable_variables),
+            *(v.numpy() for v in optimizer.variables),
+        ],
+        "statistics": [v.numpy() for v in model.non_trainable_variables],
+        "batches": [np.asarray([batches.epoch, batches.position])],
+    }
+
+
+def large() -> Any:
+    variables = [hg.Variable(np.full(40_000, k + 1.0)) for k in range(2)]
+    variables.append(hg.Variable([1.0, 2.0]))
+    optimizer = optim.Adam(0.1)
+    optimizer.apply([np.ones(v.shape) for v in variables], variables)
+    return variables, optimizer
+
+
+def large_step(world: Any) -> None:
+    variables, optimizer = world
+    optimizer.apply([np.ones(v.shape) for v in variables], variables)
+
+
+def table() -> Any:
+    hg.random.set_seed(0)
+    layer = nn.Embedding(20, 2)
+    layer(np.array([0]))
+    return [layer.embeddings], optim.Adagrad(0.1)
+
+
+def table_step(world: Any) -> None:
+    variables, optimizer = world
+    with hg.GradientTape() as tape:
+        loss = hg.sum(hg.embedding(variables[0], np.array([3, 3, 7])) ** 2)
+    optimizer.apply(tape.gradient(loss, variables), variables)
+
+
+def of_optimizer(world: Any) -> Groups:
+    variables, optimizer = world
+    kept = optimizer.get_state()
+    kept.pop("rule")
+    if len(kept) == 2:  # its state is not there before its first step
+        kept = {"iterations": kept["iterations"]}
+    return {"step": [*(v.numpy() for v in variables), kept["iterations"]]}
+
+
+@hg.custom_gradient
+def doubled(x: Any) -> Any:
+    return x * 2.0, lambda g: g * 3.0
+
+
+def derivatives(world: Any) -> Any:
+    """Tapes of all sorts, around and beside each other."""
+    v, found = world
+    results = []
+    with hg.GradientTape(persistent=True) as outer:
+        with hg.GradientTape() as inner:
+            y = hg.sum(doubled(v) * hg.stop_gradient(v, label="kept") + v**3)
+            with inner.stop_recording():
+                _ = v * 5.0
+        g = inner.gradient(y, v)
+    results += [g, outer.gradient(g, v), outer.jacobian(g, v), outer.gradient(y, v)]
+    results.append(hg.hvp(lambda x: hg.sum(x**3), v, hg.ones_like(v)))
+    results.append(hg.jacobian(lambda x: x * x, mode="forward")(v.read_value()))
+    with hg.ForwardAccumulator(v, hg.ones_like(v)) as accumulator:
+        z = hg.recompute_grad(hg.sin)(v) * v
+    results.append(accumulator.jvp(z))
+    with hg.GradientTape() as tape:
+        loss = hg.sum(hg.recompute_grad(lambda x: hg.exp(x) * x)(v))
+    results.append(tape.gradient(loss, v))
+    found[:] = [np.asarray(result) for result in results]
+
+
+def explanations(world: Any) -> None:
+    v, found = world
+    told = []
+    with hg.GradientTape(persistent=True) as tape:
+        y = hg.sum(hg.stop_gradient(v) * float(v.numpy()[0]) + hg.round(v))
+    told.append(str(tape.why(y, v, magnitudes=True)))
+    with hg.trace() as traced:
+        with hg.GradientTape() as tape:
+            y = hg.sum(v * hg.stop_gradient(v))
+        tape.gradient(y, v)
+    told.append(str(len(traced.trace.events)))
+    found[:] = [np.asarray([told[0].count("stop_gradient"), int(told[1])])]
+
+
+def folder() -> Any:
+    place = tempfile.TemporaryDirectory(prefix="headgate-faults-")
+    variables = [hg.Variable(np.zeros(20), name=f"v{k}") for k in range(3)]
+    optimizer = optim.SGD(0.1, momentum=0.9)
+    optimizer.build(variables)
+    checkpoints = Checkpoints(place.name, keep=2, v=variables, o=optimizer)
+    for step in (1, 2):
+        for v in variables:
+            v.assign(np.full(20, float(step)))
+        checkpoints.save(step)
+    for v in variables:
+        v.assign(np.full(20, 3.0))
+    return variables, optimizer, checkpoints, place
+
+
+def saved(world: Any) -> None:
+    world[2].save(3)
+
+
+def on_disk(world: Any) -> Groups:
+    variables, _, _, place = world
+    values = [np.zeros(20) for _ in variables]
+    found = [hg.Variable(value, name=v.name) for value, v in zip(values, variables)]
+    other = optim.SGD(0.1, momentum=0.9)
+    other.build(found)
+    newest = Checkpoints(place.name, v=found, o=other).restore()
+    return {"newest": [np.asarray(newest), *(v.numpy() for v in found)]}
+
+
+def restored(world: Any) -> None:
+    world[2].restore(1)
+
+
+def in_memory(world: Any) -> Groups:
+    return {"all": [v.numpy() for v in (*world[0], *world[1].variables)]}
+
+
+def unbuilt() -> Any:
+    nn.reset_names()
+    hg.random.set_seed(0)
+
+    class Block(nn.Model):
+        def __init__(self) -> None:
+            super().__init__(name="block")
+            self.parts = [nn.Dense(3), nn.LSTM(2), nn.BatchNormalization()]
+            self.attend = nn.MultiHeadAttention(2, 2)
+
+        def call(self, x: Any) -> Any:
+            x = self.parts[1](hg.reshape(self.parts[0](x), (-1, 1, 3)))
+            x = self.parts[2](x)
+            return self.attend(hg.reshape(x, (-1, 1, 2)), hg.reshape(x, (-1, 1, 2)))
+
+    stack = nn.Sequential([nn.Input((3,))], name="stack")
+    return Block(), stack
+
+
+def build(world: Any) -> None:
+    model, stack = world
+    while len(stack.layers) < 2:
+        stack.add(nn.Dense(2))
+    model(np.ones((2, 3), "f"))
+
+
+def of_names(world: Any) -> Groups:
+    names = [(v.name, v.shape) for model in world for v in model.variables]
+    finished = all(not model.unbuilt() for model in world)
+    return {} if not finished else {"names": [np.asarray([f"{n} {s}" for n, s in names])]}
+
+
+def pieces() -> Any:
+    nn.reset_names()
+    hg.random.set_seed(0)
+    generator = hg.random.Generator(1)
+    mean, auc = metrics.Mean(), metrics.AUC(num_thresholds=4)
+    online = [hg.Variable(1.0, name="a"), hg.Variable(2.0, name="b")]
+    target = [hg.Variable(0.0), hg.Variable(0.0)]
+    average = optim.ExponentialMovingAverage(online, 0.5)
+    layer = nn.Dense(2)
+    layer.build((None, 2))
+    return generator, mean, auc, online, target, average, layer
+
+
+def use_pieces(world: Any) -> None:
+    generator, mean, auc, online, target, average, layer = world
+    generator.normal((3,))
+    mean.update_state([1.0, 2.0])
+    auc.update_state([0.0, 1.0], [0.2, 0.7])
+    optim.soft_update(target, online, 0.5)
+    layer.set_weights([np.ones((2, 2)), np.ones(2)])
+    with average.applied():
+        pass
+    average.swap()
+
+
+def of_pieces(world: Any) -> Groups:
+    generator, mean, auc, online, target, average, layer = world
+    return {
+        "random": [generator.state.numpy()],
+        "mean": [v.numpy() for v in mean.variables],
+        "auc": [v.numpy() for v in auc.variables],
+        "target": [v.numpy() for v in target],
+        "average": [v.numpy() for v in (*online, *average.averages)]
+        + [np.asarray(average.swapped)],
+        "layer": [v.numpy() for v in layer.variables],
+    }
+
+
+def states() -> Any:
+    world = pieces()
+    saved = [world[k].get_state() for k in (0, 1, 2, 5, 6)]
+    use_pieces(world)
+    world[5].swap()
+    return world, saved
+
+
+def set_states(given: Any) -> None:
+    world, saved = given
+    for k, kept in zip((0, 1, 2, 5, 6), saved):
+        world[k].set_state(kept)
+
+
+_compiled: list[Any] = []
+
+
+def compiled() -> Any:
+    """Return the same world each time, as it was at first: it takes seconds to compile a step."""
+    if not _compiled:
+        world = model_and_optimizer()
+        _compiled[:] = [*world, hg.function(train_on)], [each.get_state() for each in world]
+        compiled_step(_compiled[0])
+    world, first = _compiled
+    for each, kept in zip(world, first):
+        each.set_state(kept)
+    compiled_step(world)
+    return world
+
+
+def train_on(model: Any, optimizer: Any, x: Any) -> Any:
+    with hg.GradientTape() as tape:
+        loss = hg.mean(model(x, training=True) ** 2)
+    variables = model.trainable_variables
+    optimizer.apply(tape.gradient(loss, variables), variables)
+    return loss
+
+
+def compiled_step(world: Any) -> None:
+    model, optimizer, batches, step = world
+    (x,) = next(batches)
+    model.trainable_variables[0].assign_add(np.zeros((3, 4), "f"))  # one is taken in anew
+    step(model, optimizer, x)
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "training": Scenario(model_and_optimizer, train, of_training, partial=True),
+    "compiled": Scenario(
+        compiled, compiled_step, lambda world: of_training(world[:3]), partial=True
+    ),
+    "large": Scenario(large, large_step, of_optimizer),
+    "table": Scenario(table, table_step, of_optimizer),
+    "derivatives": Scenario(
+        lambda: (hg.Variable([1.0, 2.0], name="v"), []),
+        derivatives,
+        lambda world: {"found": world[1]} if world[1] else {},
+    ),
+    "why": Scenario(
+        lambda: (hg.Variable([1.5, 2.0], name="v"), []),
+        explanations,
+        lambda world: {"found": world[1]} if world[1] else {},
+    ),
+    "save": Scenario(folder, saved, on_disk),
+    "restore": Scenario(folder, restored, in_memory),
+    "build": Scenario(unbuilt, build, of_names),
+    "pieces": Scenario(pieces, use_pieces, of_pieces, again=False, partial=True),
+    "states": Scenario(states, set_states, lambda given: of_pieces(given[0]), partial=True),
+}
+
+
+# -- the trial -------------------------------------------------------------------------------------
+
+
+def same(one: list[Any] | None, other: list[Any] | None) -> bool:
+    if one is None or other is None or len(one) != len(other):
+        return one is other
+    return all(
+        a.shape == b.shape and (a == b if a.dtype.kind in "US" else np.isclose(a, b, 1e-5)).all()
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+@dataclass
+class Report:
+    """How often a scenario was interrupted, and what went wrong, by the place of the interrupt."""
+
+    places: int = 0
+    interrupted: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
+class Trial:
+    """One scenario: what it gives without an interrupt, and its places."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.scenario = scenario = SCENARIOS[name]
+        for _ in range(2):  # the first time, functions are written and tables filled
+            world = scenario.make()
+            self.before = scenario.groups(world)
+            fault = Fault()
+            fault.during(scenario.act, world)
+            self.after = scenario.groups(world)
+        self.report = Report(places=fault.count)
+
+    def run(self, at: int) -> None:
+        """Interrupt the scenario at one place, and look at what is left."""
+        scenario, report, fault = self.scenario, self.report, Fault(at)
+        world = scenario.make()
+        descriptors = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+        interrupted = fault.during(scenario.act, world)
+        report.interrupted += bool(fault.place)
+        wrong = left_on()
+        if wrong:
+            gc.collect()
+            wrong = [f"{what} is left on" for what in left_on()]
+            state.__init__()  # type: ignore[misc]
+            onlookers.clear()
+            open_scopes.clear()
+        try:
+            found = scenario.groups(world)
+            wrong += self._split(found)
+            if interrupted and not wrong and scenario.again:
+                wrong += self._again(world, found)
+            if descriptors and len(os.listdir("/proc/self/fd")) > descriptors:
+                wrong.append("a file is left open")
+            if self.name == "save":
+                world[2].save(4)
+                names = os.listdir(world[3].name)
+                wrong += [f"{name} is left" for name in names if name.endswith(".tmp")]
+        except Exception as error:
+            wrong.append(f"{type(error).__name__}: {error}"[:300])
+        report.wrong += [f"{self.name}, {fault.place}: {what}" for what in wrong]
+
+    def _split(self, found: Groups) -> list[str]:
+        """Name the groups that are neither as before nor as after."""
+        names = {*self.before, *self.after, *found}
+        return [
+            f"{name} is half done"
+            for name in sorted(names)
+            if not any(
+                same(found.get(name), state.get(name)) for state in (self.before, self.after)
+            )
+        ]
+
+    def _again(self, world: Any, found: Groups) -> list[str]:
+        """Act once more; if nothing had happened, it must give what it gives otherwise."""
+        as_before = all(same(found.get(name), self.before.get(name)) for name in self.before)
+        if not as_before or len(found) != len(self.before):
+            self.scenario.act(world)
+            return []
+        self.scenario.act(world)
+        last = self.scenario.groups(world)
+        return [
+            f"{k} differs when it is done again" for k in last if not same(last[k], self.after[k])
+        ]
+
+
+def leaked() -> int:
+    """Return how many recordings are alive that no thread has."""
+    gc.collect()
+    return sum(type(each) is Recording for each in gc.get_objects())
+
+
+def run(
+    names: list[str], count: int, seed: int, seconds: float | None = None
+) -> Iterator[tuple[str, Report]]:
+    """Interrupt scenarios so many times in all, evenly, at places drawn at random.
+
+    Where there are fewer places than draws, each is taken once and more.
+    """
+    rng = pythons_random.Random(seed)
+    each = -(-count // len(names))
+    for name in names:
+        trial = Trial(name)
+        places = list(range(trial.report.places))
+        rng.shuffle(places)
+        end = None if seconds is None else time.monotonic() + seconds / len(names)
+        before = leaked()
+        for number in range(each):
+            if end is not None and time.monotonic() > end:
+                break
+            trial.run(places[number % len(places)])
+        kept = leaked() - before
+        if kept > 5:
+            trial.report.wrong.append(f"{name}: {kept} recordings are never freed")
+        yield name, trial.report
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Say nothing of warnings, and of interrupts that a `__del__` has swallowed."""
+    hook, part = sys.unraisablehook, stepping._PART
+    sys.unraisablehook = lambda info: None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        sys.unraisablehook, stepping._PART = hook, part
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Interrupt Headgate everywhere.")
+    parser.add_argument("scenarios", nargs="*", help=", ".join(SCENARIOS))
+    parser.add_argument("--count", type=int, default=12_000, help="interrupts in all")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    total: collections.Counter[str] = collections.Counter()
+    with quiet():
+        for name, report in run(options.scenarios or list(SCENARIOS), options.count, options.seed):
+            total["interrupts"] += report.interrupted
+            total["wrong"] += len(report.wrong)
+            print(
+                f"{name}: {report.places} places, {report.interrupted} interrupts, "
+                f"{len(report.wrong)} wrong",
+                flush=True,
+            )
+            for line, times in collections.Counter(report.wrong).most_common(20):
+                print(f"    {times} x {line}")
+    print(f"{total['interrupts']} interrupts, {total['wrong']} wrong")
+    return min(total["wrong"], 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
