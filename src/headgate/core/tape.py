@@ -144,22 +144,22 @@ class GradientTape:
             raise
 
     def __exit__(self, *exception: object) -> None:
-        if self._active or self._is_suspended():
+        recording = self._recording
+        if self._active or (recording is not None and recording.suspended):
             try:
                 self._leave()
             except BaseException:  # an interrupt came in between
                 self._leave()
                 raise
 
-    def _is_suspended(self) -> bool:
-        return self._recording is not None and self._reference in self._recording.suspended
-
     def _leave(self) -> None:
         """Record no more, neither now nor after a `stop_recording` that an interrupt left open."""
         recording, mine = self._recording, self._reference
         if recording is None:
             return
-        recording.tapes = [tape for tape in recording.tapes if tape is not mine]
+        tapes = recording.tapes
+        alone = len(tapes) == 1 and tapes[0] is mine
+        recording.tapes = [] if alone else [tape for tape in tapes if tape is not mine]
         if recording.suspended:
             recording.suspended = [tape for tape in recording.suspended if tape is not mine]
         recording.refresh()
@@ -595,9 +595,11 @@ class GradientTape:
                 recording.leaves = {}
 
     def __del__(self) -> None:
-        if self._active or self._is_suspended():
-            self._leave()
-        self._release()
+        recording = self._recording
+        if recording is not None:
+            if self._active or recording.suspended:
+                self._leave()
+            self._release()
 
     def _connected(self, target: Any, source: Any) -> bool:
         node, origin = self._node(target), self._node(source)

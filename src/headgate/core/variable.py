@@ -17,7 +17,6 @@ import copy
 import itertools
 from collections import deque
 from collections.abc import Iterable
-from itertools import starmap
 from operator import call
 from typing import TYPE_CHECKING, Any
 
@@ -399,15 +398,15 @@ def publish(values: Iterable[tuple[Variable, Array]], also: Iterable[tuple[Any, 
         for function, *arguments in also:
             function(*arguments)
         return
+    values = list(values)
+    cells, arrays = [cell for cell, _ in values], [array for _, array in values]
     with in_transit:
-        calls: list[tuple[Any, ...]] = []
-        for variable, array in values:
-            calls.append((_set_array, variable, array))
-            if variable._place is not None:
-                variable._place[0].intact = False
-                calls.append((_set_place, variable, None))
-        calls.extend(also)
-        deque(starmap(call, calls), maxlen=0)
+        held = [cell for cell in cells if cell._place is not None]
+        for cell in held:
+            cell._place[0].intact = False  # type: ignore[index]
+        setting = map(_set_array, cells, arrays)
+        leaving = map(_set_place, held, itertools.repeat(None))
+        deque(itertools.chain(setting, leaving, itertools.starmap(call, also)), maxlen=0)
 
 
 def read(variable: Variable) -> tuple[Array, Node | None]:

@@ -557,11 +557,11 @@ class Optimizer(Settled):
         for onlooker in onlookers:
             onlooker.applied(variables)
         step = _Step()
+        twice = len({variable._source for variable in variables}) < len(variables)
         for gradient, row in zip(self._clipped(gradients), cells):
-            if row[0]._source in step.met:  # given twice: this one comes on top of the first
+            if twice:  # one comes on top of the other
                 step.take()
                 step = _Step()
-            step.met.add(row[0]._source)
             self._run_rule(rate, at + 1, gradient, row, step)
         step.values.append((self.iterations, done + 1))
         step.take()
@@ -748,10 +748,9 @@ class _Step:
     once that has begun, it is brought to its end, whatever comes in between.
     """
 
-    __slots__ = ("also", "met", "parts", "values")
+    __slots__ = ("also", "parts", "values")
 
     def __init__(self) -> None:
-        self.met: set[Source] = set()  # the variables that it is for
         self.values: list[tuple[Variable, Array]] = []
         self.also: list[tuple[Any, ...]] = []
         self.parts: list[_Parts] = []

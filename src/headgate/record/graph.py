@@ -216,10 +216,10 @@ class Recording:
         recorded earlier is run again.
         """
         if active is None:
-            active = bits_of(self.tapes)
+            active = bits_of(self.tapes) if self.tapes else 0
         self.epoch = object()
         self.paused = ((1 << len(self.sources._found)) - 1) & ~active
-        self.stopped = bits_of(self.suspended)
+        self.stopped = bits_of(self.suspended) if self.suspended else 0
 
     def silence(self, bits: int) -> None:
         """Record nothing more for bits that belong to no tape."""
@@ -369,8 +369,9 @@ class _State(threading.local):
 
     def enter(self, recording: Recording) -> None:
         """Make a recording the current one."""
-        if recording is not self.recording:
-            recording.before = self.lasting(self.recording)
+        before = self.recording
+        if recording is not before:
+            recording.before = before if before is self.outside else self.lasting(before)
             self.recording = recording
 
     def lasting(self, recording: Recording | None) -> Recording:
@@ -395,7 +396,9 @@ class _State(threading.local):
 
         Outside, the record of where values came from is renewed when it grows.
         """
-        back = self.lasting(recording.before)
+        back = recording.before
+        if back is not self.outside:
+            back = self.lasting(back)
         if back is self.outside:
             if len(self.outside.sources) + len(self.outside.cuts) > _OUTSIDE_LIMIT:
                 self.outside = Recording()
