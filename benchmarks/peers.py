@@ -80,6 +80,14 @@ def tape_text(module: str, name: str, compiled: bool) -> Callable[..., Any]:
     return found
 
 
+def compiler(module: str) -> Callable[..., Any]:
+    """Return what compiles a step; of Headgate its own, which can be told to reuse memory."""
+    if module == "headgate.tf":
+        module = "headgate"
+    found: Callable[..., Any] = importlib.import_module(module).function
+    return found
+
+
 def tape_program(
     module: str,
     workload: Workload,
@@ -91,7 +99,7 @@ def tape_program(
     Args:
         module: The module that the text calls `tf`.
         workload: What to run.
-        function: Options of `tf.function`; None runs the text op by op.
+        function: Options of the peer's `compiler`; None runs the text op by op.
         place: Puts an array where the peer wants its data.
     """
     tf = importlib.import_module(module)
@@ -101,7 +109,7 @@ def tape_program(
     }
     step = tape_text(module, workload.name, function is not None)(tf, variables)
     if function is not None:
-        step = tf.function(step, **function)
+        step = compiler(module)(step, **function)
     batch = [tf.constant(place(array)) for array in workload.batch]
     return Program(
         step=lambda: step(*batch),
@@ -112,10 +120,13 @@ def tape_program(
 
 
 def function_program(workload: Workload) -> Program:
-    """Run the shared text through XLA, with weights and batch where XLA keeps its arrays."""
+    """Run the text for tapes through XLA, with weights and batch where XLA keeps its arrays.
+
+    The step may write over the old weights, as JAX's may.
+    """
     import jax
 
-    program = tape_program("headgate.tf", workload, {"jit_compile": True}, jax.numpy.array)
+    program = tape_program("headgate.tf", workload, {"donate": True}, jax.numpy.array)
     return Program(
         step=lambda: jax.block_until_ready([result.value for result in program.step()]),
         weights=program.weights,

@@ -229,7 +229,7 @@ def test_a_rate_is_state_of_the_program():
     assert float(v) == pytest.approx(total)
     assert len(step.signatures) == 1
     assert optimizer.learning_rate == pytest.approx(0.1)
-    assert list(optimizer.get_state()) == ["iterations"]
+    assert "learning_rate" not in "".join(optimizer.get_state())
 
 
 def test_a_rate_that_the_program_sets():

@@ -102,6 +102,7 @@ def left_on() -> list[str]:
         "a log of reads": state.recording.read_log is not None,
         "a scope": stage.scope is not None or bool(open_scopes),
         "a call of a layer": bool(calls.stack) or stage.training is not None,
+        "a log of settings": stage.log is not None,
         "an onlooker": bool(onlookers) or state.outside.onlooker is not None,
         "a lock": in_transit._is_owned(),  # type: ignore[attr-defined]
     }

@@ -123,5 +123,7 @@ class suspended:
         stage.scope = None
 
     def __exit__(self, *exception: Any) -> None:
-        stage.scope = self.before
-        self.outside.__exit__(*exception)
+        try:
+            self.outside.__exit__(*exception)
+        finally:
+            stage.scope = self.before

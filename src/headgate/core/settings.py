@@ -14,8 +14,7 @@ an attribute costs what it costs anywhere. What the traced function sets itself 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,7 @@ class _Changes:
 changes = _Changes()
 _read_by_some: set[tuple[int, str]] = set()  # object and name of what some trace has read
 _lock = threading.RLock()
-_tracing = 0  # so many threads are logging
+_blocks: set[int] = set()  # the blocks in which threads log, by their ids
 
 
 class Same:
@@ -120,26 +119,44 @@ class Settings:
         return found
 
 
-@contextmanager
-def logging(log: Log | None) -> Iterator[None]:
-    """Log what this thread reads in a block, or nothing of it."""
-    before = stage.log
-    try:
-        stage.log = log
-        _count(+1)
-        yield
-    finally:
-        _count(-1)
-        stage.log = before
+class logging:
+    """Log what this thread reads in a block, or nothing of it.
+
+    Left by an interrupt before `__exit__` does anything, the block is over when nobody holds it.
+    """
+
+    __slots__ = ("before", "inside", "log")
+
+    def __init__(self, log: Log | None) -> None:
+        self.log = log
+        self.before: Log | None = None
+        self.inside = False
+
+    def __enter__(self) -> None:
+        self.before = stage.log
+        self.inside = True
+        stage.log = self.log
+        _listen(self, True)
+
+    def __exit__(self, *exception: object) -> None:
+        stage.log = self.before
+        _listen(self, False)
+        self.inside = False
+
+    def __del__(self) -> None:
+        if self.inside:
+            if stage.log is self.log:
+                stage.log = self.before
+            _listen(self, False)
 
 
-def _count(change: int) -> None:
-    global _tracing
+def _listen(block: logging, begins: bool) -> None:
+    """Let `Settled` log readings while there are blocks that do."""
     with _lock:
-        _tracing += change
-        if _tracing and "__getattribute__" not in vars(Settled):
+        (_blocks.add if begins else _blocks.discard)(id(block))
+        if _blocks and "__getattribute__" not in vars(Settled):
             Settled.__getattribute__ = _noting  # type: ignore[method-assign]
-        elif not _tracing and "__getattribute__" in vars(Settled):
+        elif not _blocks and "__getattribute__" in vars(Settled):
             del Settled.__getattribute__
 
 
