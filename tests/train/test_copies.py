@@ -223,6 +223,28 @@ def test_a_compiled_method_is_compiled_anew(copied):
     np.testing.assert_allclose(model.compiled(X).numpy(), expected.numpy())
 
 
+class Counting(nn.Model):
+    """A method is compiled when the model is made, and kept beside it."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = hg.Variable(0.0)
+        self.step = hg.function(self._step)
+
+    def _step(self):
+        self.count.assign_add(1.0)
+
+
+def test_a_method_compiled_by_hand_goes_with_its_model(copied):
+    pytest.importorskip("jax")
+    model = Counting()
+    model.step()
+    other = copied(model)
+    other.step()
+    other.step()
+    assert (float(model.count), float(other.count)) == (1.0, 3.0)
+
+
 def test_what_cannot_be_copied_says_so():
     for way in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError, match="GradientTape belongs to what runs here and now"):

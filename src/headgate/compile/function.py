@@ -402,6 +402,9 @@ class Function:
         """Copy a method with its instance, which compiles anew; a function is its name."""
         if self._origin is not None:
             return self._origin.__get__, (self._function.__self__,)  # type: ignore[attr-defined]
+        if isinstance(self._function, types.MethodType):  # of what is copied, not of this one
+            donate, static, jit, _, check = self._settings
+            return type(self), (self._function, donate, static, jit, None, check)
         return self.__qualname__  # type: ignore[attr-defined]
 
     def __repr__(self) -> str:
