@@ -211,7 +211,7 @@ def clip_gradient(
         )
     for what, given in (("minimum", minimum), ("maximum", maximum), ("norm", norm)):
         if given is None or isinstance(given, float):
-            if given is not None and given != given:
+            if what != "norm" and given is not None and given != given:
                 raise refused("clip_gradient", what, "a number", given)
             continue
         if not _is_number(given) or shape_of(given):
