@@ -142,3 +142,17 @@ def test_a_tensor_as_a_size_runs_as_plain_python(f):
     with pytest.warns(UserWarning, match="plain Python"):
         found = tf.function(f)(tf.constant(2))
     assert 2 in found.shape
+
+
+def test_a_function_that_donates_writes_over_its_variables():
+    for donate in (False, True):
+        v = tf.Variable(np.zeros(100_000, np.float32))
+
+        @tf.function(donate=donate)
+        def step(x, v=v):
+            v.assign_add(x + tf.zeros_like(v))
+
+        for _ in range(3):
+            step(tf.constant(1.0))
+        assert v.numpy().tolist() == [3.0] * 100_000
+        assert ("tf.aliasing_output" in step.lower_text(tf.constant(1.0))) is donate

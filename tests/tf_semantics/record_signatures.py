@@ -295,6 +295,7 @@ REASONS = {
         "an older name of Keras'": ("alpha",),
         "as `numpy_function`'s": ("stateful",),
         "looks at indices, classes and divisors while a program runs": ("function.check",),
+        "lets a program write over the old values of variables": ("function.donate",),
         "an input": ("keras.layers.InputLayer.call.x",),
     },
 }

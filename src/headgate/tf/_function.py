@@ -27,11 +27,15 @@ class _Function(_CompiledFunction):
     )
 
     def __init__(
-        self, function: Callable[..., Any], must: bool = False, check: bool = False
+        self,
+        function: Callable[..., Any],
+        must: bool = False,
+        check: bool = False,
+        donate: bool = False,
     ) -> None:
-        super().__init__(function, check=check)
+        super().__init__(function, donate, check=check)
         self._told = False
-        self._settings = (must, check)
+        self._settings = (must, check, donate)
         self._must = must
         self.python_function = function
 
@@ -68,10 +72,12 @@ def function(
     experimental_follow_type_hints: bool | None = None,
     *,
     check: bool = False,
+    donate: bool = False,
 ) -> Any:
     """Compile a function; see `headgate.function`.
 
-    `check`, which TensorFlow does not have, looks at indices, classes and divisors while it runs.
+    Two options are not TensorFlow's: `check` looks at indices, classes and divisors while the
+    program runs; `donate` lets it write new values of variables over the old ones.
 
     Python numbers are constants, as in TensorFlow: they may be sizes, and the function is compiled
     for each value. A number that changes from call to call is better a tensor; a warning says so
@@ -91,8 +97,8 @@ def function(
     if jit_compile is None:
         jit_compile = experimental_compile
     if func is None:
-        return lambda found: function(found, jit_compile=jit_compile, check=check)
-    return _Function(func, jit_compile is True, check)
+        return lambda found: function(found, jit_compile=jit_compile, check=check, donate=donate)
+    return _Function(func, jit_compile is True, check, donate)
 
 
 def cond(
