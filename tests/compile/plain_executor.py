@@ -314,7 +314,8 @@ owner[PlainArray] = owner[PlainTracer] = PLAIN
 class PlainProgram:
     risky = True
 
-    def __init__(self, function, used, kept):
+    def __init__(self, function, used, kept, donates):
+        self.donates = donates
         with _steps() as self.steps:
             self.inputs = [PlainTracer(_example(form_of(x))) for x in (*used, *kept)]
             self.results = function(self.inputs[: len(used)], self.inputs[len(used) :])
@@ -331,7 +332,7 @@ class PlainProgram:
         results = tuple(
             [PlainArray(np.array(_valued(values, x))) for x in row] for row in self.results
         )
-        if used:
+        if used and self.donates:
             asked.append(f"give away {len(used)}")
             for array in used:
                 if type(array) is PlainArray:
@@ -345,9 +346,9 @@ class PlainProgram:
         return f"{len(self.steps)} steps"
 
 
-def trace(function, used, kept):
+def trace(function, used, kept, donate):
     asked.append("trace")
-    return PlainProgram(function, used, kept)
+    return PlainProgram(function, used, kept, donates=donate is True)
 
 
 @contextmanager

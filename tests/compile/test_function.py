@@ -503,11 +503,34 @@ def test_text_shows_the_program():
     assert len(f.signatures) == 1
 
 
-def test_text_without_donation():
+def test_variables_are_written_over_where_nothing_can_fail():
     v = hg.Variable(X)
-    text = hg.function(lambda x: v.assign_add(x)).lower_text(X)
-    assert "jax.buffer_donor" not in text
-    assert "tf.aliasing_output" not in text
+    table = hg.Variable(np.zeros((2**21, 64), np.float32))  # more than is sure
+
+    def rows():
+        table.assign(hg.scatter_update(table, np.ones(64, np.float32), key=0))
+
+    def much(x):
+        v.assign_add(hg.sum(hg.ones((2**14, 2**14)) * x[0]) + x)
+
+    def host(x):
+        v.assign_add(hg.from_jax(_asking_the_host)(x))
+
+    def donated(f, *given, **options):
+        return "tf.aliasing_output" in hg.function(f, **options).lower_text(*given)
+
+    assert donated(v.assign_add, X)
+    assert donated(rows)
+    assert not donated(much, X)
+    assert not donated(host, X)
+    assert not donated(v.assign_add, X, donate=False)
+    assert donated(much, X, donate=True)
+
+
+def _asking_the_host(x):
+    import jax
+
+    return jax.pure_callback(lambda y: y, jax.ShapeDtypeStruct(x.shape, x.dtype), x)
 
 
 def test_stopped_branch_adds_nothing_to_the_backward():

@@ -30,7 +30,7 @@ LEFT_OUT = {
         "test_results_are_jaxs_where_an_argument_or_a_variable_is": _ARRAYS,
         "test_variable_written_by_a_call_with_jaxs_arrays": _ARRAYS,
         "test_text_shows_the_program": _TEXT,
-        "test_text_without_donation": _TEXT,
+        "test_variables_are_written_over_where_nothing_can_fail": _TEXT,
         "test_stopped_branch_adds_nothing_to_the_backward": _TEXT,
         "test_gradient_that_nobody_asks_for_is_not_computed": _TEXT,
         "test_every_update_is_in_the_program": _TEXT,

@@ -22,6 +22,7 @@ import contextlib
 import gc
 import os
 import random as pythons_random
+import signal
 import sys
 import tempfile
 import time
@@ -65,12 +66,15 @@ class Fault:
         self.at = at
         self.count = 0
         self.place = ""
+        self.usual = signal.getsignal(signal.SIGINT)
 
     def __call__(self, frame: Any, event: str, arg: Any) -> None:
         if event == "c_call" or event == "c_exception":
             return
         if not is_own(frame) and not (event == "return" and frame.f_back and is_own(frame.f_back)):
             return
+        if signal.getsignal(signal.SIGINT) is not self.usual:
+            return  # it is held back
         self.count += 1
         if self.count - 1 == self.at:
             code = frame.f_code

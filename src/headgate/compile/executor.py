@@ -40,10 +40,13 @@ class Form(NamedTuple):
 
 
 class Program(Protocol):
-    """A traced function of two lists of arrays and numbers, of which the first is used up."""
+    """A traced function of two lists of arrays and numbers."""
 
     risky: bool
     """Whether it may fail although it was compiled: it needs much memory, or calls the host."""
+
+    donates: bool
+    """Whether it writes its results to the memory of the first list, which is used up."""
 
     def compile(self) -> Callable[..., Any]:
         """Return what runs the program: it takes the two lists and returns what was traced."""
@@ -99,10 +102,13 @@ class Executor(Protocol):
         function: Callable[[Sequence[Any], Sequence[Any]], Any],
         used: Sequence[Any],
         kept: Sequence[Any],
+        donate: bool | None,
     ) -> Program:
         """Run a function on stand-ins for arrays and numbers like these; return what it did.
 
-        The memory of what is `used` is the program's to write its results to.
+        If it may `donate`, the memory of what is `used` is the program's to write its results to.
+        None leaves that to the executor, which does so if nothing can fail while the program runs;
+        the first results are then to take the place of what is used, one for one.
         """
 
     def stand_in(self, array: Array) -> Array:

@@ -16,9 +16,10 @@ Between calls the arrays stay with the executor, and the user's program gets the
 argument or a variable is the executor's own.
 
 No call loses a variable. The old arrays stay until the new ones are there, and are exchanged for
-them at once: whatever fails or interrupts, all variables are as before the call or as after it. On
-request the arrays of variables that are written are *donated* instead: the program writes its
-results there, which spares memory, and if it fails they are gone.
+them at once: whatever fails or interrupts, all variables are as before the call or as after it.
+Where nothing can fail once the program runs (the executor tells), the arrays of variables that are
+written are *donated* instead: the program writes its results there, and Ctrl-C waits for it. On
+request that is always so; a program that fails has lost them then.
 
 Called under a tape, a compiled function is one node. Its rule is another compiled function, which
 runs the same Python under a tape of its own, and is itself differentiated in this way.
@@ -79,8 +80,8 @@ class _Variant:
         "call",
         "described",
         "donated",
-        "donates",
         "executor",
+        "first",
         "form",
         "frame",
         "history",
@@ -110,7 +111,7 @@ class _Variant:
         self.bundle = bundle
         self.read = trace.read
         self.donated = trace.donated
-        self.donates = trace.donates
+        self.first = trace.first
         self.ahead: bool | None = None  # whether Python goes on while the program runs
         self.frame = trace.frame
         self.settings = trace.log.closed()
@@ -153,7 +154,7 @@ class _Variant:
         if call is None:
             call = self.call = self._checked(self.program.compile())
         with in_transit:
-            bundle, donates = self.bundle, self.donates
+            bundle, donates = self.bundle, self.first and self.program.donates
             if not bundle.intact or (donates and bundle.shared):
                 bundle.gather(executor, donates)
             if bundle.past:
@@ -163,7 +164,7 @@ class _Variant:
                     bundle.settle()
             used = bundle.arrays
             native = native or bundle.native
-            kept = [] if donates else list(used)
+            kept = [] if self.first else list(used)
             for variable in self.read:
                 holder, index = variable._place or lent(variable, executor)
                 native = native or holder.native
@@ -187,7 +188,7 @@ class _Variant:
                 if not native:
                     results = [executor.host(array) for array in results]
             else:
-                new, results = self._answer(call, given, kept)
+                new, results = self._answer(call, [*used, *given] if self.first else given, kept)
                 sure = not native and not self.silent
                 if sure:
                     results = [executor.host(array) for array in results]  # which waits for them
@@ -231,7 +232,7 @@ class _Trace:
         written: list[Variable],
         read: list[Variable],
         donated: Sequence[int],
-        donates: bool,
+        first: bool,
         noticing: bool,
     ) -> None:
         self.executor = executor
@@ -241,7 +242,7 @@ class _Trace:
         self.written = written
         self.read = read
         self.donated = donated
-        self.donates = donates
+        self.first = first  # whether written variables are what the program may use up
         self.scope = Tracing(self._stand_in, executor)
         self.given: dict[Any, Array] = {}
         self.form: Any = None
@@ -253,7 +254,7 @@ class _Trace:
 
     def __call__(self, used: Sequence[Any], kept: Sequence[Any]) -> Any:
         written = len(self.written)
-        if self.donates:
+        if self.first:
             held, used = [*used[:written], *kept], used[written:]
         else:
             held = list(kept)
@@ -312,7 +313,7 @@ class Function:
     def __init__(
         self,
         function: Callable[..., Any],
-        donate: bool | Sequence[str] = False,
+        donate: bool | Sequence[str] | None = None,
         static_argnames: Sequence[str] = (),
         jit: bool = True,
         executor: Executor | None = None,
@@ -324,9 +325,9 @@ class Function:
         self._check = flag("function", "check", check)
         self._jit = flag("function", "jit", jit)
         self._parameters = Parameters(function, static_argnames, executor, self._constants)
-        names = () if isinstance(donate, bool) else donate
+        names = () if donate is None or isinstance(donate, bool) else donate
         self._donated = self._parameters.known("donate", names)
-        self._donates = donate is True
+        self._donates = donate if donate is None or isinstance(donate, bool) else False
         self._variants: dict[Any, _Variant] = {}
         self._others: dict[Any, list[_Variant]] = {}  # of the same signature, for other settings
         self._last: _Variant | None = None
@@ -516,18 +517,21 @@ class Function:
         read: list[Variable] = last.read if last else []
         for _ in range(_ATTEMPTS):
             start = sequence()
-            donates = self._donates and not self._check
+            first = self._donates is not False and not self._check
             trace = _Trace(
-                *(self._executor, self._function, frame, written, read, donated, donates),
+                *(self._executor, self._function, frame, written, read, donated, first),
                 self._noticing,
             )
             held = [variable._form for variable in written]
-            used, kept = (held, []) if donates else ([], held)
+            used, kept = (held, []) if first else ([], held)
             kept += [variable._form for variable in read]
             try:
                 with no_leaks(self._function):
                     program = self._executor.trace(
-                        trace, [*used, *used_leaves], [*kept, *kept_leaves]
+                        trace,
+                        [*used, *used_leaves],
+                        [*kept, *kept_leaves],
+                        self._donates if first else True,
                     )
             except Exception as error:
                 if isinstance(error, TracingError) or not is_about_values(error):
@@ -734,7 +738,7 @@ def _is_wide(leaf: Any) -> bool:
 def function(
     f: Callable[..., Any] | None = None,
     *,
-    donate: bool | Sequence[str] = False,
+    donate: bool | Sequence[str] | None = None,
     static_argnames: str | Sequence[str] = (),
     jit: bool = True,
     check: bool = False,
@@ -747,8 +751,9 @@ def function(
             draw random numbers and use tapes. Its Python runs once for each signature; what is
             neither array nor number (a boolean, a text, an object) is a part of the signature.
         donate: whether the program may write over the old arrays of variables that it writes. It
-            needs less memory then, and loses the variables if it fails while it runs. Names of
-            parameters: it may write over these arguments, which their giver loses.
+            needs less memory then, and loses the variables if it fails while it runs. None: if
+            nothing can fail while it runs, on a CPU. Names of parameters: it may write over these
+            arguments, which their giver loses, and over nothing else.
         static_argnames: parameters whose value is a part of the signature; needed for numbers that
             decide on shapes or on numbers of steps.
         jit: `False` runs the Python each time, to debug it.

@@ -25,8 +25,11 @@ its variables have come.
 
 from __future__ import annotations
 
-import signal
 import threading
+
+# What `signal` makes of these looks for the names of numbers, which takes 10 µs a call.
+from _signal import SIGINT, getsignal  # type: ignore[import-not-found]
+from _signal import signal as setsignal
 from collections.abc import Callable, Sequence
 from sys import getrefcount
 from typing import Any, Protocol
@@ -178,15 +181,15 @@ _ALONE = _holders(([object()], 0))
 
 def unbroken(step: Callable[[], None]) -> None:
     """Do something that Ctrl-C does not split: the interrupt comes after it."""
-    handler = signal.getsignal(signal.SIGINT)
+    handler = getsignal(SIGINT)
     if not callable(handler) or threading.current_thread() is not threading.main_thread():
         step()
         return
     caught: list[tuple[int, Any]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: caught.append((number, frame)))
+    setsignal(SIGINT, lambda number, frame: caught.append((number, frame)))
     try:
         step()
     finally:
-        signal.signal(signal.SIGINT, handler)
+        setsignal(SIGINT, handler)
         if caught:
             handler(*caught[-1])

@@ -33,6 +33,9 @@ def jax_for(what: str = "this needs", without: str = "") -> Any:
 _MUCH = 1 << 26
 """From so many bytes on a program is waited for on a CPU, so that its own call says if it fails."""
 
+_SURE = 1 << 28
+"""Memory for so many bytes is there, on a CPU."""
+
 Flat = Callable[[Sequence[Any], Sequence[Any]], Any]
 """A function of two lists of arrays and numbers; it may use the memory of the first ones again."""
 
@@ -40,18 +43,34 @@ Flat = Callable[[Sequence[Any], Sequence[Any]], Any]
 class Program:
     """A traced function; compiled when it is called for the first time.
 
-    It takes two lists of arrays, of which the first is used up, and returns what the function did.
+    It takes two lists of arrays, of which the first is used up if it donates, and returns what the
+    function did.
     """
 
-    __slots__ = ("_call", "_jitted", "_lowered", "_traced", "risky")
+    __slots__ = ("_call", "_jitted", "_lowered", "_traced", "donates", "risky")
 
-    def __init__(self, jitted: Any, used: Sequence[Any], kept: Sequence[Any]) -> None:
-        self._jitted = jitted
-        with wide():
-            self._traced = jitted.trace(used, kept)
+    def __init__(
+        self, function: Flat, used: Sequence[Any], kept: Sequence[Any], donate: bool | None
+    ) -> None:
+        self._jit(function, used, kept, donate=bool(used) and donate is not False)
         self._lowered: Any = None
         self._call: Any = None
         self.risky = _calls_the_host(self._traced.jaxpr)
+        if donate is None and self.donates and not self._is_sure(len(used)):
+            self._jit(function, used, kept, donate=False)  # it is not traced again
+
+    def _jit(self, function: Flat, used: Any, kept: Any, donate: bool) -> None:
+        self._jitted = jax_for().jit(function, donate_argnums=(0,) * donate)
+        with wide():
+            self._traced = self._jitted.trace(used, kept)
+        self.donates = donate
+
+    def _is_sure(self, renewed: int) -> bool:
+        """Tell whether nothing can fail once the program runs; so many results are in place."""
+        if self.risky or jax_for().default_backend() != "cpu":
+            return False
+        jaxpr = self._traced.jaxpr.jaxpr
+        return _bytes_at_most(jaxpr, set(jaxpr.outvars[:renewed])) <= _SURE
 
     def lower(self) -> Any:
         """Return the program in XLA's language, before it is optimized."""
@@ -87,15 +106,43 @@ class Program:
 
 def _calls_the_host(jaxpr: Any) -> bool:
     """Tell whether equations call Python while they run."""
-    for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
-        if "callback" in equation.primitive.name:
-            return True
-        for value in equation.params.values():
-            for part in value if isinstance(value, tuple | list) else (value,):
-                inner = hasattr(part, "eqns") or hasattr(part, "jaxpr")
-                if inner and _calls_the_host(part):
-                    return True
-    return False
+    return any(
+        "callback" in equation.primitive.name or any(map(_calls_the_host, _jaxprs(equation)))
+        for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns
+    )
+
+
+def _jaxprs(equation: Any) -> list[Any]:
+    """Return the programs inside an equation."""
+    return [
+        part
+        for value in equation.params.values()
+        for part in (value if isinstance(value, tuple | list) else (value,))
+        if hasattr(part, "eqns") or hasattr(part, "jaxpr")
+    ]
+
+
+def _bytes_at_most(jaxpr: Any, in_place: set[Any]) -> int:
+    """Return the bytes of all that equations compute, but for what is put in place of arguments."""
+    total = 0
+    for equation in jaxpr.eqns:
+        inner = [getattr(part, "jaxpr", part) for part in _jaxprs(equation)]
+        results = [each for each in equation.outvars if each not in in_place]
+        if inner and equation.primitive.name in ("jit", "pjit"):  # what is inside, named once more
+            outer = zip(inner[0].outvars, equation.outvars, strict=True)
+            total += _bytes_at_most(inner[0], {a for a, b in outer if b in in_place and _named(a)})
+            continue
+        total += sum(_bytes(each.aval) for each in results)
+        total += sum(_bytes_at_most(part, set()) for part in inner)
+    return total
+
+
+def _named(variable: Any) -> bool:
+    return not hasattr(variable, "val")  # a literal has no name, and no hash
+
+
+def _bytes(form: Any) -> int:
+    return int(np.prod(form.shape, dtype=float)) * form.dtype.itemsize if form.shape else 8
 
 
 def _needs_much(compiled: Any) -> bool:
@@ -118,16 +165,17 @@ def at_once() -> AbstractContextManager[Any]:
     return context
 
 
-def trace(function: Flat, used: Sequence[Any], kept: Sequence[Any]) -> Program:
+def trace(function: Flat, used: Sequence[Any], kept: Sequence[Any], donate: bool | None) -> Program:
     """Run a function on stand-ins for arrays and numbers like these.
 
-    The memory of what is `used` is the program's to write its results to.
+    If it may `donate`, the memory of what is `used` is the program's to write its results to. None:
+    if nothing can fail while it runs.
     """
-    jax = jax_for(
+    jax_for(
         "headgate.function compiles with",
         ". Without it, functions run as plain Python under headgate.function(..., jit=False)",
     )
-    return Program(jax.jit(function, donate_argnums=(0,) * bool(used)), used, kept)
+    return Program(function, used, kept, donate)
 
 
 def stand_in(array: Array) -> Array:
