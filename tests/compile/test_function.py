@@ -511,7 +511,7 @@ def test_variables_are_written_over_where_nothing_can_fail():
         table.assign(hg.scatter_update(table, np.ones(64, np.float32), key=0))
 
     def much(x):
-        v.assign_add(hg.sum(hg.ones((2**14, 2**14)) * x[0]) + x)
+        v.assign_add(hg.sum(hg.broadcast_to(x[0], (2**14, 2**14)) + 1.0) + x)
 
     def host(x):
         v.assign_add(hg.from_jax(_asking_the_host)(x))
