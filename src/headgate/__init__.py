@@ -13,6 +13,7 @@ from headgate import checkpoint, data, linalg, losses, metrics, nn, optim, rando
 from headgate.compile.backend import to_backend
 from headgate.compile.control import cond, scan, while_loop
 from headgate.compile.function import RecompileWarning, function
+from headgate.compile.precision import set_matmul_precision
 from headgate.compile.xla.interop import from_jax, to_jax
 from headgate.core.custom import custom_gradient, grad_pass_through, recompute_grad
 from headgate.core.gates import (
@@ -397,6 +398,7 @@ __all__ = [
     "scatter_update",
     "searchsorted",
     "selu",
+    "set_matmul_precision",
     "sigmoid",
     "sigmoid_cross_entropy",
     "sign",

@@ -314,8 +314,9 @@ owner[PlainArray] = owner[PlainTracer] = PLAIN
 class PlainProgram:
     risky = True
 
-    def __init__(self, function, used, kept, donates):
+    def __init__(self, function, used, kept, donates, precision):
         self.donates = donates
+        self.precision = precision
         with _steps() as self.steps:
             self.inputs = [PlainTracer(_example(form_of(x))) for x in (*used, *kept)]
             self.results = function(self.inputs[: len(used)], self.inputs[len(used) :])
@@ -346,9 +347,18 @@ class PlainProgram:
         return f"{len(self.steps)} steps"
 
 
-def trace(function, used, kept, donate):
+def trace(function, used, kept, donate, precision):
     asked.append("trace")
-    return PlainProgram(function, used, kept, donates=donate is True)
+    return PlainProgram(function, used, kept, donate is True, precision)
+
+
+def precise(precision):
+    asked.append(f"multiply with {precision} precision")
+    return nullcontext()
+
+
+def set_precision(precision):
+    asked.append(f"multiply with {precision} precision from now on")
 
 
 @contextmanager

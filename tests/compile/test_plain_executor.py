@@ -82,8 +82,8 @@ def plain(monkeypatch):
         for kind in (test_function.Counter, test_function.Doubling):  # compiled methods
             for made in vars(kind).values():
                 if isinstance(made, Function):
-                    donate, static, jit, _, check = made._settings
-                    settings = donate, static, jit, executor.preferred(), check
+                    donate, static, jit, _, *others = made._settings
+                    settings = donate, static, jit, executor.preferred(), *others
                     monkeypatch.setattr(made, "_settings", settings)
         yield plain_executor.asked
 

@@ -82,6 +82,7 @@ LAYERS = [
     "linalg",
     "state",
     "compile.executor",
+    "compile.precision",
     "compile.alarms",
     "compile.backend",
     "compile.signature",

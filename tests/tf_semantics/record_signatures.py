@@ -296,6 +296,7 @@ REASONS = {
         "as `numpy_function`'s": ("stateful",),
         "looks at indices, classes and divisors while a program runs": ("function.check",),
         "lets a program write over the old values of variables": ("function.donate",),
+        "how exactly float32 is multiplied on an accelerator": ("function.precision",),
         "an input": ("keras.layers.InputLayer.call.x",),
     },
 }

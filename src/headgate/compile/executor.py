@@ -48,6 +48,9 @@ class Program(Protocol):
     donates: bool
     """Whether it writes its results to the memory of the first list, which is used up."""
 
+    precision: str | None
+    """How exactly it multiplies; None: as is usual where it runs."""
+
     def compile(self) -> Callable[..., Any]:
         """Return what runs the program: it takes the two lists and returns what was traced."""
 
@@ -103,12 +106,14 @@ class Executor(Protocol):
         used: Sequence[Any],
         kept: Sequence[Any],
         donate: bool | None,
+        precision: str | None,
     ) -> Program:
         """Run a function on stand-ins for arrays and numbers like these; return what it did.
 
         If it may `donate`, the memory of what is `used` is the program's to write its results to.
         None leaves that to the executor, which does so if nothing can fail while the program runs;
-        the first results are then to take the place of what is used, one for one.
+        the first results are then to take the place of what is used, one for one. Without a
+        `precision` the program has that of all.
         """
 
     def stand_in(self, array: Array) -> Array:
@@ -134,6 +139,12 @@ class Executor(Protocol):
 
     def wide(self) -> AbstractContextManager[Any]:
         """Let the executor compute with 64-bit types for a block."""
+
+    def precise(self, precision: str) -> AbstractContextManager[Any]:
+        """Let this thread multiply with a precision (`compile/precision`) for a block."""
+
+    def set_precision(self, precision: str) -> None:
+        """Let all threads multiply with a precision from now on."""
 
     def at_once(self) -> AbstractContextManager[Any]:
         """Let this thread compute at once for a block, although it traces."""

@@ -33,14 +33,16 @@ import threading
 import types
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from headgate.compile.alarms import Alarms, asking
 from headgate.compile.executor import Executor, Tracing, at_work, preferred
 from headgate.compile.leaks import is_other, no_leaks, outside
+from headgate.compile.precision import PRECISIONS, products
 from headgate.compile.signature import Form, Frame, Given, Parameters, Quick
 from headgate.core.bundle import Bundle, in_transit, unbroken
-from headgate.core.checks import flag
+from headgate.core.checks import choice, flag, optional
 from headgate.core.custom import record_custom
 from headgate.core.failure import is_about_values
 from headgate.core.lift import as_tensor, is_inexact, owned
@@ -234,8 +236,10 @@ class _Trace:
         donated: Sequence[int],
         first: bool,
         noticing: bool,
+        precision: str | None,
     ) -> None:
         self.executor = executor
+        self.precision = precision
         self.noticing = noticing
         self.function = function
         self.frame = frame
@@ -265,6 +269,8 @@ class _Trace:
             leaves.insert(k, array)
         args, kwargs = self.frame.filled([constant(leaf) for leaf in leaves])
         with apart(), self.scope.entered(), logging(self.log if self.noticing else None):
+            if self.precision is None:
+                _ = products.matmul_precision  # so that it is a part of the signature
             self.form = Form(self.function(*args, **kwargs), self.executor)
         results, self.form.arrays = self.form.arrays, []
         new = [_new_value(self.scope, variable) for variable in self.found[0]]
@@ -318,12 +324,14 @@ class Function:
         jit: bool = True,
         executor: Executor | None = None,
         check: bool = False,
+        precision: str | None = None,
     ) -> None:
         self._function = function
         self._executor = executor = executor or preferred()
-        self._settings: tuple[Any, ...] = (donate, static_argnames, jit, executor, check)
+        self._settings: tuple[Any, ...] = (donate, static_argnames, jit, executor, check, precision)
         self._check = flag("function", "check", check)
         self._jit = flag("function", "jit", jit)
+        self._precision = optional(choice, "function", "precision", precision, PRECISIONS)
         self._parameters = Parameters(function, static_argnames, executor, self._constants)
         names = () if donate is None or isinstance(donate, bool) else donate
         self._donated = self._parameters.known("donate", names)
@@ -358,10 +366,12 @@ class Function:
 
     def _called(self, args: Any, kwargs: Any) -> Any:
         if stage.scope is not None or not self._jit or onlookers:  # who looks on sees all ops
-            return self._function(*args, **kwargs)
+            with self._precise():
+                return self._function(*args, **kwargs)
         given = self._parameters.given(args, kwargs)
         if given.traced:  # what this does becomes a part of somebody else's program
-            return self._function(*args, **kwargs)
+            with self._precise():
+                return self._function(*args, **kwargs)
         known = self._known(given)
         variant = known or self._new_variant(given, args, kwargs)
         if variant.outside and known is not None:
@@ -376,6 +386,11 @@ class Function:
             self._last = variant if quick else None
         node = variant.past(recording)
         return variant.form.filled(variant.run(given.leaves, given.native, node))
+
+    def _precise(self) -> AbstractContextManager[Any]:
+        """Return the block in which the Python runs as it stands."""
+        precision = self._precision
+        return nullcontext() if precision is None else self._executor.precise(precision)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """Return the function of one instance: compiled for that alone, and gone with it."""
@@ -404,8 +419,8 @@ class Function:
         if self._origin is not None:
             return self._origin.__get__, (self._function.__self__,)  # type: ignore[attr-defined]
         if isinstance(self._function, types.MethodType):  # of what is copied, not of this one
-            donate, static, jit, _, check = self._settings
-            return type(self), (self._function, donate, static, jit, None, check)
+            settings = [None if each is self._executor else each for each in self._settings]
+            return type(self), (self._function, *settings)
         return self.__qualname__  # type: ignore[attr-defined]
 
     def __repr__(self) -> str:
@@ -520,7 +535,7 @@ class Function:
             first = self._donates is not False and not self._check
             trace = _Trace(
                 *(self._executor, self._function, frame, written, read, donated, first),
-                self._noticing,
+                *(self._noticing, self._precision),
             )
             held = [variable._form for variable in written]
             used, kept = (held, []) if first else ([], held)
@@ -532,6 +547,7 @@ class Function:
                         [*used, *used_leaves],
                         [*kept, *kept_leaves],
                         self._donates if first else True,
+                        self._precision,
                     )
             except Exception as error:
                 if isinstance(error, TracingError) or not is_about_values(error):
@@ -689,6 +705,7 @@ class _Pull:
         self.recording = Recording()
         self.function = Function(self._gradients, executor=variant.executor)
         self.function._noticing = False  # it is of a program that was traced with its settings
+        self.function._precision = variant.program.precision or "default"
 
     def prepare(self, inputs: list[Any], results: list[Tensor]) -> None:
         """Trace it now, for results of this form."""
@@ -742,6 +759,7 @@ def function(
     static_argnames: str | Sequence[str] = (),
     jit: bool = True,
     check: bool = False,
+    precision: str | None = None,
 ) -> Any:
     """Compile a function of tensors; use it as a decorator or call it.
 
@@ -761,6 +779,8 @@ def function(
             raises what eager code raises, and the call leaves all variables as they were. Without,
             what is picked there is NaN, and what is put there is left out. Costs time; nothing is
             donated.
+        precision: how exactly float32 is multiplied on an accelerator, in gradients too: "default",
+            "high" or "highest" (`set_matmul_precision`). None: as is set for all.
 
     Returns:
         A function with the same arguments and result. Its results are NumPy's unless an argument or
@@ -791,8 +811,13 @@ def function(
     """
     if f is None:
         return functools.partial(
-            function, donate=donate, static_argnames=static_argnames, jit=jit, check=check
+            function,
+            donate=donate,
+            static_argnames=static_argnames,
+            jit=jit,
+            check=check,
+            precision=precision,
         )
     if not callable(f):
         raise TypeError(f"function compiles a function, not {type(f).__name__}")
-    return Function(f, donate, static_argnames, jit, check=check)
+    return Function(f, donate, static_argnames, jit, check=check, precision=precision)

@@ -32,10 +32,11 @@ class _Function(_CompiledFunction):
         must: bool = False,
         check: bool = False,
         donate: bool | None = None,
+        precision: str | None = None,
     ) -> None:
-        super().__init__(function, donate, check=check)
+        super().__init__(function, donate, check=check, precision=precision)
         self._told = False
-        self._settings = (must, check, donate)
+        self._settings = (must, check, donate, precision)
         self._must = must
         self.python_function = function
 
@@ -55,7 +56,8 @@ class _Function(_CompiledFunction):
                 warnings.warn(
                     f"{self.__name__} runs as plain Python, not compiled: {error}", stacklevel=2
                 )
-            return self._function(*args, **kwargs)
+            with self._precise():
+                return self._function(*args, **kwargs)
 
 
 def function(
@@ -73,11 +75,13 @@ def function(
     *,
     check: bool = False,
     donate: bool | None = None,
+    precision: str | None = None,
 ) -> Any:
     """Compile a function; see `headgate.function`.
 
-    Two options are not TensorFlow's: `check` looks at indices, classes and divisors while the
-    program runs; `donate` lets it write new values of variables over the old ones.
+    Three options are not TensorFlow's: `check` looks at indices, classes and divisors while the
+    program runs; `donate` lets it write new values of variables over the old ones; `precision` is
+    how exactly float32 is multiplied on an accelerator.
 
     Python numbers are constants, as in TensorFlow: they may be sizes, and the function is compiled
     for each value. A number that changes from call to call is better a tensor; a warning says so
@@ -97,8 +101,10 @@ def function(
     if jit_compile is None:
         jit_compile = experimental_compile
     if func is None:
-        return lambda found: function(found, jit_compile=jit_compile, check=check, donate=donate)
-    return _Function(func, jit_compile is True, check, donate)
+        return lambda found: function(
+            found, jit_compile=jit_compile, check=check, donate=donate, precision=precision
+        )
+    return _Function(func, jit_compile is True, check, donate, precision)
 
 
 def cond(

@@ -2,7 +2,8 @@
 
 Stand-ins are JAX's tracers. Programs are traced with 64-bit types enabled, whatever JAX's setting
 is: a program must not lose half of its digits by being compiled. They are compiled ahead of time,
-so that the setting does not matter when they are called with JAX's own arrays.
+so that the setting does not matter when they are called with JAX's own arrays. How exactly it
+multiplies is what JAX is set to while it is traced, and while it is lowered, which comes later.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -47,11 +48,17 @@ class Program:
     function did.
     """
 
-    __slots__ = ("_call", "_jitted", "_lowered", "_traced", "donates", "risky")
+    __slots__ = ("_call", "_jitted", "_lowered", "_traced", "donates", "precision", "risky")
 
     def __init__(
-        self, function: Flat, used: Sequence[Any], kept: Sequence[Any], donate: bool | None
+        self,
+        function: Flat,
+        used: Sequence[Any],
+        kept: Sequence[Any],
+        donate: bool | None,
+        precision: str | None,
     ) -> None:
+        self.precision: str | None = precision or jax_for().config.jax_default_matmul_precision
         self._jit(function, used, kept, donate=bool(used) and donate is not False)
         self._lowered: Any = None
         self._call: Any = None
@@ -61,9 +68,13 @@ class Program:
 
     def _jit(self, function: Flat, used: Any, kept: Any, donate: bool) -> None:
         self._jitted = jax_for().jit(function, donate_argnums=(0,) * donate)
-        with wide():
+        with wide(), self._precise():
             self._traced = self._jitted.trace(used, kept)
         self.donates = donate
+
+    def _precise(self) -> AbstractContextManager[Any]:
+        context: AbstractContextManager[Any] = jax_for().default_matmul_precision(self.precision)
+        return context
 
     def _is_sure(self, renewed: int) -> bool:
         """Tell whether nothing can fail once the program runs; so many results are in place."""
@@ -75,7 +86,7 @@ class Program:
     def lower(self) -> Any:
         """Return the program in XLA's language, before it is optimized."""
         if self._lowered is None:
-            with wide(), warnings.catch_warnings():
+            with wide(), self._precise(), warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Some donated buffers were not usable")
                 self._lowered = self._traced.lower()
             self._traced = None
@@ -94,7 +105,7 @@ class Program:
         ours = getattr(error, "headgate_explained", False)
         if ours or ("sharding" not in str(error) and "device" not in str(error)):
             raise error
-        with wide():  # the function is not traced again: JAX keeps what it traced
+        with wide(), self._precise():  # it is not traced again: JAX keeps what it traced
             self._call = self._jitted.lower(used, kept).compile()
         return self._call
 
@@ -159,23 +170,44 @@ def wide() -> AbstractContextManager[Any]:
     return nullcontext() if jax.config.jax_enable_x64 else jax.enable_x64(True)
 
 
+def precise(precision: str) -> AbstractContextManager[Any]:
+    """Let this thread multiply with a precision for a block."""
+    try:
+        context: AbstractContextManager[Any] = jax_for().default_matmul_precision(precision)
+    except ImportError:  # NumPy has one precision
+        return nullcontext()
+    return context
+
+
+def set_precision(precision: str) -> None:
+    """Let all threads multiply with a precision from now on."""
+    with suppress(ImportError):
+        jax_for().config.update("jax_default_matmul_precision", precision)
+
+
 def at_once() -> AbstractContextManager[Any]:
     """Let this thread compute at once for a block, although it traces."""
     context: AbstractContextManager[Any] = jax_for().ensure_compile_time_eval()
     return context
 
 
-def trace(function: Flat, used: Sequence[Any], kept: Sequence[Any], donate: bool | None) -> Program:
+def trace(
+    function: Flat,
+    used: Sequence[Any],
+    kept: Sequence[Any],
+    donate: bool | None,
+    precision: str | None,
+) -> Program:
     """Run a function on stand-ins for arrays and numbers like these.
 
     If it may `donate`, the memory of what is `used` is the program's to write its results to. None:
-    if nothing can fail while it runs.
+    if nothing can fail while it runs. Without a `precision` of its own it has JAX's.
     """
     jax_for(
         "headgate.function compiles with",
         ". Without it, functions run as plain Python under headgate.function(..., jit=False)",
     )
-    return Program(function, used, kept, donate)
+    return Program(function, used, kept, donate, precision)
 
 
 def stand_in(array: Array) -> Array:
