@@ -503,6 +503,7 @@ def test_text_shows_the_program():
     assert len(f.signatures) == 1
 
 
+@pytest.mark.cpu
 def test_variables_are_written_over_where_nothing_can_fail():
     v = hg.Variable(X)
     table = hg.Variable(np.zeros((2**21, 64), np.float32))  # more than is sure

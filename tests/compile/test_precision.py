@@ -38,8 +38,9 @@ PRODUCTS = {
 
 @pytest.fixture(autouse=True)
 def _as_before():
-    """Leave the setting as it was."""
+    """Begin with nothing said, and leave the setting as it was."""
     before = jax.config.jax_default_matmul_precision
+    jax.config.update("jax_default_matmul_precision", None)
     yield
     jax.config.update("jax_default_matmul_precision", before)
     products.matmul_precision = None
