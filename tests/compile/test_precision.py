@@ -41,6 +41,7 @@ def _as_before():
     """Begin with nothing said, and leave the setting as it was."""
     before = jax.config.jax_default_matmul_precision
     jax.config.update("jax_default_matmul_precision", None)
+    products.matmul_precision = None
     yield
     jax.config.update("jax_default_matmul_precision", before)
     products.matmul_precision = None
