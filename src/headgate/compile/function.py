@@ -17,9 +17,9 @@ argument or a variable is the executor's own.
 
 No call loses a variable. The old arrays stay until the new ones are there, and are exchanged for
 them at once: whatever fails or interrupts, all variables are as before the call or as after it.
-Where nothing can fail once the program runs (the executor tells), the arrays of variables that are
-written are *donated* instead: the program writes its results there, and Ctrl-C waits for it. On
-request that is always so; a program that fails has lost them then.
+On request the arrays of variables that are written are *donated* instead, always or where nothing
+can fail once the program runs (the executor tells): the program writes its results there, and
+Ctrl-C waits for it. A program that fails has lost them then.
 
 Called under a tape, a compiled function is one node. Its rule is another compiled function, which
 runs the same Python under a tape of its own, and is itself differentiated in this way.
@@ -319,7 +319,7 @@ class Function:
     def __init__(
         self,
         function: Callable[..., Any],
-        donate: bool | Sequence[str] | None = None,
+        donate: bool | Sequence[str] | None = False,
         static_argnames: Sequence[str] = (),
         jit: bool = True,
         executor: Executor | None = None,
@@ -755,7 +755,7 @@ def _is_wide(leaf: Any) -> bool:
 def function(
     f: Callable[..., Any] | None = None,
     *,
-    donate: bool | Sequence[str] | None = None,
+    donate: bool | Sequence[str] | None = False,
     static_argnames: str | Sequence[str] = (),
     jit: bool = True,
     check: bool = False,
@@ -770,7 +770,8 @@ def function(
             neither array nor number (a boolean, a text, an object) is a part of the signature.
         donate: whether the program may write over the old arrays of variables that it writes. It
             needs less memory then, and loses the variables if it fails while it runs. None: if
-            nothing can fail while it runs, on a CPU. Names of parameters: it may write over these
+            nothing in it can fail while it runs, on a CPU; a signal other than Ctrl-C whose handler
+            raises may still lose them. Names of parameters: it may write over these
             arguments, which their giver loses, and over nothing else.
         static_argnames: parameters whose value is a part of the signature; needed for numbers that
             decide on shapes or on numbers of steps.
