@@ -718,6 +718,7 @@ def test_exception_in_a_trace_under_a_tape():
 
 
 def test_layers_and_optimizers_make_their_variables_once():
+    hg.random.set_seed(0)
     layers = [nn.Sequential([nn.Dense(4, activation="tanh"), nn.Dense(1)]) for _ in range(2)]
     optimizers = [optim.Adam(0.1) for _ in range(2)]
 
