@@ -6,6 +6,10 @@ is said in `headgate.checkpoint.format`, and how it gets on the disk in `headgat
 
 Loading has two phases. The first reads and checks everything and changes nothing. The second hands
 the states out; if an item refuses its own, those that were set get back what they had.
+
+Each file of a folder has the steps that its run went back to before it. The longest such list is
+that of the run as it is now. A file with a shorter one, whose step is above one of the steps that
+follow in the longest, is of a run that was left.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ from headgate.checkpoint.format import CheckpointError, States, history_of, pack
 from headgate.core.namespace import owner
 from headgate.core.variable import Variable
 from headgate.state import Stateful
+
+Histories = dict[int, tuple[int, ...] | None]
 
 _STEP = re.compile(r"step-([0-9]{8,})\.safetensors")
 
@@ -163,7 +169,8 @@ class Checkpoints:
                 or one does not fit the items. The items are as they were.
             FileNotFoundError: there is no checkpoint of that step.
         """
-        steps = self.steps()
+        histories = self._histories()
+        steps = self._in_order(histories)
         if step is not None and step not in steps:
             raise FileNotFoundError(
                 f"there is no checkpoint of step {step} in {self.folder}; there are {steps}"
@@ -180,7 +187,7 @@ class Checkpoints:
                 warnings.warn(f"passed over a damaged checkpoint: {error}", stacklevel=2)
             else:
                 _hand_out(path, found, self.items)
-                self._go_on_from(candidate, steps)
+                self._go_on_from(candidate, steps, histories)
                 return candidate
         if steps:
             raise CheckpointError(
@@ -191,15 +198,16 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """Return the steps of which there are checkpoints, the newest last and those left first."""
-        histories = self._histories()
+        return self._in_order(self._histories())
+
+    def _in_order(self, histories: Histories) -> list[int]:
         longest = self._longest(histories)
         return sorted(
             histories, key=lambda step: (not _is_left(step, histories[step], longest), step)
         )
 
-    def _go_on_from(self, step: int, steps: list[int]) -> None:
+    def _go_on_from(self, step: int, steps: list[int], histories: Histories) -> None:
         """Note that the run is at a step now, and what it has left if newer ones are there."""
-        histories = self._histories()
         back = self._longest(histories)
         left = [other for other in steps if other > step]
         if step != steps[-1] and left:
@@ -209,10 +217,10 @@ class Checkpoints:
         self._back = back
 
     @staticmethod
-    def _longest(histories: dict[int, tuple[int, ...] | None]) -> tuple[int, ...]:
+    def _longest(histories: Histories) -> tuple[int, ...]:
         return max((found for found in histories.values() if found), key=len, default=())
 
-    def _histories(self) -> dict[int, tuple[int, ...] | None]:
+    def _histories(self) -> Histories:
         """Return, for each step that there is, the steps that were gone back to before it.
 
         None for a file of which that is not known.

@@ -2,8 +2,9 @@
 
 The format holds arrays and text and nothing that could run. The arrays of all items are its
 tensors; all else is one JSON text in its metadata, in which `{"$array": name}` stands where an
-array was. Beside it is a SHA-256 of the text and of all arrays, so that a bit that changed later is
-found. Somebody who wants to deceive can compute one as well: it is no signature.
+array was. The steps that the run went back to stand beside it as `history`, so that a folder can be
+listed without reading its arrays. A SHA-256 of all that is there too, so that a bit that changed
+later is found. Somebody who wants to deceive can compute one as well: it is no signature.
 """
 
 from __future__ import annotations
@@ -63,9 +64,10 @@ def pack(items: States, history: Sequence[int] = ()) -> bytes:
     table = {name: [_type_name(array.dtype), array.shape] for name, array in arrays.items()}
     text = json.dumps({"format": _FORMAT, "items": states, "arrays": table}, allow_nan=False)
     tensors = {name: _stored(array) for name, array in arrays.items()}
-    metadata = {"headgate": text, "sha256": digest(text, tensors.values())}
+    steps = " ".join(map(str, history))
+    metadata = {"headgate": text, "sha256": digest(text + steps, tensors.values())}
     if history:
-        metadata["history"] = " ".join(map(str, history))
+        metadata["history"] = steps
     try:
         return safetensors.numpy.save(tensors, metadata)
     except safetensors.SafetensorError as error:
@@ -123,7 +125,7 @@ def _unpack(file: Any) -> States:
         raise ValueError("the arrays in it are not those of its table")
     kinds = {name: _type_of(kind) for name, (kind, _) in table.items()}
     tensors = {name: file.get_tensor(name) for name in table}
-    if digest(text, tensors.values()) != metadata["sha256"]:
+    if digest(text + metadata.get("history", ""), tensors.values()) != metadata["sha256"]:
         raise ValueError("its content changed after it was saved: the digest differs")
     arrays = {name: _restored(tensors[name], kinds[name], table[name][1]) for name in table}
     states = {

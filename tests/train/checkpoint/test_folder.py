@@ -325,3 +325,17 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
     assert resumed[0] == "from 6 in epoch 1 at 1"
     assert resumed[1:] == whole[7:]
     assert sum(line.startswith("optimizer") for line in resumed) == 15
+
+
+def test_a_history_that_changed_later_is_found(tmp_path):
+    v = hg.Variable(1.0, name="v")
+    folder = Checkpoints(tmp_path, v=v)
+    for step in (10, 20):
+        folder.save(step)
+    folder.restore(10)
+    with pytest.warns(UserWarning, match="goes on from step 10"):
+        folder.save(15)
+    path = tmp_path / "step-00000015.safetensors"
+    path.write_bytes(path.read_bytes().replace(b'"history":"10"', b'"history":"90"'))
+    with pytest.raises(CheckpointError, match="digest"):
+        folder.restore(15)
