@@ -13,13 +13,11 @@ from typing import Any
 import numpy as np
 
 from headgate.core.checks import (
-    WrongType,
     affordable,
     choice,
     extents,
     flag,
     optional,
-    refused,
     whole,
 )
 from headgate.core.lift import as_tensor, borrowers, lifters
@@ -27,7 +25,7 @@ from headgate.core.namespace import TENSORS, Array, owner
 from headgate.core.op import op, public
 from headgate.core.tensor import Tensor, constant, raw, tensor_of
 from headgate.ops.elementwise import astype
-from headgate.ops.shape import broadcast_to, reshape
+from headgate.ops.shape import broadcast_to, filling, reshape
 
 
 @public
@@ -101,7 +99,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
     Tensor([7., 7.], shape=(2,), dtype=float64)
     """
     return broadcast_to(
-        asarray(_filling("full", fill_value), dtype), extents("full", "shape", shape)
+        asarray(filling("full", "fill_value", fill_value), dtype), extents("full", "shape", shape)
     )
 
 
@@ -113,12 +111,6 @@ def empty(shape: Any, dtype: Any = None) -> Tensor:
     (2, 3)
     """
     return constant(np.empty(extents("empty", "shape", shape), dtype))
-
-
-def _filling(whose: str, value: Any) -> Any:
-    if value is None:  # NumPy would make NaN of it
-        raise refused(whose, "fill_value", "a number", value, WrongType)
-    return value
 
 
 def _like(name: str, x: Any, *fill: Any, dtype: Any) -> Tensor:
@@ -153,7 +145,7 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Tensor:
     >>> hg.full_like([1.0, 2.0], 7)
     Tensor([7., 7.], shape=(2,), dtype=float64)
     """
-    return _like("full_like", x, _filling("full_like", fill_value), dtype=dtype)
+    return _like("full_like", x, filling("full_like", "fill_value", fill_value), dtype=dtype)
 
 
 @public

@@ -18,7 +18,7 @@ from headgate.core.lift import as_tensor
 from headgate.core.namespace import Array
 from headgate.core.op import op, public
 from headgate.core.tensor import Tensor
-from headgate.ops.rules import by_float32
+from headgate.ops.rules import by_float32, floats
 from headgate.ops.windows import (
     Pair,
     Shape,
@@ -108,8 +108,7 @@ def population(x: Array, axis: int, window: Window) -> Any:
 
 @by_float32
 def _mean(xp: Any, x: Array, axis: int, window: Window) -> Array:
-    if x.dtype.kind in "biu":
-        x = xp.astype(x, np.float64)  # in its own dtype the sum of a window may not fit
+    x = floats(x)  # in its own dtype the sum of a window may not fit
     taps = taps_of(padded(xp, x, axis, window, 0), axis, window)
     return functools.reduce(operator.add, taps) / population(x, axis, window)
 

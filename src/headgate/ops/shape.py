@@ -351,7 +351,8 @@ def _sum_of_margins(g: Any, xp: Any, x_shape: Shape, widths: Any, mode: Any) -> 
     return g
 
 
-def _filling(whose: str, name: str, value: Any) -> Any:
+def filling(whose: str, name: str, value: Any) -> Any:
+    """Return what something is to be filled with."""
     if value is None:  # NumPy would make NaN of it
         raise refused(whose, name, "a number", value, WrongType)
     return value
@@ -371,7 +372,7 @@ pad = op(
     """,
     _sum_of_margins,
     impl_numpy=_pad_numpy,
-    checks={"value": (_filling,)},
+    checks={"value": (filling,)},
     keeps_shape=True,
     lists=("widths",),
 )

@@ -1,6 +1,6 @@
-"""Linear algebra: products, solving, factorisations, norms.
+"""Linear algebra: products, solving, factorisations, norms, functions of matrices.
 
-Functions of matrices work on the last two axes, and so on stacks of matrices. In the docstrings of
+All of it works on the last two axes, and so on stacks of matrices. In the docstrings of
 rules x* is the conjugate transpose of x, and <a, b> = Re trace(a* b) the inner product that defines
 a gradient: if dy = L(dx), that for x is the c with <g, L(dx)> = <c, dx>. A walk carries the
 conjugates of that (`headgate.ops.rules`), so that products, `solve`, `inv` and `det` have plain

@@ -1,4 +1,8 @@
-"""Sums of products over several axes at once: `tensordot` and `einsum`."""
+"""Sums of products over several axes at once: `tensordot` and `einsum`.
+
+NumPy contracts two operands by one product of matrices. The rule of `einsum` is an `einsum` of the
+cotangent with the other operands.
+"""
 
 from __future__ import annotations
 

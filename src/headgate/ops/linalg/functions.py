@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.checks import whole
 from headgate.core.lift import as_tensor
 from headgate.core.namespace import NUMPY, TENSORS, Array, implementations, owner
 from headgate.core.op import op, public
@@ -42,9 +43,8 @@ from headgate.ops.linalg.matrices import (
     by_adjoint,
     by_column,
     diagonal_matrix,
-    from_lower,
     hermitian,
-    of_numbers,
+    is_hermitian,
     raw_of,
     to_read,
 )
@@ -65,6 +65,7 @@ def matrix_power(x: Any, n: int) -> Tensor:
     Tensor([[1., 5.],
             [0., 1.]], shape=(2, 2), dtype=float64)
     """
+    n = whole("matrix_power", "n", n)
     x = as_tensor(x)
     if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
         raise ValueError(f"matrix_power: x must be square matrices, got the shape {x.shape}")
@@ -99,10 +100,11 @@ def _repeated(xp: Any, going_on: Step, step: Step, first: Any) -> Any:
 implementations["repeated"] = {"numpy": _repeated}
 
 
-def _by_block(name: str) -> Callable[..., Any]:
+def _by_block(name: str, everywhere: bool = False) -> Callable[..., Any]:
     """Return the rule of a primary function: a block of the same of a larger matrix.
 
     That is linear in g, which is made as large as a number is usual, or it would spoil the rest.
+    If it is not defined `everywhere`, NaN in place of a gradient is told.
     """
 
     def rule(g: Any, xp: Any, x: Any) -> Any:
@@ -116,9 +118,10 @@ def _by_block(name: str) -> Callable[..., Any]:
         turned = x.mT
         upper = xp.concat([turned, g / scale], axis=-1)
         lower = xp.concat([xp.zeros_like(x), turned], axis=-1)
-        whole = getattr(xp, name)(xp.concat([upper, lower], axis=-2))
-        c = whole[..., :size, size:] * scale
-        _tell_undefined(name, raw, raw_of(x), raw_of(c))
+        large = getattr(xp, name)(xp.concat([upper, lower], axis=-2))
+        c = large[..., :size, size:] * scale
+        if not everywhere:
+            _tell_undefined(name, raw, raw_of(x), raw_of(c))
         return c
 
     return rule
@@ -126,7 +129,7 @@ def _by_block(name: str) -> Callable[..., Any]:
 
 def _tell_undefined(name: str, g: Any, x: Any, c: Any) -> None:
     """Say that a gradient is NaN, if that is so of numbers."""
-    if name == "expm" or is_traced(c) or is_traced(x) or is_traced(g):
+    if is_traced(c) or is_traced(x) or is_traced(g):
         return
     if np.isnan(np.asarray(c)).any() and np.isfinite(g).all() and np.isfinite(x).all():
         warn_undefined(
@@ -182,7 +185,7 @@ expm = op(
     Tensor([[1., 1.],
             [0., 1.]], shape=(2, 2), dtype=float64)
     """,
-    _by_block("expm"),
+    _by_block("expm", everywhere=True),
     impl_numpy=_expm,
 )
 
@@ -234,12 +237,10 @@ def _root(xp: Any, x: Any) -> Any:
 def _of_values(xp: Any, f: Callable[[Any], Any], x: Any) -> Any:
     """Compute a function of Hermitian matrices by eigenvalues, rounding to zero those near it."""
     ns = xp.array_module
-    given, nothing = of_numbers(xp, from_lower(xp, x))
-    w, v = ns.linalg.eigh(given)
+    w, v = xp.eigh(x)
     largest = ns.max(abs(w), axis=-1, initial=0, keepdims=True)
     w = ns.where(abs(w) <= w.shape[-1] * ns.finfo(w.dtype).eps * largest, 0, w).astype(x.dtype)
-    made = (v * by_column(xp, f(w))) @ adjoint(xp, v)
-    return made if nothing is None else made + nothing[..., None, None]
+    return (v * by_column(xp, f(w))) @ adjoint(xp, v)
 
 
 def _by_either(
@@ -253,13 +254,15 @@ def _by_either(
             return x
         ns = xp.array_module
         with np.errstate(all="ignore"):
-            is_hermitian = (x == adjoint(xp, x)).all((-2, -1), keepdims=True)
+            by_values = is_hermitian(xp, x)
+            if xp is NUMPY and not by_values.any():  # as what a gradient is a block of
+                return of_matrix(xp, x)
             values = _of_values(xp, lambda w: of_value(ns, w), x)
-            if xp is NUMPY and is_hermitian.all():
+            if xp is NUMPY and by_values.all():
                 return values
             one = ns.eye(x.shape[-1], dtype=x.dtype)
-            others = of_matrix(xp, ns.where(is_hermitian, one, x))
-            return ns.where(is_hermitian, values, others)
+            others = of_matrix(xp, ns.where(by_values, one, x))
+            return ns.where(by_values, values, others)
 
     return compute
 
@@ -400,10 +403,9 @@ def _close(ns: Any, w: Any, a: Any, b: Any, share: float) -> Any:
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(3)
 
 
-def _first_differences(ns: Any, w: Any, f: Callable[[Tensor], Any]) -> Any:
-    """Return the divided differences f[i, j]: of close values, the mean slope between them."""
+def _first_differences(ns: Any, w: Any, f: Callable[[Tensor], Any], values: Tensor) -> Any:
+    """Return the divided differences f[i, j] from f(w): of close values, the mean slope between."""
     a, b = ns.broadcast_arrays(w[..., :, None], w[..., None, :])
-    values = as_tensor(f(constant(w)))
     close = _close(ns, w, a, b, float(ns.finfo(w.dtype).eps) ** (1 / 3))
     half = ns.where(close, (b - a) / 2, 0)[..., None]
     nodes = a[..., None] + half * (1 + _NODES).astype(w.dtype)
@@ -462,7 +464,13 @@ def funm(x: Any, f: Callable[[Tensor], Any]) -> Tensor:
     except (TypeError, ValueError) as error:
         raise refusal(type(error), f"funm: {error}") from None
     w, v = home.eigh(array)
-    values = as_tensor(f(constant(w)))
+    values = f(constant(w))
+    if type(values) is not Tensor:
+        raise refusal(
+            TypeError,
+            f"funm: f must compute with headgate's functions, to be differentiated; it returned "
+            f"{type(values).__name__}",
+        )
     if values.shape != w.shape:
         raise refusal(
             ValueError,
@@ -471,7 +479,7 @@ def funm(x: Any, f: Callable[[Tensor], Any]) -> Tensor:
         )
     inner = diagonal_matrix(TENSORS, values)
     if x.node is not None:
-        first = _first_differences(ns, w, f)
+        first = _first_differences(ns, w, f, values)
 
         def gradient_of_second(g: Any, d: Any) -> Any:
             second = _second_differences(ns, w, f, first)

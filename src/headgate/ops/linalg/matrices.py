@@ -20,7 +20,7 @@ import numpy as np
 from headgate.core.checks import number
 from headgate.core.namespace import NUMPY, owner
 from headgate.core.tensor import Tensor
-from headgate.ops.rules import conj
+from headgate.ops.rules import conj, floats
 
 
 def adjoint(xp: Any, x: Any) -> Any:
@@ -31,6 +31,11 @@ def adjoint(xp: Any, x: Any) -> Any:
 def hermitian(xp: Any, x: Any) -> Any:
     """Return the Hermitian part of a matrix."""
     return (x + adjoint(xp, x)) / 2
+
+
+def is_hermitian(xp: Any, x: Any) -> Any:
+    """Tell which of raw matrices are Hermitian, in a shape that broadcasts against them."""
+    return (x == adjoint(xp, x)).all((-2, -1), keepdims=True)
 
 
 def from_lower(xp: Any, x: Any) -> Any:
@@ -46,11 +51,11 @@ def to_read(xp: Any, x: Any, c: Any) -> Any:
     `c` is the gradient for the Hermitian matrix that is made of it.
     """
     array = raw_of(x)
-    is_hermitian = (array == conj(owner[type(array)], array.mT)).all((-2, -1), keepdims=True)
-    if type(array) is np.ndarray and is_hermitian.all():
+    both = is_hermitian(owner[type(array)], array)
+    if type(array) is np.ndarray and both.all():
         return c
     own = xp.where(np.eye(c.shape[-1], dtype=bool), real_part(xp, c), 0)
-    return xp.where(is_hermitian, c, xp.tril(c + adjoint(xp, c), k=-1) + own)
+    return xp.where(both, c, xp.tril(c + adjoint(xp, c), k=-1) + own)
 
 
 def real_part(xp: Any, x: Any) -> Any:
@@ -87,13 +92,11 @@ def tolerance(whose: str, name: str, value: Any) -> Any:
 
 def as_matrices(xp: Any, x: Any, square: bool = False) -> Any:
     """Return matrices that LAPACK computes with; refuse what it does not know, by name."""
-    x = xp.asarray(x)
+    x = floats(xp.asarray(x))
     if x.ndim < 2:
         raise ValueError(f"x must be matrices, with two axes or more; its shape is {x.shape}")
     if square and x.shape[-1] != x.shape[-2]:
         raise ValueError(f"x must be square matrices; its shape is {x.shape}")
-    if x.dtype.kind in "biu":
-        return x.astype(np.float64)
     if x.dtype.itemsize == 2:
         raise TypeError(
             f"there is no linear algebra in {x.dtype}, neither here nor in NumPy and JAX; convert "

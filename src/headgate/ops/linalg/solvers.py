@@ -1,4 +1,7 @@
-"""Solving, inverses, determinants."""
+"""Solving, inverses, determinants, pseudo-inverses.
+
+The gradient of `det` is its cofactors, computed without dividing by what may be zero.
+"""
 
 from __future__ import annotations
 

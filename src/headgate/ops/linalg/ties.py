@@ -78,11 +78,14 @@ def _met(name: str, values: Any, undefined: Any) -> str:
     what = "eigenvalues" if name.startswith("eig") else "singular values"
     how = "equal" if len(met) > 1 else "zero"
     order = "second derivative by" if name.endswith("vals") or name == "eigvalsh" else "gradient by"
+    of, f_of = "x", "any f"
+    if what != "eigenvalues":  # of any matrix, which funm does not take
+        of, f_of = "conj(x.mT) @ x", "any f of w, the squares of singular values"
     return (
         f"{what}{where} are {how} ({shown}), and what is computed from their vectors has no "
         f"{order} the matrix that could be told there. Compute a function of the matrix itself: "
-        "headgate.linalg.funm(x, f) has the gradient of v @ diag(f(w)) @ v* for any f, and so have "
-        "expm, sqrtm, logm, solve, inv, det, cholesky and matrix_power for theirs. Or set the "
+        f"headgate.linalg.funm({of}, f) has the gradient of v @ diag(f(w)) @ v* for {f_of}, and so "
+        "have expm, sqrtm, logm, solve, inv, det, cholesky and matrix_power for theirs. Or set the "
         "values apart: add small numbers, all different, to the diagonal"
     )
 
