@@ -41,7 +41,6 @@ from headgate.core.bundle import in_transit
 from headgate.core.scope import open_scopes, stage
 from headgate.data import Batches
 from headgate.nn.layer import calls
-from headgate.optim import optimizer as stepping
 from headgate.record.graph import Recording, state
 from headgate.record.onlooker import onlookers
 
@@ -120,15 +119,15 @@ def left_on() -> list[str]:
 class Scenario:
     """What is made, what is done with it, and what of it goes together.
 
-    With `again`, what the act gives is asked for once more after the interrupt. `partial` groups
-    may have moved when the others have not: what a forward pass changes before the step.
+    With `again`, what the act gives is asked for once more after the interrupt. `left` says what it
+    has left behind that should not be there.
     """
 
     make: Callable[[], Any]
     act: Callable[[Any], Any]
     groups: Callable[[Any], Groups]
     again: bool = True
-    partial: bool = False
+    left: Callable[[Any], list[str]] = lambda world: []
 
 
 def model_and_optimizer() -> Any:
@@ -266,12 +265,16 @@ def saved(world: Any) -> None:
 
 def on_disk(world: Any) -> Groups:
     variables, _, _, place = world
-    values = [np.zeros(20) for _ in variables]
-    found = [hg.Variable(value, name=v.name) for value, v in zip(values, variables)]
+    found = [hg.Variable(np.zeros(20), name=v.name) for v in variables]
     other = optim.SGD(0.1, momentum=0.9)
     other.build(found)
     newest = Checkpoints(place.name, v=found, o=other).restore()
     return {"newest": [np.asarray(newest), *(v.numpy() for v in found)]}
+
+
+def temporary(world: Any) -> list[str]:
+    world[2].save(4)  # which clears away what an interrupted one has left
+    return [f"{name} is left" for name in os.listdir(world[3].name) if name.endswith(".tmp")]
 
 
 def restored(world: Any) -> None:
@@ -398,10 +401,8 @@ def compiled_step(world: Any) -> None:
 
 
 SCENARIOS: dict[str, Scenario] = {
-    "training": Scenario(model_and_optimizer, train, of_training, partial=True),
-    "compiled": Scenario(
-        compiled, compiled_step, lambda world: of_training(world[:3]), partial=True
-    ),
+    "training": Scenario(model_and_optimizer, train, of_training),
+    "compiled": Scenario(compiled, compiled_step, lambda world: of_training(world[:3])),
     "large": Scenario(large, large_step, of_optimizer),
     "table": Scenario(table, table_step, of_optimizer),
     "derivatives": Scenario(
@@ -414,11 +415,11 @@ SCENARIOS: dict[str, Scenario] = {
         explanations,
         lambda world: {"found": world[1]} if world[1] else {},
     ),
-    "save": Scenario(folder, saved, on_disk),
+    "save": Scenario(folder, saved, on_disk, left=temporary),
     "restore": Scenario(folder, restored, in_memory),
     "build": Scenario(unbuilt, build, of_names),
-    "pieces": Scenario(pieces, use_pieces, of_pieces, again=False, partial=True),
-    "states": Scenario(states, set_states, lambda given: of_pieces(given[0]), partial=True),
+    "pieces": Scenario(pieces, use_pieces, of_pieces, again=False),
+    "states": Scenario(states, set_states, lambda given: of_pieces(given[0])),
 }
 
 
@@ -478,10 +479,7 @@ class Trial:
                 wrong += self._again(world, found)
             if descriptors and len(os.listdir("/proc/self/fd")) > descriptors:
                 wrong.append("a file is left open")
-            if self.name == "save":
-                world[2].save(4)
-                names = os.listdir(world[3].name)
-                wrong += [f"{name} is left" for name in names if name.endswith(".tmp")]
+            wrong += scenario.left(world)
         except Exception as error:
             wrong.append(f"{type(error).__name__}: {error}"[:300])
         report.wrong += [f"{self.name}, {fault.place}: {what}" for what in wrong]
@@ -544,14 +542,14 @@ def run(
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Say nothing of warnings, and of interrupts that a `__del__` has swallowed."""
-    hook, part = sys.unraisablehook, stepping._PART
+    hook = sys.unraisablehook
     sys.unraisablehook = lambda info: None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        sys.unraisablehook, stepping._PART = hook, part
+        sys.unraisablehook = hook
 
 
 def main() -> int:

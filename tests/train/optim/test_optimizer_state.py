@@ -250,9 +250,8 @@ def test_the_state_of_another_rule_is_refused(saved, other):
         second.set_state(first.get_state())
         assert second.iterations.numpy() == 1
         return
-    message = (
-        rf"{other}: the state is of the rule '{first.rule_name()}', version 1.*has '{other[:4]}"
-    )
+    names = first.rule_name(), second.rule_name()
+    message = rf"{other}: the state is of the rule '{names[0]}', version 1.*has '{names[1]}'"
     with pytest.raises(ValueError, match=message):
         second.set_state(first.get_state())
     for key, value in second.get_state().items():
