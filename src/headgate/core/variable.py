@@ -386,6 +386,14 @@ _set_array = Variable.__dict__["_array"].__set__
 _set_place = Variable.__dict__["_place"].__set__
 
 
+def in_one_go(calls: Iterable[tuple[Any, ...]]) -> None:
+    """Call functions that are not written in Python, each with its arguments, in one loop in C.
+
+    Nobody looks for signals there: an interrupt comes before all of that, or after it.
+    """
+    deque(itertools.starmap(call, calls), maxlen=0)
+
+
 def publish(values: Iterable[tuple[Variable, Array]], also: Iterable[tuple[Any, ...]] = ()) -> None:
     """Give several cells new arrays at once: an interrupt comes before all of that, or after it.
 

@@ -34,7 +34,7 @@ from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable, publish
 from headgate.naming import default_dtype, unique_name
 from headgate.nn.initializers import get_initializer
-from headgate.nn.paths import name_members, paths, rename, sort_out
+from headgate.nn.paths import is_held, name_members, paths, rename, sort_out
 from headgate.nn.symbols import note, symbols
 from headgate.ops.elementwise import astype
 from headgate.record.graph import Source
@@ -45,7 +45,7 @@ Shape = tuple[int, ...]
 
 
 class _Calls(threading.local):
-    """What the layers being called in a thread hand down to those called inside of them."""
+    """The layers being called in a thread."""
 
     def __init__(self) -> None:
         self.stack: list[Layer] = []  # the layers being called, the outermost first
@@ -217,18 +217,19 @@ class Layer(Settled):
 
     def _members(self) -> tuple[list[Variable], list[Layer]]:
         """Return the variables and layers that this one holds itself, in order."""
+        if stage.log is not None:
+            noted(self, "", self._membership)
+        return self._sorted_out()
+
+    def _sorted_out(self) -> tuple[list[Variable], list[Layer]]:
         variables: list[Variable] = []
         layers: list[Layer] = []
         sort_out(vars(self).values(), variables, layers)
-        if stage.log is not None:
-            noted(self, "", self._membership)
         return variables, layers
 
     def _membership(self) -> Any:
         """Return what stands for the variables and layers that this one holds, and for freezing."""
-        variables: list[Variable] = []
-        layers: list[Layer] = []
-        sort_out(vars(self).values(), variables, layers)
+        variables, layers = self._sorted_out()
         sources = tuple(variable._source for variable in variables)
         return sources, tuple(map(id, layers)), self._trainable, frozenset(self._frozen)
 
@@ -252,7 +253,7 @@ class Layer(Settled):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes; of layers inside, the holder says that it holds them."""
-        state = vars(self) | {"_held": [x for x in self._members()[1] if _is_held(x, self)]}
+        state = vars(self) | {"_held": [x for x in self._members()[1] if is_held(x, self)]}
         state.pop("_holder", None)
         return state
 
@@ -267,7 +268,7 @@ class Layer(Settled):
     def __copy__(self) -> Layer:
         """Return a layer with the same variables and layers: what is shared stays shared."""
         made = object.__new__(type(self))
-        vars(made).update({name: _as_it_is(value) for name, value in vars(self).items()})
+        vars(made).update(_attributes(self))
         every_layer.add(made)
         return made
 
@@ -514,7 +515,7 @@ def _marking_built(build: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(build)
     def marking(self: Layer, input_shape: Any) -> None:
         rename(self)
-        before = {name: _as_it_is(value) for name, value in vars(self).items()}
+        before = _attributes(self)
         try:
             build(self, input_shape)
             self.built = True
@@ -525,13 +526,12 @@ def _marking_built(build: Callable[..., None]) -> Callable[..., None]:
     return marking
 
 
-def _is_held(layer: Layer, holder: Layer) -> bool:
-    return layer._holder is not None and layer._holder() is holder
-
-
-def _as_it_is(value: Any) -> Any:
-    """Return an attribute so that it stays what it is when more is appended."""
-    return copy.copy(value) if type(value) in (list, dict, Counter) else value
+def _attributes(layer: Layer) -> dict[str, Any]:
+    """Return the attributes of a layer so that they stay what they are when more is appended."""
+    return {
+        name: copy.copy(value) if type(value) in (list, dict, Counter) else value
+        for name, value in vars(layer).items()
+    }
 
 
 _UNBUILT = "it is not built yet: call it, or build(input_shape)"

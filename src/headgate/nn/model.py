@@ -204,7 +204,7 @@ class Sequential(Model):
             raise TypeError(f"{self.name}.add takes a layer, not {layer!r}")
         if isinstance(layer, InputLayer) and (self._stack or self._examples):
             raise ValueError(f"{self.name}.add: an Input can only be the first layer")
-        before = dict(vars(self)) | {"_names": self._names.copy()}
+        before = vars(self) | {"_names": self._names.copy()}
         own = layer.name, layer._holder
         try:
             stack, examples = self._stack, self._examples
@@ -221,8 +221,7 @@ class Sequential(Model):
                         examples = [*examples, layer(examples[-1], training=False)]
                     self.built = True
                     self.output_shape = layer.output_shape
-            vars(self).update(_stack=stack, _examples=examples)
-            self._stack = stack  # as whoever changes a setting
+            self._examples, self._stack = examples, stack
         except BaseException:  # an input that does not fit, or an interrupt
             layer.name, layer._holder = own
             self.__dict__ = before
@@ -232,7 +231,7 @@ class Sequential(Model):
         """Remove the last layer and return it."""
         *stack, last = self._stack
         vars(self).update(_stack=stack, _examples=self._examples[:-1], output_shape=None)
-        self._stack = stack  # as whoever changes a setting
+        self._stack = stack  # once more, so that compiled functions hear of it
         return last
 
     def call(self, x: Any, training: Any = None) -> Any:

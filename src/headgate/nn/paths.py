@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import re
 import weakref
-from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import starmap
-from operator import call, setitem
+from operator import setitem
 from typing import TYPE_CHECKING, Any
 
-from headgate.core.variable import Variable
+from headgate.core.variable import Variable, in_one_go
 from headgate.naming import plain_name
 
 if TYPE_CHECKING:
@@ -99,10 +97,8 @@ def take(holder: Layer, layer: Layer, wish: str) -> None:
     if not layer._name_given:
         name = f"{wish}_{number}" if number else wish
         number += 1
-    # Both in one go, in C: an interrupt comes before that or after it.
     named = (vars(layer).update, {"_holder": reference, "name": name})
-    deque(starmap(call, [named, (setitem, holder._names, wish, number)]), maxlen=0)
-    layer.name = name  # as whoever changes a setting
+    in_one_go([named, (setitem, holder._names, wish, number)])
     rename(layer)
 
 
@@ -113,9 +109,14 @@ def rename(layer: Layer) -> None:
         if id(variable) in made_here or _AUTOMATIC.fullmatch(variable.name):
             variable.name = variable._source.name = f"{layer.path}/{name}"
     for inner in layer._members()[1]:
-        if inner._holder is not None and inner._holder() is layer:
+        if is_held(inner, layer):
             rename(inner)
     name_members(layer)
+
+
+def is_held(layer: Layer, holder: Layer) -> bool:
+    """Tell whether a layer has its name from the one that holds it."""
+    return layer._holder is not None and layer._holder() is holder
 
 
 # -- asking for names ------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def _rows(x: Array) -> tuple[Array, Array] | None:
 
 def _essence(x: Array) -> Array:
     """Return the rows that are not zero, if they are known; else all."""
-    found = _rows(x) if notes else None
+    found = _rows(x)
     return x if found is None else found[1]
 
 

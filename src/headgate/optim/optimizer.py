@@ -11,9 +11,10 @@ variables. On NumPy a large array goes through the rule part by part, so that wh
 in between stays in the processor's cache, and the results are written over the old arrays, but only
 over those that nobody else holds: a graph that still needs a value before the step keeps it.
 
-A step is done for all variables or for none. All that can be is computed first, and put into place
-at once (`headgate.core.variable.publish`). Large arrays are written over meanwhile: if an interrupt
-comes in there, the step is brought to its end before the interrupt goes on.
+A step is done for all variables or for none (one that is given twice makes two steps). All that can
+be is computed first, and put into place at once (`headgate.core.variable.publish`). Large arrays
+are written over meanwhile: if an interrupt comes in there, the step is brought to its end before
+the interrupt goes on.
 
 The state has the dtype of its variable, as in Keras, Optax and PyTorch. A rule computes in that
 dtype, half precision in float32, and its results are rounded to it once, in `_run_rule`: whatever
@@ -32,7 +33,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from headgate.core.checks import number, optional
+from headgate.core.checks import flag, number, optional
 from headgate.core.host import note_escape
 from headgate.core.lift import lift
 from headgate.core.namespace import NUMPY, Array, common, owner
@@ -97,7 +98,7 @@ class Optimizer(Settled):
         ValueError: a number is out of range, or more than one way of clipping is asked for.
 
     All hyper-parameters are plain attributes and may be changed between steps, of a compiled
-    function too. A rate that is a number is a part of its state, so that setting it costs nothing
+    function too. A rate that is a number is held in a variable, so that setting it costs nothing
     there (`optimizer.learning_rate = 1e-4`, or `optimizer.learning_rate.assign(1e-4)`); for another
     momentum it is compiled anew, once for each value.
 
@@ -119,6 +120,7 @@ class Optimizer(Settled):
         }
     )
     _rate: Variable | None = None  # the rate, if it is a number
+    _learning_rate: Any = None  # or else what it is computed by
 
     state_names: Sequence[str] = ()
     """What the optimizer keeps for each variable, in the order of the rule's last arguments."""
@@ -160,7 +162,7 @@ class Optimizer(Settled):
         self.clipnorm = limits.get("clipnorm")
         self.clipvalue = limits.get("clipvalue")
         self.global_clipnorm = limits.get("global_clipnorm")
-        self.lazy = lazy
+        self.lazy = flag(kind, "lazy", lazy)
         self.name = unique_name(kind) if name is None else name
         self.iterations = Variable(np.int64(0), trainable=False, name=f"{self.name}/iteration")
         self._state: dict[Source, dict[str, Variable]] = {}
@@ -191,9 +193,8 @@ class Optimizer(Settled):
             with suspended():
                 self._rate = Variable(np.float64(0.0), trainable=False, name="learning_rate")
         xp = owner[type(found)]
-        self._rate._value = np.float64(found) if xp is NUMPY else xp.astype(found, np.float64)
-        self._rate._source.written += 1
-        if self.__dict__.get("_learning_rate", found) is not None:
+        put([(self._rate, np.float64(found) if xp is NUMPY else xp.astype(found, np.float64))])
+        if self._learning_rate is not None:
             self._learning_rate = None
 
     def rule(
@@ -371,17 +372,21 @@ class Optimizer(Settled):
         Variables that were copied together with the optimizer have their sources, and need no name.
         """
         left = [source for source in self._copied if not source.held]
-        names, state, undecayed = self._names, self._state, self._undecayed
+        moved: dict[Source, Source] = {}
         for variable in variables:
             mine = variable._source
-            of_name = [s for s in left if variable.name in (s.name, names.get(s))]
-            if of_name and mine not in state:
-                old = of_name[0]
-                names = {mine if s is old else s: key for s, key in names.items()}
-                state = {mine if s is old else s: cells for s, cells in state.items()}
-                undecayed = {mine if s is old else s for s in undecayed}
-                left = [source for source in left if source is not old]
-        vars(self).update(_copied=left, _names=names, _state=state, _undecayed=undecayed)
+            if mine in self._state or mine in moved.values():
+                continue
+            for old in left:
+                if old not in moved and variable.name in (old.name, self._names.get(old)):
+                    moved[old] = mine
+                    break
+        vars(self).update(
+            _copied=[source for source in left if source not in moved],
+            _names={moved.get(s, s): key for s, key in self._names.items()},
+            _state={moved.get(s, s): cells for s, cells in self._state.items()},
+            _undecayed={moved.get(s, s) for s in self._undecayed},
+        )
 
     # -- what is saved ----------------------------------------------------------------------------
 
@@ -895,13 +900,12 @@ def _run_on_rows(
                 writes.also.append((setitem, array, part, result))
         writes.values.extend(zip(cells, new, strict=True))
         return
-    dtype, old = g.dtype, [cell._value for cell in cells]
-    values = [xp.asarray(g), *(xp.asarray(array).at[rows].get(mode="clip") for array in old)]
+    dtype, old = g.dtype, [xp.asarray(cell._value) for cell in cells]
+    values = [xp.asarray(g), *(array.at[rows].get(mode="clip") for array in old)]
     results = rule(xp, rate, step, *(xp.astype(array, wide) for array in values))
     for cell, array, result in zip(cells, old, results, strict=True):
         result = xp.astype(xp.asarray(result), dtype)
-        changed = xp.asarray(array).at[rows].set(result, mode="drop")
-        writes.values.append((cell, changed))
+        writes.values.append((cell, array.at[rows].set(result, mode="drop")))
 
 
 def _reasons(variables: list[Variable]) -> str:
