@@ -116,6 +116,7 @@ LAYERS = [
     "flow.kinds",
     "flow.report",
     "flow.solve",
+    "flow.judge",
     "flow.fold",
     "flow.text",
     "flow.page",
