@@ -117,6 +117,8 @@ LAYERS = [
     "flow.report",
     "flow.sarif",
     "flow.solve",
+    "flow.terms",
+    "flow.cancel",
     "flow.judge",
     "flow.fold",
     "flow.text",

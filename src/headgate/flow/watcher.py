@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Any, Self
 
-from headgate.flow.judge import Call, Facts, Told, facts_of, judge
+from headgate.flow.judge import Call, Facts, Told, facts_of, judge, noticed
 from headgate.flow.page import notebook, page
 from headgate.flow.report import Finding, as_entries
 from headgate.flow.text import as_dot, as_mermaid, as_text
@@ -74,7 +74,8 @@ class Watcher(ABC):
             flow: patterns of parameters that must get a gradient wherever they are asked for.
             step: look only at this pass of each gradient call, from 0.
         """
-        return judge(self.facts(), self.told(), no_flow, flow, step, self.framework)
+        told = [*self.told(), *(noticed(self.trace) if step is None else ())]
+        return judge(self.facts(), told, no_flow, flow, step, self.framework)
 
     # -- what a person looks at -------------------------------------------------------------------
 
