@@ -31,7 +31,7 @@ from headgate.core.arguments import (
     wants_zeros,
     zeros_like,
 )
-from headgate.core.asked import asked, question, updated
+from headgate.core.asked import all_asked, asked, question, updated
 from headgate.core.birth import Meter
 from headgate.core.checks import flag
 from headgate.core.cotangent import pass_through
@@ -729,7 +729,7 @@ class GradientTape:
     ) -> list[Verdict]:
         """Return what there is to say of each source."""
         about = self._question(targets)
-        found = list(map(asked, flat))
+        found = all_asked(flat)
         verdicts = [explain(about, source, measured) for source in found]
         if measured is not None:
             verdicts = [with_path(each, source, measured) for each, source in zip(verdicts, found)]
@@ -809,7 +809,7 @@ class GradientTape:
         finally:
             recording.cuts.refused, recording.sources.blocked = noted
         return [
-            if_not_finite(verdict, asked(source), measured)
+            if_not_finite(verdict, asked(source, verdict.source), measured)
             for verdict, source in zip(verdicts, flat)
         ]
 
