@@ -13,7 +13,7 @@ from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
 from headgate.naming import is_automatic
 from headgate.record.asked import Asked, Question
-from headgate.record.graph import Leaf, Recording
+from headgate.record.graph import Leaf, Recording, Source
 from headgate.record.names import paths_to
 from headgate.record.site import Site
 from headgate.record.verdict import Verdict
@@ -79,7 +79,7 @@ def names_of(given: Sequence[Any]) -> list[str]:
         known, ways = names[key], paths.get(key, [])
         if not known:
             names[key] = next((way for way in ways if way not in taken), "") or _described(each)
-            _keep(each, names[key])
+            keep_name(each, names[key])
         elif known in taken and ways:
             names[key] = f"{known} ({ways[0]})"
         number, once = 1, names[key]
@@ -88,6 +88,14 @@ def names_of(given: Sequence[Any]) -> list[str]:
             names[key] = f"{once} ({number})"
         taken.add(names[key])
     return [names[key] for key in keys]
+
+
+def find_names(sources: Sequence[Source]) -> None:
+    """Call variables that were given no name after what holds them where the program is now."""
+    nameless = {id(source): source for source in sources if is_automatic(source.name)}
+    if nameless:
+        for key, ways in paths_to(nameless, _key).items():
+            nameless[key].name = ways[0]
 
 
 def _key(value: Any) -> int:
@@ -123,7 +131,13 @@ def _described(given: Any) -> str:
     return f"{_SHAPE}{given.shape}{where}"
 
 
-def _keep(given: Any, name: str) -> None:
+def is_nameless(given: Any) -> bool:
+    """Tell whether nobody named a tensor or variable, and nobody found a name for it."""
+    return not _known_name(given)
+
+
+def keep_name(given: Any, name: str) -> None:
+    """Let a record know a tensor or variable by a name that was found for it."""
     if type(given) is Variable:
         given._source.name = name
     elif type(given.node) is Leaf:

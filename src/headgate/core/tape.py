@@ -59,8 +59,15 @@ from headgate.record.graph import (
 )
 from headgate.record.magnitude import Magnitudes
 from headgate.record.onlooker import Onlooker, onlookers
-from headgate.record.site import where
-from headgate.record.verdict import FlowReport, Verdict, explain, if_not_finite, with_path
+from headgate.record.site import Site, where
+from headgate.record.verdict import (
+    FlowReport,
+    Verdict,
+    explain,
+    if_not_finite,
+    in_short,
+    with_path,
+)
 
 
 class GradientTape:
@@ -754,17 +761,19 @@ class GradientTape:
         verdicts = self._verdicts(targets, missing)
         for source, verdict in zip(missing, verdicts):
             if type(source) is Variable:
-                source._source.missing = str(verdict)
+                source._source.missing = verdict, None
         _explained[key] = site[0]
         if known:
             return
-        texts = "\n".join(map(str, verdicts))
-        said = f"the {what} is None for {len(missing)} of {len(flat)} source(s):\n{texts}"
+        said = f"the {what} is None for {len(missing)} of {len(flat)} source(s):\n"
+        said += in_short(verdicts)
         if onlookers:  # they report at the end; but where a warning is an error, it stays one
             with warnings.catch_warnings(record=True):
                 warn_missing(said)
-        else:
-            warn_missing(said)
+        elif warn_missing(said):
+            for source, verdict in zip(missing, verdicts):
+                if type(source) is Variable:
+                    source._source.missing = verdict, Site(*site)
 
     def _measure(self, targets: list[Any], flat: list[Any]) -> Magnitudes:
         """Walk from the targets to the sources, only to look at the cotangents."""

@@ -66,6 +66,25 @@ def shown_path(file: str) -> str:
     return file if relative.startswith("..") or file.startswith("<") else relative
 
 
+def printable(text: str) -> str:
+    """Replace what would move a terminal's cursor or change its colours.
+
+    >>> from headgate.record.site import printable
+    >>> printable("w\\x1b[31m")
+    'w\N{REPLACEMENT CHARACTER}[31m'
+    """
+    if text.isprintable():
+        return text
+    text = text.replace("\t", " ")
+    letters = (letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    return "".join(letters)
+
+
+def legible(text: str) -> str:
+    """Return lines of text, each of them printable."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _PROGRAMS = os.path.join(_PACKAGE, "examples") + os.sep
 _OPTREE = os.path.dirname(optree.__file__) + os.sep
