@@ -22,6 +22,7 @@ import pytest
 LAYERS = [
     "naming",
     "record.site",
+    "record.names",
     "record.errors",
     "record.cuts",
     "record.onlooker",
