@@ -116,6 +116,7 @@ LAYERS = [
     "flow.patterns",
     "flow.kinds",
     "flow.report",
+    "flow.matrix",
     "flow.sarif",
     "flow.solve",
     "flow.judge",

@@ -32,10 +32,11 @@ from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from headgate.flow.kinds import rank
+from headgate.flow.matrix import Matrix, as_tables, entries, matrices
 from headgate.flow.patterns import covers_call, covers_name, function_of, line_of
 from headgate.flow.report import Finding, as_entries, as_json, merged, render
 from headgate.flow.sarif import as_sarif
@@ -68,6 +69,7 @@ class Question:
         no_flow: patterns of parameters that gradient must not reach (`headgate.flow.patterns`).
         flow: patterns of the names of parameters that gradient must reach.
         step: only this pass of each gradient call, from 0.
+        matrix: whether to tell which term of each loss reaches which parameters.
     """
 
     script: str
@@ -79,6 +81,7 @@ class Question:
     no_flow: Sequence[str] = ()
     flow: Sequence[str] = ()
     step: int | None = None
+    matrix: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +92,14 @@ class Seen:
         traces: one of each watcher.
         gradients: the calls looked at, as the watchers give them.
         findings: the most important first.
+        matrices: which term of each loss reaches which parameters, for each trace, if asked for.
         trouble: why the run says less than was asked; "" if it does not.
     """
 
     traces: Sequence[Trace]
     gradients: Sequence[dict[str, Any]]
     findings: Sequence[Finding]
+    matrices: Sequence[list[Matrix]] = ()
     trouble: str = ""
 
 
@@ -138,8 +143,10 @@ def why(question: Question, watch: Callable[[], Sequence[Watcher]]) -> int:
         complaint = _unanswered(question, traces)
         trouble = " ".join(filter(None, [ending.words, complaint]))
         summary = _summary(len(gradients), len(merged(findings)))
-        _show(f"{trouble} {summary}".lstrip(), render(findings), (out, errors))
-        seen = Seen(traces, gradients, findings, trouble)
+        found = [matrices(trace, question.step) for trace in traces if question.matrix]
+        tables = [table for some in found for table in as_tables(some)]
+        _show(f"{trouble} {summary}".lstrip(), render(findings), tables, (out, errors))
+        seen = Seen(traces, gradients, findings, found, trouble)
         for path, page in pages:
             _write(path, page(seen))
     if ending.status or complaint:
@@ -325,7 +332,9 @@ def _counted(count: int, word: str) -> str:
     return f"{count or 'No'} {word}{'' if count == 1 else 's'}"
 
 
-def _show(summary: str, body: Text, streams: Iterable[TextIO | None]) -> None:
+def _show(
+    summary: str, body: Text, tables: Sequence[RenderableType], streams: Iterable[TextIO | None]
+) -> None:
     """Print the report to the first stream that can still be written to."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
         sys.stdout.flush()  # what the script put there, and may have closed
@@ -337,6 +346,9 @@ def _show(summary: str, body: Text, streams: Iterable[TextIO | None]) -> None:
                 console.print(Text(printable(summary)), soft_wrap=True)
                 if body:
                     console.print(body, soft_wrap=True)
+                for table in tables:
+                    console.print()
+                    console.print(table)
             text = captured.get().encode(stream.encoding, "backslashreplace")
             stream.write(text.decode(stream.encoding))
             stream.flush()
@@ -365,6 +377,9 @@ def _pages_wanted(question: Question) -> list[tuple[Path, Page]]:
 
 def _json_page(question: Question, seen: Seen) -> str:
     report = as_json(seen.gradients, seen.findings)
+    if question.matrix:
+        pairs = zip(seen.traces, seen.matrices)
+        report["matrix"] = [entry for trace, found in pairs for entry in entries(trace, found)]
     return json.dumps(report, indent=2, allow_nan=False) + "\n"
 
 
