@@ -168,6 +168,14 @@ def why(
             "Without this, all of them are judged together.",
         ),
     ] = None,
+    matrix: Annotated[
+        bool,
+        typer.Option(
+            "--matrix",
+            help="Tell which term of each loss reaches which parameters, as a table for each line "
+            "that asks for gradients.",
+        ),
+    ] = False,
 ) -> None:
     """Run a script and explain every gradient that is missing, zero or unwanted.
 
@@ -201,6 +209,7 @@ def why(
         no_flow=no_flow or (),
         flow=flow or (),
         step=step,
+        matrix=matrix,
     )
     try:
         status = explain(question, lambda: watchers(step))

@@ -22,6 +22,7 @@ import pytest
 LAYERS = [
     "naming",
     "record.site",
+    "record.names",
     "record.errors",
     "record.cuts",
     "record.onlooker",
@@ -115,6 +116,7 @@ LAYERS = [
     "flow.patterns",
     "flow.kinds",
     "flow.report",
+    "flow.matrix",
     "flow.sarif",
     "flow.solve",
     "flow.terms",

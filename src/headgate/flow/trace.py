@@ -107,6 +107,7 @@ class Source:
         trainable: whether tapes are asked to watch it.
         place: number of the line on which it was made, -1 if unknown.
         updated: whether the program changed its value (an optimizer's step, an assignment).
+        alias: another name that it goes by in the program, "" if none.
         lasting: whether it lasts from one gradient call to the next, as parameters do; a value that
             was differentiated by is made anew each time.
     """
@@ -119,6 +120,7 @@ class Source:
     place: int = -1
     updated: bool = False
     lasting: bool = True
+    alias: str = ""
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from headgate.flow.judge import Call, Facts, Told, facts_of, judge, noticed
 from headgate.flow.page import notebook, page
+from headgate.flow.patterns import with_aliases
 from headgate.flow.report import Finding, as_entries
 from headgate.flow.text import as_dot, as_mermaid, as_text
 from headgate.flow.trace import Trace
@@ -75,6 +76,9 @@ class Watcher(ABC):
             step: look only at this pass of each gradient call, from 0.
         """
         told = [*self.told(), *(noticed(self.trace) if step is None else ())]
+        if no_flow or flow:
+            aliases = [(source.name, source.alias) for source in self.trace.sources]
+            no_flow, flow = with_aliases(no_flow, aliases), with_aliases(flow, aliases)
         return judge(self.facts(), told, no_flow, flow, step, self.framework)
 
     # -- what a person looks at -------------------------------------------------------------------

@@ -231,12 +231,18 @@ class Log(Onlooker):
                 trace.scopes.append(names)
             return scopes[names]
 
+        for identity, source in self.sources.items():
+            if identity.name != source.name:  # it was found what the program calls it
+                source.alias, source.name = source.alias or source.name, identity.name
+        renamed = {source.value: source.name for source in self.sources.values() if source.alias}
         made: dict[int, int] = {}  # value -> event
         for row in list(self.rows):
             op, inputs, outputs, flows, site, stack, kind, label, shape, dtype, positions = row
             made.update(dict.fromkeys(outputs, len(trace.events)))
             if label == MAYBE_BACK and len(self.numbers.get(site, ())) > 1:
                 label = CHANGED  # no constant of the program
+            if op == "read":
+                label = renamed.get(inputs[0], label)
             trace.events.append(
                 Event(
                     op,
