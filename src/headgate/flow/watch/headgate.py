@@ -28,10 +28,13 @@ from headgate.flow.kinds import NONFINITE, cure, rank
 from headgate.flow.patterns import names_it, names_it_at
 from headgate.flow.report import Finding
 from headgate.flow.trace import Place as TracePlace
+from headgate.flow.statements import statements
 from headgate.flow.trace import Trace
+from headgate.flow.updates import updates
 from headgate.flow.watch.log import Log
 from headgate.flow.watcher import Watcher
 from headgate.nn.layer import Layer, calls, every_layer
+from headgate.record.cuts import sequence
 from headgate.record.graph import Leaf, Node, Source, state
 from headgate.record.magnitude import Magnitudes, leaf_of, norm
 from headgate.record.onlooker import Onlooker, onlookers
@@ -62,6 +65,7 @@ class Call:
     site: Site
     step: int
     targets: list[str]
+    looked: bool = False  # closely
     nodes: list[Node | None] = field(default_factory=list)  # of the targets, while it runs
     outcomes: dict[Any, Outcome] = field(default_factory=dict)
 
@@ -139,6 +143,7 @@ class Watch(Watcher, Onlooker):
         self._strays: dict[Source, tuple[str, Place | None]] = {}
         self._frozen: dict[Source, tuple[str, Site, Variable]] = {}
         self._applied: dict[Source, Site] = {}  # where an optimizer was given it
+        self._beside: tuple[Any, Sequence[Any]] = None, ()
         self._lock = threading.RLock()
         self._log = Log()
         self._outer: Onlooker | None = None  # who looked on before
@@ -165,6 +170,7 @@ class Watch(Watcher, Onlooker):
 
     def for_recording(self) -> Log | None:
         """Let the log be told of everything in a new recording, while it has room."""
+        self._log.steps.starts.append(sequence())
         return None if self._log.full else self._log
 
     def first_read(self, variable: Variable) -> None:
@@ -172,12 +178,35 @@ class Watch(Watcher, Onlooker):
         if calls.stack and variable._source not in self._readers:
             self._readers[variable._source] = tuple(calls.stack)
 
-    def applied(self, variables: list[Variable]) -> None:
+    def applied(self, optimizer: Any, pairs: Sequence[Any], rate: Any) -> None:
         """Note which variables an optimizer was given, and where."""
         site = caller()
         with self._lock:
-            for variable in variables:
-                self._applied[variable._source] = site
+            for gradient, variable in pairs:
+                if gradient is not None:
+                    self._applied[variable._source] = site
+            self._log.steps.applied(optimizer, pairs, rate)
+
+    def assigned(self, variable: Variable, how: str, node: Node | None) -> None:
+        """Note an assignment."""
+        with self._lock:
+            self._log.steps.assigned(variable, how, node)
+
+    def froze(self, pattern: str, took: dict[str, Any]) -> None:
+        """Note what a freeze took out of training."""
+        self._log.steps.froze(pattern, took)
+
+    def unfroze(self, variables: Sequence[Any]) -> None:
+        """Note that variables are trained again."""
+        self._log.steps.unfroze(variables)
+
+    def swapped(self, variables: Sequence[Any], averaged: bool) -> None:
+        """Note that averages are in the variables, or no longer."""
+        self._log.steps.swapped(variables, averaged)
+
+    def beside(self, tape: Any, variables: Sequence[Any]) -> None:
+        """Note what a function was given besides what it is differentiated by."""
+        self._beside = tape, variables
 
     def before_gradient(
         self, tape: Any, targets: list[Any], sources: list[Any]
@@ -198,7 +227,7 @@ class Watch(Watcher, Onlooker):
                 or any(not self._known[key].healthy for key in keys)
             )
             close = close and len(self.calls) < 20 * KEPT
-            call = Call(site, step, [name_of(target) for target in targets])
+            call = Call(site, step, [name_of(target) for target in targets], close)
             verdicts = []
             if close:
                 self._look_around(site, tape, targets, sources)
@@ -224,7 +253,14 @@ class Watch(Watcher, Onlooker):
                 named = list(zip(call.targets, call.nodes))
                 measured = None if type(meter) is Lookout else meter
                 self._log.gradient(call.site, call.step, named, sources, sizes, measured)
+                if call.looked:
+                    self._log.steps.came_back(call.site, call.step, gradients, sizes)
+                    self._note_surroundings(call, tape, sources)
                 call.nodes = []
+            if not inner:
+                for source, size in zip(sources, sizes):
+                    if type(source) is Variable:
+                        self._log.steps.passed(call.site, source._source, size, call.looked)
             alive = {
                 source._source
                 for source, size in zip(sources, sizes)
@@ -255,6 +291,20 @@ class Watch(Watcher, Onlooker):
                     known.bad.append(outcome)
 
     # -- what is noted at a call ------------------------------------------------------------------
+
+    def _note_surroundings(self, call: Call, tape: Any, sources: Sequence[Any]) -> None:
+        """Note what else is known of a gradient call: what its function was given, and who has
+        the variables that gradient reaches."""
+        steps = self._log.steps
+        of, given = self._beside
+        asked = [source._source for source in sources if type(source) is Variable]
+        beside = [each for each in given if each._source not in asked] if of is tape else []
+        functional = of is tape
+        self._beside = None, ()
+        reached = [s for node in call.nodes if node is not None for s in _reached(node)]
+        steps.hold([*reached, *(each._source for each in beside)])
+        explicit = not tape._watch_accessed and not functional
+        steps.around(call.site, call.step, explicit, beside)
 
     def _key(self, source: Any, place: tuple[int, int], number: int) -> Any:
         """Return what a source is known by: a variable by itself, a tensor by where it is asked."""
@@ -396,6 +446,10 @@ class Watch(Watcher, Onlooker):
             untouched = source not in asked and not source.written
             if untouched and not _adapts(variable) and not names_it(name, no_flow):
                 yield _finding(name, "not asked for", "frozen", Place.at("frozen", site))
+        trace = self.trace
+        for finding in [*updates(trace), *statements(trace, flow)]:
+            if not names_it(finding.parameter, no_flow):
+                yield finding
         for known in self._known.values():
             if known.healthy and known.variable is not None and not names_it(known.name, no_flow):
                 site = self._passed_over(known)
@@ -492,6 +546,11 @@ def _entrances(node: Node) -> dict[Source, Site | None]:
                 seen.add(parent.seq)
                 todo.append(parent)
     return {source: found.site and Site(*found.site) for source, found in first.items()}
+
+
+def _reached(node: Node) -> list[Source]:
+    """Return the variables that gradient of a node reaches."""
+    return [source for source in node.recording.sources.of(node.live) if source.made is not None]
 
 
 def _is_inside(layer: Layer, readers: tuple[Layer, ...]) -> bool:
