@@ -1,4 +1,4 @@
-"""What becomes of gradients: judged on traces that are written by hand, and silent where it must."""
+"""What becomes of gradients, judged on traces written by hand: found, and silent where it must."""
 
 import pytest
 

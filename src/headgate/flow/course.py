@@ -8,12 +8,13 @@ experts take turns, and the two halves of a step alternate.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from headgate.flow.trace import Course, Trace
+from headgate.flow.trace import Course
 
-CLOSELY = 32
-"""So many first passes of a line are looked at closely; later ones ever more rarely."""
+CLOSELY = 16
+"""So many first passes of a line are looked at closely; later ones ever more rarely, half as many
+in each doubling of their number."""
 
 FEW, ENOUGH = 2, 10
 """A gradient must be missing in so many passes at least to be called lost; and if these are fewer
@@ -28,7 +29,7 @@ def looks_at(step: int, every: int | None = None) -> bool:
 
     >>> from headgate.flow.course import looks_at
     >>> [sum(looks_at(step) for step in range(passes)) for passes in (20, 60, 1000, 100_000)]
-    [20, 46, 112, 217]
+    [18, 31, 64, 117]
     >>> [step for step in range(40) if looks_at(step, every=15)]
     [0, 15, 30]
     """
@@ -72,7 +73,7 @@ def lost(course: Course, others: Iterable[Course] = ()) -> int | None:
     return course.runs[last + 1][0]
 
 
-def losses(trace: Trace) -> dict[int, tuple[Course, int]]:
+def losses(courses: Sequence[Course]) -> dict[int, tuple[Course, int]]:
     """Return the sources that lost their gradient: source -> the line's course, and the pass.
 
     Where all gradients of a line are exactly zero from some pass on, the loss has nothing more to
@@ -80,25 +81,25 @@ def losses(trace: Trace) -> dict[int, tuple[Course, int]]:
     """
     of_source: dict[int, list[Course]] = {}
     alive: set[int] = set()  # lines of which something still came in the last pass
-    for course in trace.courses:
+    for course in courses:
         of_source.setdefault(course.source, []).append(course)
         if course.runs[-1][1] == "some":
             alive.add(course.place)
     found = {}
-    for source, courses in of_source.items():
-        for course in courses:
-            step = lost(course, [other for other in courses if other is not course])
+    for source, mine in of_source.items():
+        for course in mine:
+            step = lost(course, [other for other in mine if other is not course])
             if step is not None and (course.runs[-1][1] == "none" or course.place in alive):
                 found[source] = course, step
                 break
     return found
 
 
-def coverage(trace: Trace) -> tuple[int, int]:
+def coverage(courses: Iterable[Course]) -> tuple[int, int]:
     """Return how many passes of gradient calls were looked at, and how many there were."""
     looked: dict[int, int] = {}
     passes: dict[int, int] = {}
-    for course in trace.courses:
+    for course in courses:
         looked[course.place] = max(looked.get(course.place, 0), course.looked)
         passes[course.place] = max(passes.get(course.place, 0), course.passes)
     return sum(looked.values()), sum(passes.values())

@@ -11,8 +11,9 @@ Beside the events there are the **sources** (parameters, by name and owner), the
 cotangents. A gradient that came back is a value like any other: what is computed from it are
 events, down to the **updates** that it is given to. **Freezes** say what was taken out of training,
 **courses** how a gradient went over all passes of a line, also those that nobody looked at closely,
-and **optimizers** what rate they had. A *watcher* writes traces (`headgate.flow.watch`), the *solver* reads them
-(`headgate.flow.solve`), and pages and texts draw them (`headgate.flow.page`, `headgate.flow.text`).
+and **optimizers** what rate they had. A *watcher* writes traces (`headgate.flow.watch`), the
+*solver* reads them (`headgate.flow.solve`), and pages and texts draw them (`headgate.flow.page`,
+`headgate.flow.text`).
 """
 
 from __future__ import annotations
@@ -33,6 +34,29 @@ class Place(NamedTuple):
     def text(self) -> str:
         """The source text of the line."""
         return linecache.getline(self.file, self.line).strip()
+
+
+class Cut(NamedTuple):
+    """A place where gradient stops, or becomes zeros or NaN, and how; of a kind of
+    `headgate.flow.kinds`. `label` is what the user called it, or the op."""
+
+    kind: str
+    place: Place
+    label: str = ""
+    shape: tuple[int, ...] | None = None
+
+
+class Death(NamedTuple):
+    """How an op makes zeros of a gradient: `alive` elements, of `size`, let it through.
+
+    `kind` is that of the finding. `factor` is, of a product, the value of the zeros that the
+    gradient was multiplied with; -1 where there is none.
+    """
+
+    alive: int
+    size: int
+    kind: str = "zero_derivative"
+    factor: int = -1
 
 
 @dataclass(slots=True)
@@ -79,6 +103,8 @@ class Source:
         held: whether some model has it among its parameters, so that it is that model's business
             whether it is trained.
         copied: whether it was made from another source, or from what was computed with one.
+        lasting: whether it lasts from one gradient call to the next, as parameters do; a value that
+            was differentiated by is made anew each time.
     """
 
     name: str
@@ -90,6 +116,7 @@ class Source:
     updated: bool = False
     held: bool = False
     copied: bool = False
+    lasting: bool = True
 
 
 @dataclass(slots=True)
@@ -103,9 +130,15 @@ class Gradient:
         sources: numbers of sources in `Trace.sources`, in the order asked for.
         norms: Euclidean norm of each gradient, None where there was none.
         cotangents: value -> norm of its cotangent, where it was measured.
-        alive: (event number, input position) -> (elements that let gradient through, of how many),
-            measured where a cotangent became exactly zero.
+        deaths: (event number, input position) -> how it came, measured where a cotangent became
+            exactly zero.
         step: how often this line has been passed, from 0.
+        births: position of a source -> where what is not finite in its gradient was born, None if
+            that is not known.
+        told: position of a source -> what the framework itself says of a missing gradient, and no
+            event shows: that names were mixed up, or the source was not watched.
+        inner: whether it was asked for within a computation that is itself differentiated, so that
+            what comes of it is not what the program gets.
         outputs: value of each gradient, None where nobody follows it.
         began: number of the first value that can have been made since recording began.
         beside: sources that were given to the differentiated function, but not as what to
@@ -119,8 +152,11 @@ class Gradient:
     sources: tuple[int, ...]
     norms: tuple[float | None, ...]
     cotangents: dict[int, float] = field(default_factory=dict)
-    alive: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    deaths: dict[tuple[int, int], Death] = field(default_factory=dict)
     step: int = 0
+    births: dict[int, Cut | None] = field(default_factory=dict)
+    told: dict[int, Cut] = field(default_factory=dict)
+    inner: bool = False
     outputs: tuple[int | None, ...] = ()
     began: int = 0
     beside: tuple[int, ...] = ()

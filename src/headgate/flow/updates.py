@@ -45,10 +45,11 @@ def updates(trace: Trace) -> list[Finding]:
 
 def found(trace: Trace, name: str, kind: str, place: int, verdict: str, label: str = "") -> Finding:
     """Return a finding at a line of a trace."""
+    advice = cure(kind, framework=trace.framework)
     if place < 0:
-        return Finding(name, verdict, kind, "", 0, "", cure(kind), label)
+        return Finding(name, verdict, kind, "", 0, "", advice, label)
     line = trace.places[place]
-    return Finding(name, verdict, kind, line.file, line.line, line.text, cure(kind), label)
+    return Finding(name, verdict, kind, line.file, line.line, line.text, advice, label)
 
 
 # -- what is in a value ----------------------------------------------------------------------------
@@ -266,7 +267,8 @@ def _is_dropped(call: Gradient, position: int, used: set[int]) -> bool:
 
 def _is_parameter(trace: Trace, source: int) -> bool:
     """Tell whether a source is something that one trains."""
-    return trace.sources[source].trainable and trace.sources[source].place >= 0
+    known = trace.sources[source]
+    return known.trainable and known.lasting and known.place >= 0
 
 
 def _standing_still(trace: Trace) -> Iterator[Finding]:

@@ -2,12 +2,12 @@
 
 An `Onlooker` only reads: what a program computes, and what its values carry, is the same with it
 and without. (A gradient that comes back may be given a node that says nothing, so that it can be
-told from others later: `headgate.record.graph.ghost`.) All of its methods do nothing unless they are overridden. Which of them it hears
-depends on where it stands:
+told from others later: `headgate.record.graph.ghost`.) All of its methods do nothing unless they
+are overridden. Which of them it hears depends on where it stands:
 
 * in `onlookers`, it is told of the **whole program**, in all threads: gradients that are asked for,
-  steps of optimizers, assignments, freezes, variables that are read. For each new recording it may name an onlooker for
-  what happens in there;
+  steps of optimizers, assignments, freezes, variables that are read. For each new recording it may
+  name an onlooker for what happens in there;
 * as `Recording.onlooker`, it is told of **everything in one recording**, as it happens: of each op
   that is given a value with a node. Ops test this attribute and no other. While it is set, results
   do not share ghosts (`headgate.record.graph.ghost`), so the numbers of nodes tell values apart. A

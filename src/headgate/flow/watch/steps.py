@@ -11,17 +11,16 @@ from __future__ import annotations
 import bisect
 import dis
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import CodeType
 from typing import Any
 
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
-from headgate.flow.course import looks_at
+from headgate.flow.course import looks_at, losses
 from headgate.flow.statements import GATES
 from headgate.flow.trace import Course, Freeze, Optimizer, Place, Source, Trace, Update
 from headgate.nn.layer import every_layer
-from headgate.record.cuts import sequence
 from headgate.record.graph import Node, new_node, state
 from headgate.record.graph import Source as Identity
 from headgate.record.magnitude import norm
@@ -81,9 +80,8 @@ class Steps:
                 if result.node is not None:
                     self.sizes[result.node.seq] = norm(result.value)
 
-    def passed(self, site: Site, source: Identity, size: float | None, looked: bool) -> None:
-        """Note whether a gradient came at a pass of a line."""
-        came = "none" if size is None else "zero" if size == 0 else "some"
+    def passed(self, site: Site, source: Identity, came: str, looked: bool) -> None:
+        """Note what came at a pass of a line: some gradient, a zero one or none."""
         key = source, id(site.code), site.instruction
         course = self.courses.get(key)
         if course is None:
@@ -93,6 +91,26 @@ class Steps:
             course[1].append((course[2], came))
         course[2] += 1
         course[3] += looked
+
+    def losses(self) -> Iterator[tuple[Identity, Site, int, int]]:
+        """Yield the sources that lost their gradient: the line, from which pass, of how many."""
+        sources: dict[Identity, int] = {}
+        sites: dict[tuple[int, int], int] = {}
+        courses = [
+            Course(
+                sources.setdefault(source, len(sources)),
+                sites.setdefault((code, instruction), len(sites)),
+                tuple(runs),
+                passes,
+                looked,
+            )
+            for (source, code, instruction), (_, runs, passes, looked) in self.courses.items()
+        ]
+        every_source, every_site = list(sources), list(sites)
+        for number, (course, step) in losses(courses).items():
+            code, instruction = every_site[course.place]
+            site = Site(self.codes[code], instruction)
+            yield every_source[number], site, step, course.passes
 
     # -- updates ----------------------------------------------------------------------------------
 
