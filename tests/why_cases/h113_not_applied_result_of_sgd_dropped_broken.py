@@ -1,9 +1,9 @@
-# cause: not_applied
+# cause: not_applied optimizer_mask
 # line: 28
 # affected: encoder
 # symptom: not updated
 # expect: encoder=still decoder=learns
-# also: 13 20 29
+# also: 13 20 29 30
 import numpy as np
 
 import headgate as hg
