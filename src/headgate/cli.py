@@ -139,6 +139,10 @@ def why(
         Path | None,
         typer.Option(metavar="FILE", help="Draw the flow of gradient, as one page for a browser."),
     ] = None,
+    sarif: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the findings as SARIF, for code reviews."),
+    ] = None,
     no_flow: Annotated[
         list[str] | None,
         typer.Option(
@@ -188,7 +192,15 @@ def why(
     from headgate.flow.watcher import watchers
 
     question = Question(
-        script, arguments or (), module, json, html, no_flow or (), flow or (), step
+        script=script,
+        arguments=arguments or (),
+        module=module,
+        json=json,
+        html=html,
+        sarif=sarif,
+        no_flow=no_flow or (),
+        flow=flow or (),
+        step=step,
     )
     try:
         status = explain(question, lambda: watchers(step))

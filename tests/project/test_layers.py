@@ -115,6 +115,7 @@ LAYERS = [
     "flow.patterns",
     "flow.kinds",
     "flow.report",
+    "flow.sarif",
     "flow.solve",
     "flow.fold",
     "flow.text",

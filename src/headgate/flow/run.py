@@ -27,6 +27,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, TextIO
@@ -37,6 +38,7 @@ from rich.text import Text
 from headgate.flow.kinds import rank
 from headgate.flow.patterns import covers_call, covers_name, function_of, line_of
 from headgate.flow.report import Finding, as_entries, as_json, merged, render
+from headgate.flow.sarif import as_sarif
 from headgate.flow.trace import Trace
 from headgate.flow.watcher import Watcher
 
@@ -61,6 +63,7 @@ class Question:
         module: whether to run a module, as `python -m` does.
         json: file for the report as JSON.
         html: file for the map.
+        sarif: file for the findings as SARIF, for code reviews.
         no_flow: patterns of parameters that gradient must not reach (`headgate.flow.patterns`).
         flow: patterns of the names of parameters that gradient must reach.
         step: only this pass of each gradient call, from 0.
@@ -71,9 +74,27 @@ class Question:
     module: bool = False
     json: Path | None = None
     html: Path | None = None
+    sarif: Path | None = None
     no_flow: Sequence[str] = ()
     flow: Sequence[str] = ()
     step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What came of a run, for the files that are written about it.
+
+    Attributes:
+        traces: one of each watcher.
+        gradients: the calls looked at, as the watchers give them.
+        findings: the most important first.
+        trouble: why the run says less than was asked; "" if it does not.
+    """
+
+    traces: Sequence[Trace]
+    gradients: Sequence[dict[str, Any]]
+    findings: Sequence[Finding]
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +135,12 @@ def why(question: Question, watch: Callable[[], Sequence[Watcher]]) -> int:
         findings = [found for watcher in watchers for found in watcher.findings(*asked)]
         findings.sort(key=lambda found: rank(found.kind))
         complaint = _unanswered(question, traces)
-        sentences = [ending.words, complaint, _summary(len(gradients), len(merged(findings)))]
-        _show(" ".join(filter(None, sentences)), render(findings), (out, errors))
-        report = as_json(gradients, findings)
+        trouble = " ".join(filter(None, [ending.words, complaint]))
+        summary = _summary(len(gradients), len(merged(findings)))
+        _show(f"{trouble} {summary}".lstrip(), render(findings), (out, errors))
+        seen = Seen(traces, gradients, findings, trouble)
         for path, page in pages:
-            _write(path, page(_fullest(traces), report, findings))
+            _write(path, page(seen))
     if ending.status or complaint:
         return UNANSWERED
     return FOUND if findings else CLEAN
@@ -325,29 +347,40 @@ def _show(summary: str, body: Text, streams: Iterable[TextIO | None]) -> None:
                 return
 
 
-Page = Callable[[Trace, dict[str, Any], Sequence[Finding]], str]
+Page = Callable[[Seen], str]
 
 
 def _pages_wanted(question: Question) -> list[tuple[Path, Page]]:
     """Return the files to write and how to make each; refuse what cannot be written."""
-    wanted: list[tuple[Path, Page]] = []
-    if question.json is not None:
-        wanted.append((_writable(question.json), _json_page))
-    if question.html is not None:
-        from headgate.flow.page import page
-
-        title = f"headgate why {question.script}"
-        wanted.append(
-            (
-                _writable(question.html),
-                lambda trace, report, findings: page(trace, title, as_entries(findings)),
-            )
-        )
-    return wanted
+    makers: list[tuple[Path | None, Callable[[Question, Seen], str]]] = [
+        (question.json, _json_page),
+        (question.sarif, _sarif_page),
+        (question.html, _map_page),
+    ]
+    return [(_writable(path), partial(make, question)) for path, make in makers if path is not None]
 
 
-def _json_page(trace: Trace, report: dict[str, Any], findings: Sequence[Finding]) -> str:
+def _json_page(question: Question, seen: Seen) -> str:
+    report = as_json(seen.gradients, seen.findings)
     return json.dumps(report, indent=2, allow_nan=False) + "\n"
+
+
+def _sarif_page(question: Question, seen: Seen) -> str:
+    log = as_sarif(
+        seen.findings,
+        seen.traces,
+        script="" if question.module else question.script,
+        name=question.script,
+        trouble=seen.trouble,
+    )
+    return json.dumps(log, indent=2) + "\n"
+
+
+def _map_page(question: Question, seen: Seen) -> str:
+    from headgate.flow.page import page
+
+    title = f"headgate why {question.script}"
+    return page(_fullest(seen.traces), title, as_entries(seen.findings))
 
 
 def _writable(path: Path) -> Path:
