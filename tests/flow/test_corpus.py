@@ -25,6 +25,7 @@ from flow.test_corpus_truth import (
     header,
     lines_named,
 )
+from headgate.flow.judge import facts_of, judge
 from headgate.flow.solve import solve
 from headgate.flow.watch.headgate import Watch
 
@@ -62,9 +63,12 @@ def watched(name):
 @functools.cache
 def findings(name):
     """Return what is found in a program, with the options that its header gives."""
+    return watched(name).findings(no_flow=patterns(name))
+
+
+def patterns(name):
     words = shlex.split(header(name).get("args", ""))
-    patterns = [value for option, value in itertools.pairwise(words) if option == "--no-flow"]
-    return watched(name).findings(no_flow=patterns)
+    return [value for option, value in itertools.pairwise(words) if option == "--no-flow"]
 
 
 @pytest.mark.parametrize("name", [*FIXED, *CORRECT])
@@ -124,7 +128,7 @@ def solved(name):
     """Yield each flow that the solver found, what really came of it, and what the masks said."""
     watch = watched(name)
     trace = watch.trace
-    looked_at = {(call.site.file, call.site.line, call.step): call for call in watch.calls}
+    looked_at = {(call.place.file, call.place.line, call.step): call for call in watch.calls}
     for flow in solve(trace):
         gradient = trace.gradients[flow.gradient]
         place = trace.places[gradient.place]
@@ -149,7 +153,7 @@ def test_the_solver_agrees_with_the_masks(name):
     for flow, trace, _, outcome in solved(name):
         if outcome is None:  # a later pass of a line, which the watcher did not look at closely
             continue
-        verdict = outcome.verdict
+        verdict = outcome
         if verdict.verdict == "not watched":  # a trace knows no tapes, only what gradient came to
             assert flow.verdict in ("cut", "unused"), str(verdict)
             continue
@@ -157,7 +161,20 @@ def test_the_solver_agrees_with_the_masks(name):
             assert flow.verdict == verdict.verdict, str(verdict)
         if flow.verdict == "cut" and verdict.cuts:
             first = trace.place_of(trace.events[flow.cuts[0]])
-            assert (first.file, first.line) in {(cut.file, cut.line) for cut in verdict.cuts}
+            assert (first.file, first.line) in {
+                (cut.place.file, cut.place.line) for cut in verdict.cuts
+            }
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_neutral_way_finds_what_the_masks_find(name):
+    watch = watched(name)
+    neutral = judge(facts_of(watch.trace), watch.told(), no_flow=patterns(name))
+    assert set(map(brief, neutral)) == set(map(brief, findings(name)))
+
+
+def brief(finding):
+    return finding.parameter, finding.kind, finding.file, finding.line, finding.label
 
 
 def test_the_corpus_makes_the_solver_say_everything_that_it_can():

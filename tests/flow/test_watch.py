@@ -233,7 +233,7 @@ def test_functional_gradients_are_seen_and_their_inner_ones_are_not(w):
             hg.grad(loss)(x)  # grad
         with pytest.warns(UserWarning, match="is zero"):
             hg.value_and_grad(loss)(x)  # value_and_grad
-    assert [call.site.line for call in watch.calls] == [line_of("grad"), line_of("value_and_grad")]
+    assert [call.place.line for call in watch.calls] == [line_of("grad"), line_of("value_and_grad")]
     assert {kind for _, kind in found(watch)} == {"stop_gradient"}
     with Watch() as watch:
         hg.jvp(square, [x], [x])

@@ -10,7 +10,7 @@ import linecache
 import random
 from collections.abc import Sequence
 
-from headgate.flow.trace import Event, Gradient, Place, Source, Trace
+from headgate.flow.trace import Death, Event, Gradient, Place, Source, Trace
 
 HOSTILE = '</script><img src=x onerror="alert(\'a\')"> \\"]}; {{data}} <!-- ]]> \\N é ✂ \x01 \ud800'
 
@@ -198,7 +198,7 @@ def _gan_step(
         "g_loss", g_loss, asked, [None, None, None, None, 0.0, None], 34, text, zero, step
     )
     event = next(n for n, e in enumerate(program.trace.events) if e.outputs == (clipped,))
-    program.trace.gradients[-1].alive[(event, 0)] = (0, 1)
+    program.trace.gradients[-1].deaths[event, 0] = Death(0, 1)
 
 
 def loop(iterations: int) -> Trace:
@@ -273,7 +273,7 @@ def scrambled(seed: int, ops: int = 40) -> Trace:
         sizes = {value: dice.choice([0.0, 0.5]) for value in values if dice.random() < 0.7}
         program.gradient(f"loss{line}", target, asked, norms, line, cotangents=sizes)
         event = dice.randrange(ops)
-        program.trace.gradients[-1].alive[(event, 0)] = (0, 4)
+        program.trace.gradients[-1].deaths[event, 0] = Death(0, 4)
     return program.trace
 
 

@@ -117,6 +117,7 @@ LAYERS = [
     "flow.report",
     "flow.sarif",
     "flow.solve",
+    "flow.judge",
     "flow.fold",
     "flow.text",
     "flow.page",

@@ -6,14 +6,21 @@ the rows is their rank in a report. A watcher names a kind by its key; only this
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 
 class Kind(NamedTuple):
-    """What a kind of cut does to `{names}`, and what to do about it."""
+    """What a kind of cut does to `{names}`, and what to do about it.
+
+    `cure` is in the words of Headgate; `elsewhere` has it in those of another framework, by its
+    name, where they differ.
+    """
 
     what: str
     cure: str
+    elsewhere: Mapping[str, str] = MappingProxyType({})
 
 
 KINDS = {
@@ -177,12 +184,24 @@ SAFE_CURES = {op: text for ops, text in _SAFE_CURES.items() for op in ops}
 """For operations at which a NaN is born: a cure that is closer than that of the kind."""
 
 
-def cure(kind: str, op: str = "") -> str:
+CLOSER: dict[str, dict[str, dict[str, str]]] = {
+    "headgate": {
+        "nondiff_op": OP_CURES,
+        "zero_derivative": OP_CURES,
+        "nonfinite_value": SAFE_CURES,
+        "nonfinite_slope": SAFE_CURES,
+    },
+}
+"""Framework -> kind -> operation -> a cure that is closer than that of the kind."""
+
+
+def cure(kind: str, op: str = "", framework: str = "headgate") -> str:
     """Return what to do about a kind of cut, in one sentence.
 
     Args:
         kind: a key of `KINDS`.
         op: the operation at which gradient ends, by which the advice may be closer.
+        framework: whose words to use, as far as the table has them; else those of Headgate.
 
     Raises:
         ValueError: if there is no such kind.
@@ -191,10 +210,9 @@ def cure(kind: str, op: str = "") -> str:
     >>> cure("nondiff_op", "round")
     'Keep the rounded value and pass the gradient on: hg.straight_through(rounded, x).'
     """
-    own = row(kind).cure
-    if kind in ("nonfinite_value", "nonfinite_slope"):
-        return SAFE_CURES.get(op, own)
-    return OP_CURES.get(op, own) if kind in ("nondiff_op", "zero_derivative") else own
+    found = row(kind)
+    closer = CLOSER.get(framework, {}).get(kind, {})
+    return closer.get(op) or found.elsewhere.get(framework, found.cure)
 
 
 def rank(kind: str) -> int:

@@ -32,6 +32,29 @@ class Place(NamedTuple):
         return linecache.getline(self.file, self.line).strip()
 
 
+class Cut(NamedTuple):
+    """A place where gradient stops, or becomes zeros or NaN, and how; of a kind of
+    `headgate.flow.kinds`. `label` is what the user called it, or the op."""
+
+    kind: str
+    place: Place
+    label: str = ""
+    shape: tuple[int, ...] | None = None
+
+
+class Death(NamedTuple):
+    """How an op makes zeros of a gradient: `alive` elements, of `size`, let it through.
+
+    `kind` is that of the finding. `factor` is, of a product, the value of the zeros that the
+    gradient was multiplied with; -1 where there is none.
+    """
+
+    alive: int
+    size: int
+    kind: str = "zero_derivative"
+    factor: int = -1
+
+
 @dataclass(slots=True)
 class Event:
     """One op, gate, read, write, escape to the host or return from there.
@@ -73,6 +96,8 @@ class Source:
         trainable: whether tapes are asked to watch it.
         place: number of the line on which it was made, -1 if unknown.
         updated: whether the program changed its value (an optimizer's step, an assignment).
+        lasting: whether it lasts from one gradient call to the next, as parameters do; a value that
+            was differentiated by is made anew each time.
     """
 
     name: str
@@ -82,6 +107,7 @@ class Source:
     trainable: bool = True
     place: int = -1
     updated: bool = False
+    lasting: bool = True
 
 
 @dataclass(slots=True)
@@ -95,9 +121,15 @@ class Gradient:
         sources: numbers of sources in `Trace.sources`, in the order asked for.
         norms: Euclidean norm of each gradient, None where there was none.
         cotangents: value -> norm of its cotangent, where it was measured.
-        alive: (event number, input position) -> (elements that let gradient through, of how many),
-            measured where a cotangent became exactly zero.
+        deaths: (event number, input position) -> how it came, measured where a cotangent became
+            exactly zero.
         step: how often this line has been passed, from 0.
+        births: position of a source -> where what is not finite in its gradient was born, None if
+            that is not known.
+        told: position of a source -> what the framework itself says of a missing gradient, and no
+            event shows: that names were mixed up, or the source was not watched.
+        inner: whether it was asked for within a computation that is itself differentiated, so that
+            what comes of it is not what the program gets.
     """
 
     place: int
@@ -106,8 +138,11 @@ class Gradient:
     sources: tuple[int, ...]
     norms: tuple[float | None, ...]
     cotangents: dict[int, float] = field(default_factory=dict)
-    alive: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    deaths: dict[tuple[int, int], Death] = field(default_factory=dict)
     step: int = 0
+    births: dict[int, Cut | None] = field(default_factory=dict)
+    told: dict[int, Cut] = field(default_factory=dict)
+    inner: bool = False
 
 
 @dataclass(slots=True)

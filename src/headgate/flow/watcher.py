@@ -3,21 +3,27 @@
 While it is entered, a watcher notes what one framework computes and differentiates, in neutral form
 (`headgate.flow.trace`); afterwards it says what it found. A framework has one file in
 `headgate/flow/watch` with one class, derived from `Watcher`, and one line in `WATCHERS`; `headgate
-why` enters all of them around the script. Drawing and reporting need nothing but the trace and the
-findings, so they are written once, here.
+why` enters all of them around the script. Judging, drawing and reporting need nothing but the
+trace, so they are written once, here: a watcher that writes a trace has all of it. One that knows
+better what came of its gradient calls, or finds something by itself, overrides `facts` or `told`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Any, Self
 
+from headgate.flow.judge import Call, Facts, Told, facts_of, judge
 from headgate.flow.page import notebook, page
 from headgate.flow.report import Finding, as_entries
 from headgate.flow.text import as_dot, as_mermaid, as_text
 from headgate.flow.trace import Trace
+from headgate.record.site import shown_path
+
+KEPT = 1000
+"""So many gradient calls are in the report in full."""
 
 WATCHERS = {"headgate": "Watch"}
 """Framework, which is the name of a module in `headgate.flow.watch` -> its watcher there."""
@@ -45,11 +51,18 @@ class Watcher(ABC):
     def trace(self) -> Trace:
         """What happened, in neutral form."""
 
-    @abstractmethod
+    def facts(self) -> Facts:
+        """Return what there is to judge."""
+        return facts_of(self.trace)
+
+    def told(self) -> Iterable[Told]:
+        """Return what this watcher found by itself, beside all gradient calls."""
+        return ()
+
     def gradients(self) -> list[dict[str, Any]]:
         """Return the entries of the report's "gradients", one for each call looked at."""
+        return [_entry(call, self.framework) for call in self.facts().calls[:KEPT]]
 
-    @abstractmethod
     def findings(
         self, no_flow: Sequence[str] = (), flow: Sequence[str] = (), step: int | None = None
     ) -> list[Finding]:
@@ -61,6 +74,7 @@ class Watcher(ABC):
             flow: patterns of parameters that must get a gradient wherever they are asked for.
             step: look only at this pass of each gradient call, from 0.
         """
+        return judge(self.facts(), self.told(), no_flow, flow, step, self.framework)
 
     # -- what a person looks at -------------------------------------------------------------------
 
@@ -82,6 +96,34 @@ class Watcher(ABC):
 
     def _repr_html_(self) -> str:
         return notebook(self.trace)
+
+
+def _entry(call: Call, framework: str) -> dict[str, Any]:
+    """Return a gradient call as the report's JSON has it."""
+    return {
+        "where": f"{shown_path(call.place.file)}:{call.place.line}",
+        "framework": framework,
+        "targets": call.targets,
+        "sources": [
+            {
+                "name": outcome.name,
+                "verdict": outcome.verdict,
+                "norm": outcome.norm,
+                "cuts": [
+                    {
+                        "kind": cut.kind,
+                        "file": cut.place.file,
+                        "line": cut.place.line,
+                        "text": cut.place.text,
+                        "label": cut.label,
+                        "shape": cut.shape,
+                    }
+                    for cut in outcome.cuts
+                ],
+            }
+            for outcome in call.outcomes.values()
+        ],
+    }
 
 
 def watchers(step: int | None = None) -> list[Watcher]:

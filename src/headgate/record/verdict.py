@@ -10,28 +10,8 @@ is
 * cut where its value left for the host or for another variable, if nothing of the sort is upstream;
 * not watched or unused, if the tape never knew of it or it never came near the target.
 
-The kinds of cut are
-
-    stop_gradient     stop_gradient, or a gate without a gradient for that argument
-    no_grad_block     computed under stop_recording
-    nondiff_op        an op without a gradient: argmax, round, a comparison
-    integer_cast      a cast to integers or booleans
-    host_round_trip   the value left for the host: float(), numpy()
-    rewrap            the value was copied into a new variable
-    stateful_write    the value was assigned to a variable
-    outside_tape      computed while the tape did not record
-    not_watched       the tape was not asked to watch
-    frozen            a variable that is not trainable
-    custom_gradient   a custom rule gave None (known once a gradient was asked for), or zeros
-    non_leaf          gradient was asked of a copy; the target uses the original
-    variable_replaced the name is bound to another object than the one computed with
-    unused_parameter  the source was never used in the target
-    zero_derivative   gradient arrives, but an op made it exactly zero: a dead relu, a clip
-    mask              the same by a selection or a product with zeros: nothing was chosen
-
-    nonfinite_value   gradient arrives, but is NaN or infinite: an op gave such a value, forward
-    nonfinite_slope   the same, but all values are finite: an op has no finite slope at them
-    nonfinite_data    the same, but the values were so when they came in
+What the kinds of cut are is told by the table of `headgate.flow.kinds`, each in a row: what it does
+and what to do about it. Here they are only names.
 
 Zeros are known when magnitudes were measured (`headgate.record.magnitude`), and what is not finite
 when the graph is still there to be walked (`headgate.core.birth`).

@@ -2,21 +2,19 @@
 
 While a `Watch` is entered it looks on at all tapes, in all threads (`headgate.record.onlooker`). At
 each gradient call it asks the masks for a verdict on each source before the graph is freed, and
-measures the walk itself. What one call found of one source is an `Outcome`. A finding is drawn at
-the end, from all outcomes of a parameter together: a parameter that got a gradient at any call is
-fine, whatever stops there are on its other paths, and so is one that the program froze or declared
-on purpose (`_is_fine`).
+measures the walk itself. So it hands the judge (`headgate.flow.judge`) facts of its own in place of
+those that are in the trace: the masks also know what a trace has no room for, and cost less.
 
-What no single call can tell is judged at the end as well: a parameter that a model uses and does
-not list, one whose gradient never goes to the optimizer, and one that a layer froze before it
-ever learnt anything.
+What no single call can tell it finds by itself: a parameter that a model uses and does not list,
+one whose gradient never goes to the optimizer, and one that a layer froze before it ever learnt
+anything.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,61 +22,45 @@ from headgate.core.asked import asked, name_of
 from headgate.core.birth import Lookout, Meter
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
-from headgate.flow.kinds import NONFINITE, cure, rank
-from headgate.flow.patterns import names_it, names_it_at
-from headgate.flow.report import Finding
-from headgate.flow.trace import Place as TracePlace
-from headgate.flow.trace import Trace
+from headgate.flow.judge import Call, Facts, Leak, Outcome, Parameter, Told
+from headgate.flow.trace import Cut, Place, Trace
 from headgate.flow.watch.log import Log
-from headgate.flow.watcher import Watcher
+from headgate.flow.watcher import KEPT, Watcher
 from headgate.nn.layer import Layer, calls, every_layer
 from headgate.record.graph import Leaf, Node, Source, state
 from headgate.record.magnitude import Magnitudes, leaf_of, norm
 from headgate.record.onlooker import Onlooker, onlookers
 from headgate.record.site import Site, caller
-from headgate.record.verdict import Place, Verdict, explain
+from headgate.record.verdict import Place as Shown
+from headgate.record.verdict import Verdict, explain
 
 MEASURED = 20
 """So many passes of one line are looked at closely; later ones only while a gradient is missing."""
 
-KEPT = 1000
-"""So many gradient calls are kept for the report in full."""
-
 
 @dataclass(slots=True)
-class Outcome:
-    """What one gradient call found of one source."""
+class Known(Parameter):
+    """What is known of one source over the whole run, with what only Headgate knows of it."""
 
-    verdict: Verdict
-    site: Site  # of the call
-    norm: float | None
-    expected: bool  # zero, but only because a factor that does get a gradient is zero as yet
-
-
-@dataclass(slots=True)
-class Call:
-    """One gradient call."""
-
-    site: Site
-    step: int
-    targets: list[str]
-    nodes: list[Node | None] = field(default_factory=list)  # of the targets, while it runs
-    outcomes: dict[Any, Outcome] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Known:
-    """What is known of one source over the whole run."""
-
-    name: str
-    trainable: bool = True
-    made: Place | None = None
-    healthy: bool = False  # a gradient arrived at some call, or its absence is no mistake
-    bad: list[Outcome] = field(default_factory=list)  # the first of each kind, where none arrived
-    spoilt: Outcome | None = None  # the first that was not finite, if no finite one followed
     variable: Variable | None = None
     written: int = 0  # by the time of the first call
     calls: set[tuple[int, int]] = field(default_factory=set)  # the lines that asked for it
+
+
+@dataclass(slots=True)
+class Asking:
+    """A gradient call while it runs."""
+
+    call: Call
+    site: Site
+    place: tuple[int, int]
+    keys: list[Hashable]
+    verdicts: list[Verdict]
+    tape: Any
+    targets: list[Any]
+    nodes: list[Node | None]  # of the targets, if the call is logged
+    sources: list[Any]
+    meter: Magnitudes | None
 
 
 class _End:
@@ -129,14 +111,15 @@ class Watch(Watcher, Onlooker):
     def __init__(self, step: int | None = None) -> None:
         self._step = step
         self.calls: list[Call] = []
-        self._known: dict[Any, Known] = {}
+        self._known: dict[Hashable, Known] = {}
+        self._places: dict[tuple[int, int], Place] = {}
         self._passes: dict[tuple[int, int], int] = {}
         self._codes: dict[int, Any] = {}  # keeps code objects, whose ids are keys, alive
         self._readers: dict[Source, tuple[Layer, ...]] = {}
         # By source and gradient call: where gradient enters the first op on the source, and whether
         # the call asked for it.
         self._leaks: dict[Source, dict[Site, tuple[Site | None, bool]]] = {}
-        self._strays: dict[Source, tuple[str, Place | None]] = {}
+        self._strays: dict[Source, tuple[str, Site | None]] = {}
         self._frozen: dict[Source, tuple[str, Site, Variable]] = {}
         self._applied: dict[Source, Site] = {}  # where an optimizer was given it
         self._lock = threading.RLock()
@@ -198,7 +181,7 @@ class Watch(Watcher, Onlooker):
                 or any(not self._known[key].healthy for key in keys)
             )
             close = close and len(self.calls) < 20 * KEPT
-            call = Call(site, step, [name_of(target) for target in targets])
+            call = Call(self._place(site), step, [name_of(target) for target in targets])
             verdicts = []
             if close:
                 self._look_around(site, tape, targets, sources)
@@ -208,68 +191,77 @@ class Watch(Watcher, Onlooker):
         # Later passes are only looked at for what is not finite, until the first that is not.
         wary = close or all(self._known[key].spoilt is None for key in keys)
         meter = tape._meter(targets, sources, Meter if close else Lookout) if wary else None
+        nodes = []
         if tape._recording.onlooker is self._log:
-            call.nodes = [
+            nodes = [
                 target.node if type(target) is Tensor else tape._node(target) for target in targets
             ]
-        return meter, (call, keys, verdicts, tape, targets, sources, meter, place)
+        return meter, Asking(
+            call, site, place, keys, verdicts, tape, targets, nodes, sources, meter
+        )
 
     def after_gradient(self, memo: Any, gradients: list[Any]) -> None:
         """Put together what the walk brought and what the masks say."""
-        call, keys, verdicts, tape, targets, sources, meter, place = memo
+        asking: Asking = memo
+        sources, meter = asking.sources, asking.meter
         with self._lock:
-            inner = state.recording.in_use and state.recording.tapes != [tape._reference]
+            inner = state.recording.in_use and state.recording.tapes != [asking.tape._reference]
             sizes = [None if g is None else norm(g.value) for g in gradients]
-            if call.nodes:
-                named = list(zip(call.targets, call.nodes))
-                measured = None if type(meter) is Lookout else meter
-                self._log.gradient(call.site, call.step, named, sources, sizes, measured)
-                call.nodes = []
             alive = {
                 source._source
                 for source, size in zip(sources, sizes)
                 if size and type(source) is Variable
             }
-            for key, size in zip(keys, sizes):
-                self._known[key].calls.add(place)
-                if not inner and (size or (size is not None and size != size)):
-                    self._known[key].healthy = True
-            for key, source, size in zip(keys, sources, sizes):
-                if size is not None and math.isfinite(size) and type(source) is Variable:
-                    self._known[key].spoilt = None  # the program noticed, and left that step out
+            for key, size in zip(asking.keys, sizes):
+                self._known[key].calls.add(asking.place)
+                self._known[key].came(size, inner)
+            verdicts = asking.verdicts
             if not verdicts and not all(_is_finite(size, meter) for size in sizes):
-                about = tape._question(targets)
+                about = asking.tape._question(asking.targets)
                 verdicts = [explain(about, asked(source)) for source in sources]
-            for key, source, verdict, size in zip(keys, sources, verdicts, sizes):
-                if size is None and verdict.connected:  # a custom rule gave None in this very walk
-                    verdict = explain(tape._question(targets), asked(source))
-                elif size == 0 or not _is_finite(size, meter):
-                    verdict = explain(tape._question(targets), asked(source), meter)
+            outcomes = []
+            for source, key, verdict, size in zip(sources, asking.keys, verdicts, sizes):
+                verdict = self._seen(asking, source, verdict, size)
                 expected = verdict.verdict == "zero" and _only_waits(source, meter, alive)
-                outcome = Outcome(verdict, call.site, size, expected)
-                call.outcomes[key] = outcome
-                known = self._known[key]
-                if verdict.verdict == "not finite":
-                    known.spoilt = known.spoilt or outcome
-                if not size and all(bad.verdict.kind != verdict.kind for bad in known.bad):
-                    known.bad.append(outcome)
+                outcomes.append(_outcome(verdict, asking.call.place, size, expected))
+                asking.call.outcomes[key] = outcomes[-1]
+                self._known[key].note(outcomes[-1])
+            if asking.nodes:
+                named = list(zip(asking.call.targets, asking.nodes))
+                measured = None if type(meter) is Lookout else meter
+                self._log.gradient(
+                    asking.site, asking.call.step, named, sources, sizes, measured, outcomes, inner
+                )
+
+    def _seen(self, asking: Asking, source: Any, verdict: Verdict, size: float | None) -> Verdict:
+        """Return the verdict on a source once it is known what came."""
+        if size is None and verdict.connected:  # a custom rule gave None in this very walk
+            return explain(asking.tape._question(asking.targets), asked(source))
+        if size == 0 or not _is_finite(size, asking.meter):
+            return explain(asking.tape._question(asking.targets), asked(source), asking.meter)
+        return verdict
 
     # -- what is noted at a call ------------------------------------------------------------------
 
-    def _key(self, source: Any, place: tuple[int, int], number: int) -> Any:
+    def _place(self, site: Site) -> Place:
+        key = id(site.code), site.instruction
+        if key not in self._places:
+            self._codes[key[0]] = site.code
+            self._places[key] = Place(site.file, site.line, site.code.co_qualname)
+        return self._places[key]
+
+    def _key(self, source: Any, place: tuple[int, int], number: int) -> Hashable:
         """Return what a source is known by: a variable by itself, a tensor by where it is asked."""
-        if type(source) is Variable:
-            key: Any = source._source
-        else:
-            key = (*place, number)
+        variable = type(source) is Variable
+        key: Hashable = source._source if variable else (*place, number)
         if key not in self._known:
-            known = self._known[key] = Known(name_of(source))
+            known = self._known[key] = Known(name_of(source), lasting=variable)
             if type(source) is Variable:
                 known.trainable = source.trainable
                 known.variable = source
                 known.written = source._source.written
                 if source._source.made is not None:
-                    known.made = Place.at("created", source._source.made)
+                    known.made = self._place(source._source.made)
         return key
 
     def _look_around(self, call: Site, tape: Any, targets: list[Any], sources: list[Any]) -> None:
@@ -310,98 +302,34 @@ class Watch(Watcher, Onlooker):
             elsewhere = source in {variable._source for variable in layer.variables}
             if elsewhere and not _is_inside(layer, readers):
                 return
-        place = None if source.made is None else Place.at("not_registered", source.made)
-        self._strays.setdefault(source, (source.name, place))
+        self._strays.setdefault(source, (source.name, source.made))
 
     # -- what comes out ---------------------------------------------------------------------------
 
-    def gradients(self) -> list[dict[str, Any]]:
-        """Return the calls as the report's JSON has them."""
-        return [
-            {
-                "where": str(call.site),
-                "framework": self.framework,
-                "targets": call.targets,
-                "sources": [
-                    {
-                        "name": outcome.verdict.source,
-                        "verdict": outcome.verdict.verdict,
-                        "norm": outcome.norm,
-                        "cuts": [
-                            {
-                                "kind": cut.kind,
-                                "file": cut.file,
-                                "line": cut.line,
-                                "text": cut.text,
-                                "label": cut.label,
-                                "shape": cut.shape,
-                            }
-                            for cut in outcome.verdict.cuts
-                        ],
-                    }
-                    for outcome in call.outcomes.values()
-                ],
-            }
-            for call in self.calls[:KEPT]
+    def facts(self) -> Facts:
+        """Return what the masks said at each call, and what was measured."""
+        leaks = [
+            Leak(source.name, self._place(call), site and self._place(site), was_asked)
+            for source, found in self._leaks.items()
+            for call, (site, was_asked) in found.items()
         ]
+        return Facts(dict(self._known), self.calls, leaks)
 
-    def findings(
-        self, no_flow: Sequence[str] = (), flow: Sequence[str] = (), step: int | None = None
-    ) -> list[Finding]:
-        found: dict[tuple[str, str], Finding] = {}
-        for finding in self._all(no_flow, flow, step):
-            found.setdefault((finding.parameter, finding.kind), finding)
-        return sorted(found.values(), key=lambda finding: rank(finding.kind))
-
-    def _all(
-        self, no_flow: Sequence[str], flow: Sequence[str], step: int | None
-    ) -> Iterator[Finding]:
-        for source, leaks in self._leaks.items():
-            found = [
-                (asked, site)
-                for call, (site, asked) in leaks.items()
-                if names_it_at(source.name, _place(call), no_flow)
-            ]
-            if found:  # rather where nobody asked for it than where that was what the call is for
-                site = min(found, key=lambda leak: leak[0])[1]
-                place = None if site is None else Place.at("missing_stop", site)
-                yield _finding(source.name, "connected", "missing_stop", place)
-        for key, known in self._known.items():
-            if names_it(known.name, no_flow):
-                continue
-            outcomes = known.bad
-            if known.spoilt is not None and step is None:
-                yield _of_spoilt(known, known.spoilt)
-                continue
-            if step is not None or names_it(known.name, flow):
-                outcomes = [
-                    call.outcomes[key]
-                    for call in self.calls
-                    if (step is None or call.step == step) and key in call.outcomes
-                ]
-                if step is not None and any(map(_arrived, outcomes)):
-                    continue
-            elif known.healthy:
-                continue
-            for outcome in outcomes:
-                finding = _of(known, outcome)
-                if finding is not None:
-                    yield finding
-                    break
-        asked = {key for key in self._known if isinstance(key, Source)}
-        for source, (name, place) in self._strays.items():
-            if source not in asked and not source.written and not names_it(name, no_flow):
-                yield _finding(name, "connected", "not_registered", place)
+    def told(self) -> Iterator[Told]:
+        """Yield what is wrong with a parameter beside all gradient calls."""
+        asked_for = {key for key in self._known if isinstance(key, Source)}
+        for source, (name, made) in self._strays.items():
+            if source not in asked_for and not source.written:
+                place = None if made is None else self._place(made)
+                yield Told(name, "connected", "not_registered", place)
         for source, (name, site, variable) in self._frozen.items():
-            untouched = source not in asked and not source.written
-            if untouched and not _adapts(variable) and not names_it(name, no_flow):
-                yield _finding(name, "not asked for", "frozen", Place.at("frozen", site))
+            if source not in asked_for and not source.written and not _adapts(variable):
+                yield Told(name, "not asked for", "frozen", self._place(site))
         for known in self._known.values():
-            if known.healthy and known.variable is not None and not names_it(known.name, no_flow):
-                site = self._passed_over(known)
-                if site is not None:
-                    place = Place.at("optimizer_mask", site)
-                    yield _finding(known.name, "connected", "optimizer_mask", place)
+            if known.healthy and known.variable is not None:
+                passing = self._passed_over(known)
+                if passing is not None:
+                    yield Told(known.name, "connected", "optimizer_mask", self._place(passing))
 
     def _passed_over(self, known: Known) -> Site | None:
         """Return where an optimizer was given what was asked for together with a variable, if that
@@ -416,15 +344,6 @@ class Watch(Watcher, Onlooker):
         return None
 
 
-def _place(site: Site) -> TracePlace:
-    return TracePlace(site.file, site.line, site.code.co_qualname)
-
-
-def _arrived(outcome: Outcome) -> bool:
-    """Tell whether a gradient of use came of a call."""
-    return bool(outcome.norm) and outcome.verdict.verdict != "not finite"
-
-
 def _is_finite(size: float | None, meter: Magnitudes | None) -> bool:
     """Tell whether a gradient is finite, and what it is the gradient of."""
     if size is None or meter is None:
@@ -432,35 +351,15 @@ def _is_finite(size: float | None, meter: Magnitudes | None) -> bool:
     return math.isfinite(size) and (meter.of_target is None or meter.reaches_a_source)
 
 
-def _of_spoilt(known: Known, outcome: Outcome) -> Finding:
-    """Return the finding on a source whose gradient is NaN or infinite."""
-    verdict = outcome.verdict
-    place = verdict.blamed or Place.at("gradient", outcome.site)
-    return _finding(known.name, verdict.verdict, verdict.kind or "nonfinite_data", place)
+def _outcome(verdict: Verdict, call: Place, size: float | None, expected: bool) -> Outcome:
+    """Return a verdict of the masks as the judge takes it."""
+    cuts = tuple(map(_cut, verdict.cuts))
+    kind = verdict.kind or ""
+    return Outcome(verdict.source, verdict.verdict, kind, cuts, size, call, expected)
 
 
-def _of(known: Known, outcome: Outcome) -> Finding | None:
-    """Return the finding on a source that got no gradient; None if that is in order."""
-    verdict = outcome.verdict
-    if verdict.verdict == "not finite":
-        return _of_spoilt(known, outcome)
-    if outcome.norm or outcome.expected or verdict.verdict == "connected":
-        return None
-    if not known.trainable and verdict.kind != "frozen":
-        return None
-    place = verdict.blamed or Place.at("gradient", outcome.site)
-    return _finding(known.name, verdict.verdict, verdict.kind or "unused_parameter", place)
-
-
-_LABELLED = {"stop_gradient", "nondiff_op", "zero_derivative", *NONFINITE}
-
-
-def _finding(name: str, verdict: str, kind: str, place: Place | None) -> Finding:
-    if place is None:
-        return Finding(name, verdict, kind, "", 0, "", cure(kind))
-    label = place.label if kind in _LABELLED else ""
-    advice = cure(kind, label)
-    return Finding(name, verdict, kind, place.file, place.line, place.text, advice, label)
+def _cut(shown: Shown) -> Cut:
+    return Cut(shown.kind, Place(shown.file, shown.line), shown.label, shown.shape)
 
 
 def _only_waits(source: Any, meter: Magnitudes | None, alive: set[Source]) -> bool:
