@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from headgate.flow.cancel import cancelled
+from headgate.flow.course import losses
 from headgate.flow.kinds import NONFINITE, cure, rank
 from headgate.flow.patterns import names_it, names_it_at
 from headgate.flow.report import Finding
@@ -133,6 +134,14 @@ class Told:
     term: Place | None = None  # of the loss, where that is what is wrong
 
 
+class Loss(NamedTuple):
+    """From which pass of a line on, of how many, a gradient that had been there was missing."""
+
+    call: Place
+    step: int
+    passes: int
+
+
 @dataclass(slots=True)
 class Facts:
     """What is known of a run; parameters by whatever a watcher knows them by."""
@@ -140,6 +149,7 @@ class Facts:
     parameters: dict[Hashable, Parameter] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     leaks: list[Leak] = field(default_factory=list)
+    losses: dict[Hashable, Loss] = field(default_factory=dict)
 
 
 # -- the rule of silence ---------------------------------------------------------------------------
@@ -173,6 +183,27 @@ def judge(
 
 OF_A_TERM = ("dead_term", "cancelled")
 """Kinds that are about a line of the loss: one parameter may have several findings of them."""
+
+
+def lost(
+    facts: Facts, no_flow: Sequence[str] = (), framework: str = "headgate"
+) -> Iterator[Finding]:
+    """Yield a finding for each parameter that had a gradient once, and from some pass on has none.
+
+    What the passes say that were looked at since then is the cause.
+    """
+    for key, loss in facts.losses.items():
+        parameter = facts.parameters.get(key)
+        if parameter is None or names_it(parameter.name, no_flow):
+            continue
+        since = [
+            call.outcomes[key]
+            for call in facts.calls
+            if call.place == loss.call and call.step >= loss.step and key in call.outcomes
+        ]
+        for one in _first(_missing(parameter, outcome) for outcome in since):
+            when = f"from step {loss.step} of {loss.passes}"
+            yield replace(_finding(one, framework), when=when)
 
 
 def _judged(
@@ -301,6 +332,8 @@ def facts_of(trace: Trace) -> Facts:
             call.outcomes[key] = outcome
             parameter.note(outcome)
         facts.leaks += _leaks(reach, gradient)
+    for lost_by, (course, step) in losses(trace.courses).items():
+        facts.losses[lost_by] = Loss(trace.places[course.place], step, course.passes)
     return facts
 
 

@@ -17,6 +17,7 @@ from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
 from headgate.flow.judge import NOWHERE, Outcome
 from headgate.flow.trace import CHANGED, Cut, Death, Event, Gradient, Place, Source, Trace
+from headgate.flow.watch.steps import Steps
 from headgate.nn.layer import calls
 from headgate.record.cuts import MAYBE_BACK, sequence
 from headgate.record.graph import Leaf, Node, state
@@ -40,6 +41,7 @@ class Log(Onlooker):
         self.kept: list[Any] = []  # recordings, whose ids are keys
         # Line -> the numbers that the host made there, after something had left.
         self.numbers: dict[tuple[CodeType, int], set[float]] = {}
+        self.steps = Steps()
 
     @property
     def full(self) -> bool:
@@ -92,6 +94,7 @@ class Log(Onlooker):
         whole = len(positions) == len(nodes)
         row = (op.name, inputs, outputs, flows, where(), tuple(calls.stack), kind, "")
         self.rows.append((*row, value.shape, value.dtype, () if whole else positions))
+        self.steps.computed(inputs, results)
 
     def stopped(self, given: Any, label: str, result: Tensor) -> None:
         """Note a stop."""
@@ -104,6 +107,7 @@ class Log(Onlooker):
             if node is None:
                 return
             value = node.seq
+            self.steps.computed([value], [result])
         outputs = (_number(result.node),)
         self._note("stop_gradient", (value,), outputs, (False,), "stop_gradient", label, result)
 
@@ -132,8 +136,9 @@ class Log(Onlooker):
     def left(self, node: Node, bit: int, kind: str, how: str) -> None:
         """Note that a value leaves for the host, or goes into a variable."""
         value = sequence()
-        self.away[id(node.recording), bit] = value
-        self.kept.append(node.recording)
+        if bit:
+            self.away[id(node.recording), bit] = value
+            self.kept.append(node.recording)
         self._note(how, (node.seq,), (value,), (False,), kind)
 
     def back(self, node: Node, earlier: int, label: str, value: Any) -> None:
@@ -284,6 +289,7 @@ class Log(Onlooker):
                     *more,
                 )
             )
+        self.steps.into(trace, [row[4] for row in list(self.rows)])
         return trace
 
 
