@@ -40,8 +40,8 @@ class Step(NamedTuple):
 class Zero(NamedTuple):
     """An op at which a gradient becomes exactly zero: `alive` elements of `size` let it through.
 
-    `kind` is "zero_derivative", "mask", "zero_factor" or "custom_gradient". `factor` is, for a product, the node
-    of the zeros that the gradient was multiplied with, if a tape follows them.
+    `kind` is "zero_derivative", "mask", "zero_factor" or "custom_gradient". `factor` is, for a
+    product, the node of the zeros that the gradient was multiplied with, if a tape follows them.
     """
 
     op: str

@@ -464,7 +464,8 @@ def _outcome(verdict: Verdict, call: Place, size: float | None, expected: bool) 
     """Return a verdict of the masks as the judge takes it."""
     cuts = tuple(map(_cut, verdict.cuts))
     kind = verdict.kind or ""
-    return Outcome(verdict.source, verdict.verdict, kind, cuts, size, call, expected)
+    severing = tuple(map(_cut, verdict.severing))
+    return Outcome(verdict.source, verdict.verdict, kind, cuts, size, call, expected, severing)
 
 
 def _cut(shown: Shown) -> Cut:
