@@ -59,6 +59,11 @@ class Death(NamedTuple):
     factor: int = -1
 
 
+GUESSED, CHANGED = "may have come back", "comes back changed"
+"""Labels of a value from the host of which nobody knows for certain that it left from here. A
+number that is another one in each pass is no constant of the program: that one did."""
+
+
 @dataclass(slots=True)
 class Event:
     """One op, gate, read, write, escape to the host or return from there.
@@ -74,6 +79,7 @@ class Event:
         label: what the user called it.
         shape: of the first output.
         dtype: of the first output.
+        positions: which arguments of the op the inputs are; empty if they are all, in order.
     """
 
     op: str
@@ -86,6 +92,11 @@ class Event:
     label: str = ""
     shape: tuple[int, ...] = ()
     dtype: str = ""
+    positions: tuple[int, ...] = ()
+
+    def position(self, number: int) -> int:
+        """Return which argument of the op an input is."""
+        return self.positions[number] if self.positions else number
 
 
 @dataclass(slots=True)
