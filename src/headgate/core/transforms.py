@@ -291,7 +291,8 @@ def _value_and_grad(
             given if type(given) is Variable else own
             for given, own in zip(run.given, flat, strict=True)
         ]
-        others = [leaf for leaf in optree.tree_leaves((args, kwargs)) if type(leaf) is Variable]
+        everything: Any = (args, kwargs)
+        others = [leaf for leaf in optree.tree_leaves(everything) if type(leaf) is Variable]
         for onlooker in onlookers:
             onlooker.beside(tape, others)
         gradients = tape._gradient(value, flat, onlookers=onlookers, shown=shown)

@@ -316,8 +316,8 @@ def facts_of(trace: Trace) -> Facts:
             call.outcomes[key] = outcome
             parameter.note(outcome)
         facts.leaks += _leaks(reach, gradient)
-    for source, (course, step) in losses(trace.courses).items():
-        facts.losses[source] = Loss(trace.places[course.place], step, course.passes)
+    for number, (course, step) in losses(trace.courses).items():
+        facts.losses[number] = Loss(trace.places[course.place], step, course.passes)
     return facts
 
 

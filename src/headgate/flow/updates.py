@@ -342,9 +342,9 @@ def _born_each_pass(trace: Trace, reached: Masks) -> Iterator[Finding]:
             for target in call.targets:
                 mask |= reached.get(target, 0)
             for bit in bits(mask):
-                source = trace.sources[bit // 2]
                 if not bit % 2 and _is_parameter(trace, bit // 2):
-                    here.setdefault(source.place, set()).add(bit // 2)
+                    place = trace.sources[bit // 2].place
+                    here.setdefault(place, set()).add(bit // 2)
             for place, sources in here.items():
                 made.setdefault(place, []).append((call, sources))
         lasting = _lasting(calls)
