@@ -168,6 +168,23 @@ def why(
             "Without this, all of them are judged together.",
         ),
     ] = None,
+    every: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Look closely at every Nth time that each gradient call is reached. Without this, "
+            "at the first ones and ever fewer later; and always when something changes.",
+        ),
+    ] = None,
+    matrix: Annotated[
+        bool,
+        typer.Option(
+            "--matrix",
+            help="Tell which term of each loss reaches which parameters, as a table for each line "
+            "that asks for gradients.",
+        ),
+    ] = False,
 ) -> None:
     """Run a script and explain every gradient that is missing, zero or unwanted.
 
@@ -201,9 +218,10 @@ def why(
         no_flow=no_flow or (),
         flow=flow or (),
         step=step,
+        matrix=matrix,
     )
     try:
-        status = explain(question, lambda: watchers(step))
+        status = explain(question, lambda: watchers(step, every))
     except CannotRun as refusal:
         Console(stderr=True).print(str(refusal), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None

@@ -1,5 +1,7 @@
 """How a gradient went over the passes of a line, and when it counts as lost."""
 
+import itertools
+
 import pytest
 
 from headgate.flow.course import coverage, looks_at, losses, lost
@@ -63,7 +65,7 @@ def test_zero_is_a_loss_only_beside_gradients_that_still_come():
 def test_looking_is_spread_over_the_run():
     looked = [step for step in range(1000) if looks_at(step)]
     assert looked[:16] == list(range(16))
-    gaps = [after - before for before, after in zip(looked, looked[1:])]
+    gaps = [after - before for before, after in itertools.pairwise(looked)]
     assert gaps == sorted(gaps)
     assert all(8 * gap <= step for gap, step in zip(gaps, looked) if gap > 1)
 

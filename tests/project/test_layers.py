@@ -22,6 +22,7 @@ import pytest
 LAYERS = [
     "naming",
     "record.site",
+    "record.names",
     "record.errors",
     "record.cuts",
     "record.onlooker",
@@ -117,6 +118,7 @@ LAYERS = [
     "flow.report",
     "flow.updates",
     "flow.statements",
+    "flow.matrix",
     "flow.sarif",
     "flow.course",
     "flow.solve",

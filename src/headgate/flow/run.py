@@ -32,15 +32,17 @@ from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from headgate.flow.kinds import rank
+from headgate.flow.matrix import Matrix, as_tables, entries, matrices
 from headgate.flow.patterns import covers_call, covers_name, function_of, line_of
 from headgate.flow.report import Finding, as_entries, as_json, merged, render
 from headgate.flow.sarif import as_sarif
 from headgate.flow.trace import Trace
 from headgate.flow.watcher import Watcher
+from headgate.record.site import printable
 
 CLEAN, FOUND, UNANSWERED = 0, 1, 2
 """Exit statuses of `headgate why`."""
@@ -67,6 +69,7 @@ class Question:
         no_flow: patterns of parameters that gradient must not reach (`headgate.flow.patterns`).
         flow: patterns of the names of parameters that gradient must reach.
         step: only this pass of each gradient call, from 0.
+        matrix: whether to tell which term of each loss reaches which parameters.
     """
 
     script: str
@@ -78,6 +81,7 @@ class Question:
     no_flow: Sequence[str] = ()
     flow: Sequence[str] = ()
     step: int | None = None
+    matrix: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +92,14 @@ class Seen:
         traces: one of each watcher.
         gradients: the calls looked at, as the watchers give them.
         findings: the most important first.
+        matrices: which term of each loss reaches which parameters, for each trace, if asked for.
         trouble: why the run says less than was asked; "" if it does not.
     """
 
     traces: Sequence[Trace]
     gradients: Sequence[dict[str, Any]]
     findings: Sequence[Finding]
+    matrices: Sequence[list[Matrix]] = ()
     trouble: str = ""
 
 
@@ -136,9 +142,12 @@ def why(question: Question, watch: Callable[[], Sequence[Watcher]]) -> int:
         findings.sort(key=lambda found: rank(found.kind))
         complaint = _unanswered(question, traces)
         trouble = " ".join(filter(None, [ending.words, complaint]))
-        summary = _summary(len(gradients), len(merged(findings)))
-        _show(f"{trouble} {summary}".lstrip(), render(findings), (out, errors))
-        seen = Seen(traces, gradients, findings, trouble)
+        calls = sum(watcher.coverage()[1] for watcher in watchers)
+        summary = _summary(len(gradients), len(merged(findings)), calls)
+        found = [matrices(trace, question.step) for trace in traces if question.matrix]
+        tables = [table for some in found for table in as_tables(some)]
+        _show(f"{trouble} {summary}".lstrip(), render(findings), tables, (out, errors))
+        seen = Seen(traces, gradients, findings, found, trouble)
         for path, page in pages:
             _write(path, page(seen))
     if ending.status or complaint:
@@ -280,13 +289,15 @@ def _inside(folder: str) -> Iterator[None]:
 
 def _unanswered(question: Question, traces: Sequence[Trace]) -> str:
     """Say what an option asks about that the script never had or did; empty if nothing."""
-    names = sorted({source.name for trace in traces for source in trace.sources})
+    sources = [source for trace in traces for source in trace.sources]
+    names = sorted({source.name for source in sources})
+    aliases = {source.alias for source in sources}
     asked = [(trace, gradient) for trace in traces for gradient in trace.gradients]
     calls = [trace.places[gradient.place] for trace, gradient in asked]
     complaints = []
     for option, patterns in (("--no-flow", question.no_flow), ("--flow", question.flow)):
         for pattern in patterns:
-            if not any(covers_name(name, pattern) for name in names):
+            if not any(covers_name(name, pattern) for name in (*names, *aliases)):
                 known = f"; there are {', '.join(names)}." if names else "."
                 complaints.append(
                     f"{option} {pattern}: no parameter of the script has such a name{known}"
@@ -310,19 +321,22 @@ def _fullest(traces: Sequence[Trace]) -> Trace:
     return max(traces, key=lambda trace: len(trace.gradients))
 
 
-def _summary(calls: int, findings: int) -> str:
+def _summary(looked: int, findings: int, calls: int) -> str:
     if not calls:
         others = [name for module, name in UNWATCHED.items() if module in sys.modules]
         more = f" The script uses {' and '.join(others)}, not watched yet." if others else ""
         return f"No gradient was computed with Headgate: there is nothing to explain.{more}"
-    return f"{_counted(findings, 'finding')}; {_counted(calls, 'gradient call')} looked at."
+    of = f"{looked} of " if looked < calls else ""
+    return f"{_counted(findings, 'finding')}; {of}{_counted(calls, 'gradient call')} looked at."
 
 
 def _counted(count: int, word: str) -> str:
     return f"{count or 'No'} {word}{'' if count == 1 else 's'}"
 
 
-def _show(summary: str, body: Text, streams: Iterable[TextIO | None]) -> None:
+def _show(
+    summary: str, body: Text, tables: Sequence[RenderableType], streams: Iterable[TextIO | None]
+) -> None:
     """Print the report to the first stream that can still be written to."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
         sys.stdout.flush()  # what the script put there, and may have closed
@@ -331,9 +345,12 @@ def _show(summary: str, body: Text, streams: Iterable[TextIO | None]) -> None:
             console = Console(file=stream)
             with console.capture() as captured:
                 console.rule("headgate why")
-                console.print(Text(summary), soft_wrap=True)
+                console.print(Text(printable(summary)), soft_wrap=True)
                 if body:
                     console.print(body, soft_wrap=True)
+                for table in tables:
+                    console.print()
+                    console.print(table)
             text = captured.get().encode(stream.encoding, "backslashreplace")
             stream.write(text.decode(stream.encoding))
             stream.flush()
@@ -362,6 +379,9 @@ def _pages_wanted(question: Question) -> list[tuple[Path, Page]]:
 
 def _json_page(question: Question, seen: Seen) -> str:
     report = as_json(seen.gradients, seen.findings)
+    if question.matrix:
+        pairs = zip(seen.traces, seen.matrices)
+        report["matrix"] = [entry for trace, found in pairs for entry in entries(trace, found)]
     return json.dumps(report, indent=2, allow_nan=False) + "\n"
 
 

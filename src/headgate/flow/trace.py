@@ -103,6 +103,7 @@ class Source:
         held: whether some model has it among its parameters, so that it is that model's business
             whether it is trained.
         copied: whether it was made from another source, or from what was computed with one.
+        alias: another name that it goes by in the program, "" if none.
         lasting: whether it lasts from one gradient call to the next, as parameters do; a value that
             was differentiated by is made anew each time.
     """
@@ -117,6 +118,7 @@ class Source:
     held: bool = False
     copied: bool = False
     lasting: bool = True
+    alias: str = ""
 
 
 @dataclass(slots=True)

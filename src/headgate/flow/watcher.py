@@ -20,7 +20,7 @@ from headgate.flow.course import coverage
 from headgate.flow.judge import Call, Facts, Told, facts_of, judge, lost
 from headgate.flow.kinds import rank
 from headgate.flow.page import notebook, page
-from headgate.flow.patterns import names_it
+from headgate.flow.patterns import names_it, with_aliases
 from headgate.flow.report import Finding, as_entries
 from headgate.flow.statements import statements
 from headgate.flow.text import as_dot, as_mermaid, as_text
@@ -81,6 +81,9 @@ class Watcher(ABC):
             step: look only at this pass of each gradient call, from 0.
         """
         facts, trace = self.facts(), self.trace
+        if no_flow or flow:
+            aliases = [(source.name, source.alias) for source in trace.sources]
+            no_flow, flow = with_aliases(no_flow, aliases), with_aliases(flow, aliases)
         found = judge(facts, self.told(), no_flow, flow, step, self.framework)
         if step is None:
             beside = (lost(facts, no_flow, self.framework), updates(trace), statements(trace, flow))
@@ -93,7 +96,7 @@ class Watcher(ABC):
         return sorted(found, key=lambda finding: rank(finding.kind))
 
     def coverage(self) -> tuple[int, int]:
-        """Return how many passes of gradient calls were looked at closely, and of how many."""
+        """Return how many gradient calls were looked at closely, and of how many."""
         return coverage(self.trace.courses)
 
     # -- what a person looks at -------------------------------------------------------------------

@@ -60,9 +60,10 @@ class Source:
 
     `made` is where a variable was created, `written` how often its value was changed since. `past`
     says by which cut (its bit, in that recording) the value came from other sources: the variable
-    was made from a watched value, or such a one was assigned to it. `missing` explains why the last
-    gradient asked for was None. `held` says whether a variable has it: a copy of an optimizer has
-    copies of sources, and the variables may have been copied with it or not.
+    was made from a watched value, or such a one was assigned to it. `missing` is the verdict on the
+    last gradient asked for that was None, and where a warning has shown it. `held` says whether a
+    variable has it: a copy of an optimizer has copies of sources, and the variables may have been
+    copied with it or not.
     """
 
     __slots__ = ("held", "made", "missing", "name", "past", "serial", "written")
@@ -73,7 +74,7 @@ class Source:
         self.made: Site | None = None
         self.past: tuple[Recording, int] | None = None
         self.written = 0
-        self.missing = ""
+        self.missing: tuple[Any, Site | None] | None = None
         self.held = False
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import linecache
 import os
 import sys
+from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -63,6 +64,25 @@ def shown_path(file: str) -> str:
     except (OSError, ValueError):  # the working folder is gone, or on another drive
         return file
     return file if relative.startswith("..") or file.startswith("<") else relative
+
+
+def printable(text: str) -> str:
+    """Replace what would move a terminal's cursor or change its colours.
+
+    >>> from headgate.record.site import printable
+    >>> printable("w\\x1b[31m")
+    'w\N{REPLACEMENT CHARACTER}[31m'
+    """
+    if text.isprintable():
+        return text
+    text = text.replace("\t", " ")
+    letters = (letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    return "".join(letters)
+
+
+def legible(text: str) -> str:
+    """Return lines of text, each of them printable."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -132,6 +152,26 @@ def _users(first: FrameType) -> FrameType:
     return frame or first
 
 
+def is_users(file: str) -> bool:
+    """Tell whether a file is the user's: neither Headgate's own, nor installed, nor generated."""
+    return not _passed_over[file]
+
+
+def users_frames() -> Iterator[FrameType]:
+    """Yield the user's frames on the stack, the innermost first; if there is none, that of `where`.
+
+    >>> from headgate.record.site import users_frames
+    >>> next(users_frames()).f_code.co_name
+    '<module>'
+    """
+    frame = _users(sys._getframe(1))
+    yield frame
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if not _passed_over[frame.f_code.co_filename]:
+            yield frame
+
+
 def caller() -> Site:
     """Return the user's line as a `Site`."""
     return Site(*where())
@@ -150,26 +190,3 @@ def depth() -> int:
         file = frame.f_code.co_filename
         found += not ("importlib" in file and "_bootstrap" in file)
     return found
-
-
-def name_in_program(value: Any) -> str:
-    """Return what the user's program calls a value where it is now, or "" if it has no name there.
-
-    That is the name of a variable of Python, or a key or position in a dictionary or list that has
-    a name.
-    """
-    frame = _users(sys._getframe(1))
-    names = {**frame.f_globals, **frame.f_locals}
-    for name, bound in names.items():
-        if bound is value:
-            return name
-    for name, bound in names.items():
-        if type(bound) is dict:
-            for key, item in bound.items():
-                if item is value:
-                    return str(key)
-        elif type(bound) in (list, tuple):
-            for number, item in enumerate(bound):
-                if item is value:
-                    return f"{name}[{number}]"
-    return ""

@@ -18,7 +18,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from headgate.core.asked import asked, name_of
+from headgate.core.asked import asked, find_names, keep_name, names_of
 from headgate.core.birth import Lookout, Meter
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
@@ -28,6 +28,7 @@ from headgate.flow.trace import Cut, Place, Trace
 from headgate.flow.watch.log import Log
 from headgate.flow.watcher import KEPT, Watcher
 from headgate.nn.layer import Layer, calls, every_layer
+from headgate.record.asked import Asked
 from headgate.record.cuts import sequence
 from headgate.record.graph import Leaf, Node, Source, state
 from headgate.record.magnitude import Magnitudes, leaf_of, norm
@@ -218,7 +219,7 @@ class Watch(Watcher, Onlooker):
             line = self._lines.setdefault(place, Line())
             step = line.passes
             line.passes += 1
-            keys = [self._key(source, place, number) for number, source in enumerate(sources)]
+            keys = self._keys(sources, place)
             close = (
                 looks_at(step, self._every)
                 or step == self._step
@@ -229,12 +230,12 @@ class Watch(Watcher, Onlooker):
                 )
             )
             close = close and len(self.calls) < 20 * KEPT
-            call = Call(self._place(site), step, [name_of(target) for target in targets])
+            call = Call(self._place(site), step, names_of(targets))
             verdicts = []
             if close:
                 self._look_around(site, tape, targets, sources)
                 about = tape._question(targets)
-                verdicts = [explain(about, asked(source)) for source in sources]
+                verdicts = [explain(about, each) for each in self._asked(sources, keys)]
                 self.calls.append(call)
         # Later passes are only looked at for what is not finite, until the first that is not.
         wary = close or all(self._known[key].spoilt is None for key in keys)
@@ -271,7 +272,7 @@ class Watch(Watcher, Onlooker):
             verdicts = asking.verdicts
             if not verdicts and not all(_is_finite(size, meter) for size in sizes):
                 about = asking.tape._question(asking.targets)
-                verdicts = [explain(about, asked(source)) for source in sources]
+                verdicts = [explain(about, each) for each in self._asked(sources, asking.keys)]
             outcomes = []
             for source, key, verdict, size in zip(sources, asking.keys, verdicts, sizes):
                 verdict = self._seen(asking, source, verdict, size)
@@ -290,11 +291,15 @@ class Watch(Watcher, Onlooker):
 
     def _seen(self, asking: Asking, source: Any, verdict: Verdict, size: float | None) -> Verdict:
         """Return the verdict on a source once it is known what came."""
+        about, name = asking.tape._question(asking.targets), verdict.source
         if size is None and verdict.connected:  # a custom rule gave None in this very walk
-            return explain(asking.tape._question(asking.targets), asked(source))
+            return explain(about, asked(source, name))
         if size == 0 or not _is_finite(size, asking.meter):
-            return explain(asking.tape._question(asking.targets), asked(source), asking.meter)
+            return explain(about, asked(source, name), asking.meter)
         return verdict
+
+    def _asked(self, sources: list[Any], keys: list[Hashable]) -> list[Asked]:
+        return [asked(source, self._known[key].name) for source, key in zip(sources, keys)]
 
     # -- what is noted at a call ------------------------------------------------------------------
 
@@ -329,19 +334,25 @@ class Watch(Watcher, Onlooker):
             self._places[key] = Place(site.file, site.line, site.code.co_qualname)
         return self._places[key]
 
-    def _key(self, source: Any, place: tuple[int, int], number: int) -> Hashable:
-        """Return what a source is known by: a variable by itself, a tensor by where it is asked."""
-        variable = type(source) is Variable
-        key: Hashable = source._source if variable else (*place, number)
-        if key not in self._known:
-            known = self._known[key] = Known(name_of(source), lasting=variable)
+    def _keys(self, sources: list[Any], place: tuple[int, int]) -> list[Hashable]:
+        """Return what sources are known by: a variable by itself, a tensor by where it is asked."""
+        keys: list[Hashable] = [
+            source._source if type(source) is Variable else (*place, number)
+            for number, source in enumerate(sources)
+        ]
+        new = {key: source for key, source in zip(keys, sources) if key not in self._known}
+        for (key, source), name in zip(new.items(), names_of(list(new.values())) if new else ()):
+            known = self._known[key] = Known(name, lasting=type(source) is Variable)
             if type(source) is Variable:
                 known.trainable = source.trainable
                 known.variable = source
                 known.written = source._source.written
                 if source._source.made is not None:
                     known.made = self._place(source._source.made)
-        return key
+        for key, source in zip(keys, sources):
+            if type(source) is Tensor:  # another one in each pass
+                keep_name(source, self._known[key].name)
+        return keys
 
     def _look_around(self, call: Site, tape: Any, targets: list[Any], sources: list[Any]) -> None:
         """Note what gradient reaches besides the sources, and which layers are frozen."""
@@ -351,6 +362,7 @@ class Watch(Watcher, Onlooker):
             if node is None:
                 continue
             reached = [s for s in node.recording.sources.of(node.live) if s.made is not None]
+            find_names([source for source in reached if source not in self._leaks])
             leaks = [self._leaks.setdefault(source, {}) for source in reached]
             if any(call not in known for known in leaks):
                 entrances = _entrances(node)
@@ -382,6 +394,10 @@ class Watch(Watcher, Onlooker):
             if elsewhere and not _is_inside(layer, readers):
                 return
         self._strays.setdefault(source, (source.name, source.made))
+
+    def coverage(self) -> tuple[int, int]:
+        """Return how many gradient calls were looked at closely, and of how many."""
+        return len(self.calls), sum(line.passes for line in self._lines.values())
 
     # -- what comes out ---------------------------------------------------------------------------
 

@@ -229,9 +229,15 @@ class Log(Onlooker):
                 trace.scopes.append(names)
             return scopes[names]
 
+        for identity, source in self.sources.items():
+            if identity.name != source.name:  # it was found what the program calls it
+                source.alias, source.name = source.alias or source.name, identity.name
+        renamed = {source.value: source.name for source in self.sources.values() if source.alias}
         made: dict[int, int] = {}  # value -> event
         for op, inputs, outputs, flows, site, stack, kind, label, shape, dtype in list(self.rows):
             made.update(dict.fromkeys(outputs, len(trace.events)))
+            if op == "read":
+                label = renamed.get(inputs[0], label)
             trace.events.append(
                 Event(
                     op,
