@@ -332,8 +332,8 @@ def facts_of(trace: Trace) -> Facts:
             call.outcomes[key] = outcome
             parameter.note(outcome)
         facts.leaks += _leaks(reach, gradient)
-    for lost_by, (course, step) in losses(trace.courses).items():
-        facts.losses[lost_by] = Loss(trace.places[course.place], step, course.passes)
+    for number, (course, step) in losses(trace.courses).items():
+        facts.losses[number] = Loss(trace.places[course.place], step, course.passes)
     return facts
 
 

@@ -111,10 +111,10 @@ class Source:
         trainable: whether tapes are asked to watch it.
         place: number of the line on which it was made, -1 if unknown.
         updated: whether the program changed its value (an optimizer's step, an assignment).
-        alias: another name that it goes by in the program, "" if none.
         held: whether some model has it among its parameters, so that it is that model's business
             whether it is trained.
         copied: whether it was made from another source, or from what was computed with one.
+        alias: another name that it goes by in the program, "" if none.
         lasting: whether it lasts from one gradient call to the next, as parameters do; a value that
             was differentiated by is made anew each time.
     """

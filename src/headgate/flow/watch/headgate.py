@@ -73,6 +73,7 @@ class Line:
     """A line that asks for gradients."""
 
     passes: int = 0
+    targets: list[str] = field(default_factory=list)  # their names, when they were last looked at
     came: tuple[str, ...] = ()  # what came of the last pass
     changes: int = 0  # how often that was another thing than before
     unsettled: bool = False  # whether the last pass brought a change
@@ -230,7 +231,9 @@ class Watch(Watcher, Onlooker):
                 )
             )
             close = close and len(self.calls) < 20 * KEPT
-            call = Call(self._place(site), step, names_of(targets))
+            if close or len(line.targets) != len(targets):
+                line.targets = names_of(targets)
+            call = Call(self._place(site), step, line.targets)
             verdicts = []
             if close:
                 self._look_around(site, tape, targets, sources)
@@ -394,6 +397,10 @@ class Watch(Watcher, Onlooker):
             if elsewhere and not _is_inside(layer, readers):
                 return
         self._strays.setdefault(source, (source.name, source.made))
+
+    def coverage(self) -> tuple[int, int]:
+        """Return how many gradient calls were looked at closely, and of how many."""
+        return len(self.calls), sum(line.passes for line in self._lines.values())
 
     # -- what comes out ---------------------------------------------------------------------------
 
