@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from headgate.flow.kinds import NONFINITE, cure, rank
 from headgate.flow.patterns import names_it, names_it_at
-from headgate.flow.report import Finding
+from headgate.flow.report import Finding, told_of
 from headgate.flow.solve import Flow, Reach, solve
 from headgate.flow.trace import Cut, Gradient, Place, Trace
 
@@ -249,8 +249,17 @@ _LABELLED = {"stop_gradient", "nondiff_op", "zero_derivative", *NONFINITE}
 def _finding(name: str, verdict: str, cut: Cut, framework: str) -> Finding:
     place = cut.place
     label = cut.label if cut.kind in _LABELLED else ""
-    advice = cure(cut.kind, label, framework)
-    return Finding(name, verdict, cut.kind, place.file, place.line, place.text, advice, label)
+    return Finding(
+        name,
+        verdict,
+        cut.kind,
+        place.file,
+        place.line,
+        place.text,
+        cure(cut.kind, label, framework),
+        label,
+        called_from=told_of(cut.callers),
+    )
 
 
 # -- the facts of a trace --------------------------------------------------------------------------
@@ -340,7 +349,8 @@ def _blamed(trace: Trace, flow: Flow) -> str:
 def _cut(trace: Trace, number: int) -> Cut:
     event = trace.events[number]
     label = event.label or (event.op if event.op != event.kind else "")
-    return Cut(event.kind, trace.place_of(event), label, event.shape)
+    place = trace.place_of(event)
+    return Cut(event.kind, place, label, event.shape, trace.callers_of(event))
 
 
 def _died(reach: Reach, gradient: Gradient, number: int, position: int) -> Cut:
@@ -350,7 +360,7 @@ def _died(reach: Reach, gradient: Gradient, number: int, position: int) -> Cut:
     made = event
     if _source_of(reach, death.factor) is None and death.factor in reach.makers:
         made = trace.events[reach.makers[death.factor][0]]
-    return Cut(death.kind, trace.place_of(made), event.op)
+    return Cut(death.kind, trace.place_of(made), event.op, None, trace.callers_of(made))
 
 
 VIEWS = {"identity", "reshape", "permute_dims", "matrix_transpose", "astype", "broadcast_to"}

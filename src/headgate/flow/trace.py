@@ -34,12 +34,14 @@ class Place(NamedTuple):
 
 class Cut(NamedTuple):
     """A place where gradient stops, or becomes zeros or NaN, and how; of a kind of
-    `headgate.flow.kinds`. `label` is what the user called it, or the op."""
+    `headgate.flow.kinds`. `label` is what the user called it, or the op. `callers` are the user's
+    lines that led there, the nearest first."""
 
     kind: str
     place: Place
     label: str = ""
     shape: tuple[int, ...] | None = None
+    callers: tuple[Place, ...] = ()
 
 
 class Death(NamedTuple):
@@ -70,6 +72,7 @@ class Event:
         label: what the user called it.
         shape: of the first output.
         dtype: of the first output.
+        callers: number of the lines that led there, the nearest first, in `Trace.callers`.
     """
 
     op: str
@@ -82,6 +85,7 @@ class Event:
     label: str = ""
     shape: tuple[int, ...] = ()
     dtype: str = ""
+    callers: int = 0
 
 
 @dataclass(slots=True)
@@ -155,12 +159,17 @@ class Trace:
     events: list[Event] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     scopes: list[tuple[str, ...]] = field(default_factory=lambda: [()])
+    callers: list[tuple[int, ...]] = field(default_factory=lambda: [()])
     sources: list[Source] = field(default_factory=list)
     gradients: list[Gradient] = field(default_factory=list)
 
     def place_of(self, event: Event) -> Place:
         """Return the line of an event."""
         return self.places[event.place]
+
+    def callers_of(self, event: Event) -> tuple[Place, ...]:
+        """Return the lines that led to that of an event, the nearest first."""
+        return tuple(self.places[number] for number in self.callers[event.callers])
 
     def scope_of(self, event: Event) -> tuple[str, ...]:
         """Return the modules and functions around an event, the outermost first."""

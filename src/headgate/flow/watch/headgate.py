@@ -114,6 +114,7 @@ class Watch(Watcher, Onlooker):
         self.calls: list[Call] = []
         self._known: dict[Hashable, Known] = {}
         self._places: dict[tuple[int, int], Place] = {}
+        self._targets: dict[tuple[int, int], list[str]] = {}  # their names
         self._passes: dict[tuple[int, int], int] = {}
         self._codes: dict[int, Any] = {}  # keeps code objects, whose ids are keys, alive
         self._readers: dict[Source, tuple[Layer, ...]] = {}
@@ -182,7 +183,10 @@ class Watch(Watcher, Onlooker):
                 or any(not self._known[key].healthy for key in keys)
             )
             close = close and len(self.calls) < 20 * KEPT
-            call = Call(self._place(site), step, names_of(targets))
+            names = self._targets.get(place, [])
+            if len(names) != len(targets):
+                names = self._targets[place] = names_of(targets)
+            call = Call(self._place(site), step, names)
             verdicts = []
             if close:
                 self._look_around(site, tape, targets, sources)
@@ -224,7 +228,8 @@ class Watch(Watcher, Onlooker):
             for source, key, verdict, size in zip(sources, asking.keys, verdicts, sizes):
                 verdict = self._seen(asking, source, verdict, size)
                 expected = verdict.verdict == "zero" and _only_waits(source, meter, alive)
-                outcomes.append(_outcome(verdict, asking.call.place, size, expected))
+                cuts = tuple(map(self._cut, verdict.cuts))
+                outcomes.append(_outcome(verdict, cuts, asking.call.place, size, expected))
                 asking.call.outcomes[key] = outcomes[-1]
                 self._known[key].note(outcomes[-1])
             if asking.nodes:
@@ -247,6 +252,11 @@ class Watch(Watcher, Onlooker):
         return [asked(source, self._known[key].name) for source, key in zip(sources, keys)]
 
     # -- what is noted at a call ------------------------------------------------------------------
+
+    def _cut(self, shown: Shown) -> Cut:
+        led = self._log.callers_of(shown.number, shown.site)
+        place = Place(shown.file, shown.line)
+        return Cut(shown.kind, place, shown.label, shown.shape, tuple(map(self._place, led)))
 
     def _place(self, site: Site) -> Place:
         key = id(site.code), site.instruction
@@ -363,15 +373,12 @@ def _is_finite(size: float | None, meter: Magnitudes | None) -> bool:
     return math.isfinite(size) and (meter.of_target is None or meter.reaches_a_source)
 
 
-def _outcome(verdict: Verdict, call: Place, size: float | None, expected: bool) -> Outcome:
+def _outcome(
+    verdict: Verdict, cuts: tuple[Cut, ...], call: Place, size: float | None, expected: bool
+) -> Outcome:
     """Return a verdict of the masks as the judge takes it."""
-    cuts = tuple(map(_cut, verdict.cuts))
     kind = verdict.kind or ""
     return Outcome(verdict.source, verdict.verdict, kind, cuts, size, call, expected)
-
-
-def _cut(shown: Shown) -> Cut:
-    return Cut(shown.kind, Place(shown.file, shown.line), shown.label, shown.shape)
 
 
 def _only_waits(source: Any, meter: Magnitudes | None, alive: set[Source]) -> bool:
