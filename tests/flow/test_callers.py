@@ -50,7 +50,8 @@ def test_a_finding_in_a_helper_tells_who_called_it():
         assert second.called_from[0].function == "critic_step"
         assert first.line == second.line
     text = as_text(watch.findings())
-    assert re.search(r"\(called from generate, \S+callers.py:\d+, from generator_step, \S+:\d+\)", text)
+    said = r"\(called from generate, \S+callers.py:\d+, from generator_step, \S+:\d+\)"
+    assert re.search(said, text)
 
 
 def test_zeros_and_births_tell_it_too():

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
+from headgate.flow.course import losses
 from headgate.flow.kinds import NONFINITE, cure, rank
 from headgate.flow.patterns import names_it, names_it_at
 from headgate.flow.report import Finding, told_of
@@ -128,6 +130,14 @@ class Told:
     place: Place | None
 
 
+class Loss(NamedTuple):
+    """From which pass of a line on, of how many, a gradient that had been there was missing."""
+
+    call: Place
+    step: int
+    passes: int
+
+
 @dataclass(slots=True)
 class Facts:
     """What is known of a run; parameters by whatever a watcher knows them by."""
@@ -135,6 +145,7 @@ class Facts:
     parameters: dict[Hashable, Parameter] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     leaks: list[Leak] = field(default_factory=list)
+    losses: dict[Hashable, Loss] = field(default_factory=dict)
 
 
 # -- the rule of silence ---------------------------------------------------------------------------
@@ -164,6 +175,27 @@ def judge(
         finding = _finding(name, verdict, cut, framework)
         found.setdefault((finding.parameter, finding.kind), finding)
     return sorted(found.values(), key=lambda finding: rank(finding.kind))
+
+
+def lost(
+    facts: Facts, no_flow: Sequence[str] = (), framework: str = "headgate"
+) -> Iterator[Finding]:
+    """Yield a finding for each parameter that had a gradient once, and from some pass on has none.
+
+    What the passes say that were looked at since then is the cause.
+    """
+    for key, loss in facts.losses.items():
+        parameter = facts.parameters.get(key)
+        if parameter is None or names_it(parameter.name, no_flow):
+            continue
+        since = [
+            call.outcomes[key]
+            for call in facts.calls
+            if call.place == loss.call and call.step >= loss.step and key in call.outcomes
+        ]
+        for name, verdict, cut in _first(_missing(parameter, outcome) for outcome in since):
+            when = f"from step {loss.step} of {loss.passes}"
+            yield replace(_finding(name, verdict, cut, framework), when=when)
 
 
 Judged = tuple[str, str, Cut]
@@ -293,6 +325,8 @@ def facts_of(trace: Trace) -> Facts:
             call.outcomes[key] = outcome
             parameter.note(outcome)
         facts.leaks += _leaks(reach, gradient)
+    for lost_by, (course, step) in losses(trace.courses).items():
+        facts.losses[lost_by] = Loss(trace.places[course.place], step, course.passes)
     return facts
 
 

@@ -102,6 +102,48 @@ KINDS = {
         "No gradient reaches {names}: the tape was not asked to watch",
         "Call tape.watch(x) in the block before x is used, or make it a trainable hg.Variable.",
     ),
+    "wrong_variable": Kind(
+        "The gradient of another variable is applied to {names}",
+        "Pair each gradient with the variable that it was computed for: zip(gradients, variables) "
+        "with the list that was asked for.",
+    ),
+    "zeroed_update": Kind(
+        "The update of {names} is exactly zero, though the gradient is not",
+        "Look at what is done with the gradient between the call and the optimizer: this line "
+        "multiplies, clips or masks it to zero.",
+    ),
+    "zero_rate": Kind(
+        "{names} does not move: the optimizer's rate is 0 in every step",
+        "Give the optimizer a rate, or leave the step out.",
+    ),
+    "dropped_gate": Kind(
+        "Nothing is stopped here: the result is dropped, and gradient still reaches {names}",
+        "A gate changes nothing in place: use what it returns, h = hg.stop_gradient(h).",
+    ),
+    "freeze_too_late": Kind(
+        "Frozen, and trained all the same: {names}",
+        "Collect the variables after the freeze: a list that was made before still has them.",
+    ),
+    "freeze_too_much": Kind(
+        "Frozen together with what the pattern seems to say: {names}",
+        "End the number in the pattern, as in 'block_1/*'.",
+    ),
+    "averages_trained": Kind(
+        "Trained while the averages are in it, not its own values: {names}",
+        "Put the values back first: leave the block of applied(), or call swap() again.",
+    ),
+    "not_applied": Kind(
+        "A gradient is asked for and never used: that of {names}",
+        "Give it to the optimizer, or do not ask for it.",
+    ),
+    "born_each_pass": Kind(
+        "Made anew in every step, so that it never learns: {names}",
+        "Make it once, before the loop or in the model's __init__, and use it in every step.",
+    ),
+    "unlisted": Kind(
+        "Used for the target, and neither asked for nor ever changed: {names}",
+        "Add it to the variables that are asked for and trained, or make it with trainable=False.",
+    ),
     "not_registered": Kind(
         "Used, but not among the variables that are trained: {names}",
         "Make it an attribute of the model or of one of its layers, or add it to the list of "

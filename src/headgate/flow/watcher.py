@@ -10,17 +10,22 @@ better what came of its gradient calls, or finds something by itself, overrides 
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Any, Self
 
-from headgate.flow.judge import Call, Facts, Told, facts_of, judge
+from headgate.flow.course import coverage
+from headgate.flow.judge import Call, Facts, Told, facts_of, judge, lost
+from headgate.flow.kinds import rank
 from headgate.flow.page import notebook, page
-from headgate.flow.patterns import with_aliases
+from headgate.flow.patterns import names_it, with_aliases
 from headgate.flow.report import Finding, as_entries
+from headgate.flow.statements import statements
 from headgate.flow.text import as_dot, as_mermaid, as_text
 from headgate.flow.trace import Trace
+from headgate.flow.updates import updates
 from headgate.record.site import shown_path
 
 KEPT = 1000
@@ -75,10 +80,24 @@ class Watcher(ABC):
             flow: patterns of parameters that must get a gradient wherever they are asked for.
             step: look only at this pass of each gradient call, from 0.
         """
+        facts, trace = self.facts(), self.trace
         if no_flow or flow:
-            aliases = [(source.name, source.alias) for source in self.trace.sources]
+            aliases = [(source.name, source.alias) for source in trace.sources]
             no_flow, flow = with_aliases(no_flow, aliases), with_aliases(flow, aliases)
-        return judge(self.facts(), self.told(), no_flow, flow, step, self.framework)
+        found = judge(facts, self.told(), no_flow, flow, step, self.framework)
+        if step is None:
+            beside = (lost(facts, no_flow, self.framework), updates(trace), statements(trace, flow))
+            known = {(finding.parameter, finding.kind) for finding in found}
+            for finding in itertools.chain.from_iterable(beside):
+                key = finding.parameter, finding.kind
+                if key not in known and not names_it(finding.parameter, no_flow):
+                    known.add(key)
+                    found.append(finding)
+        return sorted(found, key=lambda finding: rank(finding.kind))
+
+    def coverage(self) -> tuple[int, int]:
+        """Return how many passes of gradient calls were looked at closely, and of how many."""
+        return coverage(self.trace.courses)
 
     # -- what a person looks at -------------------------------------------------------------------
 
@@ -130,17 +149,19 @@ def _entry(call: Call, framework: str) -> dict[str, Any]:
     }
 
 
-def watchers(step: int | None = None) -> list[Watcher]:
+def watchers(step: int | None = None, every: int | None = None) -> list[Watcher]:
     """Make the watcher of each framework.
 
     Args:
         step: a pass of each gradient call, from 0, that is looked at closely in any case.
+        every: how far apart the passes are that are looked at closely; by themselves they are the
+            first ones, and ever fewer later (`headgate.flow.course.looks_at`).
 
     >>> from headgate.flow.watcher import watchers
     >>> [watcher.framework for watcher in watchers()]
     ['headgate']
     """
     return [
-        getattr(import_module(f"headgate.flow.watch.{framework}"), name)(step)
+        getattr(import_module(f"headgate.flow.watch.{framework}"), name)(step, every)
         for framework, name in WATCHERS.items()
     ]

@@ -564,7 +564,7 @@ class Optimizer(Settled):
             self._warn_of_patterns(variables)
         cells = self._cells(variables)
         for onlooker in onlookers:
-            onlooker.applied(variables)
+            onlooker.applied(self, pairs, rate)
         step = _Step()
         twice = len({variable._source for variable in variables}) < len(variables)
         for gradient, row in zip(self._clipped(gradients), cells):

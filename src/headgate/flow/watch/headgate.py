@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,12 +22,14 @@ from headgate.core.asked import asked, find_names, keep_name, names_of
 from headgate.core.birth import Lookout, Meter
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
-from headgate.flow.judge import Call, Facts, Leak, Outcome, Parameter, Told
+from headgate.flow.course import looks_at
+from headgate.flow.judge import Call, Facts, Leak, Loss, Outcome, Parameter, Told
 from headgate.flow.trace import Cut, Place, Trace
 from headgate.flow.watch.log import Log
 from headgate.flow.watcher import KEPT, Watcher
 from headgate.nn.layer import Layer, calls, every_layer
 from headgate.record.asked import Asked
+from headgate.record.cuts import sequence
 from headgate.record.graph import Leaf, Node, Source, state
 from headgate.record.magnitude import Magnitudes, leaf_of, norm
 from headgate.record.onlooker import Onlooker, onlookers
@@ -35,8 +37,8 @@ from headgate.record.site import Site, caller
 from headgate.record.verdict import Place as Shown
 from headgate.record.verdict import Verdict, explain
 
-MEASURED = 20
-"""So many passes of one line are looked at closely; later ones only while a gradient is missing."""
+CHANGES = 64
+"""So often a line is looked at closely because other gradients came than at its last pass."""
 
 
 @dataclass(slots=True)
@@ -62,6 +64,18 @@ class Asking:
     nodes: list[Node | None]  # of the targets, if the call is logged
     sources: list[Any]
     meter: Magnitudes | None
+    close: bool  # whether it is looked at closely
+    beside: list[Variable] | None  # what its function is given beside, if it is a function's
+
+
+@dataclass(slots=True)
+class Line:
+    """A line that asks for gradients."""
+
+    passes: int = 0
+    came: tuple[str, ...] = ()  # what came of the last pass
+    changes: int = 0  # how often that was another thing than before
+    unsettled: bool = False  # whether the last pass brought a change
 
 
 class _End:
@@ -95,6 +109,8 @@ class Watch(Watcher, Onlooker):
 
     Args:
         step: a pass of each gradient call, from 0, that is looked at closely in any case.
+        every: how far apart the passes are that are looked at closely
+            (`headgate.flow.course.looks_at`); those with a change are too.
 
     >>> import headgate as hg
     >>> from headgate.flow.watch.headgate import Watch
@@ -109,13 +125,14 @@ class Watch(Watcher, Onlooker):
 
     framework = "headgate"
 
-    def __init__(self, step: int | None = None) -> None:
+    def __init__(self, step: int | None = None, every: int | None = None) -> None:
         self._step = step
+        self._every = every
         self.calls: list[Call] = []
         self._known: dict[Hashable, Known] = {}
         self._places: dict[tuple[int, int], Place] = {}
         self._targets: dict[tuple[int, int], list[str]] = {}  # their names
-        self._passes: dict[tuple[int, int], int] = {}
+        self._lines: dict[tuple[int, int], Line] = {}
         self._codes: dict[int, Any] = {}  # keeps code objects, whose ids are keys, alive
         self._readers: dict[Source, tuple[Layer, ...]] = {}
         # By source and gradient call: where gradient enters the first op on the source, and whether
@@ -126,6 +143,8 @@ class Watch(Watcher, Onlooker):
         self._applied: dict[Source, Site] = {}  # where an optimizer was given it
         self._lock = threading.RLock()
         self._log = Log()
+        self._log.steps.every = every
+        self._beside: tuple[Any, Sequence[Variable]] = None, ()
         self._outer: Onlooker | None = None  # who looked on before
 
     def __enter__(self) -> Watch:
@@ -150,6 +169,7 @@ class Watch(Watcher, Onlooker):
 
     def for_recording(self) -> Log | None:
         """Let the log be told of everything in a new recording, while it has room."""
+        self._log.steps.starts.append(sequence())
         return None if self._log.full else self._log
 
     def first_read(self, variable: Variable) -> None:
@@ -157,12 +177,35 @@ class Watch(Watcher, Onlooker):
         if calls.stack and variable._source not in self._readers:
             self._readers[variable._source] = tuple(calls.stack)
 
-    def applied(self, variables: list[Variable]) -> None:
+    def applied(self, optimizer: Any, pairs: Sequence[Any], rate: Any) -> None:
         """Note which variables an optimizer was given, and where."""
         site = caller()
         with self._lock:
-            for variable in variables:
-                self._applied[variable._source] = site
+            for gradient, variable in pairs:
+                if gradient is not None:
+                    self._applied[variable._source] = site
+            self._log.steps.applied(optimizer, pairs, rate)
+
+    def assigned(self, variable: Variable, how: str, node: Node | None) -> None:
+        """Note an assignment."""
+        with self._lock:
+            self._log.steps.assigned(variable, how, node)
+
+    def froze(self, pattern: str, took: dict[str, Any]) -> None:
+        """Note what a freeze took out of training."""
+        self._log.steps.froze(pattern, took)
+
+    def unfroze(self, variables: Sequence[Any]) -> None:
+        """Note that variables are trained again."""
+        self._log.steps.unfroze(variables)
+
+    def swapped(self, variables: Sequence[Any], averaged: bool) -> None:
+        """Note that averages are in the variables, or no longer."""
+        self._log.steps.swapped(variables, averaged)
+
+    def beside(self, tape: Any, variables: Sequence[Any]) -> None:
+        """Note what a function was given besides what it is differentiated by."""
+        self._beside = tape, variables
 
     def before_gradient(
         self, tape: Any, targets: list[Any], sources: list[Any]
@@ -174,13 +217,18 @@ class Watch(Watcher, Onlooker):
         with self._lock:
             place = id(site.code), site.instruction
             self._codes[place[0]] = site.code
-            step = self._passes.get(place, 0)
-            self._passes[place] = step + 1
+            line = self._lines.setdefault(place, Line())
+            step = line.passes
+            line.passes += 1
             keys = self._keys(sources, place)
             close = (
-                step < MEASURED
+                looks_at(step, self._every)
                 or step == self._step
                 or any(not self._known[key].healthy for key in keys)
+                or (
+                    line.changes < CHANGES
+                    and (line.unsettled or _differs(line, tape, targets, sources))
+                )
             )
             close = close and len(self.calls) < 20 * KEPT
             names = self._targets.get(place, [])
@@ -201,8 +249,11 @@ class Watch(Watcher, Onlooker):
             nodes = [
                 target.node if type(target) is Tensor else tape._node(target) for target in targets
             ]
+        of, given = self._beside
+        self._beside = None, ()
+        beside = list(given) if of is tape else None
         return meter, Asking(
-            call, site, place, keys, verdicts, tape, targets, nodes, sources, meter
+            call, site, place, keys, verdicts, tape, targets, nodes, sources, meter, close, beside
         )
 
     def after_gradient(self, memo: Any, gradients: list[Any]) -> None:
@@ -217,6 +268,8 @@ class Watch(Watcher, Onlooker):
                 for source, size in zip(sources, sizes)
                 if size and type(source) is Variable
             }
+            if not inner:
+                self._note_course(asking, sizes)
             for key, size in zip(asking.keys, sizes):
                 self._known[key].calls.add(asking.place)
                 self._known[key].came(size, inner)
@@ -238,6 +291,8 @@ class Watch(Watcher, Onlooker):
                 self._log.gradient(
                     asking.site, asking.call.step, named, sources, sizes, measured, outcomes, inner
                 )
+                if asking.close:
+                    self._note_what_came(asking, gradients, sizes)
 
     def _seen(self, asking: Asking, source: Any, verdict: Verdict, size: float | None) -> Verdict:
         """Return the verdict on a source once it is known what came."""
@@ -257,6 +312,30 @@ class Watch(Watcher, Onlooker):
         led = self._log.callers_of(shown.number, shown.site)
         place = Place(shown.file, shown.line)
         return Cut(shown.kind, place, shown.label, shown.shape, tuple(map(self._place, led)))
+
+    def _note_course(self, asking: Asking, sizes: list[float | None]) -> None:
+        """Note which gradients came, and whether that is something new."""
+        line = self._lines[asking.place]
+        came = tuple(["none" if n is None else "zero" if n == 0 else "some" for n in sizes])
+        line.unsettled = bool(line.came) and came != line.came
+        line.changes += line.unsettled
+        line.came = came
+        for source, what in zip(asking.sources, came):
+            if type(source) is Variable:
+                self._log.steps.passed(asking.site, source._source, what, asking.close)
+
+    def _note_what_came(
+        self, asking: Asking, gradients: list[Any], sizes: list[float | None]
+    ) -> None:
+        """Let gradients be followed, and note who has the variables that gradient reaches."""
+        steps, step = self._log.steps, asking.call.step
+        steps.came_back(asking.site, step, gradients, sizes)
+        wanted = [source._source for source in asking.sources if type(source) is Variable]
+        beside = [each for each in asking.beside or () if each._source not in wanted]
+        reached = [s for node in asking.nodes if node is not None for s in _reached(node)]
+        steps.hold([*reached, *(each._source for each in beside)])
+        explicit = not asking.tape._watch_accessed and asking.beside is None
+        steps.around(asking.site, step, explicit, beside)
 
     def _place(self, site: Site) -> Place:
         key = id(site.code), site.instruction
@@ -335,7 +414,12 @@ class Watch(Watcher, Onlooker):
             for source, found in self._leaks.items()
             for call, (site, was_asked) in found.items()
         ]
-        return Facts(dict(self._known), self.calls, leaks)
+        steps = self._log.steps
+        losses: dict[Hashable, Loss] = {
+            source: Loss(self._place(site), step, passes)
+            for source, site, step, passes in steps.losses()
+        }
+        return Facts(dict(self._known), self.calls, leaks, losses)
 
     def told(self) -> Iterator[Told]:
         """Yield what is wrong with a parameter beside all gradient calls."""
@@ -364,6 +448,19 @@ class Watch(Watcher, Onlooker):
             if key in self._applied and other.calls & known.calls:
                 return self._applied[key]
         return None
+
+
+def _differs(line: Line, tape: Any, targets: list[Any], sources: list[Any]) -> bool:
+    """Tell whether other gradients will be missing than at the last pass of a line."""
+    return len(line.came) != len(sources) or any(
+        (came == "none") == any(tape._connected(target, source) for target in targets)
+        for came, source in zip(line.came, sources)
+    )
+
+
+def _reached(node: Node) -> list[Source]:
+    """Return the variables that gradient of a node reaches."""
+    return [source for source in node.recording.sources.of(node.live) if source.made is not None]
 
 
 def _is_finite(size: float | None, meter: Magnitudes | None) -> bool:

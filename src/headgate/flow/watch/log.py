@@ -18,6 +18,7 @@ from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
 from headgate.flow.judge import NOWHERE, Outcome
 from headgate.flow.trace import Cut, Death, Event, Gradient, Place, Source, Trace
+from headgate.flow.watch.steps import Steps
 from headgate.nn.layer import calls
 from headgate.record.cuts import sequence
 from headgate.record.graph import Leaf, Node, state
@@ -43,6 +44,7 @@ class Log(Onlooker):
         self.gradients: list[tuple[Any, ...]] = []
         self.kept: list[Any] = []  # recordings, whose ids are keys
         self.callers: tuple[tuple[CodeType, int], ...] = ()  # of the last row
+        self.steps = Steps()
 
     @property
     def full(self) -> bool:
@@ -113,6 +115,7 @@ class Log(Onlooker):
         lines = self._chain(chain())
         row = (op.name, inputs, outputs, flows, lines, tuple(calls.stack), kind, "")
         self.rows.append((*row, value.shape, value.dtype))
+        self.steps.computed(inputs, results)
 
     def stopped(self, given: Any, label: str, result: Tensor) -> None:
         """Note a stop."""
@@ -125,6 +128,7 @@ class Log(Onlooker):
             if node is None:
                 return
             value = node.seq
+            self.steps.computed([value], [result])
         outputs = (_number(result.node),)
         self._note("stop_gradient", (value,), outputs, (False,), "stop_gradient", label, result)
 
@@ -153,8 +157,9 @@ class Log(Onlooker):
     def left(self, node: Node, bit: int, kind: str, how: str) -> None:
         """Note that a value leaves for the host, or goes into a variable."""
         value = sequence()
-        self.away[id(node.recording), bit] = value
-        self.kept.append(node.recording)
+        if bit:
+            self.away[id(node.recording), bit] = value
+            self.kept.append(node.recording)
         self._note(how, (node.seq,), (value,), (False,), kind)
 
     def back(self, node: Node, earlier: int, label: str) -> None:
@@ -310,6 +315,7 @@ class Log(Onlooker):
                     *more,
                 )
             )
+        self.steps.into(trace, [row[4] for row in list(self.rows)])
         return trace
 
 
