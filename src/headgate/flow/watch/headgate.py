@@ -131,6 +131,7 @@ class Watch(Watcher, Onlooker):
         self.calls: list[Call] = []
         self._known: dict[Hashable, Known] = {}
         self._places: dict[tuple[int, int], Place] = {}
+        self._sought: set[Source] = set()
         self._targets: dict[tuple[int, int], list[str]] = {}  # their names
         self._lines: dict[tuple[int, int], Line] = {}
         self._codes: dict[int, Any] = {}  # keeps code objects, whose ids are keys, alive
@@ -332,6 +333,7 @@ class Watch(Watcher, Onlooker):
         steps.came_back(asking.site, step, gradients, sizes)
         wanted = [source._source for source in asking.sources if type(source) is Variable]
         beside = [each for each in asking.beside or () if each._source not in wanted]
+        self._find_names([each._source for each in beside])
         reached = [s for node in asking.nodes if node is not None for s in _reached(node)]
         steps.hold([*reached, *(each._source for each in beside)])
         explicit = not asking.tape._watch_accessed and asking.beside is None
@@ -364,6 +366,11 @@ class Watch(Watcher, Onlooker):
                 keep_name(source, self._known[key].name)
         return keys
 
+    def _find_names(self, sources: list[Source]) -> None:
+        """Find out what the program calls variables that were given no name, once for each."""
+        find_names([source for source in sources if source not in self._sought])
+        self._sought.update(sources)
+
     def _look_around(self, call: Site, tape: Any, targets: list[Any], sources: list[Any]) -> None:
         """Note what gradient reaches besides the sources, and which layers are frozen."""
         asked = {source._source for source in sources if type(source) is Variable}
@@ -372,7 +379,7 @@ class Watch(Watcher, Onlooker):
             if node is None:
                 continue
             reached = [s for s in node.recording.sources.of(node.live) if s.made is not None]
-            find_names([source for source in reached if source not in self._leaks])
+            self._find_names(reached)
             leaks = [self._leaks.setdefault(source, {}) for source in reached]
             if any(call not in known for known in leaks):
                 entrances = _entrances(node)

@@ -315,7 +315,7 @@ class Log(Onlooker):
                     *more,
                 )
             )
-        self.steps.into(trace, [row[4] for row in list(self.rows)])
+        self.steps.into(trace, [row[4][0] for row in list(self.rows)])
         return trace
 
 
