@@ -22,7 +22,7 @@ from headgate.flow.cancel import cancelled
 from headgate.flow.course import losses
 from headgate.flow.kinds import NONFINITE, cure, rank
 from headgate.flow.patterns import names_it, names_it_at
-from headgate.flow.report import Finding
+from headgate.flow.report import Finding, told_of
 from headgate.flow.solve import Flow, Reach, solve
 from headgate.flow.terms import dead_terms
 from headgate.flow.trace import Cut, Gradient, Place, Trace
@@ -132,6 +132,7 @@ class Told:
     place: Place | None
     label: str = ""
     term: Place | None = None  # of the loss, where that is what is wrong
+    callers: tuple[Place, ...] = ()
 
 
 class Loss(NamedTuple):
@@ -263,7 +264,9 @@ def _spoilt(parameter: Parameter, outcome: Outcome) -> Told:
     """Return the finding on a source whose gradient is NaN or infinite."""
     kind = outcome.kind or "nonfinite_data"
     cut = outcome.blamed or Cut(kind, parameter.made or outcome.call)
-    return Told(parameter.name, outcome.verdict, kind, cut.place, cut.label)
+    return Told(
+        parameter.name, outcome.verdict, kind, cut.place, cut.label, callers=cut.callers
+    )
 
 
 def _missing(parameter: Parameter, outcome: Outcome) -> Told | None:
@@ -276,7 +279,9 @@ def _missing(parameter: Parameter, outcome: Outcome) -> Told | None:
         return None
     kind = outcome.kind or "unused_parameter"
     cut = outcome.blamed or Cut(kind, parameter.made or outcome.call)
-    return Told(parameter.name, outcome.verdict, kind, cut.place, cut.label)
+    return Told(
+        parameter.name, outcome.verdict, kind, cut.place, cut.label, callers=cut.callers
+    )
 
 
 _LABELLED = {"stop_gradient", "nondiff_op", "zero_derivative", "dead_term", *NONFINITE}
@@ -285,8 +290,18 @@ _LABELLED = {"stop_gradient", "nondiff_op", "zero_derivative", "dead_term", *NON
 def _finding(one: Told, framework: str) -> Finding:
     file, line, text = ("", 0, "") if one.place is None else (*one.place[:2], one.place.text)
     label = one.label if one.kind in _LABELLED else ""
-    advice = cure(one.kind, label, framework)
-    return Finding(one.name, one.verdict, one.kind, file, line, text, advice, label, term=one.term)
+    return Finding(
+        one.name,
+        one.verdict,
+        one.kind,
+        file,
+        line,
+        text,
+        cure(one.kind, label, framework),
+        label,
+        called_from=told_of(one.callers),
+        term=one.term,
+    )
 
 
 def noticed(trace: Trace) -> Iterator[Told]:
@@ -390,7 +405,8 @@ def _blamed(trace: Trace, flow: Flow) -> str:
 def _cut(trace: Trace, number: int) -> Cut:
     event = trace.events[number]
     label = event.label or (event.op if event.op != event.kind else "")
-    return Cut(event.kind, trace.place_of(event), label, event.shape)
+    place = trace.place_of(event)
+    return Cut(event.kind, place, label, event.shape, trace.callers_of(event))
 
 
 def _died(reach: Reach, gradient: Gradient, number: int, position: int) -> Cut:
@@ -400,7 +416,7 @@ def _died(reach: Reach, gradient: Gradient, number: int, position: int) -> Cut:
     made = event
     if _source_of(reach, death.factor) is None and death.factor in reach.makers:
         made = trace.events[reach.makers[death.factor][0]]
-    return Cut(death.kind, trace.place_of(made), event.op)
+    return Cut(death.kind, trace.place_of(made), event.op, None, trace.callers_of(made))
 
 
 VIEWS = {"identity", "reshape", "permute_dims", "matrix_transpose", "astype", "broadcast_to"}
