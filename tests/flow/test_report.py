@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from pathlib import Path
 from string import Formatter
 
 import pytest
@@ -20,6 +22,20 @@ def test_every_kind_names_the_parameter_and_advises_in_a_sentence():
     for kind, row in KINDS.items():
         assert [field for _, field, _, _ in Formatter().parse(row.what) if field] == ["names"], kind
         assert row.cure.endswith("."), kind
+
+
+def test_the_documentation_lists_every_kind_once():
+    text = (Path(__file__).parents[2] / "docs" / "explaining.md").read_text()
+    table = re.findall(r"^\| (`.+?) \|", text.partition("## Kinds")[2].partition("\n## ")[0], re.M)
+    named = [kind for cell in table for kind in re.findall(r"`(\w+)`", cell)]
+    assert sorted(named) == sorted(KINDS)
+
+
+def test_a_cure_in_the_words_of_another_framework(monkeypatch):
+    row = KINDS["rewrap"]._replace(elsewhere={"torch": "Use x.clone()."})
+    monkeypatch.setitem(KINDS, "rewrap", row)
+    assert cure("rewrap", framework="torch") == "Use x.clone()."
+    assert cure("rewrap") == cure("rewrap", framework="jax") == row.cure
 
 
 def test_cure_of_an_operation_is_closer_than_that_of_its_kind():

@@ -233,7 +233,7 @@ def test_functional_gradients_are_seen_and_their_inner_ones_are_not(w):
             hg.grad(loss)(x)  # grad
         with pytest.warns(UserWarning, match="is zero"):
             hg.value_and_grad(loss)(x)  # value_and_grad
-    assert [call.site.line for call in watch.calls] == [line_of("grad"), line_of("value_and_grad")]
+    assert [call.place.line for call in watch.calls] == [line_of("grad"), line_of("value_and_grad")]
     assert {kind for _, kind in found(watch)} == {"stop_gradient"}
     with Watch() as watch:
         hg.jvp(square, [x], [x])
@@ -273,9 +273,14 @@ def test_many_calls_of_one_line_are_counted_and_not_kept(w):
         one = len(watch.calls)
         for _ in range(2000):
             step(lambda: hg.sum(hg.stop_gradient(w)), [w])
-    assert one == len(watch.calls) < 100
-    assert found(watch) == []
-    assert len(watch.gradients()) == one
+    assert one < len(watch.calls) < 100
+    [lost] = watch.findings()
+    assert (lost.parameter, lost.kind, lost.when) == (
+        "w",
+        "stop_gradient",
+        "from step 2000 of 4000",
+    )
+    assert len(watch.gradients()) == len(watch.calls)
     assert [gradient.step for gradient in watch.trace.gradients] == list(range(4000))
 
 

@@ -26,9 +26,13 @@ def note_escape(
 
     Returns the recording and the bit of the cut there; None if no tape knew the value.
     """
-    if node is None or not (node.live or node.cuts):
+    if node is None:
         return None
     recording = node.recording
+    if not (node.live or node.cuts):
+        if recording.onlooker is not None and kind == "host_round_trip":
+            recording.onlooker.left(node, 0, "", how)
+        return None
     bit = recording.cuts.add(kind, node.live, node.cuts, how, shape)
     recording.cuts.escapes |= bit
     if recording.in_use and kind == "host_round_trip":

@@ -31,7 +31,7 @@ from headgate.core.arguments import (
     wants_zeros,
     zeros_like,
 )
-from headgate.core.asked import asked, question, updated
+from headgate.core.asked import all_asked, asked, question, updated
 from headgate.core.birth import Meter
 from headgate.core.checks import flag
 from headgate.core.cotangent import pass_through
@@ -59,8 +59,15 @@ from headgate.record.graph import (
 )
 from headgate.record.magnitude import Magnitudes
 from headgate.record.onlooker import Onlooker, onlookers
-from headgate.record.site import where
-from headgate.record.verdict import FlowReport, Verdict, explain, if_not_finite, with_path
+from headgate.record.site import Site, where
+from headgate.record.verdict import (
+    FlowReport,
+    Verdict,
+    explain,
+    if_not_finite,
+    in_short,
+    with_path,
+)
 
 
 class GradientTape:
@@ -729,7 +736,7 @@ class GradientTape:
     ) -> list[Verdict]:
         """Return what there is to say of each source."""
         about = self._question(targets)
-        found = list(map(asked, flat))
+        found = all_asked(flat)
         verdicts = [explain(about, source, measured) for source in found]
         if measured is not None:
             verdicts = [with_path(each, source, measured) for each, source in zip(verdicts, found)]
@@ -754,17 +761,19 @@ class GradientTape:
         verdicts = self._verdicts(targets, missing)
         for source, verdict in zip(missing, verdicts):
             if type(source) is Variable:
-                source._source.missing = str(verdict)
+                source._source.missing = verdict, None
         _explained[key] = site[0]
         if known:
             return
-        texts = "\n".join(map(str, verdicts))
-        said = f"the {what} is None for {len(missing)} of {len(flat)} source(s):\n{texts}"
+        said = f"the {what} is None for {len(missing)} of {len(flat)} source(s):\n"
+        said += in_short(verdicts)
         if onlookers:  # they report at the end; but where a warning is an error, it stays one
             with warnings.catch_warnings(record=True):
                 warn_missing(said)
-        else:
-            warn_missing(said)
+        elif warn_missing(said):
+            for source, verdict in zip(missing, verdicts):
+                if type(source) is Variable:
+                    source._source.missing = verdict, Site(*site)
 
     def _measure(self, targets: list[Any], flat: list[Any]) -> Magnitudes:
         """Walk from the targets to the sources, only to look at the cotangents."""
@@ -809,7 +818,7 @@ class GradientTape:
         finally:
             recording.cuts.refused, recording.sources.blocked = noted
         return [
-            if_not_finite(verdict, asked(source), measured)
+            if_not_finite(verdict, asked(source, verdict.source), measured)
             for verdict, source in zip(verdicts, flat)
         ]
 

@@ -212,7 +212,7 @@ def _call(call: Gradient, number: int, folded: Folded, numbered: Any) -> dict[st
         "norms": [_figure(norm) for norm in call.norms],
         "values": numbered(call.cotangents),
         "cotangents": [_figure(norm) for norm in call.cotangents.values()],
-        "alive": [[*where, *share] for where, share in call.alive.items()],
+        "alive": [[*where, died.alive, died.size] for where, died in call.deaths.items()],
     }
 
 

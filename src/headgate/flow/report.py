@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from headgate.flow.kinds import row
 from headgate.flow.trace import Place
-from headgate.record.site import shown_path
+from headgate.record.site import printable, shown_path
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -223,17 +223,6 @@ def _names(finding: Finding) -> str:
     names = (finding.parameter, *finding.others)
     shown, more = names[:NAMES_SHOWN], len(names) - NAMES_SHOWN
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
-
-
-def printable(text: str) -> str:
-    """Replace what would move a terminal's cursor or change its colours.
-
-    >>> from headgate.flow.report import printable
-    >>> printable("w\\x1b[31m")
-    'w\N{REPLACEMENT CHARACTER}[31m'
-    """
-    letters = (letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-    return "".join(letters)
 
 
 def _strict(value: Any) -> Any:

@@ -42,6 +42,7 @@ from headgate.flow.report import Finding, as_entries, as_json, merged, render
 from headgate.flow.sarif import as_sarif
 from headgate.flow.trace import Trace
 from headgate.flow.watcher import Watcher
+from headgate.record.site import printable
 
 CLEAN, FOUND, UNANSWERED = 0, 1, 2
 """Exit statuses of `headgate why`."""
@@ -287,13 +288,15 @@ def _inside(folder: str) -> Iterator[None]:
 
 def _unanswered(question: Question, traces: Sequence[Trace]) -> str:
     """Say what an option asks about that the script never had or did; empty if nothing."""
-    names = sorted({source.name for trace in traces for source in trace.sources})
+    sources = [source for trace in traces for source in trace.sources]
+    names = sorted({source.name for source in sources})
+    aliases = {source.alias for source in sources}
     asked = [(trace, gradient) for trace in traces for gradient in trace.gradients]
     calls = [trace.places[gradient.place] for trace, gradient in asked]
     complaints = []
     for option, patterns in (("--no-flow", question.no_flow), ("--flow", question.flow)):
         for pattern in patterns:
-            if not any(covers_name(name, pattern) for name in names):
+            if not any(covers_name(name, pattern) for name in (*names, *aliases)):
                 known = f"; there are {', '.join(names)}." if names else "."
                 complaints.append(
                     f"{option} {pattern}: no parameter of the script has such a name{known}"
@@ -340,7 +343,7 @@ def _show(
             console = Console(file=stream)
             with console.capture() as captured:
                 console.rule("headgate why")
-                console.print(Text(summary), soft_wrap=True)
+                console.print(Text(printable(summary)), soft_wrap=True)
                 if body:
                     console.print(body, soft_wrap=True)
                 for table in tables:

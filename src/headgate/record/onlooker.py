@@ -1,12 +1,13 @@
 """Onlookers: whoever wants to know what a program does, and what they are told of it, and when.
 
 An `Onlooker` only reads: what a program computes, and what its values carry, is the same with it
-and without. All of its methods do nothing unless they are overridden. Which of them it hears
-depends on where it stands:
+and without. (A gradient that comes back may be given a node that says nothing, so that it can be
+told from others later: `headgate.record.graph.ghost`.) All of its methods do nothing unless they
+are overridden. Which of them it hears depends on where it stands:
 
 * in `onlookers`, it is told of the **whole program**, in all threads: gradients that are asked for,
-  steps of optimizers, variables that are read. For each new recording it may name an onlooker for
-  what happens in there;
+  steps of optimizers, assignments, freezes, variables that are read. For each new recording it may
+  name an onlooker for what happens in there;
 * as `Recording.onlooker`, it is told of **everything in one recording**, as it happens: of each op
   that is given a value with a node. Ops test this attribute and no other. While it is set, results
   do not share ghosts (`headgate.record.graph.ghost`), so the numbers of nodes tell values apart. A
@@ -54,8 +55,23 @@ class Onlooker:
     def after_gradient(self, memo: Any, gradients: list[Any]) -> None:
         """Note what came of it."""
 
-    def applied(self, variables: list[Any]) -> None:
-        """Note that an optimizer was given gradients for these variables."""
+    def applied(self, optimizer: Any, pairs: Sequence[Any], rate: Any) -> None:
+        """Note what gradients an optimizer is given for its next step, with which rate."""
+
+    def assigned(self, variable: Any, how: str, node: Node | None) -> None:
+        """Note that a variable is assigned to, and the node of what it is given."""
+
+    def froze(self, pattern: str, took: dict[str, Any]) -> None:
+        """Note that a pattern of paths takes these variables, by path, out of training."""
+
+    def unfroze(self, variables: Sequence[Any]) -> None:
+        """Note that variables are trained again."""
+
+    def swapped(self, variables: Sequence[Any], averaged: bool) -> None:
+        """Note that variables get the averages of their values, or their own values back."""
+
+    def beside(self, tape: Any, variables: Sequence[Any]) -> None:
+        """Note which variables a function was given that it is not differentiated by."""
 
     # -- of everything in one recording -----------------------------------------------------------
 

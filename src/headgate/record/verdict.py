@@ -10,28 +10,8 @@ is
 * cut where its value left for the host or for another variable, if nothing of the sort is upstream;
 * not watched or unused, if the tape never knew of it or it never came near the target.
 
-The kinds of cut are
-
-    stop_gradient     stop_gradient, or a gate without a gradient for that argument
-    no_grad_block     computed under stop_recording
-    nondiff_op        an op without a gradient: argmax, round, a comparison
-    integer_cast      a cast to integers or booleans
-    host_round_trip   the value left for the host: float(), numpy()
-    rewrap            the value was copied into a new variable
-    stateful_write    the value was assigned to a variable
-    outside_tape      computed while the tape did not record
-    not_watched       the tape was not asked to watch
-    frozen            a variable that is not trainable
-    custom_gradient   a custom rule gave None (known once a gradient was asked for), or zeros
-    non_leaf          gradient was asked of a copy; the target uses the original
-    variable_replaced the name is bound to another object than the one computed with
-    unused_parameter  the source was never used in the target
-    zero_derivative   gradient arrives, but an op made it exactly zero: a dead relu, a clip
-    mask              the same by a selection or a product with zeros: nothing was chosen
-
-    nonfinite_value   gradient arrives, but is NaN or infinite: an op gave such a value, forward
-    nonfinite_slope   the same, but all values are finite: an op has no finite slope at them
-    nonfinite_data    the same, but the values were so when they came in
+What the kinds of cut are is told by the table of `headgate.flow.kinds`, each in a row: what it does
+and what to do about it. Here they are only names.
 
 Zeros are known when magnitudes were measured (`headgate.record.magnitude`), and what is not finite
 when the graph is still there to be walked (`headgate.core.birth`).
@@ -41,7 +21,8 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -49,7 +30,12 @@ from headgate.record.asked import Asked, Question
 from headgate.record.cuts import Cut
 from headgate.record.graph import Leaf, Node, Recording, Source
 from headgate.record.magnitude import Magnitudes, Step, Zero, leaf_of
-from headgate.record.site import Site, shown_path
+from headgate.record.site import Site, printable, shown_path
+
+_AUTOMATIC = re.compile(r"\(variable_\d+\)|^variable_\d+$")
+
+NAMED = {"outside_tape", "frozen", "not_watched", "rewrap", "stateful_write", "created"}
+"""Kinds of places whose label is the name of the one variable that they are about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +62,14 @@ class Place:
         return cls(kind, site.file, site.line, site.text, label, shape)
 
     def __str__(self) -> str:
-        label = f" [{self.label}]" if self.label else ""
-        return f"{self.kind}{label} at {shown_path(self.file)}:{self.line}: {self.text}"
+        label = _AUTOMATIC.sub("", self.label)  # a name that nobody gave tells nobody anything
+        label = f" [{label}]" if label else ""
+        return printable(f"{self.kind}{label} at {shown_path(self.file)}:{self.line}: {self.text}")
+
+    @property
+    def of_all(self) -> Place:
+        """The place without what differs from one variable there to the other."""
+        return replace(self, label="" if self.kind in NAMED else self.label, shape=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +108,25 @@ class Verdict:
         return self.connected
 
     def __str__(self) -> str:
-        head = f"{self.source}: {self.verdict}"
+        return self.about([self])
+
+    @property
+    def cause(self) -> tuple[Any, ...]:
+        """What verdicts share that one sentence is enough for."""
+        cuts = tuple(cut.of_all for cut in self.cuts)
+        return self.verdict, self.kind, cuts, self.detail, self.norm, self.path
+
+    def about(self, alike: Sequence[Verdict], most: int | None = None) -> str:
+        """Return this verdict in words, for all those of the same cause at once.
+
+        Args:
+            alike: verdicts of the same cause, this one among them.
+            most: how many of them to name before the others are counted; all if not given.
+        """
+        names = [verdict.source for verdict in alike]
+        shown = names[:most]
+        more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+        head = f"{printable(', '.join(shown))}{more}: {self.verdict}"
         if self.kind and not self.cuts:
             head += f" ({self.kind})"
         if self.norm:
@@ -125,13 +135,40 @@ class Verdict:
             head += f"; {self.detail}"
         if self.verdict == "connected" and self.cuts:
             head += "; other paths are cut:"
-        lines = [head, *(f"  {place}" for place in self.cuts)]
-        if self.kind == "unused_parameter" and self.made is not None:
-            lines.append(f"  {self.made}")
+        cuts = self.cuts if len(alike) == 1 else [cut.of_all for cut in self.cuts]
+        lines = [head, *(f"  {place}" for place in cuts)]
+        if self.kind == "unused_parameter":
+            lines += _listed([each.made for each in alike if each.made is not None], most)
         for step in self.path:
             where = "" if step.site is None else f" at {step.site}: {step.site.text}"
             lines.append(f"    {step.norm:9.3g}  {step.op}{where}")
         return "\n".join(lines)
+
+
+def _listed(places: list[Place], most: int | None) -> list[str]:
+    """Return places, each line once, and how many are left out."""
+    if len(places) == 1:
+        return [f"  {places[0]}"]
+    lines = list(dict.fromkeys(f"  {place.of_all}" for place in places))
+    more = len(lines) - (len(lines) if most is None else most)
+    return [*lines[:most], *([f"  and at {more} more lines"] if more > 0 else [])]
+
+
+SHOWN = 5
+"""How many names a warning lists before it counts the others."""
+
+
+def in_short(verdicts: Iterable[Verdict]) -> str:
+    """Return verdicts in words, each cause once: a paragraph names those that it holds for.
+
+    >>> from headgate.record.verdict import Verdict, in_short
+    >>> print(in_short([Verdict(f"w{k}", "unused", None, (), "never used") for k in range(60)]))
+    w0, w1, w2, w3, w4 and 55 more: unused; never used
+    """
+    groups: dict[tuple[Any, ...], list[Verdict]] = {}
+    for verdict in verdicts:
+        groups.setdefault(verdict.cause, []).append(verdict)
+    return "\n".join(alike[0].about(alike, SHOWN) for alike in groups.values())
 
 
 class FlowReport:
@@ -222,6 +259,10 @@ class FlowReport:
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.verdicts))
+
+    def in_short(self) -> str:
+        """Return the report in words, each cause once."""
+        return in_short(self.verdicts)
 
     def __repr__(self) -> str:
         return f"<FlowReport on {', '.join(f'{v.source}: {v.verdict}' for v in self.verdicts)}>"

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import optree
 
 from headgate.core.arguments import value_of
-from headgate.core.asked import asked, question
+from headgate.core.asked import all_asked, question
 from headgate.core.pull import pull
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
@@ -223,7 +223,7 @@ class Finding:
 
 def _examine(targets: list[Any], sources: list[Any]) -> list[Finding]:
     """Return a finding for each source."""
-    about = list(map(asked, sources))
+    about = all_asked(sources)
     pairs = [(node, target) for target in targets if (node := _node(target)) is not None]
     recording = _recording([node for node, _ in pairs], about)
     if recording is None:

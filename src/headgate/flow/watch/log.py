@@ -14,7 +14,9 @@ from headgate.core.lift import INEXACT
 from headgate.core.row import PICK, Op
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
-from headgate.flow.trace import Event, Gradient, Place, Source, Trace
+from headgate.flow.judge import NOWHERE, Outcome
+from headgate.flow.trace import Cut, Death, Event, Gradient, Place, Source, Trace
+from headgate.flow.watch.steps import Steps
 from headgate.nn.layer import calls
 from headgate.record.cuts import sequence
 from headgate.record.graph import Leaf, Node, state
@@ -36,6 +38,7 @@ class Log(Onlooker):
         self.sources: dict[Identity, Source] = {}
         self.gradients: list[tuple[Any, ...]] = []
         self.kept: list[Any] = []  # recordings, whose ids are keys
+        self.steps = Steps()
 
     @property
     def full(self) -> bool:
@@ -86,6 +89,7 @@ class Log(Onlooker):
         value = results[0].value
         row = (op.name, inputs, outputs, flows, where(), tuple(calls.stack), kind, "")
         self.rows.append((*row, value.shape, value.dtype))
+        self.steps.computed(inputs, results)
 
     def stopped(self, given: Any, label: str, result: Tensor) -> None:
         """Note a stop."""
@@ -98,6 +102,7 @@ class Log(Onlooker):
             if node is None:
                 return
             value = node.seq
+            self.steps.computed([value], [result])
         outputs = (_number(result.node),)
         self._note("stop_gradient", (value,), outputs, (False,), "stop_gradient", label, result)
 
@@ -117,7 +122,7 @@ class Log(Onlooker):
         source = self.sources.get(leaf.source)
         if source is None:
             source = self.sources[leaf.source] = Source(
-                leaf.source.name, leaf.source.serial, shape=tensor.shape
+                leaf.source.name, leaf.source.serial, shape=tensor.shape, lasting=False
             )
         inputs = [source.value] + ([before.seq] if before is not None else [])
         flows = [True] + ([leaf.edges != ()] if before is not None else [])
@@ -126,8 +131,9 @@ class Log(Onlooker):
     def left(self, node: Node, bit: int, kind: str, how: str) -> None:
         """Note that a value leaves for the host, or goes into a variable."""
         value = sequence()
-        self.away[id(node.recording), bit] = value
-        self.kept.append(node.recording)
+        if bit:
+            self.away[id(node.recording), bit] = value
+            self.kept.append(node.recording)
         self._note(how, (node.seq,), (value,), (False,), kind)
 
     def back(self, node: Node, earlier: int, label: str) -> None:
@@ -148,16 +154,30 @@ class Log(Onlooker):
         sources: Sequence[Any],
         norms: Sequence[float | None],
         meter: Magnitudes | None,
+        outcomes: Sequence[Outcome],
+        inner: bool,
     ) -> None:
-        """Note a gradient call and what came of it."""
+        """Note a gradient call and what came of it; `outcomes` is empty if nobody looked."""
+        names = [outcome.name for outcome in outcomes] or [""] * len(sources)
         found = [
-            self._source(source) if type(source) is Variable else self._tensor(source)
-            for source in sources
+            self._source(source) if type(source) is Variable else self._tensor(source, name)
+            for source, name in zip(sources, names)
         ]
         cotangents = {} if meter is None else {k: size for k, (_, size) in meter.nodes.items()}
         died = {} if meter is None else dict(_died(meter))
         known = [(name, node.seq) for name, node in targets if node is not None]
-        self.gradients.append((site, step, known, found, tuple(norms), cotangents, died))
+        births = {
+            position: outcome.blamed
+            for position, outcome in enumerate(outcomes)
+            if outcome.verdict == "not finite"
+        }
+        told = {
+            position: cut
+            for position, outcome in enumerate(outcomes)
+            if (cut := _told(outcome)) is not None
+        }
+        row = (site, step, known, found, tuple(norms), cotangents, died, births, told, inner)
+        self.gradients.append(row)
 
     def _source(self, variable: Variable) -> Source:
         found = self.sources.get(variable._source)
@@ -172,11 +192,12 @@ class Log(Onlooker):
             )
         return found
 
-    def _tensor(self, tensor: Tensor) -> Source:
+    def _tensor(self, tensor: Tensor, name: str) -> Source:
         node = tensor.node
         if type(node) is Leaf and node.source in self.sources:
             return self.sources[node.source]
-        made = Source(f"tensor of shape {tensor.shape}", _number(node), shape=tensor.shape)
+        name = name or f"tensor of shape {tensor.shape}"
+        made = Source(name, _number(node), shape=tensor.shape, lasting=False)
         return self.sources.setdefault(Identity(made.name), made)
 
     # -- the neutral trace ------------------------------------------------------------------------
@@ -208,9 +229,15 @@ class Log(Onlooker):
                 trace.scopes.append(names)
             return scopes[names]
 
+        for identity, source in self.sources.items():
+            if identity.name != source.name:  # it was found what the program calls it
+                source.alias, source.name = source.alias or source.name, identity.name
+        renamed = {source.value: source.name for source in self.sources.values() if source.alias}
         made: dict[int, int] = {}  # value -> event
         for op, inputs, outputs, flows, site, stack, kind, label, shape, dtype in list(self.rows):
             made.update(dict.fromkeys(outputs, len(trace.events)))
+            if op == "read":
+                label = renamed.get(inputs[0], label)
             trace.events.append(
                 Event(
                     op,
@@ -232,12 +259,12 @@ class Log(Onlooker):
             if identity.made is not None:
                 source.place = place(*identity.made)
             trace.sources.append(source)
-        for site, step, targets, sources, norms, cotangents, died in self.gradients:
-            alive = {}
-            for (output, value), count in died.items():
+        for site, step, targets, sources, norms, cotangents, died, *more in self.gradients:
+            deaths = {}
+            for (output, value), death in died.items():
                 if output in made:
                     event = made[output]
-                    alive[event, trace.events[event].inputs.index(value)] = count
+                    deaths[event, trace.events[event].inputs.index(value)] = death
             trace.gradients.append(
                 Gradient(
                     place(*site),
@@ -246,10 +273,12 @@ class Log(Onlooker):
                     tuple(numbers[id(source)] for source in sources),
                     norms,
                     cotangents,
-                    alive,
+                    deaths,
                     step,
+                    *more,
                 )
             )
+        self.steps.into(trace, [row[4] for row in list(self.rows)])
         return trace
 
 
@@ -265,8 +294,8 @@ def _kind(op: Op, node: Node, result: Tensor) -> str:
     return ""
 
 
-def _died(meter: Magnitudes) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Yield ((output, input) of an op at which a gradient became zero, how much it lets through).
+def _died(meter: Magnitudes) -> Iterator[tuple[tuple[int, int], Death]]:
+    """Yield ((output, input) of an op at which a gradient became zero, how it did).
 
     An op with several results has a node behind those of its results; only theirs are values.
     """
@@ -277,8 +306,16 @@ def _died(meter: Magnitudes) -> Iterator[tuple[tuple[int, int], tuple[int, int]]
                 op = meter.nodes[edge[0]][0].op
                 several = op.outputs and op is not PICK
                 outputs = [result for result, _ in meter.below[edge[0]]] if several else edge[:1]
+                factor = -1 if zero.factor is None else zero.factor.seq
                 for output in outputs:
-                    yield (output, value), (zero.alive, zero.size)
+                    yield (output, value), Death(zero.alive, zero.size, zero.kind, factor)
+
+
+def _told(outcome: Outcome) -> Cut | None:
+    """Return what the masks say of a missing gradient that no event of the trace shows."""
+    if outcome.verdict in ("unused", "not watched") and outcome.kind != "unused_parameter":
+        return outcome.blamed or Cut(outcome.kind, NOWHERE)
+    return None
 
 
 def _number(node: Node | None) -> int:

@@ -1,0 +1,429 @@
+"""Judge: from what is known of each gradient call, what is wrong with a program.
+
+What one gradient call found of one source is an `Outcome`. A finding is drawn at the end, from all
+outcomes of a parameter together: a parameter that got a gradient at any call is fine, whatever
+stops there are on its other paths, and so is one that the program froze or declared on purpose.
+This is the rule of silence, and it is the same for all frameworks.
+
+All of it works on plain records (`Facts`). They are read out of a trace here (`facts_of`), with the
+solver's help; a watcher that knows more than its trace hands in its own. What no gradient call can
+tell (that a model does not list what it uses, that an optimizer passes over something) a watcher
+tells by itself (`Told`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from headgate.flow.course import losses
+from headgate.flow.kinds import NONFINITE, cure, rank
+from headgate.flow.patterns import names_it, names_it_at
+from headgate.flow.report import Finding
+from headgate.flow.solve import Flow, Reach, solve
+from headgate.flow.trace import Cut, Gradient, Place, Trace
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one gradient call found of one source.
+
+    Attributes:
+        name: of the source.
+        verdict: "connected", "zero", "not finite", "cut", "unused" or "not watched".
+        kind: of the cut to blame, "" if there is none.
+        cuts: the places where gradient stops, from the source on; for a zero gradient, those where
+            it became zero; for one that is not finite, where that was born.
+        norm: of the gradient, None where there was none.
+        call: the line of the call.
+        expected: whether it is zero only because a factor that does get a gradient is zero as yet.
+    """
+
+    name: str
+    verdict: str
+    kind: str
+    cuts: tuple[Cut, ...]
+    norm: float | None
+    call: Place
+    expected: bool = False
+
+    @property
+    def arrived(self) -> bool:
+        """Whether a gradient of use came of the call."""
+        return bool(self.norm) and self.verdict != "not finite"
+
+    @property
+    def blamed(self) -> Cut | None:
+        """The cut that the verdict is about."""
+        return next(
+            (cut for cut in self.cuts if cut.kind == self.kind), next(iter(self.cuts), None)
+        )
+
+
+@dataclass(slots=True)
+class Call:
+    """One gradient call that was looked at; its outcomes by parameter, as `Facts` knows them."""
+
+    place: Place
+    step: int
+    targets: list[str]
+    outcomes: dict[Hashable, Outcome] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Parameter:
+    """What is known of one source over the whole run.
+
+    Attributes:
+        name: as reports call it.
+        trainable: whether a missing gradient is anybody's concern.
+        lasting: whether it lasts from call to call.
+        made: the line on which it was made, None if unknown.
+        healthy: whether a gradient arrived at some call.
+        bad: the first outcome of each kind where none arrived.
+        spoilt: the first outcome that was not finite, if no finite one followed.
+    """
+
+    name: str
+    trainable: bool = True
+    lasting: bool = True
+    made: Place | None = None
+    healthy: bool = False
+    bad: list[Outcome] = field(default_factory=list)
+    spoilt: Outcome | None = None
+
+    def note(self, outcome: Outcome) -> None:
+        """Take in what a call found."""
+        size = outcome.norm
+        if outcome.verdict == "not finite":
+            self.spoilt = self.spoilt or outcome
+        if not size and all(bad.kind != outcome.kind for bad in self.bad):
+            self.bad.append(outcome)
+
+    def came(self, size: float | None, inner: bool) -> None:
+        """Take in what a call returned: `inner` if that is not what the program gets."""
+        if not inner and (size or (size is not None and math.isnan(size))):
+            self.healthy = True
+        if self.lasting and size is not None and math.isfinite(size):
+            self.spoilt = None  # the program noticed, and left that step out
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A parameter that gradient of a call reaches: where it enters, and whether it was asked of."""
+
+    name: str
+    call: Place
+    entrance: Place | None
+    asked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a watcher found by itself, of a parameter, beside all gradient calls."""
+
+    name: str
+    verdict: str
+    kind: str
+    place: Place | None
+
+
+class Loss(NamedTuple):
+    """From which pass of a line on, of how many, a gradient that had been there was missing."""
+
+    call: Place
+    step: int
+    passes: int
+
+
+@dataclass(slots=True)
+class Facts:
+    """What is known of a run; parameters by whatever a watcher knows them by."""
+
+    parameters: dict[Hashable, Parameter] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    leaks: list[Leak] = field(default_factory=list)
+    losses: dict[Hashable, Loss] = field(default_factory=dict)
+
+
+# -- the rule of silence ---------------------------------------------------------------------------
+
+
+def judge(
+    facts: Facts,
+    told: Iterable[Told] = (),
+    no_flow: Sequence[str] = (),
+    flow: Sequence[str] = (),
+    step: int | None = None,
+    framework: str = "headgate",
+) -> list[Finding]:
+    """Return what is wrong, the most important first.
+
+    Args:
+        facts: what is known of the run.
+        told: what the watcher found by itself.
+        no_flow: patterns of parameters that gradient must not reach (`headgate.flow.patterns`);
+            none is missed there.
+        flow: patterns of parameters that must get a gradient wherever they are asked for.
+        step: look only at this pass of each gradient call, from 0.
+        framework: in whose words to say what to do.
+    """
+    found: dict[tuple[str, str], Finding] = {}
+    for name, verdict, cut in _judged(facts, told, no_flow, flow, step):
+        finding = _finding(name, verdict, cut, framework)
+        found.setdefault((finding.parameter, finding.kind), finding)
+    return sorted(found.values(), key=lambda finding: rank(finding.kind))
+
+
+def lost(
+    facts: Facts, no_flow: Sequence[str] = (), framework: str = "headgate"
+) -> Iterator[Finding]:
+    """Yield a finding for each parameter that had a gradient once, and from some pass on has none.
+
+    What the passes say that were looked at since then is the cause.
+    """
+    for key, loss in facts.losses.items():
+        parameter = facts.parameters.get(key)
+        if parameter is None or names_it(parameter.name, no_flow):
+            continue
+        since = [
+            call.outcomes[key]
+            for call in facts.calls
+            if call.place == loss.call and call.step >= loss.step and key in call.outcomes
+        ]
+        for name, verdict, cut in _first(_missing(parameter, outcome) for outcome in since):
+            when = f"from step {loss.step} of {loss.passes}"
+            yield replace(_finding(name, verdict, cut, framework), when=when)
+
+
+Judged = tuple[str, str, Cut]
+"""A parameter, the verdict on it, and the cut to blame; its line is 0 where none is known."""
+
+
+def _judged(
+    facts: Facts,
+    told: Iterable[Told],
+    no_flow: Sequence[str],
+    flow: Sequence[str],
+    step: int | None,
+) -> Iterator[Judged]:
+    yield from _leaking(facts.leaks, no_flow)
+    for key, parameter in facts.parameters.items():
+        if names_it(parameter.name, no_flow):
+            continue
+        if parameter.spoilt is not None and step is None:
+            yield _spoilt(parameter, parameter.spoilt)
+            continue
+        outcomes = parameter.bad
+        if step is not None or names_it(parameter.name, flow):
+            outcomes = [
+                call.outcomes[key]
+                for call in facts.calls
+                if (step is None or call.step == step) and key in call.outcomes
+            ]
+            if step is not None and any(outcome.arrived for outcome in outcomes):
+                continue
+        elif parameter.healthy:
+            continue
+        yield from _first(_missing(parameter, outcome) for outcome in outcomes)
+    for one in told:
+        if not names_it(one.name, no_flow):
+            yield one.name, one.verdict, Cut(one.kind, one.place or NOWHERE)
+
+
+NOWHERE = Place("", 0)
+
+
+def _first(findings: Iterator[Judged | None]) -> Iterator[Judged]:
+    for finding in findings:
+        if finding is not None:
+            yield finding
+            return
+
+
+def _leaking(leaks: Iterable[Leak], no_flow: Sequence[str]) -> Iterator[Judged]:
+    """Yield where gradient enters a parameter that it must not reach."""
+    unwanted: dict[str, list[Leak]] = {}
+    for leak in leaks:
+        if names_it_at(leak.name, leak.call, no_flow):
+            unwanted.setdefault(leak.name, []).append(leak)
+    for name, found in unwanted.items():
+        # Rather where nobody asked for it than where that was what the call is for.
+        leak = min(found, key=lambda leak: leak.asked)
+        yield name, "connected", Cut("missing_stop", leak.entrance or NOWHERE)
+
+
+def _spoilt(parameter: Parameter, outcome: Outcome) -> Judged:
+    """Return the finding on a source whose gradient is NaN or infinite."""
+    kind = outcome.kind or "nonfinite_data"
+    cut = outcome.blamed or Cut(kind, parameter.made or outcome.call)
+    return parameter.name, outcome.verdict, cut._replace(kind=kind)
+
+
+def _missing(parameter: Parameter, outcome: Outcome) -> Judged | None:
+    """Return the finding on a source that got no gradient; None if that is in order."""
+    if outcome.verdict == "not finite":
+        return _spoilt(parameter, outcome)
+    if outcome.norm or outcome.expected or outcome.verdict == "connected":
+        return None
+    if not parameter.trainable and outcome.kind != "frozen":
+        return None
+    kind = outcome.kind or "unused_parameter"
+    cut = outcome.blamed or Cut(kind, parameter.made or outcome.call)
+    return parameter.name, outcome.verdict, cut._replace(kind=kind)
+
+
+_LABELLED = {"stop_gradient", "nondiff_op", "zero_derivative", *NONFINITE}
+
+
+def _finding(name: str, verdict: str, cut: Cut, framework: str) -> Finding:
+    place = cut.place
+    label = cut.label if cut.kind in _LABELLED else ""
+    advice = cure(cut.kind, label, framework)
+    return Finding(name, verdict, cut.kind, place.file, place.line, place.text, advice, label)
+
+
+# -- the facts of a trace --------------------------------------------------------------------------
+
+
+def facts_of(trace: Trace) -> Facts:
+    """Read out of a trace what is to be judged."""
+    facts = Facts()
+    reach = Reach(trace)
+    flows = iter(solve(trace, reach))
+    for gradient in trace.gradients:
+        place = trace.places[gradient.place]
+        call = Call(place, gradient.step, list(gradient.target_names))
+        facts.calls.append(call)
+        known = []
+        for position, number in enumerate(gradient.sources):
+            source = trace.sources[number]
+            key = number if source.lasting else (place, position)
+            parameter = facts.parameters.get(key)
+            if parameter is None:
+                made = trace.places[source.place] if source.place >= 0 else None
+                parameter = Parameter(source.name, source.trainable, source.lasting, made)
+                facts.parameters[key] = parameter
+            parameter.came(gradient.norms[position], gradient.inner)
+            known.append((key, parameter))
+        alive = {
+            number for number, size in zip(gradient.sources, gradient.norms, strict=True) if size
+        }
+        for position, (key, parameter) in enumerate(known):
+            outcome = _outcome(reach, gradient, position, next(flows), alive)
+            call.outcomes[key] = outcome
+            parameter.note(outcome)
+        facts.leaks += _leaks(reach, gradient)
+    for lost_by, (course, step) in losses(trace.courses).items():
+        facts.losses[lost_by] = Loss(trace.places[course.place], step, course.passes)
+    return facts
+
+
+def _outcome(
+    reach: Reach, gradient: Gradient, position: int, flow: Flow, alive: set[int]
+) -> Outcome:
+    """Return what a gradient call found of a source, by the solver's answer."""
+    trace = reach.trace
+    source, size = trace.sources[flow.source], gradient.norms[position]
+    verdict, kind, expected = flow.verdict, "", False
+    cuts = [_cut(trace, number) for number in flow.cuts]
+    if position in gradient.births:
+        birth = gradient.births[position]
+        verdict, cuts = "not finite", [] if birth is None else [birth]
+        kind = "" if birth is None else birth.kind
+    elif verdict == "zero":
+        cuts = [_died(reach, gradient, event, place) for event, place in flow.zeros]
+        kind = cuts[0].kind if cuts else ""
+        verdict = "zero" if cuts else "connected"
+        expected = bool(flow.zeros) and all(
+            _source_of(reach, gradient.deaths[place].factor) in alive for place in flow.zeros
+        )
+    elif position in gradient.told:
+        told = gradient.told[position]
+        verdict, kind, cuts = "unused", told.kind, [told] if told.place.line else []
+    elif verdict == "cut":
+        kind = _blamed(trace, flow)
+        if flow.severing and not trace.events[flow.severing[0]].kind:
+            cuts = [cut._replace(kind=cut.kind or kind) for cut in cuts]
+    elif verdict == "unused":
+        kind = "unused_parameter"
+    return Outcome(
+        source.name,
+        verdict,
+        kind,
+        tuple(dict.fromkeys(cuts)),
+        size,
+        trace.places[gradient.place],
+        expected,
+    )
+
+
+def _blamed(trace: Trace, flow: Flow) -> str:
+    """Return the kind of the first cut that gradient would have come to.
+
+    It never flows through an index, so where one path goes through an op without a gradient and
+    another one is cut otherwise, it is that other cut.
+    """
+    kinds = [trace.events[number].kind or "custom_gradient" for number in flow.severing]
+    found = [kind for kind in kinds if kind != "nondiff_op"] or kinds
+    return found[0] if found else "not_watched"
+
+
+def _cut(trace: Trace, number: int) -> Cut:
+    event = trace.events[number]
+    label = event.label or (event.op if event.op != event.kind else "")
+    return Cut(event.kind, trace.place_of(event), label, event.shape)
+
+
+def _died(reach: Reach, gradient: Gradient, number: int, position: int) -> Cut:
+    """Return where a gradient became zero: where the zeros it was multiplied with were made."""
+    trace, death = reach.trace, gradient.deaths[number, position]
+    event = trace.events[number]
+    made = event
+    if _source_of(reach, death.factor) is None and death.factor in reach.makers:
+        made = trace.events[reach.makers[death.factor][0]]
+    return Cut(death.kind, trace.place_of(made), event.op)
+
+
+VIEWS = {"identity", "reshape", "permute_dims", "matrix_transpose", "astype", "broadcast_to"}
+"""Ops that only show a value in another form."""
+
+
+def _source_of(reach: Reach, value: int) -> int | None:
+    """Return the source that a value simply is, as it was read; None if it was computed."""
+    seen = set()
+    while value in reach.makers and value not in seen:
+        seen.add(value)
+        event = reach.trace.events[reach.makers[value][0]]
+        if event.op not in VIEWS and event.op not in ("read", "watch"):
+            return None
+        value = event.inputs[0]
+    mask = reach.own.get(value, 0)
+    return mask.bit_length() - 1 if mask else None
+
+
+def _leaks(reach: Reach, gradient: Gradient) -> Iterator[Leak]:
+    """Yield all parameters that gradient of a call reaches, asked for or not."""
+    trace = reach.trace
+    way, found = reach.behind(gradient.targets)
+    entrances: dict[int, Place] = {}  # by value
+    for number in way:
+        event = trace.events[number]
+        if not any(found.get(value) for value in event.outputs):
+            continue
+        for value, flows in zip(event.inputs, event.flows, strict=True):
+            if flows and event.op not in ("read", "watch"):
+                entrances.setdefault(value, trace.place_of(event))
+    readers: dict[int, list[int]] = {}
+    for number in way:
+        event = trace.events[number]
+        if event.op in ("read", "watch"):
+            readers.setdefault(event.inputs[0], []).extend(event.outputs)
+    for number, source in enumerate(trace.sources):
+        if source.lasting and found.get(source.value):
+            places = [entrances[v] for v in readers.get(source.value, ()) if v in entrances]
+            entrance = places[0] if places else entrances.get(source.value)
+            asked = number in gradient.sources
+            yield Leak(source.name, trace.places[gradient.place], entrance, asked)
