@@ -536,7 +536,7 @@ function make_button(element) {
 }
 
 const picture = () => find("canvas").querySelector("svg");
-const POINTS = ["g.blamed", "g.gate", "g.cuts", "g.target", "g.node", "g"]; // what to look at first
+const POINTS = ["g.blamed", "g.gate", "g.cut:not(.quiet)", "g.cuts", "g.target", "g.node", "g"]; // what to look at first
 
 // Show the path of the chosen parameter whole, or all there is. What could not be read that way
 // shows at a size that can be read: nothing but the path, and if need be the middle of it.
@@ -1035,8 +1035,8 @@ function fill_legend() {
   const norms = [...(state.flow?.norm.values() ?? [])];
   const from = figure(10 ** scale.low), to = figure(10 ** scale.high);
   const rows = [
-    loud.size && row(octagon("var(--cut)"), "gate of a finding: gradient stops here"),
-    loud.size && row(octagon("var(--cut-fill)"), "gate on the way of a parameter that gets no gradient"),
+    blamed.size && row(octagon("var(--cut)"), "gate of a finding: gradient stops here"),
+    loud.size > blamed.size && row(octagon("var(--cut-fill)"), "gate on the way of a parameter that gets no gradient"),
     cuts.some(is_quiet) && row(sample('<rect x="6" y="2" width="40" height="14" rx="5" style="fill:var(--node);stroke:var(--muted);stroke-dasharray:3 3"/>'), "harmless gate: no parameter misses its gradient"),
     row(line("stroke:var(--value);stroke-width:1.4"), "value only: no gradient comes back"),
     known
