@@ -57,10 +57,11 @@ WHOLE_STEP = {  # the gradients look well, and yet a part of the step does nothi
     "wrong_variable",
     "zeroed_update",
     "zero_rate",
-    "averages",
-    "dropped_stop",
+    "averages_trained",
+    "dropped_gate",
     "needless_stop",
-    "freeze_without_effect",
+    "freeze_too_late",
+    "freeze_too_much",
 }
 KINDS = CLASSICAL | WHOLE_STEP
 LIBRARIES = {"headgate", "numpy", "functools"}
