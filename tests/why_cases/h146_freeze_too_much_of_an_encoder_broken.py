@@ -1,8 +1,8 @@
 # cause: freeze_too_much frozen
-# line: 37
-# affected: encoder_head/kernel
+# line: 40
+# affected: layer10/kernel layer11/kernel
 # symptom: absent
-# expect: encoder_head/kernel=still
+# expect: layer10/kernel=still layer11/kernel=still
 # also: -
 import numpy as np
 
@@ -11,15 +11,17 @@ from headgate.tf import keras
 
 tf.random.set_seed(17)
 rng = np.random.default_rng(17)
+DEPTH = 12
 
-model = keras.Sequential(
+encoder = keras.Sequential(
     [
-        keras.layers.Dense(6, activation="tanh", use_bias=False, name="encoder"),
-        keras.layers.Dense(4, activation="tanh", use_bias=False, name="encoder_head"),
-        keras.layers.Dense(1, use_bias=False, name="out"),
+        keras.layers.Dense(4, activation="tanh", use_bias=False, name=f"layer{i}")
+        for i in range(DEPTH)
     ],
-    name="model",
+    name="encoder",
 )
+head = keras.layers.Dense(1, use_bias=False, name="head")
+model = keras.Sequential([encoder, head], name="model")
 model.build((None, 4))
 optimizer = keras.optimizers.Adam(0.02)
 
@@ -34,8 +36,10 @@ def fit(steps, column):
 
 
 fit(3, column=0)
-model.freeze("encoder*")
-before = model.layers[1].kernel.numpy()
+# the lowest two hold what all tasks need
+encoder.freeze("layer0*", "layer1*")
+before = [layer.kernel.numpy() for layer in encoder.layers]
 fit(3, column=1)
-moved = (model.layers[1].kernel.numpy() != before).any()
-print(f"encoder_head/kernel: {'learns' if moved else 'still'}")
+for i in (10, 11):
+    moved = (encoder.layers[i].kernel.numpy() != before[i]).any()
+    print(f"layer{i}/kernel: {'learns' if moved else 'still'}")
