@@ -124,6 +124,7 @@ LAYERS = [
     "flow.solve",
     "flow.terms",
     "flow.cancel",
+    "flow.nested",
     "flow.judge",
     "flow.fold",
     "flow.text",

@@ -485,7 +485,8 @@ def _outcome(
 ) -> Outcome:
     """Return a verdict of the masks as the judge takes it."""
     kind = verdict.kind or ""
-    return Outcome(verdict.source, verdict.verdict, kind, cuts, size, call, expected)
+    severing = tuple(map(_cut, verdict.severing))
+    return Outcome(verdict.source, verdict.verdict, kind, cuts, size, call, expected, severing)
 
 
 def _only_waits(source: Any, meter: Magnitudes | None, alive: set[Source]) -> bool:
