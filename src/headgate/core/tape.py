@@ -770,7 +770,7 @@ class GradientTape:
         said = f"the {what} is None for {len(missing)} of {len(flat)} source(s):\n"
         said += in_short(verdicts)
         if onlookers:  # they report at the end; but where a warning is an error, it stays one
-            with warnings.catch_warnings(record=True):
+            with warnings.catch_warnings(record=True, module=warnings):
                 warn_missing(said)
         elif warn_missing(said):
             for source, verdict in zip(missing, verdicts):
