@@ -365,6 +365,52 @@ def test_several_cuts_in_order(w):
     explained(tape, y, w, *zip(kinds, lines))
 
 
+def test_a_value_that_goes_through_several_variables(w):
+    """In each of these the value is in another variable, of the same tape or of earlier ones."""
+    u = hg.Variable([1.0, 1.0], name="u")
+    with hg.GradientTape() as tape:
+        a = hg.Variable(w * 2.0)  # made
+        b = hg.Variable([0.0, 0.0])
+        b.assign(hg.round(a) * 1.0)  # written
+        c = hg.Variable(b * u)  # again
+        hg.Variable(w * u)  # which nobody uses
+        y = hg.sum(c * 3.0)
+    again = ("rewrap", line_of("again"))
+    later = [("nondiff_op", line_of("written")), ("stateful_write", line_of("written")), again]
+    verdicts = tape.why(y, [w, a, b, u, c])
+    assert [kinds_and_lines(verdict) for verdict in verdicts] == [
+        [("rewrap", line_of("made")), *later],
+        later,
+        [again],
+        [again],
+        [],
+    ]
+    assert [verdict.verdict for verdict in verdicts] == [*["cut"] * 4, "connected"]
+    assert [verdict.kind for verdict in verdicts] == [
+        "rewrap",
+        "nondiff_op",
+        "rewrap",
+        "rewrap",
+        None,
+    ]
+
+
+def test_a_value_that_goes_through_variables_of_earlier_tapes(w):
+    u, b, c, d = (hg.Variable([1.0, 1.0], name=name) for name in "ubcd")
+    with hg.GradientTape():
+        b.assign(w * 2.0)  # first
+    with hg.GradientTape():
+        c.assign(b * u)  # second
+    with hg.GradientTape():
+        d.assign(w + c)  # which nobody uses
+    with hg.GradientTape() as tape:
+        y = hg.sum(c * 3.0)
+    first, second = ("stateful_write", line_of("first")), ("stateful_write", line_of("second"))
+    found = [kinds_and_lines(verdict) for verdict in tape.why(y, [w, u, b, c])]
+    assert found == [[first, second], [second], [second], []]
+    assert tape.why(y, d).verdict == "unused"
+
+
 def test_cuts_side_by_side(w):
     with hg.GradientTape() as tape:
         one = hg.floor(w)  # one

@@ -170,11 +170,10 @@ def matrix_of(trace: Trace, call: Gradient) -> Matrix:
     terms = _terms(trace, events, call)
     dead = {(id(trace.events[number]), position) for number, position in call.deaths}
     reach = _Reach(events, call, terms, dead)
-    tensors = {value for event in trace.events if event.op == "watch" for value in event.inputs}
     others = [
         number
         for number, source in enumerate(trace.sources)
-        if source.trainable and source.value not in tensors and reach.by_value.get(source.value)
+        if source.trainable and source.lasting and reach.by_value.get(source.value)
     ]
     concerned = list(dict.fromkeys([*call.sources, *others]))
     groups = [

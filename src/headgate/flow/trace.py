@@ -61,6 +61,11 @@ class Death(NamedTuple):
     factor: int = -1
 
 
+GUESSED, CHANGED = "may have come back", "comes back changed"
+"""Labels of a value from the host of which nobody knows for certain that it left from here. A
+number that is another one in each pass is no constant of the program: that one did."""
+
+
 @dataclass(slots=True)
 class Event:
     """One op, gate, read, write, escape to the host or return from there.
@@ -76,6 +81,7 @@ class Event:
         label: what the user called it.
         shape: of the first output.
         dtype: of the first output.
+        positions: which arguments of the op the inputs are; empty if they are all, in order.
         callers: number of the lines that led there, the nearest first, in `Trace.callers`.
     """
 
@@ -89,6 +95,12 @@ class Event:
     label: str = ""
     shape: tuple[int, ...] = ()
     dtype: str = ""
+    positions: tuple[int, ...] = ()
+
+    def position(self, number: int) -> int:
+        """Return which argument of the op an input is."""
+        return self.positions[number] if self.positions else number
+
     callers: int = 0
 
 
@@ -104,10 +116,10 @@ class Source:
         trainable: whether tapes are asked to watch it.
         place: number of the line on which it was made, -1 if unknown.
         updated: whether the program changed its value (an optimizer's step, an assignment).
-        alias: another name that it goes by in the program, "" if none.
         held: whether some model has it among its parameters, so that it is that model's business
             whether it is trained.
         copied: whether it was made from another source, or from what was computed with one.
+        alias: another name that it goes by in the program, "" if none.
         lasting: whether it lasts from one gradient call to the next, as parameters do; a value that
             was differentiated by is made anew each time.
     """

@@ -73,6 +73,7 @@ class Line:
     """A line that asks for gradients."""
 
     passes: int = 0
+    targets: list[str] = field(default_factory=list)  # their names, when they were last looked at
     came: tuple[str, ...] = ()  # what came of the last pass
     changes: int = 0  # how often that was another thing than before
     unsettled: bool = False  # whether the last pass brought a change
@@ -132,7 +133,6 @@ class Watch(Watcher, Onlooker):
         self._known: dict[Hashable, Known] = {}
         self._places: dict[tuple[int, int], Place] = {}
         self._sought: set[Source] = set()
-        self._targets: dict[tuple[int, int], list[str]] = {}  # their names
         self._lines: dict[tuple[int, int], Line] = {}
         self._codes: dict[int, Any] = {}  # keeps code objects, whose ids are keys, alive
         self._readers: dict[Source, tuple[Layer, ...]] = {}
@@ -231,10 +231,9 @@ class Watch(Watcher, Onlooker):
                 )
             )
             close = close and len(self.calls) < 20 * KEPT
-            names = self._targets.get(place, [])
-            if len(names) != len(targets):
-                names = self._targets[place] = names_of(targets)
-            call = Call(self._place(site), step, names)
+            if close or len(line.targets) != len(targets):
+                line.targets = names_of(targets)
+            call = Call(self._place(site), step, line.targets)
             verdicts = []
             if close:
                 self._look_around(site, tape, targets, sources)
@@ -410,6 +409,10 @@ class Watch(Watcher, Onlooker):
             if elsewhere and not _is_inside(layer, readers):
                 return
         self._strays.setdefault(source, (source.name, source.made))
+
+    def coverage(self) -> tuple[int, int]:
+        """Return how many gradient calls were looked at closely, and of how many."""
+        return len(self.calls), sum(line.passes for line in self._lines.values())
 
     # -- what comes out ---------------------------------------------------------------------------
 

@@ -17,15 +17,15 @@ from headgate.core.row import PICK, Op
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
 from headgate.flow.judge import NOWHERE, Outcome
-from headgate.flow.trace import Cut, Death, Event, Gradient, Place, Source, Trace
+from headgate.flow.trace import CHANGED, Cut, Death, Event, Gradient, Place, Source, Trace
 from headgate.flow.watch.steps import Steps
 from headgate.nn.layer import calls
-from headgate.record.cuts import sequence
+from headgate.record.cuts import MAYBE_BACK, sequence
 from headgate.record.graph import Leaf, Node, state
 from headgate.record.graph import Source as Identity
 from headgate.record.magnitude import Magnitudes
 from headgate.record.onlooker import Onlooker
-from headgate.record.site import Site, chain
+from headgate.record.site import Site, chain, where
 
 MOST = 100_000
 """So many events are kept; what comes after is not traced."""
@@ -43,6 +43,8 @@ class Log(Onlooker):
         self.sources: dict[Identity, Source] = {}
         self.gradients: list[tuple[Any, ...]] = []
         self.kept: list[Any] = []  # recordings, whose ids are keys
+        # Line -> the numbers that the host made there, after something had left.
+        self.numbers: dict[tuple[CodeType, int], set[float]] = {}
         self.callers: tuple[tuple[CodeType, int], ...] = ()  # of the last row
         self.steps = Steps()
 
@@ -86,7 +88,8 @@ class Log(Onlooker):
             stack = tuple(calls.stack)
             shape, dtype = (like.shape, like.dtype) if like is not None else ((), "")
             lines = self._chain(chain())
-            self.rows.append((op, inputs, outputs, flows, lines, stack, kind, label, shape, dtype))
+            row = (op, inputs, outputs, flows, lines, stack, kind, label, shape, dtype, ())
+            self.rows.append(row)
 
     def op(
         self, op: Op, nodes: Sequence[Node | None], edges: Sequence[Any], *results: Tensor
@@ -102,19 +105,21 @@ class Log(Onlooker):
                 self.op(op, nodes, edges, *soft)
                 self.op(op, nodes, [None] * len(edges), *hard)
                 return
-        inputs, flows, kind = [], [], ""
-        for node, edge in zip(nodes, edges):
+        inputs, flows, positions, kind = [], [], [], ""
+        for position, (node, edge) in enumerate(zip(nodes, edges)):
             if node is None:
                 continue
             inputs.append(node.seq)
+            positions.append(position)
             flows.append(edge is not None)
             if edge is None:
                 kind = _kind(op, node, results[0]) or kind
         outputs = tuple([_number(result.node) for result in results])
         value = results[0].value
+        whole = len(positions) == len(nodes)
         lines = self._chain(chain())
         row = (op.name, inputs, outputs, flows, lines, tuple(calls.stack), kind, "")
-        self.rows.append((*row, value.shape, value.dtype))
+        self.rows.append((*row, value.shape, value.dtype, () if whole else positions))
         self.steps.computed(inputs, results)
 
     def stopped(self, given: Any, label: str, result: Tensor) -> None:
@@ -162,8 +167,10 @@ class Log(Onlooker):
             self.kept.append(node.recording)
         self._note(how, (node.seq,), (value,), (False,), kind)
 
-    def back(self, node: Node, earlier: int, label: str) -> None:
+    def back(self, node: Node, earlier: int, label: str, value: Any) -> None:
         """Note that a value comes back from the host."""
+        if label == MAYBE_BACK and isinstance(value, float):
+            self.numbers.setdefault(where(), set()).add(value)
         inputs = tuple(
             value
             for (number, left), value in self.away.items()
@@ -269,9 +276,12 @@ class Log(Onlooker):
                 source.alias, source.name = source.alias or source.name, identity.name
         renamed = {source.value: source.name for source in self.sources.values() if source.alias}
         made: dict[int, int] = {}  # value -> event
-        for op, inputs, outputs, flows, lines, stack, kind, label, shape, dtype in list(self.rows):
+        for row in list(self.rows):
+            op, inputs, outputs, flows, lines, stack, kind, label, shape, dtype, positions = row
             site, led = lines
             made.update(dict.fromkeys(outputs, len(trace.events)))
+            if label == MAYBE_BACK and len(self.numbers.get(site, ())) > 1:
+                label = CHANGED  # no constant of the program
             if op == "read":
                 label = renamed.get(inputs[0], label)
             trace.events.append(
@@ -286,7 +296,8 @@ class Log(Onlooker):
                     label,
                     tuple(shape),
                     str(dtype),
-                    callers(led),
+                    positions=tuple(positions),
+                    callers=callers(led),
                 )
             )
         numbers = {}
