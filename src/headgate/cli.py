@@ -168,6 +168,15 @@ def why(
             "Without this, all of them are judged together.",
         ),
     ] = None,
+    every: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Look closely at every Nth time that each gradient call is reached. Without this, "
+            "at the first ones and ever fewer later; and always when something changes.",
+        ),
+    ] = None,
     matrix: Annotated[
         bool,
         typer.Option(
@@ -213,7 +222,7 @@ def why(
         matrix=matrix,
     )
     try:
-        status = explain(question, lambda: watchers(step))
+        status = explain(question, lambda: watchers(step, every))
     except CannotRun as refusal:
         Console(stderr=True).print(str(refusal), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None

@@ -270,16 +270,11 @@ def test_many_calls_of_one_line_are_counted_and_not_kept(w):
     with Watch() as watch:
         for _ in range(2000):
             step(lambda: hg.sum(w * w), [w])
-        one = len(watch.calls)
         for _ in range(2000):
             step(lambda: hg.sum(hg.stop_gradient(w)), [w])
-    assert one < len(watch.calls) < 100
-    [lost] = watch.findings()
-    assert (lost.parameter, lost.kind, lost.when) == (
-        "w",
-        "stop_gradient",
-        "from step 2000 of 4000",
-    )
+    assert len(watch.calls) < 100
+    (finding,) = watch.findings()
+    assert (finding.kind, finding.when) == ("stop_gradient", "from step 2000 of 4000")
     assert len(watch.gradients()) == len(watch.calls)
     assert [gradient.step for gradient in watch.trace.gradients] == list(range(4000))
 

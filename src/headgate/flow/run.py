@@ -142,7 +142,8 @@ def why(question: Question, watch: Callable[[], Sequence[Watcher]]) -> int:
         findings.sort(key=lambda found: rank(found.kind))
         complaint = _unanswered(question, traces)
         trouble = " ".join(filter(None, [ending.words, complaint]))
-        summary = _summary(len(gradients), len(merged(findings)))
+        calls = sum(watcher.coverage()[1] for watcher in watchers)
+        summary = _summary(len(gradients), len(merged(findings)), calls)
         found = [matrices(trace, question.step) for trace in traces if question.matrix]
         tables = [table for some in found for table in as_tables(some)]
         _show(f"{trouble} {summary}".lstrip(), render(findings), tables, (out, errors))
@@ -320,12 +321,13 @@ def _fullest(traces: Sequence[Trace]) -> Trace:
     return max(traces, key=lambda trace: len(trace.gradients))
 
 
-def _summary(calls: int, findings: int) -> str:
+def _summary(looked: int, findings: int, calls: int) -> str:
     if not calls:
         others = [name for module, name in UNWATCHED.items() if module in sys.modules]
         more = f" The script uses {' and '.join(others)}, not watched yet." if others else ""
         return f"No gradient was computed with Headgate: there is nothing to explain.{more}"
-    return f"{_counted(findings, 'finding')}; {_counted(calls, 'gradient call')} looked at."
+    of = f"{looked} of " if looked < calls else ""
+    return f"{_counted(findings, 'finding')}; {of}{_counted(calls, 'gradient call')} looked at."
 
 
 def _counted(count: int, word: str) -> str:

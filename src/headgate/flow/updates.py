@@ -345,8 +345,8 @@ def _born_each_pass(trace: Trace, reached: Masks) -> Iterator[Finding]:
                 if not bit % 2 and _is_parameter(trace, bit // 2):
                     place = trace.sources[bit // 2].place
                     here.setdefault(place, set()).add(bit // 2)
-            for place, born in here.items():
-                made.setdefault(place, []).append((call, born))
+            for place, sources in here.items():
+                made.setdefault(place, []).append((call, sources))
         lasting = _lasting(calls)
         trains = any(trace.sources[source].updated for source in lasting)
         for place, generations in made.items():
