@@ -264,9 +264,7 @@ def _spoilt(parameter: Parameter, outcome: Outcome) -> Told:
     """Return the finding on a source whose gradient is NaN or infinite."""
     kind = outcome.kind or "nonfinite_data"
     cut = outcome.blamed or Cut(kind, parameter.made or outcome.call)
-    return Told(
-        parameter.name, outcome.verdict, kind, cut.place, cut.label, callers=cut.callers
-    )
+    return Told(parameter.name, outcome.verdict, kind, cut.place, cut.label, callers=cut.callers)
 
 
 def _missing(parameter: Parameter, outcome: Outcome) -> Told | None:
@@ -279,9 +277,7 @@ def _missing(parameter: Parameter, outcome: Outcome) -> Told | None:
         return None
     kind = outcome.kind or "unused_parameter"
     cut = outcome.blamed or Cut(kind, parameter.made or outcome.call)
-    return Told(
-        parameter.name, outcome.verdict, kind, cut.place, cut.label, callers=cut.callers
-    )
+    return Told(parameter.name, outcome.verdict, kind, cut.place, cut.label, callers=cut.callers)
 
 
 _LABELLED = {"stop_gradient", "nondiff_op", "zero_derivative", "dead_term", *NONFINITE}

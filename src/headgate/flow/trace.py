@@ -100,6 +100,7 @@ class Event:
     def position(self, number: int) -> int:
         """Return which argument of the op an input is."""
         return self.positions[number] if self.positions else number
+
     callers: int = 0
 
 
