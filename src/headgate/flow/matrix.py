@@ -192,11 +192,11 @@ def matrix_of(trace: Trace, call: Gradient) -> Matrix:
 def _terms(trace: Trace, events: list[Event], call: Gradient) -> list[Term]:
     """Return the addends of the targets that depend on parameters, in the order of the program."""
     makers = {value: event for event in events for value in event.outputs}
-    trained = [
-        (source.value,) if source.trainable or number in call.sources else ()
-        for number, source in enumerate(trace.sources)
-    ]
-    depends = _forward(events, _bits(trained))
+    trained: dict[str, list[int]] = {}
+    for number, source in enumerate(trace.sources):
+        if source.trainable or number in call.sources:
+            trained.setdefault(source.name, []).append(source.value)
+    depends = _forward(events, _bits(trained.values()))
     written = _Sums()
     found: dict[Any, list[int]] = {}
     names: dict[Any, str] = {}
