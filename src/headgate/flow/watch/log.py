@@ -25,7 +25,7 @@ from headgate.record.graph import Leaf, Node, state
 from headgate.record.graph import Source as Identity
 from headgate.record.magnitude import Magnitudes
 from headgate.record.onlooker import Onlooker
-from headgate.record.site import Site, chain
+from headgate.record.site import Site, chain, where
 
 MOST = 100_000
 """So many events are kept; what comes after is not traced."""
