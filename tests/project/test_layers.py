@@ -122,6 +122,8 @@ LAYERS = [
     "flow.sarif",
     "flow.course",
     "flow.solve",
+    "flow.terms",
+    "flow.cancel",
     "flow.judge",
     "flow.fold",
     "flow.text",

@@ -151,6 +151,31 @@ def test_constants_that_no_tape_knows(w):
     assert "w: unused (unused_parameter)" in failure(assert_flow, hg.asarray(1.0), w)
 
 
+def test_a_source_that_no_tape_has_seen(w):
+    x = hg.asarray([1.0, 2.0])
+    with hg.GradientTape():
+        y = hg.sum(w * x)
+    text = failure(assert_flow, y, [w, x])
+    assert "call tape.watch(x)" in text
+    assert "reached: w" in text
+    assert_no_flow(y, x)
+    assert flow_matrix({"y": y}, {"x": x, "w": w}).norm("y", "x") is None
+
+
+def test_a_source_of_another_tape(w):
+    """What another recording knows by the same bits is not taken for a source of this one."""
+    with hg.GradientTape() as tape:
+        x = hg.asarray([1.0, 2.0])
+        tape.watch(x)
+        h = x * 2.0
+    del tape
+    with hg.GradientTape():
+        y = hg.sum(w * 2.0)
+    for source in (x, h):
+        failure(assert_flow, y, source)
+        assert_no_flow(y, source)
+
+
 def test_inside_the_block_nothing_is_recorded_or_consumed(w):
     with hg.GradientTape() as tape:
         y = hg.sum(w * w * w)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from headgate.core.arguments import (
+    asked_sources,
     flat_cotangents,
     flat_sources,
     flat_targets,
@@ -686,7 +687,8 @@ class GradientTape:
 
         Args:
             target: a tensor or variable, or a nested structure of them.
-            sources: a tensor or variable, or a nested structure of them.
+            sources: tensors, variables, models, layers or optimizers (which stand for their
+                trainable variables, or all of them if none is), or a nested structure of them.
             magnitudes: compute the gradient and report its norm along the path, and the op at
                 which it becomes exactly zero. The tape stays as it is.
             model: whose `variables` the sources should be among (kind `not_registered` else).
@@ -707,7 +709,7 @@ class GradientTape:
         'stop_gradient'
         """
         targets = flat_targets(target)
-        flat, structure = flat_sources(sources)
+        flat, structure = asked_sources(sources)
         measured = None
         if magnitudes and self._recording is not None:
             if self._used:

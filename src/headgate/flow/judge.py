@@ -16,13 +16,15 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from headgate.flow.cancel import cancelled
 from headgate.flow.course import losses
 from headgate.flow.kinds import NONFINITE, cure, rank
 from headgate.flow.patterns import names_it, names_it_at
-from headgate.flow.report import Finding
+from headgate.flow.report import Finding, told_of
 from headgate.flow.solve import Flow, Reach, solve
+from headgate.flow.terms import dead_terms
 from headgate.flow.trace import Cut, Gradient, Place, Trace
 
 
@@ -122,12 +124,15 @@ class Leak:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a watcher found by itself, of a parameter, beside all gradient calls."""
+    """What was found of a parameter beside the outcomes of gradient calls."""
 
     name: str
     verdict: str
     kind: str
     place: Place | None
+    label: str = ""
+    term: Place | None = None  # of the loss, where that is what is wrong
+    callers: tuple[Place, ...] = ()
 
 
 class Loss(NamedTuple):
@@ -170,11 +175,15 @@ def judge(
         step: look only at this pass of each gradient call, from 0.
         framework: in whose words to say what to do.
     """
-    found: dict[tuple[str, str], Finding] = {}
-    for name, verdict, cut in _judged(facts, told, no_flow, flow, step):
-        finding = _finding(name, verdict, cut, framework)
-        found.setdefault((finding.parameter, finding.kind), finding)
+    found: dict[tuple[Any, ...], Finding] = {}
+    for one in _judged(facts, told, no_flow, flow, step):
+        where = (one.place, one.term) if one.kind in OF_A_TERM else ()
+        found.setdefault((one.name, one.kind, *where), _finding(one, framework))
     return sorted(found.values(), key=lambda finding: rank(finding.kind))
+
+
+OF_A_TERM = ("dead_term", "cancelled")
+"""Kinds that are about a line of the loss: one parameter may have several findings of them."""
 
 
 def lost(
@@ -193,13 +202,9 @@ def lost(
             for call in facts.calls
             if call.place == loss.call and call.step >= loss.step and key in call.outcomes
         ]
-        for name, verdict, cut in _first(_missing(parameter, outcome) for outcome in since):
+        for one in _first(_missing(parameter, outcome) for outcome in since):
             when = f"from step {loss.step} of {loss.passes}"
-            yield replace(_finding(name, verdict, cut, framework), when=when)
-
-
-Judged = tuple[str, str, Cut]
-"""A parameter, the verdict on it, and the cut to blame; its line is 0 where none is known."""
+            yield replace(_finding(one, framework), when=when)
 
 
 def _judged(
@@ -208,7 +213,7 @@ def _judged(
     no_flow: Sequence[str],
     flow: Sequence[str],
     step: int | None,
-) -> Iterator[Judged]:
+) -> Iterator[Told]:
     yield from _leaking(facts.leaks, no_flow)
     for key, parameter in facts.parameters.items():
         if names_it(parameter.name, no_flow):
@@ -230,20 +235,20 @@ def _judged(
         yield from _first(_missing(parameter, outcome) for outcome in outcomes)
     for one in told:
         if not names_it(one.name, no_flow):
-            yield one.name, one.verdict, Cut(one.kind, one.place or NOWHERE)
+            yield one
 
 
 NOWHERE = Place("", 0)
 
 
-def _first(findings: Iterator[Judged | None]) -> Iterator[Judged]:
+def _first(findings: Iterator[Told | None]) -> Iterator[Told]:
     for finding in findings:
         if finding is not None:
             yield finding
             return
 
 
-def _leaking(leaks: Iterable[Leak], no_flow: Sequence[str]) -> Iterator[Judged]:
+def _leaking(leaks: Iterable[Leak], no_flow: Sequence[str]) -> Iterator[Told]:
     """Yield where gradient enters a parameter that it must not reach."""
     unwanted: dict[str, list[Leak]] = {}
     for leak in leaks:
@@ -252,17 +257,17 @@ def _leaking(leaks: Iterable[Leak], no_flow: Sequence[str]) -> Iterator[Judged]:
     for name, found in unwanted.items():
         # Rather where nobody asked for it than where that was what the call is for.
         leak = min(found, key=lambda leak: leak.asked)
-        yield name, "connected", Cut("missing_stop", leak.entrance or NOWHERE)
+        yield Told(name, "connected", "missing_stop", leak.entrance)
 
 
-def _spoilt(parameter: Parameter, outcome: Outcome) -> Judged:
+def _spoilt(parameter: Parameter, outcome: Outcome) -> Told:
     """Return the finding on a source whose gradient is NaN or infinite."""
     kind = outcome.kind or "nonfinite_data"
     cut = outcome.blamed or Cut(kind, parameter.made or outcome.call)
-    return parameter.name, outcome.verdict, cut._replace(kind=kind)
+    return Told(parameter.name, outcome.verdict, kind, cut.place, cut.label, callers=cut.callers)
 
 
-def _missing(parameter: Parameter, outcome: Outcome) -> Judged | None:
+def _missing(parameter: Parameter, outcome: Outcome) -> Told | None:
     """Return the finding on a source that got no gradient; None if that is in order."""
     if outcome.verdict == "not finite":
         return _spoilt(parameter, outcome)
@@ -272,17 +277,39 @@ def _missing(parameter: Parameter, outcome: Outcome) -> Judged | None:
         return None
     kind = outcome.kind or "unused_parameter"
     cut = outcome.blamed or Cut(kind, parameter.made or outcome.call)
-    return parameter.name, outcome.verdict, cut._replace(kind=kind)
+    return Told(parameter.name, outcome.verdict, kind, cut.place, cut.label, callers=cut.callers)
 
 
-_LABELLED = {"stop_gradient", "nondiff_op", "zero_derivative", *NONFINITE}
+_LABELLED = {"stop_gradient", "nondiff_op", "zero_derivative", "dead_term", *NONFINITE}
 
 
-def _finding(name: str, verdict: str, cut: Cut, framework: str) -> Finding:
-    place = cut.place
-    label = cut.label if cut.kind in _LABELLED else ""
-    advice = cure(cut.kind, label, framework)
-    return Finding(name, verdict, cut.kind, place.file, place.line, place.text, advice, label)
+def _finding(one: Told, framework: str) -> Finding:
+    file, line, text = ("", 0, "") if one.place is None else (*one.place[:2], one.place.text)
+    label = one.label if one.kind in _LABELLED else ""
+    return Finding(
+        one.name,
+        one.verdict,
+        one.kind,
+        file,
+        line,
+        text,
+        cure(one.kind, label, framework),
+        label,
+        called_from=told_of(one.callers),
+        term=one.term,
+    )
+
+
+def noticed(trace: Trace) -> Iterator[Told]:
+    """Yield what is wrong with the losses of a trace: their dead terms, and what cancels."""
+    reach = Reach(trace)
+    for term in dead_terms(reach):
+        for number in term.sources:
+            name = trace.sources[number].name
+            yield Told(name, "connected", "dead_term", term.cut, term.kind, term.term)
+    for meeting in cancelled(reach):
+        for number in meeting.sources:
+            yield Told(trace.sources[number].name, "zero", "cancelled", meeting.place)
 
 
 # -- the facts of a trace --------------------------------------------------------------------------
@@ -374,7 +401,8 @@ def _blamed(trace: Trace, flow: Flow) -> str:
 def _cut(trace: Trace, number: int) -> Cut:
     event = trace.events[number]
     label = event.label or (event.op if event.op != event.kind else "")
-    return Cut(event.kind, trace.place_of(event), label, event.shape)
+    place = trace.place_of(event)
+    return Cut(event.kind, place, label, event.shape, trace.callers_of(event))
 
 
 def _died(reach: Reach, gradient: Gradient, number: int, position: int) -> Cut:
@@ -384,7 +412,7 @@ def _died(reach: Reach, gradient: Gradient, number: int, position: int) -> Cut:
     made = event
     if _source_of(reach, death.factor) is None and death.factor in reach.makers:
         made = trace.events[reach.makers[death.factor][0]]
-    return Cut(death.kind, trace.place_of(made), event.op)
+    return Cut(death.kind, trace.place_of(made), event.op, None, trace.callers_of(made))
 
 
 VIEWS = {"identity", "reshape", "permute_dims", "matrix_transpose", "astype", "broadcast_to"}

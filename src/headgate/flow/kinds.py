@@ -98,6 +98,17 @@ KINDS = {
         "Return a gradient for this argument from the rule, or drop hg.custom_gradient and let the "
         "tape derive it.",
     ),
+    "dead_term": Kind(
+        "A term of the loss moves nothing: its value depends on {names}, and no gradient comes of "
+        "it",
+        "Let gradient through to what the term is computed from, or take the term out of the loss "
+        "and only report it.",
+    ),
+    "cancelled": Kind(
+        "The gradients of {names} that meet here add up to exactly zero",
+        "A value that is added and taken away again passes nothing on: to keep the value of q and "
+        "the gradient of z, write z + hg.stop_gradient(q - z).",
+    ),
     "not_watched": Kind(
         "No gradient reaches {names}: the tape was not asked to watch",
         "Call tape.watch(x) in the block before x is used, or make it a trainable hg.Variable.",
@@ -226,12 +237,31 @@ SAFE_CURES = {op: text for ops, text in _SAFE_CURES.items() for op in ops}
 """For operations at which a NaN is born: a cure that is closer than that of the kind."""
 
 
+_TERM_CURES = {
+    "stop_gradient": "Take the stop away from this term, or stop only what must stay constant in "
+    "it; if the term is for the log only, leave it out of the loss.",
+}
+
 CLOSER: dict[str, dict[str, dict[str, str]]] = {
     "headgate": {
         "nondiff_op": OP_CURES,
         "zero_derivative": OP_CURES,
         "nonfinite_value": SAFE_CURES,
         "nonfinite_slope": SAFE_CURES,
+        "dead_term": {
+            kind: KINDS[kind].cure
+            for kind in (
+                "no_grad_block",
+                "nondiff_op",
+                "integer_cast",
+                "host_round_trip",
+                "rewrap",
+                "stateful_write",
+                "outside_tape",
+                "custom_gradient",
+            )
+        }
+        | _TERM_CURES,
     },
 }
 """Framework -> kind -> operation -> a cure that is closer than that of the kind."""

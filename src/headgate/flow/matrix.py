@@ -25,8 +25,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from headgate.flow.report import printable
 from headgate.flow.trace import Event, Gradient, Place, Source, Trace
+from headgate.record.site import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -168,13 +168,12 @@ def matrix_of(trace: Trace, call: Gradient) -> Matrix:
     """Return the matrix of one gradient call."""
     events = _leading_to(trace.events, call.targets)
     terms = _terms(trace, events, call)
-    dead = {(id(trace.events[number]), position) for number, position in call.alive}
+    dead = {(id(trace.events[number]), position) for number, position in call.deaths}
     reach = _Reach(events, call, terms, dead)
-    tensors = {value for event in trace.events if event.op == "watch" for value in event.inputs}
     others = [
         number
         for number, source in enumerate(trace.sources)
-        if source.trainable and source.value not in tensors and reach.by_value.get(source.value)
+        if source.trainable and source.lasting and reach.by_value.get(source.value)
     ]
     concerned = list(dict.fromkeys([*call.sources, *others]))
     groups = [

@@ -20,7 +20,7 @@ import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from headgate.flow.trace import Gradient, Trace
+from headgate.flow.trace import GUESSED, Gradient, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,14 @@ class Reach:
                 if flowing:
                     by_gradient[value] = by_gradient.get(value, 0) | flowing
 
-    def behind(self, targets: Iterable[int]) -> tuple[list[int], dict[int, bool]]:
+    def behind(
+        self, targets: Iterable[int], guesses: bool = True
+    ) -> tuple[list[int], dict[int, bool]]:
         """Return what some values depend on.
+
+        Args:
+            targets: the values.
+            guesses: whether to follow what may only have come from the host (`GUESSED`).
 
         Returns:
             The events that lead to them, in order, and the values that do: value -> whether
@@ -111,6 +117,8 @@ class Reach:
             number = -heapq.heappop(todo)  # all events that take what it makes came before it
             events.append(number)
             event = self.trace.events[number]
+            if not guesses and event.label == GUESSED:
+                continue
             carries = any(found.get(value, False) for value in event.outputs)
             for value, flows in zip(event.inputs, event.flows, strict=True):
                 known = found.get(value)

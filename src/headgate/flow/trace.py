@@ -38,12 +38,14 @@ class Place(NamedTuple):
 
 class Cut(NamedTuple):
     """A place where gradient stops, or becomes zeros or NaN, and how; of a kind of
-    `headgate.flow.kinds`. `label` is what the user called it, or the op."""
+    `headgate.flow.kinds`. `label` is what the user called it, or the op. `callers` are the user's
+    lines that led there, the nearest first."""
 
     kind: str
     place: Place
     label: str = ""
     shape: tuple[int, ...] | None = None
+    callers: tuple[Place, ...] = ()
 
 
 class Death(NamedTuple):
@@ -57,6 +59,11 @@ class Death(NamedTuple):
     size: int
     kind: str = "zero_derivative"
     factor: int = -1
+
+
+GUESSED, CHANGED = "may have come back", "comes back changed"
+"""Labels of a value from the host of which nobody knows for certain that it left from here. A
+number that is another one in each pass is no constant of the program: that one did."""
 
 
 @dataclass(slots=True)
@@ -74,6 +81,8 @@ class Event:
         label: what the user called it.
         shape: of the first output.
         dtype: of the first output.
+        positions: which arguments of the op the inputs are; empty if they are all, in order.
+        callers: number of the lines that led there, the nearest first, in `Trace.callers`.
     """
 
     op: str
@@ -86,6 +95,13 @@ class Event:
     label: str = ""
     shape: tuple[int, ...] = ()
     dtype: str = ""
+    positions: tuple[int, ...] = ()
+
+    def position(self, number: int) -> int:
+        """Return which argument of the op an input is."""
+        return self.positions[number] if self.positions else number
+
+    callers: int = 0
 
 
 @dataclass(slots=True)
@@ -254,6 +270,7 @@ class Trace:
     events: list[Event] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     scopes: list[tuple[str, ...]] = field(default_factory=lambda: [()])
+    callers: list[tuple[int, ...]] = field(default_factory=lambda: [()])
     sources: list[Source] = field(default_factory=list)
     gradients: list[Gradient] = field(default_factory=list)
     updates: list[Update] = field(default_factory=list)
@@ -268,6 +285,10 @@ class Trace:
     def place_of(self, event: Event) -> Place:
         """Return the line of an event."""
         return self.places[event.place]
+
+    def callers_of(self, event: Event) -> tuple[Place, ...]:
+        """Return the lines that led to that of an event, the nearest first."""
+        return tuple(self.places[number] for number in self.callers[event.callers])
 
     def scope_of(self, event: Event) -> tuple[str, ...]:
         """Return the modules and functions around an event, the outermost first."""

@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import Any, Self
 
 from headgate.flow.course import coverage
-from headgate.flow.judge import Call, Facts, Told, facts_of, judge, lost
+from headgate.flow.judge import Call, Facts, Told, facts_of, judge, lost, noticed
 from headgate.flow.kinds import rank
 from headgate.flow.page import notebook, page
 from headgate.flow.patterns import names_it, with_aliases
@@ -81,10 +81,11 @@ class Watcher(ABC):
             step: look only at this pass of each gradient call, from 0.
         """
         facts, trace = self.facts(), self.trace
+        told = [*self.told(), *(noticed(trace) if step is None else ())]
         if no_flow or flow:
             aliases = [(source.name, source.alias) for source in trace.sources]
             no_flow, flow = with_aliases(no_flow, aliases), with_aliases(flow, aliases)
-        found = judge(facts, self.told(), no_flow, flow, step, self.framework)
+        found = judge(facts, told, no_flow, flow, step, self.framework)
         if step is None:
             beside = (lost(facts, no_flow, self.framework), updates(trace), statements(trace, flow))
             known = {(finding.parameter, finding.kind) for finding in found}

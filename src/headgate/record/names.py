@@ -13,6 +13,7 @@ All of this reads, and only when somebody wants to know: when a report or a warn
 from __future__ import annotations
 
 import dis
+import functools
 import itertools
 import sys
 import weakref
@@ -111,7 +112,7 @@ def _roots() -> Iterator[tuple[Path, Any]]:
     running: set[int] = set()
     for frame in itertools.islice(users_frames(), _FRAMES):
         names = _locals(frame)
-        passing: set[str] | None = None
+        passing: Collection[str] | None = None
         parameters = _parameters(frame.f_code)
         for name, value in names.items():
             if type(value) in _PLAIN or not name.isidentifier():  # an assertion of pytest's, say
@@ -157,7 +158,8 @@ def _worth(name: str) -> float:
     return _PRIVATE if name.startswith("_") else 0
 
 
-def passing_names(code: CodeType) -> set[str]:
+@functools.lru_cache(maxsize=256)
+def passing_names(code: CodeType) -> frozenset[str]:
     """Return the names that the loops of a function bind anew in each turn.
 
     >>> def f(pairs):
@@ -178,7 +180,7 @@ def passing_names(code: CodeType) -> set[str]:
             binds = "LOAD" not in name
         elif binds and not name.startswith(("UNPACK_", "CACHE", "EXTENDED_ARG")):
             binds = False
-    return found
+    return frozenset(found)
 
 
 # -- what lies in what -----------------------------------------------------------------------------

@@ -92,7 +92,7 @@ class Onlooker:
     def left(self, node: Node, bit: int, kind: str, how: str) -> None:
         """Note that a value leaves for the host or into a variable, by the cut of this bit."""
 
-    def back(self, node: Node, earlier: int, label: str) -> None:
+    def back(self, node: Node, earlier: int, label: str, value: Any) -> None:
         """Note that a value comes back from the host, where it went by one of these cuts."""
 
     # -- of a walk --------------------------------------------------------------------------------

@@ -132,6 +132,7 @@ class Watch(Watcher, Onlooker):
         self.calls: list[Call] = []
         self._known: dict[Hashable, Known] = {}
         self._places: dict[tuple[int, int], Place] = {}
+        self._sought: set[Source] = set()
         self._lines: dict[tuple[int, int], Line] = {}
         self._codes: dict[int, Any] = {}  # keeps code objects, whose ids are keys, alive
         self._readers: dict[Source, tuple[Layer, ...]] = {}
@@ -280,7 +281,8 @@ class Watch(Watcher, Onlooker):
             for source, key, verdict, size in zip(sources, asking.keys, verdicts, sizes):
                 verdict = self._seen(asking, source, verdict, size)
                 expected = verdict.verdict == "zero" and _only_waits(source, meter, alive)
-                outcomes.append(_outcome(verdict, asking.call.place, size, expected))
+                cuts = tuple(map(self._cut, verdict.cuts))
+                outcomes.append(_outcome(verdict, cuts, asking.call.place, size, expected))
                 asking.call.outcomes[key] = outcomes[-1]
                 self._known[key].note(outcomes[-1])
             if asking.nodes:
@@ -306,6 +308,11 @@ class Watch(Watcher, Onlooker):
 
     # -- what is noted at a call ------------------------------------------------------------------
 
+    def _cut(self, shown: Shown) -> Cut:
+        led = self._log.callers_of(shown.number, shown.site)
+        place = Place(shown.file, shown.line)
+        return Cut(shown.kind, place, shown.label, shown.shape, tuple(map(self._place, led)))
+
     def _note_course(self, asking: Asking, sizes: list[float | None]) -> None:
         """Note which gradients came, and whether that is something new."""
         line = self._lines[asking.place]
@@ -325,6 +332,7 @@ class Watch(Watcher, Onlooker):
         steps.came_back(call, gradients, sizes)
         wanted = [source._source for source in asking.sources if type(source) is Variable]
         beside = [each for each in asking.beside or () if each._source not in wanted]
+        self._find_names([each._source for each in beside])
         reached = [s for node in asking.nodes if node is not None for s in _reached(node)]
         steps.hold([*reached, *(each._source for each in beside)])
         explicit = not asking.tape._watch_accessed and asking.beside is None
@@ -357,6 +365,11 @@ class Watch(Watcher, Onlooker):
                 keep_name(source, self._known[key].name)
         return keys
 
+    def _find_names(self, sources: list[Source]) -> None:
+        """Find out what the program calls variables that were given no name, once for each."""
+        find_names([source for source in sources if source not in self._sought])
+        self._sought.update(sources)
+
     def _look_around(self, call: Site, tape: Any, targets: list[Any], sources: list[Any]) -> None:
         """Note what gradient reaches besides the sources, and which layers are frozen."""
         asked = {source._source for source in sources if type(source) is Variable}
@@ -365,7 +378,7 @@ class Watch(Watcher, Onlooker):
             if node is None:
                 continue
             reached = [s for s in node.recording.sources.of(node.live) if s.made is not None]
-            find_names([source for source in reached if source not in self._leaks])
+            self._find_names(reached)
             leaks = [self._leaks.setdefault(source, {}) for source in reached]
             if any(call not in known for known in leaks):
                 entrances = _entrances(node)
@@ -467,15 +480,12 @@ def _is_finite(size: float | None, meter: Magnitudes | None) -> bool:
     return math.isfinite(size) and (meter.of_target is None or meter.reaches_a_source)
 
 
-def _outcome(verdict: Verdict, call: Place, size: float | None, expected: bool) -> Outcome:
+def _outcome(
+    verdict: Verdict, cuts: tuple[Cut, ...], call: Place, size: float | None, expected: bool
+) -> Outcome:
     """Return a verdict of the masks as the judge takes it."""
-    cuts = tuple(map(_cut, verdict.cuts))
     kind = verdict.kind or ""
     return Outcome(verdict.source, verdict.verdict, kind, cuts, size, call, expected)
-
-
-def _cut(shown: Shown) -> Cut:
-    return Cut(shown.kind, Place(shown.file, shown.line), shown.label, shown.shape)
 
 
 def _only_waits(source: Any, meter: Magnitudes | None, alive: set[Source]) -> bool:

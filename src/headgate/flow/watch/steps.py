@@ -222,13 +222,14 @@ class Steps:
                 updated = identity.written > 0
                 trace.sources.append(
                     Source(
-                        variable.name,
+                        identity.name,
                         identity.serial,
                         "",
                         variable.shape,
                         variable.trainable,
                         made,
                         updated,
+                        alias="" if variable.name == identity.name else variable.name,
                     )
                 )
             return numbers[identity.serial]
