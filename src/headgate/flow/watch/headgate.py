@@ -327,15 +327,15 @@ class Watch(Watcher, Onlooker):
         self, asking: Asking, gradients: list[Any], sizes: list[float | None]
     ) -> None:
         """Let gradients be followed, and note who has the variables that gradient reaches."""
-        steps, step = self._log.steps, asking.call.step
-        steps.came_back(asking.site, step, gradients, sizes)
+        steps, call = self._log.steps, len(self._log.gradients) - 1
+        steps.came_back(call, gradients, sizes)
         wanted = [source._source for source in asking.sources if type(source) is Variable]
         beside = [each for each in asking.beside or () if each._source not in wanted]
         self._find_names([each._source for each in beside])
         reached = [s for node in asking.nodes if node is not None for s in _reached(node)]
         steps.hold([*reached, *(each._source for each in beside)])
         explicit = not asking.tape._watch_accessed and asking.beside is None
-        steps.around(asking.site, step, explicit, beside)
+        steps.around(call, explicit, beside)
 
     def _place(self, site: Site) -> Place:
         key = id(site.code), site.instruction
