@@ -168,6 +168,15 @@ def why(
             "Without this, all of them are judged together.",
         ),
     ] = None,
+    every: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Look closely at every Nth time that each gradient call is reached. Without this, "
+            "at the first ones and ever fewer later; and always when something changes.",
+        ),
+    ] = None,
     matrix: Annotated[
         bool,
         typer.Option(
@@ -194,6 +203,7 @@ def why(
       headgate why --json report.json --html map.html train.py
       headgate why --no-flow "target/*" train.py
       headgate why --step 0 -m package.train
+      headgate why --matrix --sarif why.sarif train.py
     """
     from headgate.flow.run import CannotRun, Question
     from headgate.flow.run import why as explain
@@ -212,7 +222,7 @@ def why(
         matrix=matrix,
     )
     try:
-        status = explain(question, lambda: watchers(step))
+        status = explain(question, lambda: watchers(step, every))
     except CannotRun as refusal:
         Console(stderr=True).print(str(refusal), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None

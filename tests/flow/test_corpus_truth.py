@@ -57,10 +57,11 @@ WHOLE_STEP = {  # the gradients look well, and yet a part of the step does nothi
     "wrong_variable",
     "zeroed_update",
     "zero_rate",
-    "averages",
-    "dropped_stop",
+    "averages_trained",
+    "dropped_gate",
     "needless_stop",
-    "freeze_without_effect",
+    "freeze_too_late",
+    "freeze_too_much",
 }
 KINDS = CLASSICAL | WHOLE_STEP
 LIBRARIES = {"headgate", "numpy", "functools"}
@@ -180,7 +181,7 @@ def test_there_are_enough_programs_of_every_kind():
     assert min(kinds[kind] for kind in CLASSICAL) >= 2
     assert min(kinds[kind] for kind in WHOLE_STEP) >= 3
     assert len(BROKEN) >= 140
-    assert len(CORRECT) >= 40
+    assert len(CORRECT) >= 43
 
 
 @pytest.mark.parametrize("module", ["headgate", "headgate.tf"])

@@ -3,7 +3,7 @@
 # affected: hidden/kernel
 # symptom: none
 # expect: hidden/kernel=still
-# also: 24 38 39 43
+# also: 23 24 38 39 43
 # since: 16
 import numpy as np
 

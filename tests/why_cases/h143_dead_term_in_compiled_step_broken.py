@@ -3,7 +3,7 @@
 # affected: w
 # symptom: dead
 # expect: w=4.822
-# also: 22 30 32 38
+# also: 20 22 30 32 38
 import numpy as np
 
 import headgate as hg

@@ -3,7 +3,7 @@
 # affected: w1 w2
 # symptom: dead
 # expect: w1=2.150 b1=3.390 w2=0.444
-# also: 39 40
+# also: 20 39 40
 import numpy as np
 
 import headgate as hg

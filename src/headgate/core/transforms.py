@@ -333,8 +333,8 @@ def _value_and_grad(
             given if type(given) is Variable else own
             for given, own in zip(run.given, flat, strict=True)
         ]
-        leaves: list[Any] = optree.tree_leaves((args, kwargs))  # type: ignore[arg-type]
-        others = [leaf for leaf in leaves if type(leaf) is Variable]
+        everything: Any = (args, kwargs)
+        others = [leaf for leaf in optree.tree_leaves(everything) if type(leaf) is Variable]
         for onlooker in onlookers:
             onlooker.beside(tape, others)
         gradients = tape._gradient(value, flat, onlookers=onlookers, shown=shown)

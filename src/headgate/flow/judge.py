@@ -23,7 +23,7 @@ from headgate.flow.course import losses
 from headgate.flow.kinds import NONFINITE, cure
 from headgate.flow.nested import unfollowed
 from headgate.flow.patterns import names_it, names_it_at
-from headgate.flow.report import Finding
+from headgate.flow.report import Finding, told_of
 from headgate.flow.solve import Flow, Reach, solve
 from headgate.flow.terms import dead_terms
 from headgate.flow.trace import Cut, Gradient, Place, Trace
@@ -156,6 +156,7 @@ class Told(NamedTuple):
     place: Place | None
     label: str = ""
     term: Place | None = None  # of the loss, where that is what is wrong
+    callers: tuple[Place, ...] = ()
     further: bool = False  # whether it is one more cut of a parameter, after the first
 
 
@@ -288,6 +289,7 @@ def _all_of(parameter: Parameter, outcomes: Iterable[Outcome]) -> Iterator[Told]
                     each.kind,
                     each.place,
                     each.label,
+                    callers=each.callers,
                     further=bool(known),
                 )
                 known.add(each.place[:2])
@@ -312,7 +314,7 @@ def _spoilt(parameter: Parameter, outcome: Outcome) -> Told:
     """Return the finding on a source whose gradient is NaN or infinite."""
     kind = outcome.kind or "nonfinite_data"
     cut = outcome.blamed or Cut(kind, parameter.made or outcome.call)
-    return Told(parameter.name, outcome.verdict, kind, cut.place, cut.label)
+    return Told(parameter.name, outcome.verdict, kind, cut.place, cut.label, callers=cut.callers)
 
 
 def _missing(parameter: Parameter, outcome: Outcome) -> Told | None:
@@ -325,7 +327,7 @@ def _missing(parameter: Parameter, outcome: Outcome) -> Told | None:
         return None
     kind = outcome.kind or "unused_parameter"
     cut = outcome.blamed or Cut(kind, parameter.made or outcome.call)
-    return Told(parameter.name, outcome.verdict, kind, cut.place, cut.label)
+    return Told(parameter.name, outcome.verdict, kind, cut.place, cut.label, callers=cut.callers)
 
 
 _LABELLED = {"stop_gradient", "nondiff_op", "zero_derivative", "dead_term", *NONFINITE}
@@ -345,6 +347,7 @@ def _finding(one: Told, framework: str) -> Finding:
         text,
         advice,
         label,
+        called_from=told_of(one.callers),
         term=one.term,
         further=one.further,
     )
@@ -395,8 +398,8 @@ def facts_of(trace: Trace) -> Facts:
             call.outcomes[key] = outcome
             parameter.note(outcome)
         facts.leaks += _leaks(reach, gradient)
-    for lost_by, (course, step) in losses(trace.courses).items():
-        facts.losses[lost_by] = Loss(trace.places[course.place], step, course.passes)
+    for number, (course, step) in losses(trace.courses).items():
+        facts.losses[number] = Loss(trace.places[course.place], step, course.passes)
     return facts
 
 
@@ -454,7 +457,8 @@ def _blamed(trace: Trace, flow: Flow) -> str:
 def _cut(trace: Trace, number: int) -> Cut:
     event = trace.events[number]
     label = event.label or (event.op if event.op != event.kind else "")
-    return Cut(event.kind, trace.place_of(event), label, event.shape)
+    place = trace.place_of(event)
+    return Cut(event.kind, place, label, event.shape, trace.callers_of(event))
 
 
 def _died(reach: Reach, gradient: Gradient, number: int, position: int) -> Cut:
@@ -464,7 +468,8 @@ def _died(reach: Reach, gradient: Gradient, number: int, position: int) -> Cut:
     made = event
     if _source_of(reach, death.factor) is None and death.factor in reach.makers:
         made = trace.events[reach.makers[death.factor][0]]
-    return Cut(death.kind, trace.place_of(made), death.label or event.op)
+    label = death.label or event.op
+    return Cut(death.kind, trace.place_of(made), label, None, trace.callers_of(made))
 
 
 VIEWS = {"identity", "reshape", "permute_dims", "matrix_transpose", "astype", "broadcast_to"}

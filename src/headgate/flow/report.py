@@ -77,6 +77,25 @@ class Finding:
         return self.verdict, self.kind, *where, self.when
 
 
+def told_of(callers: Sequence[Place]) -> tuple[Place, ...]:
+    """Return those of the lines that led somewhere which a finding tells of.
+
+    That is the nearest one, and the next if that is in a function as well.
+
+    >>> from headgate.flow.report import told_of
+    >>> from headgate.flow.trace import Place
+    >>> step, main = Place("a.py", 8, "train.<locals>.step"), Place("a.py", 20, "<module>")
+    >>> told_of([step, main])
+    (Place(file='a.py', line=8, function='step'),)
+    """
+    names = [(place, place.function.rpartition("<locals>.")[2]) for place in callers[:2]]
+    return tuple(
+        place._replace(function="" if name == "<module>" else name)
+        for number, (place, name) in enumerate(names)
+        if not number or name != "<module>"
+    )
+
+
 def each(findings: Iterable[Finding]) -> Iterator[Finding]:
     """Yield findings of one parameter each.
 

@@ -24,6 +24,7 @@ import os
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -133,7 +134,7 @@ def why(question: Question, watch: Callable[[], Sequence[Watcher]]) -> int:
             sys.exit(ending.status)
     modules.pop("__main__", None)
     sys.modules.update(modules)  # some scripts clear what was imported before them
-    with _inside(folder):
+    with _inside(folder), _unwarned():
         traces = [watcher.trace for watcher in watchers]
         gradients = [call for watcher in watchers for call in watcher.gradients()]
         asked = question.no_flow, question.flow, question.step
@@ -141,7 +142,8 @@ def why(question: Question, watch: Callable[[], Sequence[Watcher]]) -> int:
         findings.sort(key=lambda found: found.order)
         complaint = _unanswered(question, traces)
         trouble = " ".join(filter(None, [ending.words, complaint]))
-        summary = _summary(len(gradients), len(merged(findings)))
+        calls = sum(watcher.coverage()[1] for watcher in watchers)
+        summary = _summary(len(gradients), len(merged(findings)), calls)
         found = [matrices(trace, question.step) for trace in traces if question.matrix]
         tables = [table for some in found for table in as_tables(some)]
         _show(f"{trouble} {summary}".lstrip(), render(findings), tables, (out, errors))
@@ -166,7 +168,11 @@ def run(script: str, arguments: Sequence[str], module: bool = False) -> Ending:
     try:
         main, code = _load_module(script) if module else _load_script(script)
         sys.modules["__main__"] = main
-        exec(code, main.__dict__)
+        put_back = _kept()
+        try:
+            exec(code, main.__dict__)
+        finally:
+            put_back()
     except CannotRun:
         raise
     except SystemExit as leave:
@@ -183,6 +189,23 @@ def run(script: str, arguments: Sequence[str], module: bool = False) -> Ending:
     except KeyboardInterrupt:
         ending = Ending(1, "The script was interrupted. This was learned until then.")
     return ending
+
+
+def _kept() -> Callable[[], None]:
+    """Return what puts back those of the interpreter's own things that a script has thrown away.
+
+    It may have deleted builtins, so nothing here calls one.
+    """
+    names, lists = dict(vars(builtins)), (sys.path, sys.meta_path, sys.path_hooks)
+    kept = [(each, [*each]) for each in lists]
+
+    def put_back() -> None:
+        for name in names.keys() - builtins.__dict__.keys():
+            builtins.__dict__[name] = names[name]
+        for each, before in kept:
+            each.extend([item for item in before if item not in each])
+
+    return put_back
 
 
 def _load_script(script: str) -> tuple[ModuleType, CodeType]:
@@ -272,6 +295,16 @@ def _below_this_file(error: BaseException) -> TracebackType | None:
 
 
 @contextmanager
+def _unwarned() -> Iterator[None]:
+    """Write a report without warnings, which the script may have made into errors."""
+    with ExitStack() as quiet:
+        with contextlib.suppress(Exception):  # it may have taken the machinery apart as well
+            quiet.enter_context(warnings.catch_warnings(module=warnings))
+            warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
 def _inside(folder: str) -> Iterator[None]:
     """Work in a folder; the script may have left it, and removed the one that it went to."""
     try:
@@ -319,12 +352,13 @@ def _fullest(traces: Sequence[Trace]) -> Trace:
     return max(traces, key=lambda trace: len(trace.gradients))
 
 
-def _summary(calls: int, findings: int) -> str:
+def _summary(looked: int, findings: int, calls: int) -> str:
     if not calls:
         others = [name for module, name in UNWATCHED.items() if module in sys.modules]
         more = f" The script uses {' and '.join(others)}, not watched yet." if others else ""
         return f"No gradient was computed with Headgate: there is nothing to explain.{more}"
-    return f"{_counted(findings, 'finding')}; {_counted(calls, 'gradient call')} looked at."
+    of = f"{looked} of " if looked < calls else ""
+    return f"{_counted(findings, 'finding')}; {of}{_counted(calls, 'gradient call')} looked at."
 
 
 def _counted(count: int, word: str) -> str:

@@ -38,12 +38,14 @@ class Place(NamedTuple):
 
 class Cut(NamedTuple):
     """A place where gradient stops, or becomes zeros or NaN, and how; of a kind of
-    `headgate.flow.kinds`. `label` is what the user called it, or the op."""
+    `headgate.flow.kinds`. `label` is what the user called it, or the op. `callers` are the user's
+    lines that led there, the nearest first."""
 
     kind: str
     place: Place
     label: str = ""
     shape: tuple[int, ...] | None = None
+    callers: tuple[Place, ...] = ()
 
 
 class Death(NamedTuple):
@@ -82,6 +84,7 @@ class Event:
         shape: of the first output.
         dtype: of the first output.
         positions: which arguments of the op the inputs are; empty if they are all, in order.
+        callers: number of the lines that led there, the nearest first, in `Trace.callers`.
     """
 
     op: str
@@ -100,6 +103,8 @@ class Event:
         """Return which argument of the op an input is."""
         return self.positions[number] if self.positions else number
 
+    callers: int = 0
+
 
 @dataclass(slots=True)
 class Source:
@@ -113,10 +118,10 @@ class Source:
         trainable: whether tapes are asked to watch it.
         place: number of the line on which it was made, -1 if unknown.
         updated: whether the program changed its value (an optimizer's step, an assignment).
-        alias: another name that it goes by in the program, "" if none.
         held: whether some model has it among its parameters, so that it is that model's business
             whether it is trained.
         copied: whether it was made from another source, or from what was computed with one.
+        alias: another name that it goes by in the program, "" if none.
         lasting: whether it lasts from one gradient call to the next, as parameters do; a value that
             was differentiated by is made anew each time.
     """
@@ -267,6 +272,7 @@ class Trace:
     events: list[Event] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     scopes: list[tuple[str, ...]] = field(default_factory=lambda: [()])
+    callers: list[tuple[int, ...]] = field(default_factory=lambda: [()])
     sources: list[Source] = field(default_factory=list)
     gradients: list[Gradient] = field(default_factory=list)
     updates: list[Update] = field(default_factory=list)
@@ -281,6 +287,10 @@ class Trace:
     def place_of(self, event: Event) -> Place:
         """Return the line of an event."""
         return self.places[event.place]
+
+    def callers_of(self, event: Event) -> tuple[Place, ...]:
+        """Return the lines that led to that of an event, the nearest first."""
+        return tuple(self.places[number] for number in self.callers[event.callers])
 
     def scope_of(self, event: Event) -> tuple[str, ...]:
         """Return the modules and functions around an event, the outermost first."""

@@ -96,7 +96,7 @@ class Watcher(ABC):
         return sorted(found, key=lambda finding: finding.order)
 
     def coverage(self) -> tuple[int, int]:
-        """Return how many passes of gradient calls were looked at closely, and of how many."""
+        """Return how many gradient calls were looked at closely, and of how many."""
         return coverage(self.trace.courses)
 
     # -- what a person looks at -------------------------------------------------------------------

@@ -257,4 +257,6 @@ def leaf_of(node: Node | None) -> Leaf | None:
     return node
 
 
-_VIEWS = {"identity", "reshape", "permute_dims", "matrix_transpose", "astype", "broadcast_to"}
+_VIEWS = {
+    *("identity", "reshape", "permute_dims", "matrix_transpose", "astype_inexact", "broadcast_to"),
+}

@@ -140,6 +140,24 @@ def where() -> tuple[CodeType, int]:
     return frame.f_code, frame.f_lasti
 
 
+HOPS = 4
+"""So many of the user's functions that led to a line are noted, up to that of a whole module."""
+
+
+def chain() -> tuple[tuple[CodeType, int], ...]:
+    """Return the user's line, as `where` does, and behind it those that led there."""
+    frame: FrameType | None = sys._getframe(1)
+    found = []
+    while frame is not None:
+        code = frame.f_code
+        if not _passed_over[code.co_filename]:
+            found.append((code, frame.f_lasti))
+            if len(found) > HOPS or code.co_name == "<module>":
+                break
+        frame = frame.f_back
+    return tuple(found) or (where(),)
+
+
 def _users(first: FrameType) -> FrameType:
     """Return the innermost of the user's frames, else the innermost that is not Headgate's."""
     frame: FrameType | None = first

@@ -48,18 +48,25 @@ class Place:
     text: str
     label: str
     shape: tuple[int, ...] | None
+    site: Site | None = field(default=None, compare=False, repr=False)
+    number: int = field(default=0, compare=False, repr=False)  # of the cut or node there
 
     @classmethod
     def of(cls, cut: Cut) -> Place:
         """Read a cut's place from its site."""
-        return cls.at(cut.kind, cut.site, cut.label, cut.shape)
+        return cls.at(cut.kind, cut.site, cut.label, cut.shape, cut.order)
 
     @classmethod
     def at(
-        cls, kind: str, site: Site, label: str = "", shape: tuple[int, ...] | None = None
+        cls,
+        kind: str,
+        site: Site,
+        label: str = "",
+        shape: tuple[int, ...] | None = None,
+        number: int = 0,
     ) -> Place:
         """Return the place of something at a site."""
-        return cls(kind, site.file, site.line, site.text, label, shape)
+        return cls(kind, site.file, site.line, site.text, label, shape, site, number)
 
     def __str__(self) -> str:
         label = _AUTOMATIC.sub("", self.label)  # a name that nobody gave tells nobody anything
@@ -374,7 +381,9 @@ def _spoilt(source: Asked, measured: Magnitudes, size: float, made: Place | None
     if not births:  # it came in with a cotangent that was given
         return Verdict(source.name, "not finite", None, (), head, made, size)
     places = tuple(
-        dict.fromkeys(Place.at(b.kind, b.site, b.op) for b in births if b.site is not None)
+        dict.fromkeys(
+            Place.at(b.kind, b.site, b.op, None, b.seq) for b in births if b.site is not None
+        )
     )
     detail = f"{head}: {births[0].text}"
     return Verdict(source.name, "not finite", births[0].kind, places, detail, made, size)
@@ -399,11 +408,11 @@ def with_path(verdict: Verdict, source: Asked, measured: Magnitudes) -> Verdict:
 
 def place_of_zero(zero: Zero) -> Place:
     """Return where a gradient became zero: where the zeros it was multiplied with were made."""
-    site = zero.site
+    site, number = zero.site, zero.seq
     if zero.factor is not None and leaf_of(zero.factor) is None and zero.factor.site is not None:
-        site = Site(*zero.factor.site)
+        site, number = Site(*zero.factor.site), zero.factor.seq
     assert site is not None
-    return Place.at(zero.kind, site, zero.label)
+    return Place.at(zero.kind, site, zero.label, None, number)
 
 
 def told_of_zero(zero: Zero) -> str:

@@ -10,6 +10,7 @@
 const MOST_SHOWN = 400;
 const FULLY_SHOWN = 80; // of so many nodes none is folded at first
 const SHOWN_AT_FIRST = 60;
+const HIGH = 60; // so much of the window's height a thing takes, with the arrow to the next one
 const READABLE = 0.62; // letters of 13 points are 8 pixels high then
 const PANEL_ROWS = 50;
 const find = (id) => document.getElementById(id);
@@ -474,6 +475,8 @@ function show_picture(svg) {
   drawing.removeAttribute("width");
   drawing.removeAttribute("height");
   drawing.setAttribute("role", "group");
+  drawing.setAttribute("aria-label", "Parameters above, losses below; each part can be chosen");
+  for (const edge of drawing.querySelectorAll("g.edge")) edge.setAttribute("aria-hidden", "true");
   for (const title of drawing.querySelectorAll("title")) title.remove();
   const focused = document.activeElement?.closest?.("#canvas svg g")?.id;
   state.panzoom?.destroy();
@@ -485,6 +488,7 @@ function show_picture(svg) {
   });
   for (const element of drawing.querySelectorAll("g.node, g.cluster")) make_button(element);
   for (const element of drawing.querySelectorAll("g.node")) fit_texts(element);
+  for (const element of drawing.querySelectorAll("g.cluster")) fit_title(element);
   find("status").textContent = "";
   paint();
   aim();
@@ -506,6 +510,14 @@ function fit_texts(element) {
   }
 }
 
+function fit_title(element) {
+  const shape = element.querySelector(":scope > path, :scope > polygon")?.getBBox();
+  const title = element.querySelector(":scope > text");
+  if (!shape || !title || title.getComputedTextLength() <= shape.width - 16) return;
+  title.setAttribute("textLength", shape.width - 16);
+  title.setAttribute("lengthAdjust", "spacingAndGlyphs");
+}
+
 function make_button(element) {
   const number = Number(element.id.slice(1));
   element.setAttribute("tabindex", "0");
@@ -521,12 +533,13 @@ function make_button(element) {
     element.setAttribute("aria-label", `group ${text(groups.label[number])}, ${group_summary(number)}`);
   } else {
     element.setAttribute("aria-label",
-      [what(number), name(number), kind(number), where(nodes.place[number])].filter(Boolean).join(", "));
+      [what(number), name(number), kind(number), where(nodes.place[number]),
+        blamed.has(number) ? "of a finding" : ""].filter(Boolean).join(", "));
   }
 }
 
 const picture = () => find("canvas").querySelector("svg");
-const POINTS = ["g.blamed", "g.gate", "g.cuts", "g.target", "g.node", "g"]; // what to look at first
+const POINTS = ["g.blamed", "g.gate", "g.cut:not(.quiet)", "g.cuts", "g.target", "g.node", "g"]; // what to look at first
 
 // Show the path of the chosen parameter whole, or all there is. What could not be read that way
 // shows at a size that can be read: nothing but the path, and if need be the middle of it.
@@ -540,7 +553,7 @@ function aim() {
   const room = Math.min((frame.width - 40) / box.width, (frame.height - 40) / box.height);
   const fitting = Math.min(realZoom * room, 1.3);
   if (fitting < READABLE && lit.length && !state.only && state.wished !== false) return show_only(true);
-  const zoom = fitting < READABLE ? 0.8 : fitting;
+  const zoom = fitting < READABLE ? 0.7 : fitting;
   state.panzoom.zoom(state.panzoom.getZoom() * zoom / realZoom);
   const element = state.focus && find(state.focus);
   const point = element ?? POINTS.map((each) => picture().querySelector(each)).find(Boolean);
@@ -560,12 +573,19 @@ function bounds(elements) {
 // svg-pan-zoom moves the picture in the next frame; what is to be measured waits for it.
 const settled = (then) => requestAnimationFrame(() => requestAnimationFrame(then));
 
+// Bring elements to the middle, as far as no room is left empty beside the picture for that.
 function centre(elements) {
   const frame = find("canvas").getBoundingClientRect();
-  const box = bounds(elements);
+  const box = bounds(elements), all = bounds([...picture().querySelectorAll("g.node, g.cluster")]);
+  const along = (start, size, low, length, whole) => {
+    const move = start + size / 2 - low - length / 2;
+    if (whole.length <= size) return start + size / 2 - whole.low - whole.length / 2;
+    return Math.min(Math.max(move, start + size - 20 - whole.low - whole.length), start + 20 - whole.low);
+  };
   state.panzoom.panBy({
-    x: frame.left + frame.width / 2 - box.left - box.width / 2,
-    y: frame.top + frame.height / 2 - box.top - Math.min(box.height, frame.height) / 2,
+    x: along(frame.left, frame.width, box.left, box.width, { low: all.left, length: all.width }),
+    y: along(frame.top, frame.height, box.top, Math.min(box.height, frame.height),
+      { low: all.top, length: all.height }),
   });
 }
 
@@ -734,8 +754,9 @@ function show_only(wanted) {
   state.only = wanted && Boolean(state.path);
   if (!state.only) return draw_anew();
   const nodes_wanted = [...wanted_of_path().slice(0, 20), sources.node[state.path.source]];
+  state.open = new Set([0]);
   for (const node of nodes_wanted) open_groups(chain_of(nodes.group[node]));
-  open_more(SHOWN_AT_FIRST);
+  open_more(Math.floor(find("canvas").clientHeight / HIGH)); // they lie one below the other
   draw(`n${nodes_wanted[0]}`);
 }
 
@@ -794,8 +815,12 @@ function tell() {
     const reached = flow.gradient.sources.filter((source) => flow.verdicts[source] === "connected");
     const all = flow.gradient.sources.length;
     const broken = flow.gradient.sources.filter((source) => flow.verdicts[source] === "not finite").length;
-    verdict.className = reached.length === all ? "connected" : "cut";
-    verdict.textContent = `Gradient of ${loss} reaches ${reached.length + broken} of the ${count_of(all, "parameter")} asked for${broken ? `; ${broken} of them not finite` : ""}.`;
+    const named = new Set(findings.map((finding) => finding.parameter));
+    const missed = flow.gradient.sources.filter((source) => flow.verdicts[source] !== "connected")
+      .filter((source) => !data.judged || named.has(text(sources.name[source])));
+    verdict.className = reached.length === all ? "connected" : missed.length ? "cut" : "";
+    const rest = reached.length < all && !missed.length ? " There is no finding on the others." : "";
+    verdict.textContent = `Gradient of ${loss} reaches ${reached.length + broken} of the ${count_of(all, "parameter")} asked for${broken ? `; ${broken} of them not finite` : ""}.${rest}`;
     return;
   }
   const found = flow.verdicts[path.source];
@@ -1013,9 +1038,9 @@ function fill_legend() {
   const norms = [...(state.flow?.norm.values() ?? [])];
   const from = figure(10 ** scale.low), to = figure(10 ** scale.high);
   const rows = [
-    loud.size && row(octagon("var(--cut)"), "gate of a finding: gradient stops here"),
-    loud.size && row(octagon("var(--cut-fill)"), "gate on the way of a parameter that gets no gradient"),
-    cuts.some(is_quiet) && row(sample('<rect x="6" y="2" width="40" height="14" rx="5" style="fill:var(--node);stroke:var(--muted);stroke-dasharray:3 3"/>'), "gate that keeps no gradient from where it is due"),
+    blamed.size && row(octagon("var(--cut)"), "gate of a finding: gradient stops here"),
+    loud.size > blamed.size && row(octagon("var(--cut-fill)"), "gate on the way of a parameter that gets no gradient"),
+    cuts.some(is_quiet) && row(sample('<rect x="6" y="2" width="40" height="14" rx="5" style="fill:var(--node);stroke:var(--muted);stroke-dasharray:3 3"/>'), "harmless gate: no parameter misses its gradient"),
     row(line("stroke:var(--value);stroke-width:1.4"), "value only: no gradient comes back"),
     known
       ? row(sample(steps), `gradient comes back, norm ${from === to ? from : `${from} to ${to} (log)`}`)
@@ -1232,4 +1257,4 @@ if (entries.length) {
   choose_finding(findings[0]);
   mark_entry();
 }
-draw(state.path ? `n${wanted_of_path()[0] ?? sources.node[state.path.source]}` : undefined);
+if (!layout.number) draw(state.path ? `n${wanted_of_path()[0] ?? sources.node[state.path.source]}` : undefined);

@@ -32,7 +32,7 @@ from headgate.record.asked import Asked
 from headgate.record.cuts import sequence
 from headgate.record.graph import Leaf, Node, Source, state
 from headgate.record.magnitude import Magnitudes, leaf_of, norm
-from headgate.record.onlooker import Onlooker, onlookers
+from headgate.record.onlooker import Onlooker, all_in, onlookers, together
 from headgate.record.site import Site, caller
 from headgate.record.verdict import Place as Shown
 from headgate.record.verdict import Verdict, explain
@@ -73,6 +73,7 @@ class Line:
     """A line that asks for gradients."""
 
     passes: int = 0
+    targets: list[str] = field(default_factory=list)  # their names, when they were last looked at
     came: tuple[str, ...] = ()  # what came of the last pass
     changes: int = 0  # how often that was another thing than before
     unsettled: bool = False  # whether the last pass brought a change
@@ -131,6 +132,7 @@ class Watch(Watcher, Onlooker):
         self.calls: list[Call] = []
         self._known: dict[Hashable, Known] = {}
         self._places: dict[tuple[int, int], Place] = {}
+        self._sought: set[Source] = set()
         self._lines: dict[tuple[int, int], Line] = {}
         self._codes: dict[int, Any] = {}  # keeps code objects, whose ids are keys, alive
         self._readers: dict[Source, tuple[Layer, ...]] = {}
@@ -144,19 +146,18 @@ class Watch(Watcher, Onlooker):
         self._log = Log()
         self._log.steps.every = every
         self._beside: tuple[Any, Sequence[Variable]] = None, ()
-        self._outer: Onlooker | None = None  # who looked on before
 
     def __enter__(self) -> Watch:
-        self._outer = state.outside.onlooker
         onlookers.append(self)
-        state.outside.onlooker = self._log
+        state.outside.onlooker = together([state.outside.onlooker, self._log])
         return self
 
     __exit__ = _Ends()
 
     def _end(self, *exception: object) -> None:
         if self in onlookers:
-            state.outside.onlooker = self._outer
+            others = [each for each in all_in(state.outside.onlooker) if each is not self._log]
+            state.outside.onlooker = together(others)
             onlookers.remove(self)
 
     @property
@@ -230,7 +231,9 @@ class Watch(Watcher, Onlooker):
                 )
             )
             close = close and len(self.calls) < 20 * KEPT
-            call = Call(self._place(site), step, names_of(targets))
+            if close or len(line.targets) != len(targets):
+                line.targets = names_of(targets)
+            call = Call(self._place(site), step, line.targets)
             verdicts = []
             if close:
                 self._look_around(site, tape, targets, sources)
@@ -241,7 +244,7 @@ class Watch(Watcher, Onlooker):
         wary = close or all(self._known[key].spoilt is None for key in keys)
         meter = tape._meter(targets, sources, Meter if close else Lookout) if wary else None
         nodes = []
-        if tape._recording.onlooker is self._log:
+        if self._log in all_in(tape._recording.onlooker):
             nodes = [
                 target.node if type(target) is Tensor else tape._node(target) for target in targets
             ]
@@ -277,7 +280,7 @@ class Watch(Watcher, Onlooker):
             for source, key, verdict, size in zip(sources, asking.keys, verdicts, sizes):
                 verdict = self._seen(asking, source, verdict, size)
                 expected = verdict.verdict == "zero" and _only_waits(source, meter, alive)
-                outcomes.append(_outcome(verdict, asking.call.place, size, expected))
+                outcomes.append(self._outcome(verdict, asking.call.place, size, expected))
                 asking.call.outcomes[key] = outcomes[-1]
                 self._known[key].note(outcomes[-1])
             if asking.nodes:
@@ -303,6 +306,19 @@ class Watch(Watcher, Onlooker):
 
     # -- what is noted at a call ------------------------------------------------------------------
 
+    def _outcome(
+        self, verdict: Verdict, call: Place, size: float | None, expected: bool
+    ) -> Outcome:
+        """Return a verdict of the masks as the judge takes it."""
+        cuts, severing = (tuple(map(self._cut, c)) for c in (verdict.cuts, verdict.severing))
+        kind = verdict.kind or ""
+        return Outcome(verdict.source, verdict.verdict, kind, cuts, size, call, expected, severing)
+
+    def _cut(self, shown: Shown) -> Cut:
+        led = self._log.callers_of(shown.number, shown.site)
+        place = Place(shown.file, shown.line)
+        return Cut(shown.kind, place, shown.label, shown.shape, tuple(map(self._place, led)))
+
     def _note_course(self, asking: Asking, sizes: list[float | None]) -> None:
         """Note which gradients came, and whether that is something new."""
         line = self._lines[asking.place]
@@ -318,14 +334,15 @@ class Watch(Watcher, Onlooker):
         self, asking: Asking, gradients: list[Any], sizes: list[float | None]
     ) -> None:
         """Let gradients be followed, and note who has the variables that gradient reaches."""
-        steps, step = self._log.steps, asking.call.step
-        steps.came_back(asking.site, step, gradients, sizes)
+        steps, call = self._log.steps, len(self._log.gradients) - 1
+        steps.came_back(call, gradients, sizes)
         wanted = [source._source for source in asking.sources if type(source) is Variable]
         beside = [each for each in asking.beside or () if each._source not in wanted]
+        self._find_names([each._source for each in beside])
         reached = [s for node in asking.nodes if node is not None for s in _reached(node)]
         steps.hold([*reached, *(each._source for each in beside)])
         explicit = not asking.tape._watch_accessed and asking.beside is None
-        steps.around(asking.site, step, explicit, beside)
+        steps.around(call, explicit, beside)
 
     def _place(self, site: Site) -> Place:
         key = id(site.code), site.instruction
@@ -354,6 +371,11 @@ class Watch(Watcher, Onlooker):
                 keep_name(source, self._known[key].name)
         return keys
 
+    def _find_names(self, sources: list[Source]) -> None:
+        """Find out what the program calls variables that were given no name, once for each."""
+        find_names([source for source in sources if source not in self._sought])
+        self._sought.update(sources)
+
     def _look_around(self, call: Site, tape: Any, targets: list[Any], sources: list[Any]) -> None:
         """Note what gradient reaches besides the sources, and which layers are frozen."""
         asked = {source._source for source in sources if type(source) is Variable}
@@ -362,7 +384,7 @@ class Watch(Watcher, Onlooker):
             if node is None:
                 continue
             reached = [s for s in node.recording.sources.of(node.live) if s.made is not None]
-            find_names([source for source in reached if source not in self._leaks])
+            self._find_names(reached)
             leaks = [self._leaks.setdefault(source, {}) for source in reached]
             if any(call not in known for known in leaks):
                 entrances = _entrances(node)
@@ -394,6 +416,10 @@ class Watch(Watcher, Onlooker):
             if elsewhere and not _is_inside(layer, readers):
                 return
         self._strays.setdefault(source, (source.name, source.made))
+
+    def coverage(self) -> tuple[int, int]:
+        """Return how many gradient calls were looked at closely, and of how many."""
+        return len(self.calls), sum(line.passes for line in self._lines.values())
 
     # -- what comes out ---------------------------------------------------------------------------
 
@@ -458,18 +484,6 @@ def _is_finite(size: float | None, meter: Magnitudes | None) -> bool:
     if size is None or meter is None:
         return True
     return math.isfinite(size) and (meter.of_target is None or meter.reaches_a_source)
-
-
-def _outcome(verdict: Verdict, call: Place, size: float | None, expected: bool) -> Outcome:
-    """Return a verdict of the masks as the judge takes it."""
-    cuts = tuple(map(_cut, verdict.cuts))
-    kind = verdict.kind or ""
-    severing = tuple(map(_cut, verdict.severing))
-    return Outcome(verdict.source, verdict.verdict, kind, cuts, size, call, expected, severing)
-
-
-def _cut(shown: Shown) -> Cut:
-    return Cut(shown.kind, Place(shown.file, shown.line), shown.label, shown.shape)
 
 
 def _only_waits(source: Any, meter: Magnitudes | None, alive: set[Source]) -> bool:

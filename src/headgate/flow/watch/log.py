@@ -7,6 +7,7 @@ its node: no two values share one while somebody looks on. The log only reads.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from types import CodeType
 from typing import Any
@@ -17,17 +18,20 @@ from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
 from headgate.flow.judge import NOWHERE, Outcome
 from headgate.flow.trace import CHANGED, Cut, Death, Event, Gradient, Place, Source, Trace
-from headgate.flow.watch.steps import Steps
+from headgate.flow.watch.steps import Steps, drops_now
 from headgate.nn.layer import calls
 from headgate.record.cuts import MAYBE_BACK, sequence
 from headgate.record.graph import Leaf, Node, state
 from headgate.record.graph import Source as Identity
 from headgate.record.magnitude import Magnitudes
 from headgate.record.onlooker import Onlooker
-from headgate.record.site import Site, where
+from headgate.record.site import Site, chain, where
 
 MOST = 100_000
 """So many events are kept; what comes after is not traced."""
+
+Lines = tuple[tuple[CodeType, int], tuple[tuple[CodeType, int], ...]]
+"""The user's line, and those that led there, the nearest first."""
 
 
 class Log(Onlooker):
@@ -41,12 +45,32 @@ class Log(Onlooker):
         self.kept: list[Any] = []  # recordings, whose ids are keys
         # Line -> the numbers that the host made there, after something had left.
         self.numbers: dict[tuple[CodeType, int], set[float]] = {}
+        self.callers: tuple[tuple[CodeType, int], ...] = ()  # of the last row
         self.steps = Steps()
 
     @property
     def full(self) -> bool:
         """Whether no more events are taken."""
         return len(self.rows) >= MOST
+
+    def _chain(self, lines: tuple[tuple[CodeType, int], ...]) -> Lines:
+        """Return a line and those that led there; neighbours share the latter."""
+        callers = lines[1:]
+        if callers == self.callers:
+            return lines[0], self.callers
+        self.callers = callers
+        return lines[0], callers
+
+    def callers_of(self, number: int, site: Site | None) -> tuple[Site, ...]:
+        """Return the lines that led to a site when the node or cut of a number was made there."""
+        if site is None:
+            return ()
+        position = bisect_left(self.rows, number, key=lambda row: max(row[2], default=0))
+        for row in self.rows[position : position + 4]:
+            first, callers = row[4]
+            if first[0] is site.code and first[1] == site.instruction:
+                return tuple(Site(*caller) for caller in callers)
+        return ()
 
     # -- what happened ----------------------------------------------------------------------------
 
@@ -63,7 +87,8 @@ class Log(Onlooker):
         if len(self.rows) < MOST:
             stack = tuple(calls.stack)
             shape, dtype = (like.shape, like.dtype) if like is not None else ((), "")
-            row = (op, inputs, outputs, flows, where(), stack, kind, label, shape, dtype, ())
+            lines = self._chain(chain())
+            row = (op, inputs, outputs, flows, lines, stack, kind, label, shape, dtype, ())
             self.rows.append(row)
 
     def op(
@@ -92,7 +117,8 @@ class Log(Onlooker):
         outputs = tuple([_number(result.node) for result in results])
         value = results[0].value
         whole = len(positions) == len(nodes)
-        row = (op.name, inputs, outputs, flows, where(), tuple(calls.stack), kind, "")
+        lines = self._chain(chain())
+        row = (op.name, inputs, outputs, flows, lines, tuple(calls.stack), kind, "")
         self.rows.append((*row, value.shape, value.dtype, () if whole else positions))
         self.steps.computed(inputs, results)
 
@@ -109,6 +135,8 @@ class Log(Onlooker):
             value = node.seq
             self.steps.computed([value], [result])
         outputs = (_number(result.node),)
+        if drops_now():
+            self.steps.dropped.add(outputs[0])
         self._note("stop_gradient", (value,), outputs, (False,), "stop_gradient", label, result)
 
     def read(self, variable: Variable, node: Node, kind: str) -> None:
@@ -236,13 +264,23 @@ class Log(Onlooker):
                 trace.scopes.append(names)
             return scopes[names]
 
+        chains: dict[tuple[int, ...], int] = {(): 0}
+
+        def callers(led: tuple[tuple[CodeType, int], ...]) -> int:
+            numbers = tuple(place(*line) for line in led)
+            if numbers not in chains:
+                chains[numbers] = len(chains)
+                trace.callers.append(numbers)
+            return chains[numbers]
+
         for identity, source in self.sources.items():
             if identity.name != source.name:  # it was found what the program calls it
                 source.alias, source.name = source.alias or source.name, identity.name
         renamed = {source.value: source.name for source in self.sources.values() if source.alias}
         made: dict[int, int] = {}  # value -> event
         for row in list(self.rows):
-            op, inputs, outputs, flows, site, stack, kind, label, shape, dtype, positions = row
+            op, inputs, outputs, flows, lines, stack, kind, label, shape, dtype, positions = row
+            site, led = lines
             made.update(dict.fromkeys(outputs, len(trace.events)))
             if label == MAYBE_BACK and len(self.numbers.get(site, ())) > 1:
                 label = CHANGED  # no constant of the program
@@ -260,7 +298,8 @@ class Log(Onlooker):
                     label,
                     tuple(shape),
                     str(dtype),
-                    tuple(positions),
+                    positions=tuple(positions),
+                    callers=callers(led),
                 )
             )
         numbers = {}
@@ -289,7 +328,7 @@ class Log(Onlooker):
                     *more,
                 )
             )
-        self.steps.into(trace, [row[4] for row in list(self.rows)])
+        self.steps.into(trace, [row[4][0] for row in list(self.rows)])
         return trace
 
 

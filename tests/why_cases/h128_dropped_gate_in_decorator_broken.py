@@ -1,4 +1,4 @@
-# cause: dropped_stop
+# cause: dropped_gate
 # line: 24
 # affected: teacher
 # symptom: leak

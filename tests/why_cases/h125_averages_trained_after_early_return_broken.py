@@ -1,16 +1,17 @@
-# cause: none
-# line: 0
-# affected: -
-# symptom: fixed twin
-# expect: w=1.204
-# also: -
+# cause: averages_trained
+# line: 26
+# affected: w
+# symptom: wrong update
+# expect: w=1.491
+# also: 30 40 44
 import numpy as np
 
 import headgate.tf as tf
+from headgate.optim import ExponentialMovingAverage
 
 rng = np.random.default_rng(1)
 w = tf.Variable(rng.normal(size=(5, 1)), name="w")
-average = tf.Variable(w, trainable=False, name="average")
+average = ExponentialMovingAverage([w], decay=0.9)
 optimizer = tf.keras.optimizers.Adam(0.05)
 truth = rng.normal(size=(5, 1))
 best = [1e9]
@@ -22,15 +23,12 @@ def error_of(x):
 
 def validate(x):
     """The error of the averaged weights, as that is what will be shipped."""
-    kept = w.numpy()
-    w.assign(average)
+    average.swap()
     error = float(error_of(x))
     if error < best[0]:
         best[0] = error
-    w.assign(kept)
-    if error < best[0]:
-        best[0] = error
         return True
+    average.swap()
     return False
 
 
@@ -40,7 +38,8 @@ for step in range(12):
     with tf.GradientTape() as tape:
         loss = error_of(x)
     optimizer.apply_gradients(zip(tape.gradient(loss, [w]), [w]))
-    average.assign(0.9 * average + 0.1 * w)
+    if not average.swapped:
+        average.update()
     if step % 3 == 2:
         validate(x_held)
 print(f"w: {float(tf.norm(w)):.3f}")

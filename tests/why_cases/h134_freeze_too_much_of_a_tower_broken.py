@@ -1,4 +1,4 @@
-# cause: freeze_without_effect frozen
+# cause: freeze_too_much frozen
 # line: 39
 # affected: block_10/kernel
 # symptom: absent

@@ -1,4 +1,4 @@
-# cause: freeze_without_effect
+# cause: freeze_too_late
 # line: 35
 # affected: encoder/kernel
 # symptom: leak

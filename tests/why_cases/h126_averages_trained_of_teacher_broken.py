@@ -1,4 +1,4 @@
-# cause: averages wrong_variable
+# cause: averages_trained wrong_variable
 # line: 32
 # affected: student
 # symptom: wrong update

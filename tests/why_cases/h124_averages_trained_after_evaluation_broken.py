@@ -1,4 +1,4 @@
-# cause: averages
+# cause: averages_trained
 # line: 30
 # affected: net/kernel
 # symptom: wrong update

@@ -1,4 +1,4 @@
-# cause: freeze_without_effect
+# cause: freeze_too_late
 # line: 44
 # affected: stem/kernel
 # symptom: leak
