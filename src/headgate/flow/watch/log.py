@@ -255,7 +255,15 @@ class Log(Onlooker):
                 sites[key] = places[line]
             return sites[key]
 
+        inside: dict[tuple[int, ...], int] = {}  # by identity: rows keep code and layers alive
+
         def scope(code: Any, stack: tuple[Any, ...]) -> int:
+            key = id(code), *map(id, stack)
+            if key not in inside:
+                inside[key] = scope_of(code, stack)
+            return inside[key]
+
+        def scope_of(code: Any, stack: tuple[Any, ...]) -> int:
             names = tuple(f"{type(layer).__name__} {layer.name}" for layer in stack)
             if not names and code.co_name != "<module>":
                 names = (code.co_qualname.replace(".<locals>", ""),)
@@ -266,7 +274,14 @@ class Log(Onlooker):
 
         chains: dict[tuple[int, ...], int] = {(): 0}
 
+        led_by: dict[int, int] = {}
+
         def callers(led: tuple[tuple[CodeType, int], ...]) -> int:
+            if id(led) not in led_by:
+                led_by[id(led)] = callers_of(led)
+            return led_by[id(led)]
+
+        def callers_of(led: tuple[tuple[CodeType, int], ...]) -> int:
             numbers = tuple(place(*line) for line in led)
             if numbers not in chains:
                 chains[numbers] = len(chains)
@@ -278,12 +293,15 @@ class Log(Onlooker):
                 source.alias, source.name = source.alias or source.name, identity.name
         renamed = {source.value: source.name for source in self.sources.values() if source.alias}
         made: dict[int, int] = {}  # value -> event
+        words: dict[Any, str] = {}  # dtype -> its name
         for row in list(self.rows):
             op, inputs, outputs, flows, lines, stack, kind, label, shape, dtype, positions = row
             site, led = lines
             made.update(dict.fromkeys(outputs, len(trace.events)))
             if label == MAYBE_BACK and len(self.numbers.get(site, ())) > 1:
                 label = CHANGED  # no constant of the program
+            if dtype not in words:
+                words[dtype] = str(dtype)
             if op == "read":
                 label = renamed.get(inputs[0], label)
             trace.events.append(
@@ -297,7 +315,7 @@ class Log(Onlooker):
                     kind,
                     label,
                     tuple(shape),
-                    str(dtype),
+                    words[dtype],
                     positions=tuple(positions),
                     callers=callers(led),
                 )
