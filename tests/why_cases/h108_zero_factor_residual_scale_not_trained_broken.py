@@ -1,4 +1,4 @@
-# cause: zero_factor
+# cause: zero_factor zero_derivative
 # line: 25
 # affected: branch/kernel
 # symptom: zero
