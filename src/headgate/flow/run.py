@@ -36,7 +36,6 @@ from typing import Any, TextIO
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from headgate.flow.kinds import rank
 from headgate.flow.matrix import Matrix, as_tables, entries, matrices
 from headgate.flow.patterns import covers_call, covers_name, function_of, line_of
 from headgate.flow.report import Finding, as_entries, as_json, merged, render
@@ -140,7 +139,7 @@ def why(question: Question, watch: Callable[[], Sequence[Watcher]]) -> int:
         gradients = [call for watcher in watchers for call in watcher.gradients()]
         asked = question.no_flow, question.flow, question.step
         findings = [found for watcher in watchers for found in watcher.findings(*asked)]
-        findings.sort(key=lambda found: rank(found.kind))
+        findings.sort(key=lambda found: found.order)
         complaint = _unanswered(question, traces)
         trouble = " ".join(filter(None, [ending.words, complaint]))
         calls = sum(watcher.coverage()[1] for watcher in watchers)

@@ -280,8 +280,7 @@ class Watch(Watcher, Onlooker):
             for source, key, verdict, size in zip(sources, asking.keys, verdicts, sizes):
                 verdict = self._seen(asking, source, verdict, size)
                 expected = verdict.verdict == "zero" and _only_waits(source, meter, alive)
-                cuts = tuple(map(self._cut, verdict.cuts))
-                outcomes.append(_outcome(verdict, cuts, asking.call.place, size, expected))
+                outcomes.append(self._outcome(verdict, asking.call.place, size, expected))
                 asking.call.outcomes[key] = outcomes[-1]
                 self._known[key].note(outcomes[-1])
             if asking.nodes:
@@ -307,6 +306,14 @@ class Watch(Watcher, Onlooker):
 
     # -- what is noted at a call ------------------------------------------------------------------
 
+    def _outcome(
+        self, verdict: Verdict, call: Place, size: float | None, expected: bool
+    ) -> Outcome:
+        """Return a verdict of the masks as the judge takes it."""
+        cuts, severing = (tuple(map(self._cut, c)) for c in (verdict.cuts, verdict.severing))
+        kind = verdict.kind or ""
+        return Outcome(verdict.source, verdict.verdict, kind, cuts, size, call, expected, severing)
+
     def _cut(self, shown: Shown) -> Cut:
         led = self._log.callers_of(shown.number, shown.site)
         place = Place(shown.file, shown.line)
@@ -327,15 +334,15 @@ class Watch(Watcher, Onlooker):
         self, asking: Asking, gradients: list[Any], sizes: list[float | None]
     ) -> None:
         """Let gradients be followed, and note who has the variables that gradient reaches."""
-        steps, step = self._log.steps, asking.call.step
-        steps.came_back(asking.site, step, gradients, sizes)
+        steps, call = self._log.steps, len(self._log.gradients) - 1
+        steps.came_back(call, gradients, sizes)
         wanted = [source._source for source in asking.sources if type(source) is Variable]
         beside = [each for each in asking.beside or () if each._source not in wanted]
         self._find_names([each._source for each in beside])
         reached = [s for node in asking.nodes if node is not None for s in _reached(node)]
         steps.hold([*reached, *(each._source for each in beside)])
         explicit = not asking.tape._watch_accessed and asking.beside is None
-        steps.around(asking.site, step, explicit, beside)
+        steps.around(call, explicit, beside)
 
     def _place(self, site: Site) -> Place:
         key = id(site.code), site.instruction
@@ -477,14 +484,6 @@ def _is_finite(size: float | None, meter: Magnitudes | None) -> bool:
     if size is None or meter is None:
         return True
     return math.isfinite(size) and (meter.of_target is None or meter.reaches_a_source)
-
-
-def _outcome(
-    verdict: Verdict, cuts: tuple[Cut, ...], call: Place, size: float | None, expected: bool
-) -> Outcome:
-    """Return a verdict of the masks as the judge takes it."""
-    kind = verdict.kind or ""
-    return Outcome(verdict.source, verdict.verdict, kind, cuts, size, call, expected)
 
 
 def _only_waits(source: Any, meter: Magnitudes | None, alive: set[Source]) -> bool:
