@@ -124,6 +124,7 @@ LAYERS = [
     "flow.terms",
     "flow.matrix",
     "flow.cancel",
+    "flow.nested",
     "flow.judge",
     "flow.fold",
     "flow.text",
