@@ -289,6 +289,7 @@ def _all_of(parameter: Parameter, outcomes: Iterable[Outcome]) -> Iterator[Told]
                     each.kind,
                     each.place,
                     each.label,
+                    callers=each.callers,
                     further=bool(known),
                 )
                 known.add(each.place[:2])

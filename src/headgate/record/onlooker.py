@@ -142,10 +142,10 @@ class Several(Onlooker):
         for each in self.all:
             each.left(node, bit, kind, how)
 
-    def back(self, node: Node, earlier: int, label: str) -> None:
+    def back(self, node: Node, earlier: int, label: str, value: Any) -> None:
         """Tell all that a value comes back."""
         for each in self.all:
-            each.back(node, earlier, label)
+            each.back(node, earlier, label, value)
 
     def passed(self, node: Node, g: Any) -> None:
         """Tell all of a cotangent."""

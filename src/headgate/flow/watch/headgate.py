@@ -280,8 +280,7 @@ class Watch(Watcher, Onlooker):
             for source, key, verdict, size in zip(sources, asking.keys, verdicts, sizes):
                 verdict = self._seen(asking, source, verdict, size)
                 expected = verdict.verdict == "zero" and _only_waits(source, meter, alive)
-                cuts = tuple(map(self._cut, verdict.cuts))
-                outcomes.append(_outcome(verdict, cuts, asking.call.place, size, expected))
+                outcomes.append(self._outcome(verdict, asking.call.place, size, expected))
                 asking.call.outcomes[key] = outcomes[-1]
                 self._known[key].note(outcomes[-1])
             if asking.nodes:
@@ -306,6 +305,14 @@ class Watch(Watcher, Onlooker):
         return [asked(source, self._known[key].name) for source, key in zip(sources, keys)]
 
     # -- what is noted at a call ------------------------------------------------------------------
+
+    def _outcome(
+        self, verdict: Verdict, call: Place, size: float | None, expected: bool
+    ) -> Outcome:
+        """Return a verdict of the masks as the judge takes it."""
+        cuts, severing = (tuple(map(self._cut, c)) for c in (verdict.cuts, verdict.severing))
+        kind = verdict.kind or ""
+        return Outcome(verdict.source, verdict.verdict, kind, cuts, size, call, expected, severing)
 
     def _cut(self, shown: Shown) -> Cut:
         led = self._log.callers_of(shown.number, shown.site)
@@ -477,15 +484,6 @@ def _is_finite(size: float | None, meter: Magnitudes | None) -> bool:
     if size is None or meter is None:
         return True
     return math.isfinite(size) and (meter.of_target is None or meter.reaches_a_source)
-
-
-def _outcome(
-    verdict: Verdict, cuts: tuple[Cut, ...], call: Place, size: float | None, expected: bool
-) -> Outcome:
-    """Return a verdict of the masks as the judge takes it."""
-    kind = verdict.kind or ""
-    severing = tuple(map(_cut, verdict.severing))
-    return Outcome(verdict.source, verdict.verdict, kind, cuts, size, call, expected, severing)
 
 
 def _only_waits(source: Any, meter: Magnitudes | None, alive: set[Source]) -> bool:
