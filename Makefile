@@ -28,7 +28,7 @@ help:
 	@echo 'make test        run the tests (JAX is installed; neither PyTorch nor TensorFlow is)'
 	@echo 'make test-peers  run the tests with PyTorch and TensorFlow as well'
 	@echo 'make test-gpu    run the tests of compiled functions on the GPU that JAX has'
-	@echo 'make reliability interrupt training, saving and the rest at 12,000 places'
+	@echo 'make reliability interrupt training and the rest at 12,000 places; compiled beside eager'
 	@echo 'make lint        ruff and mypy'
 	@echo 'make lines       count the lines of every file'
 	@echo 'make inside      render docs/inside.py as docs/inside.md'
@@ -54,6 +54,7 @@ test-gpu: $(VENV)/.dev,examples,xla
 
 reliability: $(VENV)/.dev,examples,xla
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/reliability/faults.py $(ARGS)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/reliability/test_states.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

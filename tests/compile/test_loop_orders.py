@@ -108,6 +108,26 @@ def test_second_order_compiled_is_eager(f):
     np.testing.assert_allclose(hg.function(orders(f, 2))(x), orders(f, 2)(x), rtol=1e-8)
 
 
+def test_gradients_of_loops_of_any_length():
+    """Fewer steps than are kept, as many, more, and multiples of them: one program for all."""
+
+    def last(x, steps, most=None):
+        # Each step has a slope of its own, so that one that is missing or runs twice is seen.
+        return repeat(lambda y: hg.sin(y) * (0.9 + x * 0.1) + x, x, steps, maximum_iterations=most)
+
+    def gradient(x, steps):
+        bounded = hg.grad(lambda x: last(x, steps, most=1500))(x)
+        return hg.grad(lambda x: last(x, steps))(x), bounded
+
+    compiled = hg.function(gradient)
+    for steps in (0, 1, 127, 128, 129, 255, 256, 257, 1023, 1024, 1025, 1400):
+        expected = gradient(hg.asarray(0.3), steps)
+        np.testing.assert_allclose(
+            compiled(hg.asarray(0.3), hg.asarray(steps)), expected, rtol=1e-9, err_msg=str(steps)
+        )
+    assert len(compiled.signatures) == 1
+
+
 @pytest.mark.parametrize("f", [power, scanned])
 def test_each_order_has_one_loop_forward_and_one_back(f):
     def loops(count):

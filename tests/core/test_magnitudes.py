@@ -100,6 +100,36 @@ def test_a_factor_that_is_all_zeros_is_named(w):
     assert (of_u.verdict, of_u.norm) == ("connected", pytest.approx(5**0.5))
 
 
+VIEWS = {
+    "identity": lambda u: hg.identity(u),
+    "reshape": lambda u: hg.reshape(u, (1, 2)),
+    "permute_dims": lambda u: hg.permute_dims(u, (1, 0)),
+    "matrix_transpose": lambda u: hg.matrix_transpose(u),
+    "astype": lambda u: hg.astype(u, "float32"),
+    "broadcast_to": lambda u: hg.broadcast_to(u, (2, 2)),
+    "several": lambda u: hg.reshape(hg.permute_dims(hg.astype(u, "float32"), (1, 0)), (2, 1)),
+}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_factor_of_zeros_is_named_through_views(w, view):
+    u = hg.Variable([[0.0], [0.0]], name="u")
+    with hg.GradientTape() as tape:
+        y = hg.sum(w * VIEWS[view](u))
+    verdict = tape.why(y, w, magnitudes=True)
+    assert (verdict.verdict, verdict.kind) == ("zero", "zero_derivative")
+    assert "multiplies it with u, which is all zeros now" in verdict.detail
+
+
+def test_a_part_or_a_sum_of_a_variable_is_not_that_variable(w):
+    u = hg.Variable([[0.0], [0.0]], name="u")
+    for seen in (lambda: u[:, 0], lambda: u + u):
+        with hg.GradientTape() as tape:
+            y = hg.sum(w * seen())
+        verdict = tape.why(y, w, magnitudes=True)
+        assert "multiplies it with zeros, made by" in verdict.detail
+
+
 def test_where_the_zeros_of_a_factor_were_made(w):
     u = hg.Variable([-1.0, -2.0])
     with hg.GradientTape() as tape:

@@ -365,6 +365,52 @@ def test_several_cuts_in_order(w):
     explained(tape, y, w, *zip(kinds, lines))
 
 
+def test_a_value_that_goes_through_several_variables(w):
+    """In each of these the value is in another variable, of the same tape or of earlier ones."""
+    u = hg.Variable([1.0, 1.0], name="u")
+    with hg.GradientTape() as tape:
+        a = hg.Variable(w * 2.0)  # made
+        b = hg.Variable([0.0, 0.0])
+        b.assign(hg.round(a) * 1.0)  # written
+        c = hg.Variable(b * u)  # again
+        hg.Variable(w * u)  # which nobody uses
+        y = hg.sum(c * 3.0)
+    again = ("rewrap", line_of("again"))
+    later = [("nondiff_op", line_of("written")), ("stateful_write", line_of("written")), again]
+    verdicts = tape.why(y, [w, a, b, u, c])
+    assert [kinds_and_lines(verdict) for verdict in verdicts] == [
+        [("rewrap", line_of("made")), *later],
+        later,
+        [again],
+        [again],
+        [],
+    ]
+    assert [verdict.verdict for verdict in verdicts] == [*["cut"] * 4, "connected"]
+    assert [verdict.kind for verdict in verdicts] == [
+        "rewrap",
+        "nondiff_op",
+        "rewrap",
+        "rewrap",
+        None,
+    ]
+
+
+def test_a_value_that_goes_through_variables_of_earlier_tapes(w):
+    u, b, c, d = (hg.Variable([1.0, 1.0], name=name) for name in "ubcd")
+    with hg.GradientTape():
+        b.assign(w * 2.0)  # first
+    with hg.GradientTape():
+        c.assign(b * u)  # second
+    with hg.GradientTape():
+        d.assign(w + c)  # which nobody uses
+    with hg.GradientTape() as tape:
+        y = hg.sum(c * 3.0)
+    first, second = ("stateful_write", line_of("first")), ("stateful_write", line_of("second"))
+    found = [kinds_and_lines(verdict) for verdict in tape.why(y, [w, u, b, c])]
+    assert found == [[first, second], [second], [second], []]
+    assert tape.why(y, d).verdict == "unused"
+
+
 def test_cuts_side_by_side(w):
     with hg.GradientTape() as tape:
         one = hg.floor(w)  # one
@@ -605,3 +651,38 @@ def test_computed_in_another_thread(w):
         thread.join()
         y = hg.sum(results[0])
     explained(tape, y, w, ("outside_tape", line_of("thread")))
+
+
+def test_models_layers_and_optimizers_stand_for_their_variables():
+    from headgate import nn, optim
+
+    model = nn.Sequential([nn.Dense(2, name="first"), nn.Dense(1, name="second")], name="model")
+    with hg.GradientTape() as tape:
+        pass
+    with pytest.raises(ValueError, match="model has no variables; build it or call it first"):
+        tape.why(hg.asarray(1.0), model)
+    optimizer = optim.SGD(0.1, momentum=0.9)
+    with hg.GradientTape(persistent=True) as tape:
+        loss = hg.sum(hg.stop_gradient(model.layers[0](hg.ones((3, 2)))))
+        loss = loss + hg.sum(model.layers[1](hg.ones((3, 2))))
+    whole = tape.why(loss, model)
+    assert [verdict.source.rpartition("/")[2] for verdict in whole] == ["kernel", "bias"] * 2
+    assert [verdict.verdict for verdict in whole] == ["cut", "cut", "connected", "connected"]
+    parts = tape.why(loss, {"model": model, "first": [model.layers[0]]})
+    assert [verdict.kind for verdict in parts["first"][0]] == ["stop_gradient"] * 2
+    assert len(parts["model"]) == 4
+    second = model.layers[1].variables
+    optimizer.apply_gradients(zip(tape.gradient(loss, second), second))
+    assert {verdict.kind for verdict in tape.why(loss, optimizer)} == {"frozen", "not_watched"}
+    with pytest.raises(TypeError, match="give its variables"):
+        tape.gradient(loss, model)
+
+
+def test_one_cut_is_one_paragraph_in_short():
+    weights = [hg.Variable(1.0, name=f"w{k}") for k in range(8)]
+    with hg.GradientTape() as tape:
+        loss = hg.stop_gradient(sum(weights, hg.asarray(0.0)))
+    report = tape.why(loss, weights)
+    assert len(str(report).splitlines()) == 16
+    names, _ = report.in_short().splitlines()
+    assert names == "w0, w1, w2, w3, w4 and 3 more: cut"

@@ -66,6 +66,22 @@ def test_an_empty_trace_is_drawn(draw):
     assert draw(Trace()).strip() != "" or draw is as_text
 
 
+def test_a_trace_without_gradient_calls_has_no_norms():
+    program = traces.Program("plain.py")
+    w = program.source("w", (2,))
+    x = program.read(w, line=1, text="x = w.read_value()")
+    program.op("round", x, line=2, text="y = hg.round(x)", kind="nondiff_op", shape=(2,))
+    trace = program.trace
+    assert as_text(trace).splitlines() == [
+        "◆ w                  (2,)",
+        "✂ round: nondiff_op  (2,)  plain.py:2  y = hg.round(x)",
+    ]
+    for gradient in (-1, 0, 7):  # whichever is asked for, there is none
+        assert as_text(trace, gradient=gradient) == as_text(trace)
+        assert as_dot(trace, gradient=gradient) == as_dot(trace)
+        assert as_mermaid(trace, gradient=gradient) == as_mermaid(trace)
+
+
 @pytest.mark.parametrize("draw", [as_text, as_dot, as_mermaid])
 def test_a_gradient_call_that_does_not_exist_is_refused(draw):
     with pytest.raises(IndexError, match=r"gradient=2, but the trace has 2 gradient calls: give"):

@@ -8,7 +8,11 @@ group must be as before the interrupt or as after the whole act. Nothing may be 
 scope, no mode, no lock, no file. Then the act is done again, and must give what it gives without an
 interrupt.
 
-    python tests/reliability/faults.py                 # all scenarios, 12,000 interrupts
+Two other sorts of faults are put in as well. Memory may run out at the same places: a `MemoryError`
+is one that code may catch. And an error may come at the beginning of each line, which is more than
+signals can do; of values the promise is the same, of what is left on there is none.
+
+    python tests/reliability/faults.py                 # all scenarios, 12,000 interrupts, and more
     python tests/reliability/faults.py --count 500 --seed 3 training restore
 
 `make reliability` runs it in full, `test_faults.py` for a few seconds.
@@ -59,40 +63,65 @@ def is_own(frame: Any) -> bool:
 
 
 class Fault:
-    """Count the places at which an interrupt may come in, and let one come in at the k-th."""
+    """Count the places at which a fault may come in, and let one come in at the k-th.
 
-    def __init__(self, at: int | None = None) -> None:
+    That is an interrupt, where Python looks for signals; or else another `error` there. With
+    `lines`, the places are the beginnings of all lines, so also those of each turn of a loop: more
+    than signals find, for nothing is safe by being a mere assignment.
+    """
+
+    def __init__(
+        self,
+        at: int | None = None,
+        error: type[BaseException] = KeyboardInterrupt,
+        lines: bool = False,
+    ) -> None:
         self.at = at
+        self.error = error
+        self.lines = lines
         self.count = 0
         self.place = ""
         self.usual = signal.getsignal(signal.SIGINT)
 
-    def __call__(self, frame: Any, event: str, arg: Any) -> None:
+    def __call__(self, frame: Any, event: str, arg: Any) -> Any:
+        """Be told by Python's profiler, or by what traces calls."""
+        if self.lines:
+            return self.at_line if is_own(frame) else None
         if event == "c_call" or event == "c_exception":
-            return
+            return None
         if not is_own(frame) and not (event == "return" and frame.f_back and is_own(frame.f_back)):
-            return
-        if signal.getsignal(signal.SIGINT) is not self.usual:
+            return None
+        name = getattr(arg, "__qualname__", "") if event == "c_return" else ""
+        self.take(frame, f"{event} {name}")
+        return None
+
+    def at_line(self, frame: Any, event: str, arg: Any) -> Any:
+        if event == "line":
+            self.take(frame, "line")
+        return self.at_line
+
+    def take(self, frame: Any, what: str) -> None:
+        if self.error is KeyboardInterrupt and signal.getsignal(signal.SIGINT) is not self.usual:
             return  # it is held back
         self.count += 1
         if self.count - 1 == self.at:
             code = frame.f_code
-            name = getattr(arg, "__qualname__", "") if event == "c_return" else ""
-            self.place = (
-                f"{code.co_filename.removeprefix(OWN)}:{frame.f_lineno} in {code.co_qualname}, "
-                f"{event} {name}"
-            )
-            raise KeyboardInterrupt
+            file = code.co_filename.removeprefix(OWN)
+            self.place = f"{file}:{frame.f_lineno} in {code.co_qualname}, {what}"
+            raise self.error
 
     def during(self, act: Callable[..., Any], *given: Any) -> bool:
-        """Run an act; tell whether it was interrupted."""
+        """Run an act; tell whether it was ended by the fault."""
+        listen = sys.settrace if self.lines else sys.setprofile
         try:
-            sys.setprofile(self)
+            listen(self)
             act(*given)
-        except KeyboardInterrupt:
+        except BaseException:
+            if not self.place:
+                raise
             return True
         finally:
-            sys.setprofile(None)
+            listen(None)
         return False
 
 
@@ -423,6 +452,16 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 
+MODES: dict[str, dict[str, Any]] = {
+    "interrupts": {},
+    "memory": {"error": MemoryError},
+    "lines": {"error": MemoryError, "lines": True},
+}
+
+# What changes values: there nothing may be half done, wherever it ends.
+VALUES = ["training", "compiled", "large", "table", "save", "restore", "pieces", "states"]
+
+
 # -- the trial -------------------------------------------------------------------------------------
 
 
@@ -447,42 +486,51 @@ class Report:
 class Trial:
     """One scenario: what it gives without an interrupt, and its places."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, mode: str = "interrupts") -> None:
         self.name = name
+        self.mode = mode
         self.scenario = scenario = SCENARIOS[name]
         for _ in range(2):  # the first time, functions are written and tables filled
             world = scenario.make()
             self.before = scenario.groups(world)
-            fault = Fault()
+            fault = Fault(**MODES[mode])
             fault.during(scenario.act, world)
             self.after = scenario.groups(world)
         self.report = Report(places=fault.count)
 
     def run(self, at: int) -> None:
         """Interrupt the scenario at one place, and look at what is left."""
-        scenario, report, fault = self.scenario, self.report, Fault(at)
+        scenario, report = self.scenario, self.report
+        fault = Fault(at, **MODES[self.mode])
         world = scenario.make()
-        descriptors = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+        descriptors = self.descriptors()
         interrupted = fault.during(scenario.act, world)
         report.interrupted += bool(fault.place)
         wrong = left_on()
-        if wrong:
+        if wrong and self.mode == "lines":  # where Python takes no signal, blocks end as they may
+            wrong = []
+            tidy()
+        elif wrong:
             gc.collect()
             wrong = [f"{what} is left on" for what in left_on()]
-            state.__init__()  # type: ignore[misc]
-            onlookers.clear()
-            open_scopes.clear()
+            tidy()
         try:
             found = scenario.groups(world)
             wrong += self._split(found)
             if interrupted and not wrong and scenario.again:
                 wrong += self._again(world, found)
-            if descriptors and len(os.listdir("/proc/self/fd")) > descriptors:
+            if self.descriptors() > descriptors:
                 wrong.append("a file is left open")
             wrong += scenario.left(world)
         except Exception as error:
             wrong.append(f"{type(error).__name__}: {error}"[:300])
         report.wrong += [f"{self.name}, {fault.place}: {what}" for what in wrong]
+
+    def descriptors(self) -> int:
+        """Return how many files are open, where that can be known and is promised."""
+        if self.mode == "lines" or not os.path.isdir("/proc/self/fd"):
+            return 0
+        return len(os.listdir("/proc/self/fd"))
 
     def _split(self, found: Groups) -> list[str]:
         """Name the groups that are neither as before nor as after."""
@@ -508,6 +556,16 @@ class Trial:
         ]
 
 
+def tidy() -> None:
+    """Switch off what was left on, so that the next trial finds nothing of it."""
+    gc.collect()
+    state.__init__()  # type: ignore[misc]
+    vars(stage).clear()
+    calls.__init__()  # type: ignore[misc]
+    onlookers.clear()
+    open_scopes.clear()
+
+
 def leaked() -> int:
     """Return how many recordings are alive that no thread has."""
     gc.collect()
@@ -515,7 +573,11 @@ def leaked() -> int:
 
 
 def run(
-    names: list[str], count: int, seed: int, seconds: float | None = None
+    names: list[str],
+    count: int,
+    seed: int,
+    seconds: float | None = None,
+    mode: str = "interrupts",
 ) -> Iterator[tuple[str, Report]]:
     """Interrupt scenarios so many times in all, evenly, at places drawn at random.
 
@@ -524,7 +586,7 @@ def run(
     rng = pythons_random.Random(seed)
     each = -(-count // len(names))
     for name in names:
-        trial = Trial(name)
+        trial = Trial(name, mode)
         places = list(range(trial.report.places))
         rng.shuffle(places)
         end = None if seconds is None else time.monotonic() + seconds / len(names)
@@ -555,23 +617,31 @@ def quiet() -> Iterator[None]:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Interrupt Headgate everywhere.")
     parser.add_argument("scenarios", nargs="*", help=", ".join(SCENARIOS))
-    parser.add_argument("--count", type=int, default=12_000, help="interrupts in all")
+    parser.add_argument("--mode", choices=MODES, help="only these faults (else all sorts)")
+    parser.add_argument(
+        "--count", type=int, default=12_000, help="interrupts; half of other faults"
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    total: collections.Counter[str] = collections.Counter()
+    wrong = 0
     with quiet():
-        for name, report in run(options.scenarios or list(SCENARIOS), options.count, options.seed):
-            total["interrupts"] += report.interrupted
-            total["wrong"] += len(report.wrong)
-            print(
-                f"{name}: {report.places} places, {report.interrupted} interrupts, "
-                f"{len(report.wrong)} wrong",
-                flush=True,
-            )
-            for line, times in collections.Counter(report.wrong).most_common(20):
-                print(f"    {times} x {line}")
-    print(f"{total['interrupts']} interrupts, {total['wrong']} wrong")
-    return min(total["wrong"], 1)
+        for mode in [options.mode] if options.mode else MODES:
+            names = options.scenarios or (list(SCENARIOS) if mode == "interrupts" else VALUES)
+            count = options.count if mode == "interrupts" else options.count // 2
+            total: collections.Counter[str] = collections.Counter()
+            for name, report in run(names, count, options.seed, mode=mode):
+                total["faults"] += report.interrupted
+                total["wrong"] += len(report.wrong)
+                print(
+                    f"{mode}, {name}: {report.places} places, {report.interrupted} faults, "
+                    f"{len(report.wrong)} wrong",
+                    flush=True,
+                )
+                for line, times in collections.Counter(report.wrong).most_common(20):
+                    print(f"    {times} x {line}")
+            print(f"{mode}: {total['faults']} faults, {total['wrong']} wrong")
+            wrong += total["wrong"]
+    return min(wrong, 1)
 
 
 if __name__ == "__main__":

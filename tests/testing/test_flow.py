@@ -151,6 +151,31 @@ def test_constants_that_no_tape_knows(w):
     assert "w: unused (unused_parameter)" in failure(assert_flow, hg.asarray(1.0), w)
 
 
+def test_a_source_that_no_tape_has_seen(w):
+    x = hg.asarray([1.0, 2.0])
+    with hg.GradientTape():
+        y = hg.sum(w * x)
+    text = failure(assert_flow, y, [w, x])
+    assert "call tape.watch(x)" in text
+    assert "reached: w" in text
+    assert_no_flow(y, x)
+    assert flow_matrix({"y": y}, {"x": x, "w": w}).norm("y", "x") is None
+
+
+def test_a_source_of_another_tape(w):
+    """What another recording knows by the same bits is not taken for a source of this one."""
+    with hg.GradientTape() as tape:
+        x = hg.asarray([1.0, 2.0])
+        tape.watch(x)
+        h = x * 2.0
+    del tape
+    with hg.GradientTape():
+        y = hg.sum(w * 2.0)
+    for source in (x, h):
+        failure(assert_flow, y, source)
+        assert_no_flow(y, source)
+
+
 def test_inside_the_block_nothing_is_recorded_or_consumed(w):
     with hg.GradientTape() as tape:
         y = hg.sum(w * w * w)
@@ -477,3 +502,32 @@ def test_a_matrix_names_the_group_or_loss_that_is_wrong(w):
         flow_matrix({"y": hg.asarray(1.0)}, {"W": []})
     with pytest.raises(TypeError, match=r"loss 'y' has float 1\.0, which is no tensor"):
         flow_matrix({"y": 1.0}, {"W": w})
+
+
+def test_a_gradient_of_zeros_says_where_it_became_so():
+    w, v = hg.Variable([1.0, 2.0]), hg.Variable(1.0)
+    with hg.GradientTape():
+        dead = hg.sum(hg.relu(w - 100.0) + hg.stop_gradient(w))  # dies
+        alive = hg.sum(w * v)
+    first, *rest = failure(assert_flow, dead, w).splitlines()[1:]
+    assert first == "w: connected; exactly zero: relu lets 0 of 2 elements through"
+    assert [line.partition(" at ")[0] for line in rest] == [
+        "  zero_derivative [relu]",
+        "  other paths are cut:",
+        "  stop_gradient",
+    ]
+    assert f":{line_of('dies')}: " in rest[0]
+    assert_flow(alive, [w, v])
+
+
+def test_a_cut_before_many_sources_is_told_once():
+    params = [hg.Variable(float(k)) for k in range(60)]
+    spare = [hg.Variable(0.0) for _ in range(7)]
+    with hg.GradientTape():
+        loss = hg.stop_gradient(sum(params, hg.asarray(0.0)))
+    said = failure(assert_flow, loss, [*params, *spare]).splitlines()
+    names = ", ".join(f"params[{k}]" for k in range(5))
+    assert said[0] == "gradient does not reach 67 of 67 sources"
+    assert said[1] == f"{names} and 55 more: cut"
+    assert said[3].startswith("spare[0], spare[1], spare[2], spare[3], spare[4] and 2 more: unused")
+    assert len(said) == 5

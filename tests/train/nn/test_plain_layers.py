@@ -170,6 +170,17 @@ def test_noise():
     np.testing.assert_array_equal(value(nn.GaussianNoise(0.0), x, training=True), x)
 
 
+@pytest.mark.parametrize("dtype", ["int32", "uint8", "bool"])
+def test_noise_on_whole_numbers(dtype):
+    """They become floats: noise that is cast to them would be zeros."""
+    x = np.arange(1000).reshape(10, 100) % 2
+    layer = nn.GaussianNoise(0.25, seed=0)
+    noisy = value(layer, x.astype(dtype), training=True)
+    assert noisy.dtype == np.float32
+    assert abs((noisy - x).std() - 0.25) < 0.02
+    np.testing.assert_array_equal(value(layer, x.astype(dtype)), x.astype(dtype))
+
+
 @pytest.mark.parametrize(
     "make",
     [
