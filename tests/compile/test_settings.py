@@ -159,6 +159,19 @@ def test_what_a_call_sets_itself_is_no_setting():
     assert len(f.signatures) == 1
 
 
+def test_what_layers_and_optimizers_note_of_themselves_is_no_setting():
+    """Names, shapes and the like, though a trace reads them."""
+    model, optimizer = nn.Sequential([nn.Dense(2, name="a"), nn.Dense(1)]), optim.SGD(0.1)
+    model(X)
+    step = trained(model, optimizer)
+    step(X)
+    model.layers[0].output_shape = model.output_shape = None
+    model.layers[0].name, optimizer.name = "b", "other"
+    step(X)
+    assert len(step.signatures) == 1
+    assert model.layers[0].name == "b"
+
+
 def second_step(make, change, compiled):
     v, optimizer = hg.Variable(1.0), make()
 
