@@ -139,6 +139,10 @@ def why(
         Path | None,
         typer.Option(metavar="FILE", help="Draw the flow of gradient, as one page for a browser."),
     ] = None,
+    sarif: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the findings as SARIF, for code reviews."),
+    ] = None,
     no_flow: Annotated[
         list[str] | None,
         typer.Option(
@@ -164,6 +168,23 @@ def why(
             "Without this, all of them are judged together.",
         ),
     ] = None,
+    every: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Look closely at every Nth time that each gradient call is reached. Without this, "
+            "at the first ones and ever fewer later; and always when something changes.",
+        ),
+    ] = None,
+    matrix: Annotated[
+        bool,
+        typer.Option(
+            "--matrix",
+            help="Tell which term of each loss reaches which parameters, as a table for each line "
+            "that asks for gradients.",
+        ),
+    ] = False,
 ) -> None:
     """Run a script and explain every gradient that is missing, zero or unwanted.
 
@@ -182,16 +203,26 @@ def why(
       headgate why --json report.json --html map.html train.py
       headgate why --no-flow "target/*" train.py
       headgate why --step 0 -m package.train
+      headgate why --matrix --sarif why.sarif train.py
     """
     from headgate.flow.run import CannotRun, Question
     from headgate.flow.run import why as explain
     from headgate.flow.watcher import watchers
 
     question = Question(
-        script, arguments or (), module, json, html, no_flow or (), flow or (), step
+        script=script,
+        arguments=arguments or (),
+        module=module,
+        json=json,
+        html=html,
+        sarif=sarif,
+        no_flow=no_flow or (),
+        flow=flow or (),
+        step=step,
+        matrix=matrix,
     )
     try:
-        status = explain(question, lambda: watchers(step))
+        status = explain(question, lambda: watchers(step, every))
     except CannotRun as refusal:
         Console(stderr=True).print(str(refusal), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None

@@ -41,6 +41,11 @@ def plain_name(kind: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", kind.lstrip("_")).lower()
 
 
+def is_automatic(name: str) -> bool:
+    """Tell whether a variable has this name only because nobody gave it one."""
+    return name.startswith("variable_") and name[9:].isdigit()
+
+
 def unique_name(kind: str) -> str:
     """Return a name for another object of a class: "max_pooling2d", "max_pooling2d_1", ..."""
     base = plain_name(kind)

@@ -651,3 +651,38 @@ def test_computed_in_another_thread(w):
         thread.join()
         y = hg.sum(results[0])
     explained(tape, y, w, ("outside_tape", line_of("thread")))
+
+
+def test_models_layers_and_optimizers_stand_for_their_variables():
+    from headgate import nn, optim
+
+    model = nn.Sequential([nn.Dense(2, name="first"), nn.Dense(1, name="second")], name="model")
+    with hg.GradientTape() as tape:
+        pass
+    with pytest.raises(ValueError, match="model has no variables; build it or call it first"):
+        tape.why(hg.asarray(1.0), model)
+    optimizer = optim.SGD(0.1, momentum=0.9)
+    with hg.GradientTape(persistent=True) as tape:
+        loss = hg.sum(hg.stop_gradient(model.layers[0](hg.ones((3, 2)))))
+        loss = loss + hg.sum(model.layers[1](hg.ones((3, 2))))
+    whole = tape.why(loss, model)
+    assert [verdict.source.rpartition("/")[2] for verdict in whole] == ["kernel", "bias"] * 2
+    assert [verdict.verdict for verdict in whole] == ["cut", "cut", "connected", "connected"]
+    parts = tape.why(loss, {"model": model, "first": [model.layers[0]]})
+    assert [verdict.kind for verdict in parts["first"][0]] == ["stop_gradient"] * 2
+    assert len(parts["model"]) == 4
+    second = model.layers[1].variables
+    optimizer.apply_gradients(zip(tape.gradient(loss, second), second))
+    assert {verdict.kind for verdict in tape.why(loss, optimizer)} == {"frozen", "not_watched"}
+    with pytest.raises(TypeError, match="give its variables"):
+        tape.gradient(loss, model)
+
+
+def test_one_cut_is_one_paragraph_in_short():
+    weights = [hg.Variable(1.0, name=f"w{k}") for k in range(8)]
+    with hg.GradientTape() as tape:
+        loss = hg.stop_gradient(sum(weights, hg.asarray(0.0)))
+    report = tape.why(loss, weights)
+    assert len(str(report).splitlines()) == 16
+    names, _ = report.in_short().splitlines()
+    assert names == "w0, w1, w2, w3, w4 and 3 more: cut"

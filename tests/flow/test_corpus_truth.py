@@ -23,7 +23,7 @@ BROKEN = sorted(path.name for path in CASES.glob("h*_broken.py"))
 FIXED = sorted(path.name for path in CASES.glob("h*_fixed.py"))
 CORRECT = sorted(path.name for path in CASES.glob("ok*.py"))
 FIELDS = {"cause", "line", "affected", "symptom", "expect", "also"}
-KINDS = {  # all that a Headgate program can have
+CLASSICAL = {  # a parameter has no gradient, zero, NaN, or one that it must not have
     "stop_gradient",
     "no_grad_block",
     "nondiff_op",
@@ -47,6 +47,24 @@ KINDS = {  # all that a Headgate program can have
     "optimizer_mask",
     "missing_stop",
 }
+WHOLE_STEP = {  # the gradients look well, and yet a part of the step does nothing or the wrong
+    "dead_term",
+    "unlisted",
+    "born_each_pass",
+    "cancelled",
+    "zero_factor",
+    "not_applied",
+    "wrong_variable",
+    "zeroed_update",
+    "zero_rate",
+    "averages_trained",
+    "dropped_gate",
+    "needless_stop",
+    "freeze_too_late",
+    "freeze_too_much",
+}
+KINDS = CLASSICAL | WHOLE_STEP
+LIBRARIES = {"headgate", "numpy", "functools"}
 
 
 def header(name: str) -> dict[str, str]:
@@ -59,6 +77,11 @@ def header(name: str) -> dict[str, str]:
             break
         found[match[1]] = match[2]
     return found
+
+
+def causes(name: str) -> list[str]:
+    """Return the kinds that are right, the best one first."""
+    return header(name)["cause"].split()
 
 
 def lines_named(fields: dict[str, str]) -> list[int]:
@@ -79,20 +102,29 @@ def printed(name: str) -> str:
     return re.sub(r"\S*/(?=[^/\s]+/[^/\s]+=)", "", text)
 
 
-def statuses(name: str) -> dict[str, str]:
-    return dict(word.split("=") for word in printed(name).split())
+def values_of(text: str) -> dict[str, str | float]:
+    """Return what a program prints of each parameter: a word, or a size."""
+    pairs = [word.split("=") for word in text.split()]
+    return {name: float(said) if "." in said else said for name, said in pairs}
+
+
+def statuses(name: str) -> dict[str, str | float]:
+    return values_of(printed(name))
 
 
 @pytest.mark.parametrize("name", [*BROKEN, *FIXED, *CORRECT])
 def test_a_program_prints_what_its_header_expects(name):
-    assert printed(name) == header(name)["expect"]
+    assert statuses(name) == {
+        parameter: pytest.approx(said, abs=0.002) if isinstance(said, float) else said
+        for parameter, said in values_of(header(name)["expect"]).items()
+    }
 
 
 @pytest.mark.parametrize("name", [*BROKEN, *FIXED, *CORRECT])
 def test_a_header_is_complete(name):
     fields = header(name)
     assert fields.keys() >= FIELDS
-    assert fields.keys() <= FIELDS | {"args", "stops"}
+    assert fields.keys() <= FIELDS | {"args", "stops", "since"}
     lines = (CASES / name).read_text().splitlines()
     for number in lines_named(fields):
         assert number > len(fields), "a line of the header"
@@ -104,8 +136,8 @@ def test_a_header_is_complete(name):
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_program_names_a_cut(name):
     fields = header(name)
-    assert fields["cause"] in KINDS
-    assert fields["cause"] in name
+    assert set(causes(name)) <= KINDS
+    assert causes(name)[0] in name
     assert int(fields["line"]) > 0
     assert fields["line"] not in fields["also"].split()
     assert set(fields["affected"].split()) <= statuses(name).keys()
@@ -118,7 +150,11 @@ def test_the_fixed_twin_cures_every_affected_parameter_and_no_other(name):
     assert before.keys() == after.keys()
     affected = set(header(name)["affected"].split())
     changed = {parameter for parameter in before if before[parameter] != after[parameter]}
-    assert changed == affected
+    assert affected <= changed
+    # What is computed from a wrong value or a NaN is another number too.
+    assert {p for p in changed - affected if isinstance(before[p], str)} <= {
+        p for p in changed if before[p] == "nan"
+    }
 
 
 @pytest.mark.parametrize("name", [*FIXED, *CORRECT])
@@ -130,8 +166,9 @@ def test_a_correct_program_names_no_cut(name):
 def test_the_fixed_twin_is_healthy_unless_gradient_must_not_arrive():
     for name in FIXED:
         unwanted = header(name).get("args") is not None
-        good = {"nonzero", "updated"} | ({"None"} if unwanted else set())
-        assert set(statuses(name).values()) <= good, name
+        good = {"nonzero", "updated", "learns", "frozen"} | ({"None"} if unwanted else set())
+        said = {value for value in statuses(name).values() if isinstance(value, str)}
+        assert said <= good, name
 
 
 def test_each_broken_program_has_a_twin_and_each_twin_a_broken_program():
@@ -139,11 +176,12 @@ def test_each_broken_program_has_a_twin_and_each_twin_a_broken_program():
 
 
 def test_there_are_enough_programs_of_every_kind():
-    kinds = Counter(header(name)["cause"] for name in BROKEN)
+    kinds = Counter(causes(name)[0] for name in BROKEN)
     assert set(kinds) == KINDS
-    assert min(kinds.values()) >= 2
-    assert len(BROKEN) >= 40
-    assert len(CORRECT) >= 10
+    assert min(kinds[kind] for kind in CLASSICAL) >= 2
+    assert min(kinds[kind] for kind in WHOLE_STEP) >= 3
+    assert len(BROKEN) >= 140
+    assert len(CORRECT) >= 43
 
 
 @pytest.mark.parametrize("module", ["headgate", "headgate.tf"])
@@ -159,4 +197,4 @@ def test_programs_import_nothing_else():
             match = re.match(r"\s*(?:import|from) ([\w.]+)", line)
             if match:
                 imported.add(match[1].split(".")[0])
-    assert imported == {"headgate", "numpy"}
+    assert imported == LIBRARIES

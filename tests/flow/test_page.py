@@ -123,6 +123,83 @@ def test_an_edge_of_a_folded_group_stands_for_those_inside():
     assert not found[f"g{step}", targets[1]].carries
 
 
+def helper(steps=2):
+    """Return two models trained through one helper, and an evaluation on the lines of training.
+
+    The truth: `a` and `b` get their gradient; the stop on line 3 keeps none from anybody, `c` is
+    cut by the one on line 8. Nothing depends on what the evaluation computes on line 3 as well.
+    """
+    program = traces.Program("helper.py")
+    a, b = program.source("left/a", (2,)), program.source("right/b", (2,))
+    c = program.source("right/c", (2,))
+    inside = ("forward",)
+
+    def forward(source):
+        x = program.read(source, 3, inside)
+        stopped = program.op("stop_gradient", x, line=3, scope=inside, kind="stop_gradient")
+        return program.op("multiply", x, stopped, line=3, scope=inside, text="x * stop(x)")
+
+    for step in range(steps):
+        value = program.trace.sources[a].value
+        seen = program.op("read", value, line=4, scope=inside, kind="outside_tape")
+        program.op("sum", seen, line=4, scope=inside)
+        forward(a)  # to look at only
+        for source, asked in ((a, [a]), (b, [b, c])):
+            loss = forward(source)
+            if source == b:
+                cut = program.read(c, 8)
+                cut = program.op("stop_gradient", cut, line=8, kind="stop_gradient", text="stop(c)")
+                loss = program.op("add", loss, cut, line=9)
+            norms = [1.0] if source == a else [1.0, None]
+            program.gradient("loss", loss, asked, norms, 5, "tape.gradient(loss, vs)", step=step)
+    return program.trace
+
+
+CUT_C = {
+    "parameter": "right/c",
+    "verdict": "cut",
+    "kind": "stop_gradient",
+    "file": "helper.py",
+    "line": 8,
+    "text": "stop(c)",
+    "cure": "take it away",
+}
+
+
+def test_two_losses_through_one_helper_stay_two():
+    folded = fold(helper())
+    called = [node.name for node in folded.nodes if node.what == "target"]
+    assert called == ["loss by left/a", "loss by right/*"]
+    products = [node for node in folded.nodes if node.name == "multiply"]
+    assert [(len(node.members), node.leads) for node in products] == [
+        (2, False),
+        (2, True),
+        (2, True),
+    ]
+
+
+def test_one_loss_of_variables_made_anew_is_one():
+    program = traces.Program("anew.py")
+    for step in range(20):
+        source = program.source("fast", (2,))
+        loss = program.op("sum", program.read(source, 2), line=2)
+        program.gradient("loss", loss, [source], [1.0], 3, step=step)
+    folded = fold(program.trace)
+    assert len({*folded.of_gradient}) == 1
+
+
+def test_many_losses_on_one_line_are_few_nodes():
+    program = traces.Program("many.py")
+    for step in range(50):
+        source = program.source(f"w{step}", (2,))
+        loss = program.op("sum", program.read(source, 2), line=2)
+        program.gradient("loss", loss, [source], [1.0], 3, step=step)
+    folded = fold(program.trace)
+    assert len({*folded.of_gradient}) == 6
+    assert sum(node.name == "sum" for node in folded.nodes) == 6
+    assert len(folded.of_gradient) == 50
+
+
 # In the browser.
 
 
@@ -144,10 +221,11 @@ def show(browser, tmp_path):
     """Return a function that opens a trace's page; what it did wrong is checked at the end."""
     wrong, opened_pages = [], []
 
-    def show(trace, scheme="light", **options):
+    def show(trace, scheme="light", size=(1400, 900), **options):
         file = tmp_path / "map.html"
         file.write_text(page(trace, **options), encoding="utf-8")
-        tab = browser.new_page(color_scheme=scheme, viewport={"width": 1400, "height": 900})
+        width, height = size
+        tab = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": height})
         opened_pages.append(tab)
         tab.set_default_timeout(15_000)
         tab.on("console", lambda message: wrong.append(message.text))
@@ -436,6 +514,135 @@ def test_a_finding_leads_to_its_cut(show):
     tab.click("#findings .jump")
     assert names(tab, "g.selected") == ["stop_gradient"]
     assert "generator/out/bias" in tab.text_content("#verdict")
+
+
+IN_SIGHT = """selector => {
+    const frame = document.querySelector("#canvas").getBoundingClientRect();
+    return [...document.querySelectorAll("#canvas " + selector)].map(part => {
+        const box = part.getBoundingClientRect();
+        return box.left >= frame.left && box.right <= frame.right && box.top >= frame.top
+            && box.bottom <= frame.bottom;
+    });
+}"""
+
+
+def in_sight(tab, selector):
+    """Wait until all such parts are within the window; fail if they do not come there."""
+    tab.wait_for_function(f"selector => ({IN_SIGHT})(selector).every(Boolean)", arg=selector)
+    assert tab.evaluate(IN_SIGHT, selector) != []
+
+
+@chromium
+@pytest.mark.parametrize("size", [(1400, 900), (1280, 800), (480, 900)])
+def test_the_map_opens_on_the_first_finding(show, size):
+    tab = show(helper(), size=size, findings=[CUT_C])
+    assert tab.text_content("#loss option:checked").startswith("loss by right/*")
+    assert tab.text_content("#parameter option:checked") == "right/c"
+    assert names(tab, "g.node.blamed") == ["stop_gradient"]
+    assert names(tab, "g.parameter.on") == ["right/c"]
+    assert tab.locator("#findings [aria-current=true]").count() == 1
+    assert tab.get_attribute("#canvas g.node.blamed", "aria-label") == (
+        "cut, stop_gradient, stop_gradient, helper.py:8, of a finding"
+    )
+    in_sight(tab, "g.node.on")
+
+
+@chromium
+@pytest.mark.parametrize("size", [(1400, 900), (480, 900)])
+def test_a_long_path_shows_alone_and_its_gate_is_in_sight(show, size):
+    finding = FINDING | {"parameter": "block_3/layer_4/w", "file": "tower.py", "line": 99}
+    tab = show(traces.tower(50, 400), size=size, findings=[finding])
+    tab.wait_for_function("() => document.querySelector('#only').checked")
+    tab.wait_for_function("() => !document.querySelector('#canvas g.node:not(.on)')")
+    assert names(tab, "g.node.blamed") == ["stop_gradient"]
+    assert tab.locator("#canvas g.node:not(.on)").count() == 0
+    in_sight(tab, "g.node.blamed")
+    drawn(tab, lambda: tab.uncheck("#only"))
+    assert tab.locator("#canvas g.node:not(.on)").count() > 0
+    tab.locator("#only").blur()
+    drawn(tab, lambda: tab.keyboard.press("o"))
+    assert tab.locator("#canvas g.node:not(.on)").count() == 0
+    drawn(tab, lambda: tab.keyboard.press("Escape"))
+    assert not tab.locator("#only").is_visible()
+    assert tab.locator("#canvas svg.chosen").count() == 0
+
+
+@chromium
+def test_gates_are_loud_only_where_they_matter(show):
+    tab = show(helper(), findings=[CUT_C])
+    assert names(tab, "g.cut:not(.quiet)") == ["stop_gradient"]
+    assert names(tab, "g.cut.quiet") == ["stop_gradient"] * 2
+    assert "outside_tape" not in tab.text_content("#canvas")
+    tab = show(helper(), findings=[])  # somebody looked, and found nothing
+    assert names(tab, "g.cut:not(.quiet)") == []
+    tab = show(helper())  # nobody looked
+    assert names(tab, "g.cut:not(.quiet)") == ["stop_gradient"]
+
+
+@chromium
+def test_what_leads_to_no_loss_is_left_out_until_asked_for(show):
+    tab = show(helper(), findings=[])
+    assert names(tab, "g.op") == ["add", "multiply", "multiply"]
+    assert tab.text_content("#aside-words") == "Show what leads to no loss (4)"
+    drawn(tab, lambda: tab.check("#aside"))
+    assert names(tab, "g.op") == ["add", *["multiply"] * 3, "sum"]
+    drawn(tab, lambda: tab.uncheck("#aside"))
+    tab.fill("#search", "sum")  # it can be found all the same
+    drawn(tab, lambda: tab.press("#search", "Enter"))
+    assert names(tab, "g.selected") == ["sum"]
+    assert not show(traces.gan()).locator("#aside-label").is_visible()
+
+
+@chromium
+def test_a_finding_is_a_click_or_a_key_away(show):
+    none = CUT_C | {"parameter": "nobody's", "line": 5, "kind": "unused_parameter"}
+    tab = show(helper(), findings=[CUT_C, CUT_C | {"parameter": "left/a", "line": 3}, none])
+    current = "#findings [aria-current=true]"
+    tab.click("#findings li:nth-child(2) .jump")
+    assert tab.text_content("#parameter option:checked") == "left/a"
+    assert "left/a" in tab.text_content(current)
+    assert names(tab, "g.selected") == ["stop_gradient"]
+    tab.keyboard.press("n")
+    assert "nobody's" in tab.text_content(current)
+    assert tab.input_value("#parameter") == ""
+    tab.keyboard.press("n")
+    assert tab.text_content("#parameter option:checked") == "right/c"
+    tab.keyboard.press("p")
+    assert "nobody's" in tab.text_content(current)
+    tab.keyboard.press("Escape")
+    assert tab.locator(current).count() == 0
+
+
+@chromium
+def test_a_finding_tells_who_called_which_term_and_when(show):
+    caller = {"file": "helper.py", "line": 77, "function": "main", "text": "step(b)"}
+    finding = CUT_C | {
+        "called_from": [caller],
+        "term": {"file": "helper.py", "line": 9, "function": "", "text": "loss + stop(c)"},
+        "when": "from step 1 of 2",
+    }
+    entry = show(helper(), findings=[finding]).text_content("#findings .jump")
+    assert "the value passes a stop, from step 1 of 2" in entry
+    assert "called from main, helper.py:77" in entry
+    assert "in the term at helper.py:9: loss + stop(c)" in entry
+
+
+@chromium
+def test_files_are_shown_by_as_much_as_tells_them_apart(show):
+    program = traces.Program("/far/away/one/train.py")
+    source = program.source("w")
+    x = program.op("exp", program.read(source, 1), line=1)
+    program.file = "/far/away/two/train.py"
+    x = program.op("log", x, line=2)
+    program.file = "/far/away/other.py"
+    program.gradient("x", x, [source], [1.0], 3)
+    tab = show(program.trace)
+    assert tab.text_content("#loss option") == "x — other.py:3"
+    tab.click("#canvas g.op:has-text('log')")
+    assert "/far/away/two/train.py:2" in tab.text_content("#details")
+    assert tab.locator("#canvas g.op:has-text('log')").get_attribute("aria-label") == (
+        "op, log, two/train.py:2"
+    )
 
 
 @chromium

@@ -2,12 +2,15 @@
 
 import json
 import math
+import re
+from pathlib import Path
 from string import Formatter
 
 import pytest
 
 from headgate.flow.kinds import KINDS, cure
-from headgate.flow.report import Finding, as_json, as_text, each, merged, render
+from headgate.flow.report import Finding, as_entries, as_json, as_text, each, merged, render
+from headgate.flow.trace import Place
 
 
 def finding(parameter="w", kind="stop_gradient", line=3, **fields):
@@ -19,6 +22,20 @@ def test_every_kind_names_the_parameter_and_advises_in_a_sentence():
     for kind, row in KINDS.items():
         assert [field for _, field, _, _ in Formatter().parse(row.what) if field] == ["names"], kind
         assert row.cure.endswith("."), kind
+
+
+def test_the_documentation_lists_every_kind_once():
+    text = (Path(__file__).parents[2] / "docs" / "explaining.md").read_text()
+    table = re.findall(r"^\| (`.+?) \|", text.partition("## Kinds")[2].partition("\n## ")[0], re.M)
+    named = [kind for cell in table for kind in re.findall(r"`(\w+)`", cell)]
+    assert sorted(named) == sorted(KINDS)
+
+
+def test_a_cure_in_the_words_of_another_framework(monkeypatch):
+    row = KINDS["rewrap"]._replace(elsewhere={"torch": "Use x.clone()."})
+    monkeypatch.setitem(KINDS, "rewrap", row)
+    assert cure("rewrap", framework="torch") == "Use x.clone()."
+    assert cure("rewrap") == cure("rewrap", framework="jax") == row.cure
 
 
 def test_cure_of_an_operation_is_closer_than_that_of_its_kind():
@@ -52,6 +69,29 @@ def test_finding_without_a_line_says_so():
     assert as_text([finding(file="", line=0, text="")]).splitlines()[1] == "   no line is known"
 
 
+def test_callers_the_term_and_the_time_are_said_where_they_are_known():
+    found = finding(
+        called_from=(Place("x.py", 8, "generator_step"), Place("main.py", 20)),
+        term=Place("x.py", 9, "loss"),
+        when="from step 30 of 60",
+    )
+    assert as_text([found]).splitlines() == [
+        "1. No gradient reaches w: the value passes a stop (stop_gradient, from step 30 of 60)",
+        "   x.py:3 (called from generator_step, x.py:8, from main.py:20): h = f(w)",
+        "   in the term at x.py:9: ",
+        "   Cure.",
+    ]
+
+
+def test_callers_and_the_term_are_objects_for_programs():
+    found = finding(called_from=(Place("x.py", 8, "step"),), term=Place("x.py", 9, "loss"))
+    for entry in (as_json([], [found])["findings"][0], as_entries([found])[0]):
+        (caller,) = entry["called_from"]
+        assert caller == {"file": "x.py", "line": 8, "function": "step", "text": ""}
+        assert (entry["term"]["line"], entry["term"]["function"]) == (9, "loss")
+        json.dumps(entry)
+
+
 def test_paths_are_shown_as_asked():
     assert "   X.PY:3: " in render([finding()], shown=str.upper).plain
 
@@ -64,8 +104,15 @@ def test_one_cause_is_one_entry_for_people():
 
 @pytest.mark.parametrize(
     "other",
-    [finding("b", line=4), finding("b", kind="rewrap"), finding("b", file="y.py")],
-    ids=["line", "kind", "file"],
+    [
+        finding("b", line=4),
+        finding("b", kind="rewrap"),
+        finding("b", file="y.py"),
+        finding("b", called_from=(Place("x.py", 8, "step"),)),
+        finding("b", term=Place("x.py", 9)),
+        finding("b", when="from step 30 of 60"),
+    ],
+    ids=["line", "kind", "file", "called_from", "term", "when"],
 )
 def test_other_causes_stay_apart(other):
     assert merged([finding("a"), other]) == [finding("a"), other]
@@ -91,10 +138,9 @@ def test_json_has_one_entry_per_parameter_and_the_agreed_fields():
         ("b", 3),
         ("c", 4),
     ]
-    assert all(
-        list(entry) == ["parameter", "verdict", "kind", "file", "line", "text", "cure"]
-        for entry in report["findings"]
-    )
+    fields = ["parameter", "verdict", "kind", "file", "line", "text", "cure"]
+    fields += ["called_from", "term", "when"]
+    assert all(list(entry) == fields for entry in report["findings"])
 
 
 def test_json_is_strict():

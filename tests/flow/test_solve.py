@@ -4,10 +4,13 @@ A trace is written down as rows `(op, inputs, output, flows, kind)`; values are 
 are the values that no row makes.
 """
 
+import random
+import time
+
 import pytest
 
-from headgate.flow.solve import Flow, back, forward, solve
-from headgate.flow.trace import Event, Gradient, Place, Source, Trace
+from headgate.flow.solve import Flow, Reach, solve
+from headgate.flow.trace import Death, Event, Gradient, Place, Source, Trace
 
 
 def traced(rows, targets, norms, cotangents="", alive=None):
@@ -23,7 +26,7 @@ def traced(rows, targets, norms, cotangents="", alive=None):
         tuple(range(len(norms))),
         tuple(norms.values()),
         {ord(value): 1.0 for value in cotangents},
-        alive or {},
+        {place: Death(*share) for place, share in (alive or {}).items()},
     )
     sources = [Source(name, ord(name)) for name in norms]
     return Trace("none", events, [Place("program.py", 1)], sources=sources, gradients=[call])
@@ -166,9 +169,28 @@ def test_a_trace_without_events_or_calls():
 
 def test_reach_by_value_and_by_gradient():
     rows = [("round", "w", "h", (False,), "nondiff_op"), ("add", "hw", "y", (True, True), "")]
-    events = traced(rows, "y", {}).events
     w, h, y = map(ord, "why")
-    assert forward(events, {w}, flowing_only=False) == {w, h, y}
-    assert forward(events[:1], {w}, flowing_only=True) == {w}
-    assert back(events, {y}, flowing_only=False) == {w, h, y}
-    assert back(events, {h}, flowing_only=True) == {h}
+    reach = Reach(traced(rows, "y", {"w": 1.0}))
+    assert set(reach.by_value) == {w, h, y}
+    first = Reach(traced(rows[:1], "h", {"w": None}))
+    assert set(first.by_gradient) == {w}
+    assert reach.behind([y]) == ([0, 1], {y: True, h: True, w: True})
+    assert reach.behind([h]) == ([0], {h: True, w: False})
+
+
+def test_a_large_trace_with_many_sources_is_solved_fast():
+    rng = random.Random(0)
+    sources = [Source(f"w{k}", k) for k in range(100)]
+    values = list(range(100))
+    events = []
+    for number in range(20_000):
+        taken = tuple(rng.sample(values[-300:], 2))
+        kind = "stop_gradient" if rng.random() < 0.01 else ""
+        events.append(Event("op", taken, (100 + number,), (not kind,) * 2, 0, kind=kind))
+        values.append(100 + number)
+    call = Gradient(0, (values[-1],), ("y",), tuple(range(100)), (1.0,) * 100)
+    trace = Trace(events=events, places=[Place("x.py", 1)], sources=sources, gradients=[call])
+    start = time.process_time()
+    flows = solve(trace)
+    assert time.process_time() - start < 3.0  # on a slow machine; it takes a fifth of a second
+    assert len(flows) == 100

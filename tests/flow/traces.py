@@ -10,7 +10,7 @@ import linecache
 import random
 from collections.abc import Sequence
 
-from headgate.flow.trace import Event, Gradient, Place, Source, Trace
+from headgate.flow.trace import Death, Event, Gradient, Optimizer, Place, Source, Trace, Update
 
 HOSTILE = '</script><img src=x onerror="alert(\'a\')"> \\"]}; {{data}} <!-- ]]> \\N é ✂ \x01 \ud800'
 
@@ -50,9 +50,12 @@ class Program:
             self.trace.scopes.append(names)
         return self._scopes[names]
 
-    def source(self, name: str, shape: tuple[int, ...] = (), owner: str = "") -> int:
+    def source(
+        self, name: str, shape: tuple[int, ...] = (), owner: str = "", line: int | None = None
+    ) -> int:
         """Return the number of a new source."""
-        self.trace.sources.append(Source(name, self.value(), owner, shape))
+        place = -1 if line is None else self.place(line)
+        self.trace.sources.append(Source(name, self.value(), owner, shape, place=place))
         return len(self.trace.sources) - 1
 
     def op(
@@ -65,9 +68,12 @@ class Program:
         kind: str = "",
         flows: Sequence[bool] | None = None,
         shape: tuple[int, ...] = (),
+        size: float | None = None,
     ) -> int:
         """Record an op and return its output; a kind of cut lets no gradient through."""
         output = self.value()
+        if size is not None:
+            self.trace.sizes[output] = size
         given = tuple(flows) if flows is not None else (not kind,) * len(inputs)
         place, number = self.place(line, text), self.scope(scope)
         self.trace.events.append(
@@ -90,17 +96,55 @@ class Program:
         text: str = "",
         cotangents: dict[int, float] | None = None,
         step: int = 0,
-    ) -> None:
-        """Record a call that asks for gradients; cotangents are kept where gradient arrives."""
+        began: int = 0,
+    ) -> tuple[int, ...]:
+        """Record a call that asks for gradients; cotangents are kept where gradient arrives.
+
+        Returns what came back; a value that means nothing for a gradient that is missing.
+        """
         call = Gradient(
             self.place(line, text), (target,), (name,), tuple(sources), tuple(norms), step=step
         )
+        outputs = tuple(self.value() for _ in norms)
+        call.outputs = tuple(None if n is None else o for n, o in zip(norms, outputs))
+        call.began = began
+        for output, norm in zip(outputs, norms):
+            if norm is not None:
+                self.trace.sizes[output] = norm
         reached = {target}
         for event in reversed(self.trace.events):
             if not reached.isdisjoint(event.outputs):
                 reached.update(v for v, flow in zip(event.inputs, event.flows) if flow)
         call.cotangents = {v: norm for v, norm in (cotangents or {}).items() if v in reached}
         self.trace.gradients.append(call)
+        return outputs
+
+    def steps(self, sources: Sequence[int], values: Sequence[int], line: int, rate: float = 0.1):
+        """Record a step of an optimizer; there is one for each line."""
+        place = self.place(line)
+        known = [n for n, each in enumerate(self.trace.optimizers) if each.place == place]
+        if not known:
+            self.trace.optimizers.append(Optimizer(place, 0, 0.0, ()))
+        number = known[0] if known else len(self.trace.optimizers) - 1
+        optimizer = self.trace.optimizers[number]
+        optimizer.steps += 1
+        optimizer.rate = max(optimizer.rate, rate)
+        optimizer.sources = tuple(dict.fromkeys((*optimizer.sources, *sources)))
+        self._update("step", sources, values, place, number)
+
+    def assign(self, source: int, value: int, line: int, how: str = "assign_sub") -> None:
+        """Record an assignment."""
+        self._update(how, [source], [value], self.place(line), -1)
+
+    def _update(
+        self, how: str, sources: Sequence[int], values: Sequence[int], place: int, optimizer: int
+    ) -> None:
+        sizes = tuple(self.trace.sizes.get(value) for value in values)
+        self.trace.updates.append(
+            Update(place, how, tuple(sources), tuple(values), sizes, optimizer)
+        )
+        for source in sources:
+            self.trace.sources[source].updated = True
 
 
 def dense(
@@ -198,7 +242,7 @@ def _gan_step(
         "g_loss", g_loss, asked, [None, None, None, None, 0.0, None], 34, text, zero, step
     )
     event = next(n for n, e in enumerate(program.trace.events) if e.outputs == (clipped,))
-    program.trace.gradients[-1].alive[(event, 0)] = (0, 1)
+    program.trace.gradients[-1].deaths[event, 0] = Death(0, 1)
 
 
 def loop(iterations: int) -> Trace:
@@ -273,7 +317,7 @@ def scrambled(seed: int, ops: int = 40) -> Trace:
         sizes = {value: dice.choice([0.0, 0.5]) for value in values if dice.random() < 0.7}
         program.gradient(f"loss{line}", target, asked, norms, line, cotangents=sizes)
         event = dice.randrange(ops)
-        program.trace.gradients[-1].alive[(event, 0)] = (0, 4)
+        program.trace.gradients[-1].deaths[event, 0] = Death(0, 4)
     return program.trace
 
 

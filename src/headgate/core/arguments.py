@@ -56,6 +56,28 @@ def flat_sources(sources: Any) -> tuple[list[Any], Any]:
     return flat, structure
 
 
+def asked_sources(sources: Any) -> tuple[list[Any], Any]:
+    """Do what `flat_sources` does, with their variables in place of models, layers, optimizers."""
+    if type(sources) is not Tensor and type(sources) is not Variable:
+        sources = optree.tree_map(_with_variables, sources, none_is_leaf=True)
+    return flat_sources(sources)
+
+
+def _with_variables(leaf: Any) -> Any:
+    if type(leaf) is Tensor or type(leaf) is Variable:
+        return leaf
+    for attribute in ("trainable_variables", "variables"):
+        found = getattr(leaf, attribute, None)
+        if isinstance(found, list | tuple) and found:
+            return list(found)
+    if isinstance(getattr(leaf, "variables", None), list | tuple):
+        raise refusal(
+            ValueError,
+            f"{getattr(leaf, 'name', describe(leaf))} has no variables; build it or call it first",
+        )
+    return leaf
+
+
 def restored(structure: Any, results: list[Any]) -> Any:
     """Return results in the structure of the sources."""
     if structure is None:

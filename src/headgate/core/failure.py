@@ -19,6 +19,7 @@ from headgate.core.namespace import NUMPY, owner
 from headgate.core.row import Op
 from headgate.core.tensor import Tensor
 from headgate.core.traced import is_traced
+from headgate.naming import is_automatic
 from headgate.record.errors import TracingError, describe, refusal
 
 _RAISED: tuple[type[Exception], ...] = (
@@ -126,6 +127,13 @@ def _has_name(given: Any) -> bool:
     return type(given) in lifters and isinstance(getattr(given, "name", None), str)
 
 
+def _name(given: Any) -> str:
+    """Return a variable's name; if it was given none, what the program calls it."""
+    from headgate.core.asked import name_of  # below this in the order of modules
+
+    return name_of(given) if is_automatic(given.name) else str(given.name)
+
+
 def fail_with(
     op: Op, error: Exception, arrays: dict[str, Any], statics: dict[str, Any]
 ) -> NoReturn:
@@ -138,7 +146,7 @@ def fail_with(
 def _given(arrays: dict[str, Any], statics: dict[str, Any]) -> str:
     """Say what an op was called with."""
     given = [
-        f"{name}: {describe(value)}" + (f" (variable {given.name!r})" if _has_name(given) else "")
+        f"{name}: {describe(value)}" + (f" (variable {_name(given)!r})" if _has_name(given) else "")
         for name, (given, value) in arrays.items()
         if value is not None
     ]

@@ -67,7 +67,8 @@ def _stop(x: Any, label: str | None) -> Tensor:
         cuts |= recording.cuts.add("stop_gradient", live, cuts, label or "", array.shape)
     # An outer jax.grad or jit must see the stop as well, so JAX's own is emitted on its values.
     value = owner[type(array)].block_gradient(array)
-    result = tensor_of(value, ghost(recording, cuts))
+    before = x.node if type(x) is Tensor else None
+    result = tensor_of(value, ghost(recording, cuts, before))
     if recording.onlooker is not None:
         recording.onlooker.stopped(x, label or "", result)
     return result

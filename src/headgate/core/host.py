@@ -26,9 +26,13 @@ def note_escape(
 
     Returns the recording and the bit of the cut there; None if no tape knew the value.
     """
-    if node is None or not (node.live or node.cuts):
+    if node is None:
         return None
     recording = node.recording
+    if not (node.live or node.cuts):
+        if recording.onlooker is not None and kind == "host_round_trip":
+            recording.onlooker.left(node, 0, "", how)
+        return None
     bit = recording.cuts.add(kind, node.live, node.cuts, how, shape)
     recording.cuts.escapes |= bit
     if recording.in_use and kind == "host_round_trip":
@@ -58,7 +62,7 @@ def came_back(value: Any, constants: tuple[Any, ...] | None = None) -> Node | No
     bit = recording.cuts.add("host_round_trip", 0, earlier, label, getattr(value, "shape", ()))
     node = ghost(recording, bit)
     if recording.onlooker is not None and node is not None:
-        recording.onlooker.back(node, earlier, label)
+        recording.onlooker.back(node, earlier, label, value)
     return node
 
 
@@ -76,5 +80,7 @@ def _is_literal(value: Any, constants: tuple[Any, ...]) -> bool:
     if isinstance(value, list | tuple):
         return tuple(value) in constants or all(_is_literal(item, constants) for item in value)
     if isinstance(value, bool | int | float | complex):
+        if type(value) is int and value == 0:  # what sum() begins with
+            return True
         return any(type(each) is type(value) and each == value for each in constants)
     return False

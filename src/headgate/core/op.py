@@ -229,7 +229,7 @@ def record_outputs(
         if its_live:
             node: Node | None = pick_node(many, index, its_live, its_cuts, many.site)
         else:
-            node = ghost(recording, its_cuts)
+            node = ghost(recording, its_cuts, *parents)
         results.append(None if value is None else tensor_of(value, node))
     if recording.onlooker is not None:
         present = [result for result in results if result is not None]
@@ -368,7 +368,7 @@ def _record_list(
     else:
         if live:
             cuts |= _sever(recording, op, live, cuts, ans)
-        result = tensor_of(ans, ghost(recording, cuts))
+        result = tensor_of(ans, ghost(recording, cuts, *[node for _, node in lifted]))
     if recording.onlooker is not None:
         recording.onlooker.op(op, [node for _, node in lifted], edges, result)
     return result

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from headgate.core.arguments import (
+    asked_sources,
     flat_cotangents,
     flat_sources,
     flat_targets,
@@ -31,7 +32,7 @@ from headgate.core.arguments import (
     wants_zeros,
     zeros_like,
 )
-from headgate.core.asked import asked, question, updated
+from headgate.core.asked import all_asked, asked, question, updated
 from headgate.core.birth import Meter
 from headgate.core.checks import flag
 from headgate.core.cotangent import pass_through
@@ -58,9 +59,16 @@ from headgate.record.graph import (
     unrecorded,
 )
 from headgate.record.magnitude import Magnitudes
-from headgate.record.onlooker import Onlooker, onlookers
-from headgate.record.site import where
-from headgate.record.verdict import FlowReport, Verdict, explain, if_not_finite, with_path
+from headgate.record.onlooker import Onlooker, onlookers, together
+from headgate.record.site import Site, where
+from headgate.record.verdict import (
+    FlowReport,
+    Verdict,
+    explain,
+    if_not_finite,
+    in_short,
+    with_path,
+)
 
 
 class GradientTape:
@@ -118,7 +126,7 @@ class GradientTape:
                 self._used = False
             recording = self._recording = current if current.in_use else Recording()
             if onlookers and recording.onlooker is None:
-                recording.onlooker = onlookers[-1].for_recording()
+                recording.onlooker = together(each.for_recording() for each in onlookers)
         elif current is not recording and current.in_use:
             raise refusal(
                 RuntimeError,
@@ -398,7 +406,7 @@ class GradientTape:
         cotangents = flat_cotangents(targets, output_gradients)
         seen = flat if shown is None else shown
         noted = [(each, each.before_gradient(self, targets, seen)) for each in onlookers]
-        onlooker = next((found[0] for _, found in noted if found is not None), None)
+        onlooker = together(found[0] for _, found in noted if found is not None)
         if self._active and not self._persistent:
             self._leave()
         elif self._active:
@@ -679,7 +687,8 @@ class GradientTape:
 
         Args:
             target: a tensor or variable, or a nested structure of them.
-            sources: a tensor or variable, or a nested structure of them.
+            sources: tensors, variables, models, layers or optimizers (which stand for their
+                trainable variables, or all of them if none is), or a nested structure of them.
             magnitudes: compute the gradient and report its norm along the path, and the op at
                 which it becomes exactly zero. The tape stays as it is.
             model: whose `variables` the sources should be among (kind `not_registered` else).
@@ -700,7 +709,7 @@ class GradientTape:
         'stop_gradient'
         """
         targets = flat_targets(target)
-        flat, structure = flat_sources(sources)
+        flat, structure = asked_sources(sources)
         measured = None
         if magnitudes and self._recording is not None:
             if self._used:
@@ -729,7 +738,7 @@ class GradientTape:
     ) -> list[Verdict]:
         """Return what there is to say of each source."""
         about = self._question(targets)
-        found = list(map(asked, flat))
+        found = all_asked(flat)
         verdicts = [explain(about, source, measured) for source in found]
         if measured is not None:
             verdicts = [with_path(each, source, measured) for each, source in zip(verdicts, found)]
@@ -754,17 +763,19 @@ class GradientTape:
         verdicts = self._verdicts(targets, missing)
         for source, verdict in zip(missing, verdicts):
             if type(source) is Variable:
-                source._source.missing = str(verdict)
+                source._source.missing = verdict, None
         _explained[key] = site[0]
         if known:
             return
-        texts = "\n".join(map(str, verdicts))
-        said = f"the {what} is None for {len(missing)} of {len(flat)} source(s):\n{texts}"
+        said = f"the {what} is None for {len(missing)} of {len(flat)} source(s):\n"
+        said += in_short(verdicts)
         if onlookers:  # they report at the end; but where a warning is an error, it stays one
-            with warnings.catch_warnings(record=True):
+            with warnings.catch_warnings(record=True, module=warnings):
                 warn_missing(said)
-        else:
-            warn_missing(said)
+        elif warn_missing(said):
+            for source, verdict in zip(missing, verdicts):
+                if type(source) is Variable:
+                    source._source.missing = verdict, Site(*site)
 
     def _measure(self, targets: list[Any], flat: list[Any]) -> Magnitudes:
         """Walk from the targets to the sources, only to look at the cotangents."""
@@ -809,7 +820,7 @@ class GradientTape:
         finally:
             recording.cuts.refused, recording.sources.blocked = noted
         return [
-            if_not_finite(verdict, asked(source), measured)
+            if_not_finite(verdict, asked(source, verdict.source), measured)
             for verdict, source in zip(verdicts, flat)
         ]
 

@@ -27,6 +27,7 @@ import optree
 
 from headgate.core.again import is_linear
 from headgate.core.arguments import OF_PULLS, flat_cotangents, flat_targets, wants_zeros
+from headgate.core.asked import is_nameless, keep_name
 from headgate.core.checks import flag
 from headgate.core.host import came_back
 from headgate.core.lift import as_tensor, is_inexact
@@ -36,7 +37,7 @@ from headgate.core.tensor import Tensor, tensor_of
 from headgate.core.traced import is_traced
 from headgate.core.variable import Variable
 from headgate.record.errors import describe, refusal, warn_missing
-from headgate.record.graph import Tape, state
+from headgate.record.graph import Leaf, Tape, state
 from headgate.record.onlooker import onlookers
 
 
@@ -67,15 +68,31 @@ class _Run(NamedTuple):
     """One call of a function under a tape.
 
     `targets` is what of the result is differentiated, with tensors in place of arrays and numbers.
-    `chosen` has what stands for the `arguments` to differentiate by.
+    `chosen` has what stands for the `arguments` to differentiate by, those at `argnums`.
     """
 
     tape: GradientTape
-    function: str
+    f: Callable[..., Any]
     result: Any
     targets: Any
     chosen: Any
     arguments: Any
+    argnums: int | Sequence[int]
+
+    @property
+    def function(self) -> str:
+        """The name of the function."""
+        return _name(self.f)
+
+    def name_arguments(self) -> None:
+        """Call what stands for arguments as the function does: `params['w']`."""
+        trees = (self.chosen,) if isinstance(self.argnums, int) else self.chosen
+        for position, tree in zip(_as_tuple(self.argnums), trees, strict=True):
+            name = _parameter(self.f, position)
+            accessors = optree.tree_accessors(tree)
+            for leaf, accessor in zip(optree.tree_leaves(tree), accessors, strict=True):
+                if type(leaf) is Tensor and type(leaf.node) is Leaf and is_nameless(leaf):
+                    keep_name(leaf, accessor.codify(name))
 
     @property
     def given(self) -> list[Any]:
@@ -132,11 +149,12 @@ def _run(
     chosen = tuple(given[position] for position in positions)
     return _Run(
         tape,
-        _name(f),
+        f,
         result,
         targets,
         chosen[0] if isinstance(argnums, int) else chosen,
         [args[position] for position in positions],
+        argnums,
     )
 
 
@@ -172,6 +190,18 @@ def _name(f: Callable[..., Any]) -> str:
     return getattr(f, "__name__", repr(f))
 
 
+def _parameter(f: Callable[..., Any], position: int) -> str:
+    """Return what a function calls its argument at a position."""
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):  # a function that does not tell
+        return f"argument {position}"
+    for number, parameter in enumerate(parameters[: position + 1]):
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            return f"{parameter.name}[{position - number}]"
+    return parameters[position].name
+
+
 def _check(transform: str, f: Any, argnums: Any = 0) -> None:
     """Refuse what cannot be differentiated at all, where it is asked for."""
     if not callable(f):
@@ -201,11 +231,15 @@ def _warn_unreached(run: _Run, what: str, meant: Sequence[bool] | None = None) -
     """
     own: list[Any] = optree.tree_leaves(run.chosen)
     targets: list[Any] = optree.tree_leaves(run.targets)
-    for number, source in enumerate(own):
-        if meant is not None and not meant[number]:
-            continue
-        if is_inexact(source) and not any(_reached(run.tape, target, source) for target in targets):
-            _warn_of(run, what, targets, source, run.given[number])
+    missing = [
+        number
+        for number, source in enumerate(own)
+        if (meant is None or meant[number])
+        and is_inexact(source)
+        and not any(_reached(run.tape, target, source) for target in targets)
+    ]
+    if missing:
+        _warn_of(run, what, targets, missing)
 
 
 def _reached(tape: GradientTape, target: Any, source: Tensor) -> bool:
@@ -215,12 +249,19 @@ def _reached(tape: GradientTape, target: Any, source: Tensor) -> bool:
     return tape._connected(target, source) and not tape._bits_of(source) & (blocked or 0)
 
 
-def _warn_of(run: _Run, what: str, targets: list[Any], source: Tensor, given: Any) -> None:
-    """Say why the derivative by one argument is zero."""
-    warn_missing(
-        f"the {what} of {run.function} is zero: {run.tape.why(targets, source)}"
-        + "".join(_mistaken(run.tape, target, given) for target in targets[:1])
+def _warn_of(run: _Run, what: str, targets: list[Any], missing: list[int]) -> None:
+    """Say why the derivative by some of the arguments, by number, is zero."""
+    run.name_arguments()
+    own: list[Any] = optree.tree_leaves(run.chosen)
+    told = run.tape.why(targets, [own[number] for number in missing]).in_short()
+    by = f" by {len(missing)} of {len(own)} arguments" if len(missing) > 1 else ""
+    mistaken = dict.fromkeys(
+        _mistaken(run.tape, target, run.given[number])
+        for number in missing
+        for target in targets[:1]
     )
+    start = "\n" if by else " "
+    warn_missing(f"the {what} of {run.function} is zero{by}:{start}{told}{''.join(mistaken)}")
 
 
 def value_and_grad(
@@ -287,18 +328,23 @@ def _value_and_grad(
         )
     flat, structure = optree.tree_flatten(run.chosen)
     if onlookers and what == "gradient":
+        run.name_arguments()
         shown = [
             given if type(given) is Variable else own
             for given, own in zip(run.given, flat, strict=True)
         ]
+        everything: Any = (args, kwargs)
+        others = [leaf for leaf in optree.tree_leaves(everything) if type(leaf) is Variable]
+        for onlooker in onlookers:
+            onlooker.beside(tape, others)
         gradients = tape._gradient(value, flat, onlookers=onlookers, shown=shown)
     else:
         gradients = tape._gradient(value, flat)
-    for position, gradient in enumerate(gradients):
-        if gradient is None:
-            own = flat[position]
-            _warn_of(run, what, [value], own, run.given[position])
-            gradients[position] = TENSORS.zeros_like(own)
+    missing = [position for position, gradient in enumerate(gradients) if gradient is None]
+    if missing:
+        _warn_of(run, what, [value], missing)
+        for position in missing:
+            gradients[position] = TENSORS.zeros_like(flat[position])
     return result, optree.tree_unflatten(structure, gradients)
 
 

@@ -32,7 +32,7 @@ from headgate.core.scope import open_scopes, stage, suspended
 from headgate.core.tensor import Reference, Tensor, constant, raw, shown
 from headgate.core.traced import is_traced
 from headgate.record.errors import TracingError, describe, refusal
-from headgate.record.graph import Leaf, Node, Recording, Source, ghost, state
+from headgate.record.graph import Leaf, Node, Recording, Source, anew, ghost, state
 from headgate.record.onlooker import onlookers
 from headgate.record.site import caller
 
@@ -272,6 +272,8 @@ class Variable(Attached):
         if past is not None or how == "assign":
             self._source.past = past
         self._source.written += 1
+        for onlooker in onlookers:
+            onlooker.assigned(self, how, node)
         recording = state.recording
         if recording.tapes:
             read(self)  # as in TensorFlow, a tape counts a write as an access
@@ -469,7 +471,7 @@ def _follow(variable: Variable, recording: Recording) -> Node | None:
     else:
         kind = "outside_tape"
         if len(recording.sources) > 10_000:  # many short-lived variables, and never a tape
-            recording = state.recording = state.outside = Recording()
+            recording = state.recording = state.outside = anew(recording)
     bit = recording.sources.untaped_bit(variable._source)
     node = ghost(recording, recording.cuts.add(kind, bit, 0, variable.name, variable.shape))
     if recording.onlooker is not None and node is not None:

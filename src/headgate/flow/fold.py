@@ -1,9 +1,14 @@
 """Fold: a long trace as a small graph of nodes in groups, the way pages and texts draw it.
 
 A loop of a thousand iterations makes a thousand times the same events. What a reader looks for is
-the line, so events of one **line, op and scope** are one **node**, with a count. Parameters are
-nodes too, and so are the calls that asked for a gradient. A plain read of a variable is part of the
-parameter's node; a read that cuts is a node of its own.
+the line, so events of one **line, op and scope** are one **node**, with a count, as long as they
+lead to the same **losses**: a helper that two losses go through is drawn for each, and what is
+computed for no loss at all, an evaluation say, stands apart from the training that shares its
+lines. Parameters are nodes too, and so are the calls that asked for a gradient. A plain read of a
+variable is part of the parameter's node; a read that cuts is a node of its own.
+
+A loss is a line that asks for gradients, of targets of one name, made on one line, by parameters
+that have any in common: one helper that steps two models has two losses.
 
 Nodes lie in **groups**, one for each scope. A group of more than `MOST_CHILDREN` things is divided
 into runs of neighbours, and again, until each one can be looked at. So a trace of any shape opens
@@ -20,10 +25,12 @@ from itertools import pairwise, takewhile
 from math import ceil
 from typing import NamedTuple
 
-from headgate.flow.trace import Event, Gradient, Place, Trace
+from headgate.flow.trace import GUESSED, Event, Gradient, Place, Trace
 from headgate.record.site import shown_path
 
 MOST_CHILDREN = 40
+MOST_VARIANTS = 6
+"""So many nodes at most are made of one line, op and scope, whatever losses they lead to."""
 ROOT = 0
 
 OP, CUT, PARAMETER, TARGET = "op", "cut", "parameter", "target"
@@ -40,6 +47,7 @@ class Node:
         kind: which kind of cut.
         group: number of the group that it lies in.
         members: numbers of its events; of its gradient calls, if it is a target.
+        leads: whether it has to do with any loss.
     """
 
     what: str
@@ -48,6 +56,7 @@ class Node:
     kind: str = ""
     group: int = ROOT
     members: list[int] = field(default_factory=list)
+    leads: bool = True
 
 
 class Child(NamedTuple):
@@ -128,6 +137,9 @@ def fold(trace: Trace) -> Folded:
     nodes: list[Node] = []
     root = _Branch("")
     numbers: dict[tuple[object, ...], int] = {}
+    variants: dict[tuple[object, ...], list[int]] = {}
+    losses, names = _losses(trace)
+    leading = _leading(trace, losses)
 
     def number_of(key: tuple[object, ...], scope: tuple[str, ...], node: Node) -> int:
         if key not in numbers:
@@ -138,31 +150,108 @@ def fold(trace: Trace) -> Folded:
 
     def of_source(number: int, scope: tuple[str, ...]) -> int:
         source = trace.sources[number]
-        node = Node(PARAMETER, source.name, source.place)
+        node = Node(PARAMETER, source.name, source.place, leads=number in asked)
         return number_of((PARAMETER, number), scope, node)
 
+    asked = {number for call in trace.gradients for number in call.sources}
     sources = {source.value: number for number, source in enumerate(trace.sources)}
     of_event = []
     for position, event in enumerate(trace.events):
         scope = trace.scope_of(event)
         parameters = [of_source(sources[v], scope) for v in event.inputs if v in sources]
+        for number in parameters:
+            nodes[number].leads |= bool(leading[position])
         if is_plain_read(event) and parameters:
             number = parameters[0]
         else:
-            key = (event.scope, event.place, event.op, event.kind)
+            line = (event.scope, event.place, event.op, event.kind)
+            known = variants.setdefault(line, [])
+            to = leading[position]
+            if to not in known:
+                if to and len(known) >= MOST_VARIANTS:
+                    to = known[-1]
+                else:
+                    known.append(to)
             node = Node(CUT if event.kind else OP, event.op, event.place, event.kind)
-            number = number_of(key, scope, node)
+            node.leads = bool(to)
+            number = number_of((*line, to), scope, node)
         nodes[number].members.append(position)
         of_event.append(number)
     of_gradient = []
     for position, call in enumerate(trace.gradients):
-        node = Node(TARGET, ", ".join(call.target_names), call.place)
-        of_gradient.append(number_of((TARGET, call.place, call.target_names), (), node))
+        loss = losses[position]
+        node = Node(TARGET, names[loss], call.place)
+        of_gradient.append(number_of((TARGET, loss), (), node))
         nodes[of_gradient[-1]].members.append(position)
     of_sources = [of_source(number, ()) for number in range(len(trace.sources))]
+    if not trace.gradients:
+        for node in nodes:
+            node.leads = True
     groups: list[Group] = []
     _plant(root, -1, groups, nodes, trace.places)
     return Folded(nodes, groups, of_event, of_sources, of_gradient)
+
+
+def _losses(trace: Trace) -> tuple[list[int], list[str]]:
+    """Return which loss each gradient call asks about, by number, and what to call each loss."""
+    makers = {
+        value: (event.place, event.op, event.scope)
+        for event in trace.events
+        for value in event.outputs
+    }
+    alike: dict[tuple[object, ...], list[int]] = {}
+    by: list[dict[str, None]] = []  # loss -> the names of its parameters
+    numbers = []
+    for call in trace.gradients:
+        names = dict.fromkeys(trace.sources[number].name for number in call.sources)
+        made = tuple(makers.get(value) for value in call.targets)
+        rivals = alike.setdefault((call.place, call.target_names), [])
+        key = (call.place, call.target_names, made)
+        known = alike.setdefault(key, [])
+        loss = next((n for n in known if not names or not names.keys().isdisjoint(by[n])), None)
+        if loss is None and len(rivals) >= MOST_VARIANTS:
+            loss = rivals[-1]
+        if loss is None:
+            loss = len(by)
+            by.append({})
+            known.append(loss)
+            rivals.append(loss)
+        by[loss] |= names
+        numbers.append(loss)
+    called = [""] * len(by)
+    for call, loss in zip(trace.gradients, numbers):
+        name = ", ".join(call.target_names)
+        several = len(alike[call.place, call.target_names]) > 1
+        called[loss] = f"{name} by {_summed_up(list(by[loss]))}" if several and by[loss] else name
+    return numbers, called
+
+
+def _summed_up(names: list[str]) -> str:
+    """Return several names as what they begin with, or as the first and how many more there are."""
+    if len(names) == 1:
+        return names[0]
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(min(names), max(names)))
+    shared = re.match(r".*[/.]", "".join(letter for letter, _ in alike))
+    return f"{shared[0]}*" if shared else f"{names[0]} and {len(names) - 1} more"
+
+
+def _leading(trace: Trace, losses: list[int]) -> list[int]:
+    """Return for each event the losses that its results have a part in, a bit for each."""
+    masks: dict[int, int] = {}
+    for call, loss in zip(trace.gradients, losses):
+        for value in call.targets:
+            masks[value] = masks.get(value, 0) | 1 << loss
+    result = [0] * len(trace.events)
+    for number in range(len(trace.events) - 1, -1, -1):
+        event = trace.events[number]
+        bits = 0
+        for value in event.outputs:
+            bits |= masks.get(value, 0)
+        if bits and event.label != GUESSED:
+            for value in event.inputs:
+                masks[value] = masks.get(value, 0) | bits
+        result[number] = bits
+    return result
 
 
 def is_plain_read(event: Event) -> bool:

@@ -6,14 +6,21 @@ the rows is their rank in a report. A watcher names a kind by its key; only this
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 
 class Kind(NamedTuple):
-    """What a kind of cut does to `{names}`, and what to do about it."""
+    """What a kind of cut does to `{names}`, and what to do about it.
+
+    `cure` is in the words of Headgate; `elsewhere` has it in those of another framework, by its
+    name, where they differ.
+    """
 
     what: str
     cure: str
+    elsewhere: Mapping[str, str] = MappingProxyType({})
 
 
 KINDS = {
@@ -91,9 +98,62 @@ KINDS = {
         "Return a gradient for this argument from the rule, or drop hg.custom_gradient and let the "
         "tape derive it.",
     ),
+    "dead_term": Kind(
+        "A term of the loss moves nothing: its value depends on {names}, and no gradient comes of "
+        "it",
+        "Let gradient through to what the term is computed from, or take the term out of the loss "
+        "and only report it.",
+    ),
+    "cancelled": Kind(
+        "The gradients of {names} that meet here add up to exactly zero",
+        "A value that is added and taken away again passes nothing on: to keep the value of q and "
+        "the gradient of z, write z + hg.stop_gradient(q - z).",
+    ),
     "not_watched": Kind(
         "No gradient reaches {names}: the tape was not asked to watch",
         "Call tape.watch(x) in the block before x is used, or make it a trainable hg.Variable.",
+    ),
+    "wrong_variable": Kind(
+        "The gradient of another variable is applied to {names}",
+        "Pair each gradient with the variable that it was computed for: zip(gradients, variables) "
+        "with the list that was asked for.",
+    ),
+    "zeroed_update": Kind(
+        "The update of {names} is exactly zero, though the gradient is not",
+        "Look at what is done with the gradient between the call and the optimizer: this line "
+        "multiplies, clips or masks it to zero.",
+    ),
+    "zero_rate": Kind(
+        "{names} does not move: the optimizer's rate is 0 in every step",
+        "Give the optimizer a rate, or leave the step out.",
+    ),
+    "dropped_gate": Kind(
+        "Nothing is stopped here: the result is dropped, and gradient still reaches {names}",
+        "A gate changes nothing in place: use what it returns, h = hg.stop_gradient(h).",
+    ),
+    "freeze_too_late": Kind(
+        "Frozen, and trained all the same: {names}",
+        "Collect the variables after the freeze: a list that was made before still has them.",
+    ),
+    "freeze_too_much": Kind(
+        "Frozen together with what the pattern seems to say: {names}",
+        "End the number in the pattern, as in 'block_1/*'.",
+    ),
+    "averages_trained": Kind(
+        "Trained while the averages are in it, not its own values: {names}",
+        "Put the values back first: leave the block of applied(), or call swap() again.",
+    ),
+    "not_applied": Kind(
+        "A gradient is asked for and never used: that of {names}",
+        "Give it to the optimizer, or do not ask for it.",
+    ),
+    "born_each_pass": Kind(
+        "Made anew in every step, so that it never learns: {names}",
+        "Make it once, before the loop or in the model's __init__, and use it in every step.",
+    ),
+    "unlisted": Kind(
+        "Used for the target, and neither asked for nor ever changed: {names}",
+        "Add it to the variables that are asked for and trained, or make it with trainable=False.",
     ),
     "not_registered": Kind(
         "Used, but not among the variables that are trained: {names}",
@@ -104,6 +164,11 @@ KINDS = {
         "The gradient of {names} is exactly zero: a mask lets nothing through",
         "Look at the mask: it selects no element here. Skip such a batch, or correct the "
         "condition.",
+    ),
+    "zero_factor": Kind(
+        "The gradient of {names} is exactly zero: it is multiplied with a number that is exactly 0",
+        "Look at where the number comes from: a division of whole numbers (1 // 3 is 0), a weight "
+        "or scale that is still at its start; or leave the term out.",
     ),
     "zero_derivative": Kind(
         "The gradient of {names} is exactly zero: the derivative is zero at every element here",
@@ -177,12 +242,43 @@ SAFE_CURES = {op: text for ops, text in _SAFE_CURES.items() for op in ops}
 """For operations at which a NaN is born: a cure that is closer than that of the kind."""
 
 
-def cure(kind: str, op: str = "") -> str:
+_TERM_CURES = {
+    "stop_gradient": "Take the stop away from this term, or stop only what must stay constant in "
+    "it; if the term is for the log only, leave it out of the loss.",
+}
+
+CLOSER: dict[str, dict[str, dict[str, str]]] = {
+    "headgate": {
+        "nondiff_op": OP_CURES,
+        "zero_derivative": OP_CURES,
+        "nonfinite_value": SAFE_CURES,
+        "nonfinite_slope": SAFE_CURES,
+        "dead_term": {
+            kind: KINDS[kind].cure
+            for kind in (
+                "no_grad_block",
+                "nondiff_op",
+                "integer_cast",
+                "host_round_trip",
+                "rewrap",
+                "stateful_write",
+                "outside_tape",
+                "custom_gradient",
+            )
+        }
+        | _TERM_CURES,
+    },
+}
+"""Framework -> kind -> operation -> a cure that is closer than that of the kind."""
+
+
+def cure(kind: str, op: str = "", framework: str = "headgate") -> str:
     """Return what to do about a kind of cut, in one sentence.
 
     Args:
         kind: a key of `KINDS`.
         op: the operation at which gradient ends, by which the advice may be closer.
+        framework: whose words to use, as far as the table has them; else those of Headgate.
 
     Raises:
         ValueError: if there is no such kind.
@@ -191,10 +287,9 @@ def cure(kind: str, op: str = "") -> str:
     >>> cure("nondiff_op", "round")
     'Keep the rounded value and pass the gradient on: hg.straight_through(rounded, x).'
     """
-    own = row(kind).cure
-    if kind in ("nonfinite_value", "nonfinite_slope"):
-        return SAFE_CURES.get(op, own)
-    return OP_CURES.get(op, own) if kind in ("nondiff_op", "zero_derivative") else own
+    found = row(kind)
+    closer = CLOSER.get(framework, {}).get(kind, {})
+    return closer.get(op) or found.elsewhere.get(framework, found.cure)
 
 
 def rank(kind: str) -> int:

@@ -9,6 +9,10 @@ Which paths light up is worked out in the page, from the events, when a loss and
 chosen. So the file need not hold a path for each pair. What is shown as one node, and which groups
 there are, is decided in `headgate.flow.fold`, for texts as well.
 
+What shows at first is what a reader came for: the first finding, its path alone where the whole map
+could not be read, no computation that leads to no loss, and of the gates only those loudly that
+keep a gradient from a parameter that misses it.
+
 Text of the user's program enters the file in one way only: as JSON in which no character can end
 a script; the page puts it into the document as text.
 """
@@ -25,13 +29,10 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
-from headgate.flow.fold import Folded, fold, opened
+from headgate.flow.fold import Folded, fold
 from headgate.flow.kinds import KINDS
 from headgate.flow.trace import Gradient, Trace
 from headgate.record.site import shown_path
-
-FULLY_SHOWN = 80
-SHOWN_AT_FIRST = 60
 
 _LICENCES = [
     "LICENSE.viz-js.txt",
@@ -43,14 +44,18 @@ _UNSAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
 
 
 def page(
-    trace: Trace, title: str = "Gradient flow", findings: Sequence[dict[str, Any]] = ()
+    trace: Trace,
+    title: str = "Gradient flow",
+    findings: Sequence[dict[str, Any]] | None = None,
 ) -> str:
     """Return the map of a trace as one HTML file that opens without a network.
 
     Args:
         trace: what to draw.
         title: what to call it.
-        findings: what to list beside it, as `headgate.flow.report.as_entries` has it.
+        findings: what to list beside it, as `headgate.flow.report.as_entries` has it; only the cuts
+            on the paths of their parameters stand out. None if nobody looked for any: then the cuts
+            of all parameters that get no gradient do.
 
     >>> from headgate.flow.trace import Trace
     >>> page(Trace(), "nothing yet").startswith("<!doctype html>")
@@ -126,7 +131,7 @@ class _Texts:
         return [self(text) for text in texts]
 
 
-def _columns(trace: Trace, title: str, findings: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _columns(trace: Trace, title: str, findings: Sequence[dict[str, Any]] | None) -> dict[str, Any]:
     """Return all that the page needs, as columns; texts and values are numbers from 0."""
     folded = fold(trace)
     text = _Texts()
@@ -135,7 +140,6 @@ def _columns(trace: Trace, title: str, findings: Sequence[dict[str, Any]]) -> di
     def numbered(some: Iterable[int]) -> list[int]:
         return [values.setdefault(value, len(values)) for value in some]
 
-    few = len(folded.nodes) <= FULLY_SHOWN
     events, sources = trace.events, trace.sources
     columns = {
         "title": title,
@@ -156,6 +160,7 @@ def _columns(trace: Trace, title: str, findings: Sequence[dict[str, Any]]) -> di
             "kind": text.each(node.kind for node in folded.nodes),
             "place": [node.place for node in folded.nodes],
             "group": [node.group for node in folded.nodes],
+            "leads": [int(node.leads) for node in folded.nodes],
         },
         "events": {
             "node": folded.of_event,
@@ -180,8 +185,8 @@ def _columns(trace: Trace, title: str, findings: Sequence[dict[str, Any]]) -> di
         "gradients": [
             _call(call, number, folded, numbered) for number, call in enumerate(trace.gradients)
         ],
-        "open": sorted(opened(folded, FULLY_SHOWN if few else SHOWN_AT_FIRST)),
-        "findings": [_entry(finding) for finding in findings],
+        "findings": [_entry(finding) for finding in findings or ()],
+        "judged": findings is not None,
     }
     return {**columns, "values": len(values), "texts": list(text.numbers)}
 
@@ -192,8 +197,9 @@ def _entry(finding: dict[str, Any]) -> dict[str, Any]:
     kind = KINDS.get(finding.get("kind", ""))
     if kind is not None:
         entry["says"] = kind.what.partition(": ")[2]
-    if finding.get("file"):
-        entry["file"] = shown_path(finding["file"])
+    for place in (entry, finding.get("term"), *finding.get("called_from", ())):
+        if isinstance(place, dict) and place.get("file"):
+            place["file"] = shown_path(place["file"])
     return entry
 
 
@@ -206,7 +212,7 @@ def _call(call: Gradient, number: int, folded: Folded, numbered: Any) -> dict[st
         "norms": [_figure(norm) for norm in call.norms],
         "values": numbered(call.cotangents),
         "cotangents": [_figure(norm) for norm in call.cotangents.values()],
-        "alive": [[*where, *share] for where, share in call.alive.items()],
+        "alive": [[*where, died.alive, died.size] for where, died in call.deaths.items()],
     }
 
 

@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from headgate.flow.kinds import row
-from headgate.record.site import shown_path
+from headgate.flow.kinds import rank, row
+from headgate.flow.trace import Place
+from headgate.record.site import printable, shown_path
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -43,6 +44,11 @@ class Finding:
         cure: what to do.
         label: what the user called the cut.
         others: further parameters that the same cut severs.
+        called_from: the user's lines that led there, the nearest first, where the line lies in a
+            function that is called from several.
+        term: the line of the term of the loss that is dead, if that is what is wrong.
+        further: whether it is one more cut of a parameter, after the one to look at first.
+        when: from when on, or how often, in words: "from step 30 of 60".
     """
 
     parameter: str
@@ -54,6 +60,40 @@ class Finding:
     cure: str
     label: str = ""
     others: tuple[str, ...] = ()
+    called_from: tuple[Place, ...] = ()
+    term: Place | None = None
+    when: str = ""
+    further: bool = False
+
+    @property
+    def order(self) -> tuple[bool, int]:
+        """Where it stands in a report: by its kind, one more cut after all first ones."""
+        return self.further, rank(self.kind)
+
+    @property
+    def cause(self) -> tuple[Any, ...]:
+        """What findings with one cause share, whatever the parameter."""
+        where = self.file, self.line, self.called_from, self.term
+        return self.verdict, self.kind, *where, self.when
+
+
+def told_of(callers: Sequence[Place]) -> tuple[Place, ...]:
+    """Return those of the lines that led somewhere which a finding tells of.
+
+    That is the nearest one, and the next if that is in a function as well.
+
+    >>> from headgate.flow.report import told_of
+    >>> from headgate.flow.trace import Place
+    >>> step, main = Place("a.py", 8, "train.<locals>.step"), Place("a.py", 20, "<module>")
+    >>> told_of([step, main])
+    (Place(file='a.py', line=8, function='step'),)
+    """
+    names = [(place, place.function.rpartition("<locals>.")[2]) for place in callers[:2]]
+    return tuple(
+        place._replace(function="" if name == "<module>" else name)
+        for number, (place, name) in enumerate(names)
+        if not number or name != "<module>"
+    )
 
 
 def each(findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -80,8 +120,7 @@ def merged(findings: Iterable[Finding]) -> list[Finding]:
     """
     groups: dict[tuple[Any, ...], dict[str, Finding]] = {}
     for finding in each(findings):
-        cause = (finding.verdict, finding.kind, finding.file, finding.line)
-        groups.setdefault(cause, {}).setdefault(finding.parameter, finding)
+        groups.setdefault(finding.cause, {}).setdefault(finding.parameter, finding)
     return [
         replace(next(iter(group.values())), others=tuple(group)[1:]) for group in groups.values()
     ]
@@ -110,19 +149,39 @@ def render(findings: Iterable[Finding], shown: Callable[[str], str] = shown_path
         indent = "\n" + " " * len(head)
         what = row(finding.kind).what.format(names=_names(finding))
         label = f" [{finding.label}]" if finding.label else ""
-        place = f"{shown(finding.file)}:{finding.line}: " if finding.file else "no line is known"
+        when = f", {finding.when}" if finding.when else ""
+        place = f"{_place(finding, shown)}: " if finding.file else "no line is known"
+        term: list[Any] = []
+        if finding.term is not None:
+            at = f"in the term at {_at(finding.term, shown)}: "
+            term = [indent, (printable(at), "cyan"), printable(finding.term.text)]
         entries.append(
             Text.assemble(
-                (head + _printable(what), "bold"),
-                (f" ({_printable(finding.kind + label)})", "red"),
+                (head + printable(what), "bold"),
+                (f" ({printable(finding.kind + label + when)})", "red"),
                 indent,
-                (_printable(place), "cyan"),
-                _printable(finding.text),
+                (printable(place), "cyan"),
+                printable(finding.text),
+                *term,
                 indent,
-                (_printable(finding.cure), "green"),
+                (printable(finding.cure), "green"),
             )
         )
     return Text("\n").join(entries)
+
+
+def _at(place: Place, shown: Callable[[str], str]) -> str:
+    return f"{shown(place.file)}:{place.line}"
+
+
+def _place(finding: Finding, shown: Callable[[str], str]) -> str:
+    """Return where a finding is, and who called the function that it lies in."""
+    there = f"{shown(finding.file)}:{finding.line}"
+    callers = [
+        f"{place.function + ', ' if place.function else ''}{_at(place, shown)}"
+        for place in finding.called_from
+    ]
+    return f"{there} (called from {', from '.join(callers)})" if callers else there
 
 
 def as_text(findings: Iterable[Finding]) -> str:
@@ -168,24 +227,28 @@ def as_entries(findings: Iterable[Finding]) -> list[dict[str, Any]]:
     return _entries(findings, (*FIELDS, "label"))
 
 
-FIELDS = ("parameter", "verdict", "kind", "file", "line", "text", "cure")
+FIELDS = (
+    *("parameter", "verdict", "kind", "file", "line", "text", "cure"),
+    *("called_from", "term", "when"),
+)
 """What the JSON has of each finding."""
 
 
 def _entries(findings: Iterable[Finding], fields: Iterable[str]) -> list[dict[str, Any]]:
-    return [{name: getattr(finding, name) for name in fields} for finding in each(findings)]
+    return [{name: _plain(getattr(finding, name)) for name in fields} for finding in each(findings)]
+
+
+def _plain(value: Any) -> Any:
+    """Return a field of a finding as JSON has it: places as objects."""
+    if type(value) is Place:
+        return {**value._asdict(), "text": value.text}
+    return list(map(_plain, value)) if type(value) is tuple else value
 
 
 def _names(finding: Finding) -> str:
     names = (finding.parameter, *finding.others)
     shown, more = names[:NAMES_SHOWN], len(names) - NAMES_SHOWN
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
-
-
-def _printable(text: str) -> str:
-    """Replace what would move a terminal's cursor or change its colours."""
-    letters = (letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-    return "".join(letters)
 
 
 def _strict(value: Any) -> Any:

@@ -24,21 +24,25 @@ import os
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.text import Text
 
-from headgate.flow.kinds import rank
+from headgate.flow.matrix import Matrix, as_tables, entries, matrices
 from headgate.flow.patterns import covers_call, covers_name, function_of, line_of
 from headgate.flow.report import Finding, as_entries, as_json, merged, render
+from headgate.flow.sarif import as_sarif
 from headgate.flow.trace import Trace
 from headgate.flow.watcher import Watcher
+from headgate.record.site import printable
 
 CLEAN, FOUND, UNANSWERED = 0, 1, 2
 """Exit statuses of `headgate why`."""
@@ -61,9 +65,11 @@ class Question:
         module: whether to run a module, as `python -m` does.
         json: file for the report as JSON.
         html: file for the map.
+        sarif: file for the findings as SARIF, for code reviews.
         no_flow: patterns of parameters that gradient must not reach (`headgate.flow.patterns`).
         flow: patterns of the names of parameters that gradient must reach.
         step: only this pass of each gradient call, from 0.
+        matrix: whether to tell which term of each loss reaches which parameters.
     """
 
     script: str
@@ -71,9 +77,30 @@ class Question:
     module: bool = False
     json: Path | None = None
     html: Path | None = None
+    sarif: Path | None = None
     no_flow: Sequence[str] = ()
     flow: Sequence[str] = ()
     step: int | None = None
+    matrix: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What came of a run, for the files that are written about it.
+
+    Attributes:
+        traces: one of each watcher.
+        gradients: the calls looked at, as the watchers give them.
+        findings: the most important first.
+        matrices: which term of each loss reaches which parameters, for each trace, if asked for.
+        trouble: why the run says less than was asked; "" if it does not.
+    """
+
+    traces: Sequence[Trace]
+    gradients: Sequence[dict[str, Any]]
+    findings: Sequence[Finding]
+    matrices: Sequence[list[Matrix]] = ()
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +134,22 @@ def why(question: Question, watch: Callable[[], Sequence[Watcher]]) -> int:
             sys.exit(ending.status)
     modules.pop("__main__", None)
     sys.modules.update(modules)  # some scripts clear what was imported before them
-    with _inside(folder):
+    with _inside(folder), _unwarned():
         traces = [watcher.trace for watcher in watchers]
         gradients = [call for watcher in watchers for call in watcher.gradients()]
         asked = question.no_flow, question.flow, question.step
         findings = [found for watcher in watchers for found in watcher.findings(*asked)]
-        findings.sort(key=lambda found: rank(found.kind))
+        findings.sort(key=lambda found: found.order)
         complaint = _unanswered(question, traces)
-        sentences = [ending.words, complaint, _summary(len(gradients), len(merged(findings)))]
-        _show(" ".join(filter(None, sentences)), render(findings), (out, errors))
-        report = as_json(gradients, findings)
+        trouble = " ".join(filter(None, [ending.words, complaint]))
+        calls = sum(watcher.coverage()[1] for watcher in watchers)
+        summary = _summary(len(gradients), len(merged(findings)), calls)
+        found = [matrices(trace, question.step) for trace in traces if question.matrix]
+        tables = [table for some in found for table in as_tables(some)]
+        _show(f"{trouble} {summary}".lstrip(), render(findings), tables, (out, errors))
+        seen = Seen(traces, gradients, findings, found, trouble)
         for path, page in pages:
-            _write(path, page(_fullest(traces), report, findings))
+            _write(path, page(seen))
     if ending.status or complaint:
         return UNANSWERED
     return FOUND if findings else CLEAN
@@ -137,7 +168,11 @@ def run(script: str, arguments: Sequence[str], module: bool = False) -> Ending:
     try:
         main, code = _load_module(script) if module else _load_script(script)
         sys.modules["__main__"] = main
-        exec(code, main.__dict__)
+        put_back = _kept()
+        try:
+            exec(code, main.__dict__)
+        finally:
+            put_back()
     except CannotRun:
         raise
     except SystemExit as leave:
@@ -154,6 +189,23 @@ def run(script: str, arguments: Sequence[str], module: bool = False) -> Ending:
     except KeyboardInterrupt:
         ending = Ending(1, "The script was interrupted. This was learned until then.")
     return ending
+
+
+def _kept() -> Callable[[], None]:
+    """Return what puts back those of the interpreter's own things that a script has thrown away.
+
+    It may have deleted builtins, so nothing here calls one.
+    """
+    names, lists = dict(vars(builtins)), (sys.path, sys.meta_path, sys.path_hooks)
+    kept = [(each, [*each]) for each in lists]
+
+    def put_back() -> None:
+        for name in names.keys() - builtins.__dict__.keys():
+            builtins.__dict__[name] = names[name]
+        for each, before in kept:
+            each.extend([item for item in before if item not in each])
+
+    return put_back
 
 
 def _load_script(script: str) -> tuple[ModuleType, CodeType]:
@@ -243,6 +295,16 @@ def _below_this_file(error: BaseException) -> TracebackType | None:
 
 
 @contextmanager
+def _unwarned() -> Iterator[None]:
+    """Write a report without warnings, which the script may have made into errors."""
+    with ExitStack() as quiet:
+        with contextlib.suppress(Exception):  # it may have taken the machinery apart as well
+            quiet.enter_context(warnings.catch_warnings(module=warnings))
+            warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
 def _inside(folder: str) -> Iterator[None]:
     """Work in a folder; the script may have left it, and removed the one that it went to."""
     try:
@@ -258,13 +320,15 @@ def _inside(folder: str) -> Iterator[None]:
 
 def _unanswered(question: Question, traces: Sequence[Trace]) -> str:
     """Say what an option asks about that the script never had or did; empty if nothing."""
-    names = sorted({source.name for trace in traces for source in trace.sources})
+    sources = [source for trace in traces for source in trace.sources]
+    names = sorted({source.name for source in sources})
+    aliases = {source.alias for source in sources}
     asked = [(trace, gradient) for trace in traces for gradient in trace.gradients]
     calls = [trace.places[gradient.place] for trace, gradient in asked]
     complaints = []
     for option, patterns in (("--no-flow", question.no_flow), ("--flow", question.flow)):
         for pattern in patterns:
-            if not any(covers_name(name, pattern) for name in names):
+            if not any(covers_name(name, pattern) for name in (*names, *aliases)):
                 known = f"; there are {', '.join(names)}." if names else "."
                 complaints.append(
                     f"{option} {pattern}: no parameter of the script has such a name{known}"
@@ -288,19 +352,22 @@ def _fullest(traces: Sequence[Trace]) -> Trace:
     return max(traces, key=lambda trace: len(trace.gradients))
 
 
-def _summary(calls: int, findings: int) -> str:
+def _summary(looked: int, findings: int, calls: int) -> str:
     if not calls:
         others = [name for module, name in UNWATCHED.items() if module in sys.modules]
         more = f" The script uses {' and '.join(others)}, not watched yet." if others else ""
         return f"No gradient was computed with Headgate: there is nothing to explain.{more}"
-    return f"{_counted(findings, 'finding')}; {_counted(calls, 'gradient call')} looked at."
+    of = f"{looked} of " if looked < calls else ""
+    return f"{_counted(findings, 'finding')}; {of}{_counted(calls, 'gradient call')} looked at."
 
 
 def _counted(count: int, word: str) -> str:
     return f"{count or 'No'} {word}{'' if count == 1 else 's'}"
 
 
-def _show(summary: str, body: Text, streams: Iterable[TextIO | None]) -> None:
+def _show(
+    summary: str, body: Text, tables: Sequence[RenderableType], streams: Iterable[TextIO | None]
+) -> None:
     """Print the report to the first stream that can still be written to."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
         sys.stdout.flush()  # what the script put there, and may have closed
@@ -309,9 +376,12 @@ def _show(summary: str, body: Text, streams: Iterable[TextIO | None]) -> None:
             console = Console(file=stream)
             with console.capture() as captured:
                 console.rule("headgate why")
-                console.print(Text(summary), soft_wrap=True)
+                console.print(Text(printable(summary)), soft_wrap=True)
                 if body:
                     console.print(body, soft_wrap=True)
+                for table in tables:
+                    console.print()
+                    console.print(table)
             text = captured.get().encode(stream.encoding, "backslashreplace")
             stream.write(text.decode(stream.encoding))
             stream.flush()
@@ -325,29 +395,43 @@ def _show(summary: str, body: Text, streams: Iterable[TextIO | None]) -> None:
                 return
 
 
-Page = Callable[[Trace, dict[str, Any], Sequence[Finding]], str]
+Page = Callable[[Seen], str]
 
 
 def _pages_wanted(question: Question) -> list[tuple[Path, Page]]:
     """Return the files to write and how to make each; refuse what cannot be written."""
-    wanted: list[tuple[Path, Page]] = []
-    if question.json is not None:
-        wanted.append((_writable(question.json), _json_page))
-    if question.html is not None:
-        from headgate.flow.page import page
-
-        title = f"headgate why {question.script}"
-        wanted.append(
-            (
-                _writable(question.html),
-                lambda trace, report, findings: page(trace, title, as_entries(findings)),
-            )
-        )
-    return wanted
+    makers: list[tuple[Path | None, Callable[[Question, Seen], str]]] = [
+        (question.json, _json_page),
+        (question.sarif, _sarif_page),
+        (question.html, _map_page),
+    ]
+    return [(_writable(path), partial(make, question)) for path, make in makers if path is not None]
 
 
-def _json_page(trace: Trace, report: dict[str, Any], findings: Sequence[Finding]) -> str:
+def _json_page(question: Question, seen: Seen) -> str:
+    report = as_json(seen.gradients, seen.findings)
+    if question.matrix:
+        pairs = zip(seen.traces, seen.matrices)
+        report["matrix"] = [entry for trace, found in pairs for entry in entries(trace, found)]
     return json.dumps(report, indent=2, allow_nan=False) + "\n"
+
+
+def _sarif_page(question: Question, seen: Seen) -> str:
+    log = as_sarif(
+        seen.findings,
+        seen.traces,
+        script="" if question.module else question.script,
+        name=question.script,
+        trouble=seen.trouble,
+    )
+    return json.dumps(log, indent=2) + "\n"
+
+
+def _map_page(question: Question, seen: Seen) -> str:
+    from headgate.flow.page import page
+
+    title = f"headgate why {question.script}"
+    return page(_fullest(seen.traces), title, as_entries(seen.findings))
 
 
 def _writable(path: Path) -> Path:

@@ -7,15 +7,20 @@ reach the targets, is cut, by the events of some kind whose input is reached by 
 source and whose output leads to the targets: the frontier between the two sets, and what lies
 before it on the same paths. One whose values do not reach the targets is unused.
 
+Both searches go by masks. Every source has a bit; one pass forward ORs them from values to values,
+and so finds the reach of all sources at once (`Reach`). Each gradient call needs one pass back from
+its targets, over the events that lead there and no others.
+
 The trace may come from any framework; nothing here knows one.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from headgate.flow.trace import Event, Gradient, Trace
+from headgate.flow.trace import GUESSED, Gradient, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,10 @@ class Flow:
             those on its other paths.
         path: numbers of all events between the source and the targets.
         zero_at: number of the event at which the gradient becomes exactly zero, None if unknown.
+        severing: those of `cuts` that gradient itself would have come to: no other cut lies between
+            them and the source.
+        zeros: all places at which the gradient becomes exactly zero on its way to the source:
+            (event number, input position), the oldest first.
     """
 
     gradient: int
@@ -38,103 +47,181 @@ class Flow:
     cuts: tuple[int, ...]
     path: tuple[int, ...]
     zero_at: int | None = None
+    severing: tuple[int, ...] = field(default=(), compare=False)
+    zeros: tuple[tuple[int, int], ...] = field(default=(), compare=False)
 
 
-def solve(trace: Trace) -> list[Flow]:
+def solve(trace: Trace, reach: Reach | None = None) -> list[Flow]:
     """Return a verdict for each source of each gradient call of a trace."""
+    reach = reach or Reach(trace)
     return [
         flow
         for number, gradient in enumerate(trace.gradients)
-        for flow in _solve_one(trace, number, gradient)
+        for flow in _solve_one(reach, number, gradient)
     ]
 
 
-def _solve_one(trace: Trace, number: int, gradient: Gradient) -> list[Flow]:
+class Reach:
+    """For each value of a trace, the sources that it depends on: a mask with a bit for each.
+
+    Attributes:
+        by_value: value -> mask of the sources that it depends on at all.
+        by_gradient: the same, by gradient.
+        own: value -> mask of the sources that it stands for.
+        makers: value -> the events that make it, in order.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self.by_value: dict[int, int] = {}
+        self.by_gradient: dict[int, int] = {}
+        self.makers: dict[int, list[int]] = {}
+        for number, source in enumerate(trace.sources):
+            self.by_value[source.value] = self.by_value.get(source.value, 0) | 1 << number
+        self.own = dict(self.by_value)
+        self.by_gradient.update(self.by_value)
+        by_value, by_gradient = self.by_value, self.by_gradient
+        for number, event in enumerate(trace.events):
+            all_of_it = flowing = 0
+            for value, flows in zip(event.inputs, event.flows, strict=True):
+                all_of_it |= by_value.get(value, 0)
+                if flows:
+                    flowing |= by_gradient.get(value, 0)
+            for value in event.outputs:
+                self.makers.setdefault(value, []).append(number)
+                if all_of_it:
+                    by_value[value] = by_value.get(value, 0) | all_of_it
+                if flowing:
+                    by_gradient[value] = by_gradient.get(value, 0) | flowing
+
+    def behind(
+        self, targets: Iterable[int], guesses: bool = True
+    ) -> tuple[list[int], dict[int, bool]]:
+        """Return what some values depend on.
+
+        Args:
+            targets: the values.
+            guesses: whether to follow what may only have come from the host (`GUESSED`).
+
+        Returns:
+            The events that lead to them, in order, and the values that do: value -> whether
+            gradient comes back to it from one of them.
+        """
+        found = dict.fromkeys(targets, True)
+        todo: list[int] = []
+        queued: set[int] = set()
+        for value in found:
+            self._queue(value, len(self.trace.events), todo, queued)
+        events = []
+        while todo:
+            number = -heapq.heappop(todo)  # all events that take what it makes came before it
+            events.append(number)
+            event = self.trace.events[number]
+            if not guesses and event.label == GUESSED:
+                continue
+            carries = any(found.get(value, False) for value in event.outputs)
+            for value, flows in zip(event.inputs, event.flows, strict=True):
+                known = found.get(value)
+                if known is None:
+                    self._queue(value, number, todo, queued)
+                if not known:
+                    found[value] = carries and flows
+        events.reverse()
+        return events, found
+
+    def _queue(self, value: int, before: int, todo: list[int], queued: set[int]) -> None:
+        for maker in self.makers.get(value, ()):
+            if maker < before and maker not in queued:
+                queued.add(maker)
+                heapq.heappush(todo, -maker)
+
+
+def _solve_one(reach: Reach, number: int, gradient: Gradient) -> Iterator[Flow]:
+    events, sources = reach.trace.events, reach.trace.sources
     targets = set(gradient.targets)
-    by_gradient = back(trace.events, targets, flowing_only=True)
-    to_target = back(trace.events, targets, flowing_only=False)
-    flows = []
-    for position, source in enumerate(gradient.sources):
-        value = trace.sources[source].value
-        reached = forward(trace.events, {value}, flowing_only=False)
-        path = tuple(
-            k
-            for k, event in enumerate(trace.events)
-            if any(v in reached for v in event.inputs)
-            and any(v in to_target for v in event.outputs)
-        )
-        cuts = tuple(k for k in path if _cuts(trace.events[k], reached))
-        zero_at = None
-        size = gradient.norms[position]
-        if size is None and value in by_gradient - targets:
+    way, found = reach.behind(gradient.targets)
+    masks = []  # of each event on the way: the sources behind it
+    cutting = []  # of each that is a cut: its number, those it cuts, those that had come so far
+    wanted = 0
+    for source in gradient.sources:
+        wanted |= 1 << source
+    for k in way:
+        event = events[k]
+        mask = cut = first = 0
+        for value, flows in zip(event.inputs, event.flows, strict=True):
+            of_value = reach.by_value.get(value, 0)
+            mask |= of_value
+            if event.kind and not flows:
+                cut |= of_value
+                first |= reach.by_gradient.get(value, 0)
+        masks.append(mask)
+        if cut & wanted:
+            cutting.append((k, cut, first))
+    dying = _dying(reach, gradient, way, found) if gradient.deaths else []
+    for source, size in zip(gradient.sources, gradient.norms, strict=True):
+        bit, value = 1 << source, sources[source].value
+        path = tuple([k for k, mask in zip(way, masks) if mask & bit])
+        cuts = tuple([k for k, cut, _ in cutting if cut & bit])
+        severing = tuple([k for k, _, first in cutting if first & bit])
+        zero_at: int | None = None
+        zeros: tuple[tuple[int, int], ...] = ()
+        connected = found.get(value, False)
+        if size is None and connected and value not in targets:
             verdict = "cut"
-            cuts = tuple(sorted({*cuts, *_refusing(trace, gradient, value, by_gradient)}))
-        elif value in by_gradient or value in targets:
+            severing = tuple(_refusing(reach, gradient, way, found, bit))
+            cuts = tuple(sorted({*cuts, *severing}))
+        elif connected:
             verdict = "zero" if size == 0 else "connected"
             if size == 0:
-                zero_at = _zero_at(trace, gradient, path, reached)
+                met = [k for k, _, at_all, _ in dying if at_all & bit]
+                zero_at = max(met, default=None)
+                zeros = tuple([(k, place) for k, place, _, first in dying if first & bit])
         elif path:
             verdict = "cut"
             cuts = cuts or path[:1]  # nobody watches the source: it is cut where it is first used
         else:
             verdict = "unused"
-        flows.append(Flow(number, source, verdict, cuts, path, zero_at))
-    return flows
+        yield Flow(number, source, verdict, cuts, path, zero_at, severing, zeros)
 
 
-def forward(events: Iterable[Event], values: set[int], flowing_only: bool) -> set[int]:
-    """Return all values that depend on some values, by gradient only or at all."""
-    reached = set(values)
-    for event in events:
-        if any(
-            value in reached and (flows or not flowing_only)
-            for value, flows in zip(event.inputs, event.flows, strict=True)
-        ):
-            reached.update(event.outputs)
-    return reached
-
-
-def back(events: list[Event], values: set[int], flowing_only: bool) -> set[int]:
-    """Return all values that some values depend on, by gradient only or at all."""
-    reached = set(values)
-    for event in reversed(events):
-        if any(value in reached for value in event.outputs):
-            reached.update(
-                value
-                for value, flows in zip(event.inputs, event.flows, strict=True)
-                if flows or not flowing_only
-            )
-    return reached
-
-
-def _cuts(event: Event, reached: set[int]) -> bool:
-    return bool(event.kind) and any(
-        value in reached and not flows
-        for value, flows in zip(event.inputs, event.flows, strict=True)
-    )
-
-
-def _refusing(trace: Trace, gradient: Gradient, value: int, by_gradient: set[int]) -> Iterator[int]:
+def _refusing(
+    reach: Reach, gradient: Gradient, way: list[int], found: dict[int, bool], bit: int
+) -> Iterator[int]:
     """Yield the events that were given a cotangent and gave none, though gradient could flow.
 
     A custom rule does that; nobody knows before the rule is asked.
     """
-    reached = forward(trace.events, {value}, flowing_only=True) & by_gradient
-    for number, event in enumerate(trace.events):
+    for number in way:
+        event = reach.trace.events[number]
         if any(output in gradient.cotangents for output in event.outputs) and any(
-            taken in reached and flows and taken not in gradient.cotangents
+            flows
+            and found[taken]
+            and taken not in gradient.cotangents
+            and reach.by_gradient.get(taken, 0) & bit
             for taken, flows in zip(event.inputs, event.flows, strict=True)
         ):
             yield number
 
 
-def _zero_at(
-    trace: Trace, gradient: Gradient, path: tuple[int, ...], reached: set[int]
-) -> int | None:
-    """Return the first event on the way of the gradient at which it becomes exactly zero."""
-    for number in reversed(path):
-        event = trace.events[number]
-        for position, value in enumerate(event.inputs):
-            if value in reached and (number, position) in gradient.alive:
-                return number
-    return None
+def _dying(
+    reach: Reach, gradient: Gradient, way: list[int], found: dict[int, bool]
+) -> list[tuple[int, int, int, int]]:
+    """Return where a gradient becomes zero, from the sources on.
+
+    Each with its event and position, the sources that are behind it at all, and those from which
+    one comes to it without coming to another one before.
+    """
+    masks = {s.value: 1 << number for number, s in enumerate(reach.trace.sources)}
+    dying = []
+    for number in way:
+        event = reach.trace.events[number]
+        carried = 0
+        for position, (value, flows) in enumerate(zip(event.inputs, event.flows, strict=True)):
+            mask = masks.get(value, 0)
+            if (number, position) in gradient.deaths:
+                dying.append((number, position, reach.by_value.get(value, 0), mask))
+            elif flows and found[value]:
+                carried |= mask
+        for value in event.outputs:
+            masks[value] = masks.get(value, 0) | carried
+    return dying

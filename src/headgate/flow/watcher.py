@@ -3,21 +3,32 @@
 While it is entered, a watcher notes what one framework computes and differentiates, in neutral form
 (`headgate.flow.trace`); afterwards it says what it found. A framework has one file in
 `headgate/flow/watch` with one class, derived from `Watcher`, and one line in `WATCHERS`; `headgate
-why` enters all of them around the script. Drawing and reporting need nothing but the trace and the
-findings, so they are written once, here.
+why` enters all of them around the script. Judging, drawing and reporting need nothing but the
+trace, so they are written once, here: a watcher that writes a trace has all of it. One that knows
+better what came of its gradient calls, or finds something by itself, overrides `facts` or `told`.
 """
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Any, Self
 
+from headgate.flow.course import coverage
+from headgate.flow.judge import Call, Facts, Told, facts_of, judge, lost, noticed
 from headgate.flow.page import notebook, page
+from headgate.flow.patterns import names_it, with_aliases
 from headgate.flow.report import Finding, as_entries
+from headgate.flow.statements import statements
 from headgate.flow.text import as_dot, as_mermaid, as_text
 from headgate.flow.trace import Trace
+from headgate.flow.updates import updates
+from headgate.record.site import shown_path
+
+KEPT = 1000
+"""So many gradient calls are in the report in full."""
 
 WATCHERS = {"headgate": "Watch"}
 """Framework, which is the name of a module in `headgate.flow.watch` -> its watcher there."""
@@ -45,11 +56,18 @@ class Watcher(ABC):
     def trace(self) -> Trace:
         """What happened, in neutral form."""
 
-    @abstractmethod
+    def facts(self) -> Facts:
+        """Return what there is to judge."""
+        return facts_of(self.trace)
+
+    def told(self) -> Iterable[Told]:
+        """Return what this watcher found by itself, beside all gradient calls."""
+        return ()
+
     def gradients(self) -> list[dict[str, Any]]:
         """Return the entries of the report's "gradients", one for each call looked at."""
+        return [_entry(call, self.framework) for call in self.facts().calls[:KEPT]]
 
-    @abstractmethod
     def findings(
         self, no_flow: Sequence[str] = (), flow: Sequence[str] = (), step: int | None = None
     ) -> list[Finding]:
@@ -61,6 +79,25 @@ class Watcher(ABC):
             flow: patterns of parameters that must get a gradient wherever they are asked for.
             step: look only at this pass of each gradient call, from 0.
         """
+        facts, trace = self.facts(), self.trace
+        told = [*self.told(), *(noticed(trace) if step is None else ())]
+        if no_flow or flow:
+            aliases = [(source.name, source.alias) for source in trace.sources]
+            no_flow, flow = with_aliases(no_flow, aliases), with_aliases(flow, aliases)
+        found = judge(facts, told, no_flow, flow, step, self.framework)
+        if step is None:
+            beside = (lost(facts, no_flow, self.framework), updates(trace), statements(trace, flow))
+            known = {(finding.parameter, finding.kind) for finding in found}
+            for finding in itertools.chain.from_iterable(beside):
+                key = finding.parameter, finding.kind
+                if key not in known and not names_it(finding.parameter, no_flow):
+                    known.add(key)
+                    found.append(finding)
+        return sorted(found, key=lambda finding: finding.order)
+
+    def coverage(self) -> tuple[int, int]:
+        """Return how many gradient calls were looked at closely, and of how many."""
+        return coverage(self.trace.courses)
 
     # -- what a person looks at -------------------------------------------------------------------
 
@@ -84,17 +121,47 @@ class Watcher(ABC):
         return notebook(self.trace)
 
 
-def watchers(step: int | None = None) -> list[Watcher]:
+def _entry(call: Call, framework: str) -> dict[str, Any]:
+    """Return a gradient call as the report's JSON has it."""
+    return {
+        "where": f"{shown_path(call.place.file)}:{call.place.line}",
+        "framework": framework,
+        "targets": call.targets,
+        "sources": [
+            {
+                "name": outcome.name,
+                "verdict": outcome.verdict,
+                "norm": outcome.norm,
+                "cuts": [
+                    {
+                        "kind": cut.kind,
+                        "file": cut.place.file,
+                        "line": cut.place.line,
+                        "text": cut.place.text,
+                        "label": cut.label,
+                        "shape": cut.shape,
+                    }
+                    for cut in outcome.cuts
+                ],
+            }
+            for outcome in call.outcomes.values()
+        ],
+    }
+
+
+def watchers(step: int | None = None, every: int | None = None) -> list[Watcher]:
     """Make the watcher of each framework.
 
     Args:
         step: a pass of each gradient call, from 0, that is looked at closely in any case.
+        every: how far apart the passes are that are looked at closely; by themselves they are the
+            first ones, and ever fewer later (`headgate.flow.course.looks_at`).
 
     >>> from headgate.flow.watcher import watchers
     >>> [watcher.framework for watcher in watchers()]
     ['headgate']
     """
     return [
-        getattr(import_module(f"headgate.flow.watch.{framework}"), name)(step)
+        getattr(import_module(f"headgate.flow.watch.{framework}"), name)(step, every)
         for framework, name in WATCHERS.items()
     ]

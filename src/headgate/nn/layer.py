@@ -38,6 +38,7 @@ from headgate.nn.paths import is_held, name_members, paths, rename, sort_out
 from headgate.nn.symbols import note, symbols
 from headgate.ops.elementwise import astype
 from headgate.record.graph import Source
+from headgate.record.onlooker import onlookers
 from headgate.record.site import Site, caller
 from headgate.state import fitted, own, put, saved
 
@@ -314,12 +315,19 @@ class Layer(Settled):
         for layer, variable in self._matching(patterns):
             layer._frozen[variable._source] = site
         changed()
+        for onlooker in onlookers:
+            for pattern in patterns:
+                known = paths(self)
+                took = {p: v for p, _, v in known if fnmatch.fnmatchcase(p, pattern)}
+                onlooker.froze(pattern, took)
 
     def unfreeze(self, *patterns: str) -> None:
         """Put variables that `freeze` took out back; arguments and errors are those of `freeze`."""
         for layer, variable in self._matching(patterns):
             layer._frozen.pop(variable._source, None)
         changed()
+        for onlooker in onlookers:
+            onlooker.unfroze([variable for _, variable in self._matching(patterns)])
 
     def _matching(self, patterns: Sequence[str]) -> list[tuple[Layer, Variable]]:
         known = paths(self)

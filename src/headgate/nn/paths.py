@@ -8,20 +8,16 @@ looks through its attributes, and `take` gives one layer its name, holder and pa
 
 from __future__ import annotations
 
-import re
 import weakref
 from collections.abc import Iterable, Iterator
 from operator import setitem
 from typing import TYPE_CHECKING, Any
 
 from headgate.core.variable import Variable, in_one_go
-from headgate.naming import plain_name
+from headgate.naming import is_automatic, plain_name
 
 if TYPE_CHECKING:
     from headgate.nn.layer import Layer
-
-_AUTOMATIC = re.compile(r"variable_[0-9]+")
-
 
 # -- what is in a layer ----------------------------------------------------------------------------
 
@@ -106,7 +102,7 @@ def rename(layer: Layer) -> None:
     """Give the variables that are there already, here and in all layers inside, their paths."""
     made_here = {id(variable) for variable in layer._weights}
     for name, variable in own_variables(layer):
-        if id(variable) in made_here or _AUTOMATIC.fullmatch(variable.name):
+        if id(variable) in made_here or is_automatic(variable.name):
             variable.name = variable._source.name = f"{layer.path}/{name}"
     for inner in layer._members()[1]:
         if is_held(inner, layer):

@@ -16,6 +16,7 @@ from headgate.core.lift import as_tensor
 from headgate.core.namespace import Array, common, owner
 from headgate.core.variable import Variable
 from headgate.optim.clip import computed, scalar
+from headgate.record.onlooker import onlookers
 from headgate.state import distinct, fitted, own, put, saved
 
 
@@ -120,6 +121,8 @@ class ExponentialMovingAverage:
         values = [(average, variable._value) for average, variable in pairs]
         values += [(variable, average._value) for average, variable in pairs]
         put(values, [(setattr, self, "swapped", not self.swapped)])
+        for onlooker in onlookers:
+            onlooker.swapped(self.variables, self.swapped)
 
     @contextmanager
     def applied(self) -> Iterator[None]:

@@ -33,6 +33,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from headgate.core.asked import names_of
 from headgate.core.checks import flag, number, optional
 from headgate.core.host import note_escape
 from headgate.core.lift import lift
@@ -55,6 +56,7 @@ from headgate.optim.clip import (
 )
 from headgate.record.graph import Source
 from headgate.record.onlooker import onlookers
+from headgate.record.verdict import SHOWN, in_short
 from headgate.state import distinct, own, put, require_fit, require_state, saved
 
 _PART = 1 << 17
@@ -532,15 +534,16 @@ class Optimizer(Settled):
         names = [variable.name for variable in missing]
         if not variables:
             raise ValueError(
-                f"No gradients provided for any variable. The gradients of {names} are all None"
+                f"No gradients provided for any variable. The gradients of {_names(missing)} are "
+                "all None"
                 f"{_reasons(missing)}"
                 if missing
                 else "No gradients provided for any variable: the list is empty"
             )
         if missing and tuple(names) not in self._warned:
             warnings.warn(
-                f"Gradients do not exist for variables {names} when minimizing the loss. They "
-                f"are left alone{_reasons(missing)}",
+                f"Gradients do not exist for variables {_names(missing)} when minimizing the loss. "
+                f"They are left alone{_reasons(missing)}",
                 stacklevel=4,
             )
             self._warned.add(tuple(names))
@@ -561,7 +564,7 @@ class Optimizer(Settled):
             self._warn_of_patterns(variables)
         cells = self._cells(variables)
         for onlooker in onlookers:
-            onlooker.applied(variables)
+            onlooker.applied(self, pairs, rate)
         step = _Step()
         twice = len({variable._source for variable in variables}) < len(variables)
         for gradient, row in zip(self._clipped(gradients), cells):
@@ -909,11 +912,23 @@ def _run_on_rows(
 
 
 def _reasons(variables: list[Variable]) -> str:
-    """Say why the gradients of variables are missing, as far as the tape that was asked told."""
+    """Say why the gradients of variables are missing, as far as the tape that was asked told.
+
+    What a warning has shown already is not said again.
+    """
     known = [variable._source.missing for variable in variables if variable._source.missing]
     if not known:
         return "; tape.why(loss, variables) says where each gradient ends"
-    return "\n".join([":", *known])
+    places = {str(site or "") for _, site in known}
+    if "" not in places:
+        return f"; the warning at {', '.join(sorted(places)[:SHOWN])} says why"
+    return ":\n" + in_short(verdict for verdict, _ in known)
+
+
+def _names(variables: list[Variable]) -> str:
+    names = names_of(variables)
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{names[:SHOWN]}{more}"
 
 
 def _told(pair: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from headgate.record.site import caller, depth
+from headgate.record.site import caller, depth, legible, users_frames
 
 
 class MissingGradientWarning(UserWarning):
@@ -32,7 +32,7 @@ class TracingError(TypeError):
 def refusal(kind: type[Exception], message: str) -> Exception:
     """Return an error about something the user asked for, with the user's line in its message."""
     site = caller()
-    error: Any = kind(f"{message}\n  at {site}: {site.text}")
+    error: Any = kind(legible(f"{message}\n  at {site}: {site.text}"))
     error.headgate_explained = True  # an op that raises it has nothing to add
     found: Exception = error
     return found
@@ -44,9 +44,19 @@ def warn_undefined(op: str, reason: str) -> None:
     warnings.warn(message, UndefinedGradientWarning, stacklevel=depth() + 1)
 
 
-def warn_missing(message: str) -> None:
-    """Say at the user's line that a derivative is missing."""
+def warn_missing(message: str) -> bool:
+    """Say at the user's line that a derivative is missing; return whether it was shown."""
+    message = legible(message)
     warnings.warn(message, MissingGradientWarning, stacklevel=depth() + 1)
+    names = next(users_frames()).f_globals
+    for action, text, category, module, _ in warnings.filters:
+        if (
+            issubclass(MissingGradientWarning, category)
+            and (text is None or text.match(message))
+            and (module is None or module.match(str(names.get("__name__") or "<string>")))
+        ):
+            return action != "ignore"
+    return True
 
 
 def describe(value: Any) -> str:

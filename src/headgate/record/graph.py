@@ -16,7 +16,9 @@ recording:
 Both are OR-ed from parents to children by each op. Whether source k reaches a target, and what
 stopped it, is then a matter of bit tests, also long after the graph was freed. A value with cuts
 behind it but nothing live (all that follows a stop) shares one small node, a **ghost**, with no
-edges at all. Only while somebody looks on (`headgate.record.onlooker`) each has its own.
+edges at all. Only while somebody looks on (`headgate.record.onlooker`) each has its own; and then
+there are ghosts that carry nothing, not even cuts, by which gradients that came back, and what is
+computed from them, are told apart.
 """
 
 from __future__ import annotations
@@ -58,9 +60,10 @@ class Source:
 
     `made` is where a variable was created, `written` how often its value was changed since. `past`
     says by which cut (its bit, in that recording) the value came from other sources: the variable
-    was made from a watched value, or such a one was assigned to it. `missing` explains why the last
-    gradient asked for was None. `held` says whether a variable has it: a copy of an optimizer has
-    copies of sources, and the variables may have been copied with it or not.
+    was made from a watched value, or such a one was assigned to it. `missing` is the verdict on the
+    last gradient asked for that was None, and where a warning has shown it. `held` says whether a
+    variable has it: a copy of an optimizer has copies of sources, and the variables may have been
+    copied with it or not.
     """
 
     __slots__ = ("held", "made", "missing", "name", "past", "serial", "written")
@@ -71,7 +74,7 @@ class Source:
         self.made: Site | None = None
         self.past: tuple[Recording, int] | None = None
         self.written = 0
-        self.missing = ""
+        self.missing: tuple[Any, Site | None] | None = None
         self.held = False
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -342,10 +345,13 @@ def new_leaf(recording: Recording, source: Source) -> Leaf:
 def ghost(recording: Recording, cuts: int, *parents: Node | None) -> Node | None:
     """Return a node that carries cuts and no gradient: a parent if one fits, None for no cuts.
 
-    While somebody looks on, it is always a node of its own, as values are told apart by them.
+    While somebody looks on, it is always a node of its own, as values are told apart by them; for
+    no cuts too, if a parent is there.
     """
     if not cuts:
-        return None
+        if recording.onlooker is None or recording.walking or not any(parents):
+            return None
+        return new_node(Node, recording)
     if recording.onlooker is None:
         for parent in parents:
             if (
@@ -359,6 +365,13 @@ def ghost(recording: Recording, cuts: int, *parents: Node | None) -> Node | None
 
 
 _OUTSIDE_LIMIT = 1000
+
+
+def anew(outside: Recording) -> Recording:
+    """Return a new recording outside of all tapes, in place of one that has grown."""
+    fresh = Recording()
+    fresh.onlooker = outside.onlooker
+    return fresh
 
 
 class _State(threading.local):
@@ -401,7 +414,7 @@ class _State(threading.local):
             back = self.lasting(back)
         if back is self.outside:
             if len(self.outside.sources) + len(self.outside.cuts) > _OUTSIDE_LIMIT:
-                self.outside = Recording()
+                self.outside = anew(self.outside)
             back = self.outside
         self.recording = back
         recording.before = None

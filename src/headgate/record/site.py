@@ -1,8 +1,11 @@
 """Sites: the line of the user's program that something comes from.
 
-The stack is walked past Headgate's own files up to the first one that is not: that is the user's
-line. A site is only a code object and an instruction in it, which costs next to nothing to take;
-file, line and text are looked up when somebody reads the report.
+The stack is walked past Headgate's own files, and past what is installed: the standard library and
+packages, which call back into the program (`copy.deepcopy`, a pool of threads, a generated
+`__init__`). The first file that is neither is the user's; if there is none, as in a program that is
+itself an installed package, the innermost one that is not Headgate's. A site is only a code object
+and an instruction in it, which costs next to nothing to take; file, line and text are looked up
+when somebody reads the report.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import linecache
 import os
 import sys
+from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -62,36 +66,128 @@ def shown_path(file: str) -> str:
     return file if relative.startswith("..") or file.startswith("<") else relative
 
 
+def printable(text: str) -> str:
+    """Replace what would move a terminal's cursor or change its colours.
+
+    >>> from headgate.record.site import printable
+    >>> printable("w\\x1b[31m")
+    'w\N{REPLACEMENT CHARACTER}[31m'
+    """
+    if text.isprintable():
+        return text
+    text = text.replace("\t", " ")
+    letters = (letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    return "".join(letters)
+
+
+def legible(text: str) -> str:
+    """Return lines of text, each of them printable."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _PROGRAMS = os.path.join(_PACKAGE, "examples") + os.sep
 _OPTREE = os.path.dirname(optree.__file__) + os.sep
 
 
-class _Internal(dict[str, bool]):
-    """File -> whether it is Headgate's own (its example programs count as a user's)."""
+_LIBRARY = os.path.dirname(os.__file__) + os.sep
+_PACKAGES = f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}"
+_LAUNCHERS = {"bin", "Scripts"}
+_GENERATED = ("<string>", "<attrs generated ", "<decorator-gen-", "<__array_function__ ")
+"""Names of files that never were: what is generated is nobody's line."""
+
+
+def _is_own(file: str) -> bool:
+    """Tell whether a file is Headgate's own; its example programs count as a user's."""
+    if file.startswith(("<headgate ", _OPTREE, "<frozen ")):
+        return True
+    return file.startswith(_PACKAGE) and not file.startswith(_PROGRAMS)
+
+
+def _is_installed(file: str) -> bool:
+    """Tell whether a file is of the standard library or a package, or starts one of them."""
+    if file.startswith(_PROGRAMS):
+        return False
+    if file.startswith((_LIBRARY, *_GENERATED)) or any(folder in file for folder in _PACKAGES):
+        return True
+    folder, name = os.path.split(file)
+    return os.path.basename(folder) in _LAUNCHERS and not os.path.splitext(name)[1]
+
+
+class _PassedOver(dict[str, bool]):
+    """File -> whether its lines are nobody's who reads a report."""
 
     def __missing__(self, file: str) -> bool:
-        found = self[file] = file.startswith(("<headgate ", _OPTREE, "<frozen ")) or (
-            file.startswith(_PACKAGE) and not file.startswith(_PROGRAMS)
-        )
+        found = self[file] = _is_own(file) or _is_installed(file)
         return found
 
 
-_internal = _Internal()
+_passed_over = _PassedOver()
 
 
 def where() -> tuple[CodeType, int]:
-    """Return the innermost place on the stack that is not Headgate's own: the user's line.
+    """Return the innermost place on the stack that is the user's line.
 
     Called for each node, so it returns the parts of a `Site` and makes none.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        if not _internal[code.co_filename]:
+        if not _passed_over[code.co_filename]:
             return code, frame.f_lasti
         frame = frame.f_back
-    return sys._getframe(1).f_code, sys._getframe(1).f_lasti
+    frame = _users(sys._getframe(1))
+    return frame.f_code, frame.f_lasti
+
+
+HOPS = 4
+"""So many of the user's functions that led to a line are noted, up to that of a whole module."""
+
+
+def chain() -> tuple[tuple[CodeType, int], ...]:
+    """Return the user's line, as `where` does, and behind it those that led there."""
+    frame: FrameType | None = sys._getframe(1)
+    found = []
+    while frame is not None:
+        code = frame.f_code
+        if not _passed_over[code.co_filename]:
+            found.append((code, frame.f_lasti))
+            if len(found) > HOPS or code.co_name == "<module>":
+                break
+        frame = frame.f_back
+    return tuple(found) or (where(),)
+
+
+def _users(first: FrameType) -> FrameType:
+    """Return the innermost of the user's frames, else the innermost that is not Headgate's."""
+    frame: FrameType | None = first
+    while frame is not None and _passed_over[frame.f_code.co_filename]:
+        frame = frame.f_back
+    if frame is None:
+        frame = first
+        while frame is not None and _is_own(frame.f_code.co_filename):
+            frame = frame.f_back
+    return frame or first
+
+
+def is_users(file: str) -> bool:
+    """Tell whether a file is the user's: neither Headgate's own, nor installed, nor generated."""
+    return not _passed_over[file]
+
+
+def users_frames() -> Iterator[FrameType]:
+    """Yield the user's frames on the stack, the innermost first; if there is none, that of `where`.
+
+    >>> from headgate.record.site import users_frames
+    >>> next(users_frames()).f_code.co_name
+    '<module>'
+    """
+    frame = _users(sys._getframe(1))
+    yield frame
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if not _passed_over[frame.f_code.co_filename]:
+            yield frame
 
 
 def caller() -> Site:
@@ -100,39 +196,15 @@ def caller() -> Site:
 
 
 def depth() -> int:
-    """Return how many frames the user's line lies above the caller: `stacklevel` less one."""
-    frame: FrameType | None = sys._getframe(1)
-    found = 0
-    while frame is not None:
-        if not _internal[frame.f_code.co_filename]:
-            return found
-        frame = frame.f_back
-        found += 1
-    return 0
+    """Return how many frames the user's line lies above the caller: `stacklevel` less one.
 
-
-def name_in_program(value: Any) -> str:
-    """Return what the user's program calls a value where it is now, or "" if it has no name there.
-
-    That is the name of a variable of Python, or a key or position in a dictionary or list that has
-    a name.
+    `warnings.warn` leaves out the frames of an import, so they do not count.
     """
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _internal[frame.f_code.co_filename]:
+    frame = sys._getframe(1)
+    last, found = _users(frame), 0
+    while frame is not last:
+        assert frame.f_back is not None
         frame = frame.f_back
-    if frame is None:
-        return ""
-    names = {**frame.f_globals, **frame.f_locals}
-    for name, bound in names.items():
-        if bound is value:
-            return name
-    for name, bound in names.items():
-        if type(bound) is dict:
-            for key, item in bound.items():
-                if item is value:
-                    return str(key)
-        elif type(bound) in (list, tuple):
-            for number, item in enumerate(bound):
-                if item is value:
-                    return f"{name}[{number}]"
-    return ""
+        file = frame.f_code.co_filename
+        found += not ("importlib" in file and "_bootstrap" in file)
+    return found

@@ -10,28 +10,8 @@ is
 * cut where its value left for the host or for another variable, if nothing of the sort is upstream;
 * not watched or unused, if the tape never knew of it or it never came near the target.
 
-The kinds of cut are
-
-    stop_gradient     stop_gradient, or a gate without a gradient for that argument
-    no_grad_block     computed under stop_recording
-    nondiff_op        an op without a gradient: argmax, round, a comparison
-    integer_cast      a cast to integers or booleans
-    host_round_trip   the value left for the host: float(), numpy()
-    rewrap            the value was copied into a new variable
-    stateful_write    the value was assigned to a variable
-    outside_tape      computed while the tape did not record
-    not_watched       the tape was not asked to watch
-    frozen            a variable that is not trainable
-    custom_gradient   a custom rule gave None (known once a gradient was asked for), or zeros
-    non_leaf          gradient was asked of a copy; the target uses the original
-    variable_replaced the name is bound to another object than the one computed with
-    unused_parameter  the source was never used in the target
-    zero_derivative   gradient arrives, but an op made it exactly zero: a dead relu, a clip
-    mask              the same by a selection or a product with zeros: nothing was chosen
-
-    nonfinite_value   gradient arrives, but is NaN or infinite: an op gave such a value, forward
-    nonfinite_slope   the same, but all values are finite: an op has no finite slope at them
-    nonfinite_data    the same, but the values were so when they came in
+What the kinds of cut are is told by the table of `headgate.flow.kinds`, each in a row: what it does
+and what to do about it. Here they are only names.
 
 Zeros are known when magnitudes were measured (`headgate.record.magnitude`), and what is not finite
 when the graph is still there to be walked (`headgate.core.birth`).
@@ -41,7 +21,8 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -49,7 +30,12 @@ from headgate.record.asked import Asked, Question
 from headgate.record.cuts import Cut
 from headgate.record.graph import Leaf, Node, Recording, Source
 from headgate.record.magnitude import Magnitudes, Step, Zero, leaf_of
-from headgate.record.site import Site, shown_path
+from headgate.record.site import Site, printable, shown_path
+
+_AUTOMATIC = re.compile(r"\(variable_\d+\)|^variable_\d+$")
+
+NAMED = {"outside_tape", "frozen", "not_watched", "rewrap", "stateful_write", "created"}
+"""Kinds of places whose label is the name of the one variable that they are about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +48,35 @@ class Place:
     text: str
     label: str
     shape: tuple[int, ...] | None
+    site: Site | None = field(default=None, compare=False, repr=False)
+    number: int = field(default=0, compare=False, repr=False)  # of the cut or node there
 
     @classmethod
     def of(cls, cut: Cut) -> Place:
         """Read a cut's place from its site."""
-        return cls.at(cut.kind, cut.site, cut.label, cut.shape)
+        return cls.at(cut.kind, cut.site, cut.label, cut.shape, cut.order)
 
     @classmethod
     def at(
-        cls, kind: str, site: Site, label: str = "", shape: tuple[int, ...] | None = None
+        cls,
+        kind: str,
+        site: Site,
+        label: str = "",
+        shape: tuple[int, ...] | None = None,
+        number: int = 0,
     ) -> Place:
         """Return the place of something at a site."""
-        return cls(kind, site.file, site.line, site.text, label, shape)
+        return cls(kind, site.file, site.line, site.text, label, shape, site, number)
 
     def __str__(self) -> str:
-        label = f" [{self.label}]" if self.label else ""
-        return f"{self.kind}{label} at {shown_path(self.file)}:{self.line}: {self.text}"
+        label = _AUTOMATIC.sub("", self.label)  # a name that nobody gave tells nobody anything
+        label = f" [{label}]" if label else ""
+        return printable(f"{self.kind}{label} at {shown_path(self.file)}:{self.line}: {self.text}")
+
+    @property
+    def of_all(self) -> Place:
+        """The place without what differs from one variable there to the other."""
+        return replace(self, label="" if self.kind in NAMED else self.label, shape=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,8 @@ class Verdict:
     `verdict` is "connected", "zero", "not finite", "cut", "unused" or "not watched". `cuts` are the
     places where gradient stops, from the source on; for a connected source, those on its other
     paths; for a zero gradient, the ops at which it became zero; for one that is not finite, where
-    that was born. `made` is where a variable was created. If
+    that was born. `made` is where a variable was created; `severing` are those of the cuts to which
+    gradient itself would have come, the first on each path. If
     magnitudes were asked for, `norm` is that of the gradient and `path` has the ops that it came
     over, the target's first.
     """
@@ -100,6 +100,7 @@ class Verdict:
     made: Place | None = field(default=None, compare=False)
     norm: float | None = None
     path: tuple[Step, ...] = ()
+    severing: tuple[Place, ...] = field(default=(), compare=False)
 
     @property
     def blamed(self) -> Place | None:
@@ -116,7 +117,25 @@ class Verdict:
         return self.connected
 
     def __str__(self) -> str:
-        head = f"{self.source}: {self.verdict}"
+        return self.about([self])
+
+    @property
+    def cause(self) -> tuple[Any, ...]:
+        """What verdicts share that one sentence is enough for."""
+        cuts = tuple(cut.of_all for cut in self.cuts)
+        return self.verdict, self.kind, cuts, self.detail, self.norm, self.path
+
+    def about(self, alike: Sequence[Verdict], most: int | None = None) -> str:
+        """Return this verdict in words, for all those of the same cause at once.
+
+        Args:
+            alike: verdicts of the same cause, this one among them.
+            most: how many of them to name before the others are counted; all if not given.
+        """
+        names = [verdict.source for verdict in alike]
+        shown = names[:most]
+        more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+        head = f"{printable(', '.join(shown))}{more}: {self.verdict}"
         if self.kind and not self.cuts:
             head += f" ({self.kind})"
         if self.norm:
@@ -125,13 +144,40 @@ class Verdict:
             head += f"; {self.detail}"
         if self.verdict == "connected" and self.cuts:
             head += "; other paths are cut:"
-        lines = [head, *(f"  {place}" for place in self.cuts)]
-        if self.kind == "unused_parameter" and self.made is not None:
-            lines.append(f"  {self.made}")
+        cuts = self.cuts if len(alike) == 1 else [cut.of_all for cut in self.cuts]
+        lines = [head, *(f"  {place}" for place in cuts)]
+        if self.kind == "unused_parameter":
+            lines += _listed([each.made for each in alike if each.made is not None], most)
         for step in self.path:
             where = "" if step.site is None else f" at {step.site}: {step.site.text}"
             lines.append(f"    {step.norm:9.3g}  {step.op}{where}")
         return "\n".join(lines)
+
+
+def _listed(places: list[Place], most: int | None) -> list[str]:
+    """Return places, each line once, and how many are left out."""
+    if len(places) == 1:
+        return [f"  {places[0]}"]
+    lines = list(dict.fromkeys(f"  {place.of_all}" for place in places))
+    more = len(lines) - (len(lines) if most is None else most)
+    return [*lines[:most], *([f"  and at {more} more lines"] if more > 0 else [])]
+
+
+SHOWN = 5
+"""How many names a warning lists before it counts the others."""
+
+
+def in_short(verdicts: Iterable[Verdict]) -> str:
+    """Return verdicts in words, each cause once: a paragraph names those that it holds for.
+
+    >>> from headgate.record.verdict import Verdict, in_short
+    >>> print(in_short([Verdict(f"w{k}", "unused", None, (), "never used") for k in range(60)]))
+    w0, w1, w2, w3, w4 and 55 more: unused; never used
+    """
+    groups: dict[tuple[Any, ...], list[Verdict]] = {}
+    for verdict in verdicts:
+        groups.setdefault(verdict.cause, []).append(verdict)
+    return "\n".join(alike[0].about(alike, SHOWN) for alike in groups.values())
 
 
 class FlowReport:
@@ -223,6 +269,10 @@ class FlowReport:
     def __str__(self) -> str:
         return "\n".join(map(str, self.verdicts))
 
+    def in_short(self) -> str:
+        """Return the report in words, each cause once."""
+        return in_short(self.verdicts)
+
     def __repr__(self) -> str:
         return f"<FlowReport on {', '.join(f'{v.source}: {v.verdict}' for v in self.verdicts)}>"
 
@@ -257,7 +307,7 @@ def explain(question: Question, source: Asked, measured: Magnitudes | None = Non
         if node.recording is recording:
             connected = connected or _reaches(node, source, mine & question.bits)
         by_value = by_value or bool(node.live & every)
-    found, kind = _cuts_of(question, source, guesses=False)
+    found, kind, severing = _cuts_of(question, source, guesses=False)
     mine = _bits_in(recording, source, question)[1]
     if connected and mine & recording.sources.blocked:
         cuts: dict[int, Cut] = {}
@@ -267,7 +317,7 @@ def explain(question: Question, source: Asked, measured: Magnitudes | None = Non
     if connected:
         return _measured(source, found, made, measured)
     if found:
-        return Verdict(name, "cut", kind, found, "", made)
+        return Verdict(name, "cut", kind, found, "", made, severing=severing)
     watched = bool(mine & question.bits)
     if by_value and (watched or source.variable):
         text = "computed while this tape did not record"
@@ -275,10 +325,10 @@ def explain(question: Question, source: Asked, measured: Magnitudes | None = Non
     found = _through_others(recording, question, source)
     if found:
         return Verdict(name, "cut", found[0].kind, found, "", made)
-    guessed, kind = _cuts_of(question, source, guesses=True)
+    guessed, kind, severing = _cuts_of(question, source, guesses=True)
     if guessed:
         text = "something that was made on the host after that leads to the target"
-        return Verdict(name, "cut", kind, guessed, text, made)
+        return Verdict(name, "cut", kind, guessed, text, made, severing=severing)
     replaced = _replaced(source, nodes, recording)
     if replaced is not None:
         return replaced
@@ -331,7 +381,9 @@ def _spoilt(source: Asked, measured: Magnitudes, size: float, made: Place | None
     if not births:  # it came in with a cotangent that was given
         return Verdict(source.name, "not finite", None, (), head, made, size)
     places = tuple(
-        dict.fromkeys(Place.at(b.kind, b.site, b.op) for b in births if b.site is not None)
+        dict.fromkeys(
+            Place.at(b.kind, b.site, b.op, None, b.seq) for b in births if b.site is not None
+        )
     )
     detail = f"{head}: {births[0].text}"
     return Verdict(source.name, "not finite", births[0].kind, places, detail, made, size)
@@ -356,11 +408,11 @@ def with_path(verdict: Verdict, source: Asked, measured: Magnitudes) -> Verdict:
 
 def place_of_zero(zero: Zero) -> Place:
     """Return where a gradient became zero: where the zeros it was multiplied with were made."""
-    site = zero.site
+    site, number = zero.site, zero.seq
     if zero.factor is not None and leaf_of(zero.factor) is None and zero.factor.site is not None:
-        site = Site(*zero.factor.site)
+        site, number = Site(*zero.factor.site), zero.factor.seq
     assert site is not None
-    return Place.at(zero.kind, site, zero.op)
+    return Place.at(zero.kind, site, zero.op, None, number)
 
 
 def told_of_zero(zero: Zero) -> str:
@@ -376,8 +428,10 @@ def told_of_zero(zero: Zero) -> str:
 
 def _cuts_of(
     question: Question, source: Asked, guesses: bool
-) -> tuple[tuple[Place, ...], str | None]:
+) -> tuple[tuple[Place, ...], str | None, tuple[Place, ...]]:
     """Return the cuts upstream of some values that severed a source, and the kind to blame.
+
+    The last part of the answer has those that no other cut lies before.
 
     To blame is the first cut that gradient would have come to. But it never flows through an index,
     so where one path goes through an op without a gradient and another one is cut otherwise, it is
@@ -391,15 +445,17 @@ def _cuts_of(
         way = node.recording.cuts.upstream(node.cuts, guesses)
         severing += [cut for cut in way if cut.severed & mine]
     if not severing:
-        return _places(cuts), None
+        return _places(cuts), None, ()
     blamed = min(severing, key=lambda cut: (cut.kind == "nondiff_op", cut.order))
-    return _places(cuts), blamed.kind
+    first = _places({cut.order: cut for cut in severing})
+    return _places(cuts), blamed.kind, first
 
 
 def _through_others(recording: Recording, question: Question, source: Asked) -> tuple[Place, ...]:
     """Return the cuts by which a source's value got into others, the last of which leads on.
 
-    A value can go through several variables: `b` is made from `a`, and `c` is assigned `b`.
+    A value can go through several variables: `b` is made from `a`, and `c` is assigned `b`. It
+    went into `c` after it had come to `b`; what `b` held before is another story.
     """
     used = [
         other
@@ -415,7 +471,7 @@ def _through_others(recording: Recording, question: Question, source: Asked) -> 
     hops: list[tuple[Source, Recording, int, set[Source]]] = []
     while used:
         other = used.pop()
-        if other.past is None:
+        if other.past is None or other is source.identity:  # how that came about is no way out
             continue
         there, bit = other.past
         severed = 0
@@ -426,18 +482,20 @@ def _through_others(recording: Recording, question: Question, source: Asked) -> 
         used += before - known
         known |= before
     cuts: dict[int, Cut] = {}
-    carriers: set[Source] = set()
+    carriers: dict[Source, int] = {}  # -> when the value went into it
     grown = True
     while grown:
         grown = False
         for other, there, bit, before in hops:
             _, mine = _bits_in(there, source, question)
-            for carrier in before & carriers:
-                mine |= there.sources.masks[carrier]
+            when = there.cuts[bit.bit_length() - 1].order
+            for carrier in before & carriers.keys():
+                if carriers[carrier] < when:
+                    mine |= there.sources.masks[carrier]
             if other not in carriers and any(
                 cut.severed & mine for cut in there.cuts.upstream(bit)
             ):
-                carriers.add(other)
+                carriers[other] = when
                 _note(cuts, there, bit, mine)
                 grown = True
     return _places(cuts)

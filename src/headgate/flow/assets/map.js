@@ -8,6 +8,10 @@
 // ---------------------------------------------------------------- 1. data
 
 const MOST_SHOWN = 400;
+const FULLY_SHOWN = 80; // of so many nodes none is folded at first
+const SHOWN_AT_FIRST = 60;
+const HIGH = 60; // so much of the window's height a thing takes, with the arrow to the next one
+const READABLE = 0.62; // letters of 13 points are 8 pixels high then
 const PANEL_ROWS = 50;
 const find = (id) => document.getElementById(id);
 const data = JSON.parse(find("data").textContent);
@@ -16,9 +20,21 @@ const text = (number) => data.texts[number];
 const what = (node) => text(nodes.what[node]);
 const name = (node) => text(nodes.name[node]);
 const kind = (node) => text(nodes.kind[node]);
-const where = (place) => (place < 0 ? "" : `${text(places.file[place])}:${places.line[place]}`);
+const full_where = (place) => (place < 0 ? "" : `${text(places.file[place])}:${places.line[place]}`);
+const where = (place) => (place < 0 ? "" : `${short_file(text(places.file[place]))}:${places.line[place]}`);
 const source_text = (place) => (place < 0 ? "" : text(places.text[place]));
 const count_of = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
+
+// A file by the end of its path, as much as tells it from the others.
+const file_names = [...new Set(places.file)].map(text);
+const ending = (path, parts) => path.split(/[\\/]/).slice(-parts).join("/");
+const short_files = new Map(file_names.map((path) => {
+  let parts = 1;
+  const most = path.split(/[\\/]/).length;
+  while (parts < most && file_names.filter((other) => ending(other, parts) === ending(path, parts)).length > 1) parts++;
+  return [path, ending(path, parts)];
+}));
+const short_file = (path) => short_files.get(path) ?? ending(path, 1);
 
 const starts = (lengths) => {
   const result = new Uint32Array(lengths.length + 1);
@@ -168,15 +184,60 @@ function feeds_nonzero(flow, event) {
   return false;
 }
 
+// Cuts that keep gradient from a parameter that should have it: of the findings, if somebody judged;
+// else of all parameters that were asked for and got none anywhere. Other cuts are drawn quietly.
+const MOST_JUDGED = 100;
+
+function missing_sources() {
+  const calls = gradients.map((_, call) => call);
+  const some = calls.length > 2 * PANEL_ROWS ? [...calls.slice(0, PANEL_ROWS), ...calls.slice(-PANEL_ROWS)] : calls;
+  const found = new Map(), healthy = new Set();
+  const named = new Set(findings.map((finding) => finding.parameter));
+  for (const call of some) {
+    const { verdicts, gradient } = flow_of(call);
+    for (const source of gradient.sources) {
+      if (verdicts[source] === "connected") healthy.add(source);
+      if (verdicts[source] === "cut" && !found.has(source)) found.set(source, call);
+    }
+  }
+  return [...found].filter(([source]) => data.judged
+    ? named.has(text(sources.name[source]))
+    : !healthy.has(source) && sources.trainable[source]).slice(0, MOST_JUDGED);
+}
+
+function nodes_to_blame(finding) {
+  const there = nodes_at(finding);
+  const cuts = there.filter((node) => kind(node) === finding.kind);
+  const chosen = cuts.length ? cuts : [node_of(finding)];
+  return chosen.filter((node) => node !== undefined && what(node) !== "target");
+}
+
+const blamed = new Set(), loud = new Set();
+
+function judge() {
+  for (const finding of findings) for (const node of nodes_to_blame(finding)) blamed.add(node);
+  for (const node of blamed) loud.add(node);
+  const flows_known = new Map();
+  for (const [source, call] of missing_sources()) {
+    if (!flows_known.has(call)) flows_known.set(call, flow_of(call));
+    for (const event of path_of(flows_known.get(call), source).cuts) loud.add(events.node[event]);
+  }
+  loud.forEach((node) => { for (const group of chain_of(nodes.group[node])) totals[group].loud = true; });
+}
+
 // ---------------------------------------------------------------- 3. view
 
 const state = {
-  open: new Set(data.open),
+  open: new Set([0]),
   used: new Map(), // group -> when it was last opened, so that the oldest ones close first
   clock: 0,
   flow: null,
   path: null,
   selected: null, // "n7" or "g3"
+  aside: false, // whether what leads to no loss shows
+  only: false, // whether nothing but the path shows
+  wished: null, // what the reader said about that
+  finding: -1, // which one is chosen
   edges: [], // of the picture that shows
   coming: [], // of the one that is being laid out
   panzoom: null,
@@ -193,15 +254,51 @@ const shown_node = (node) => {
   return closed === undefined ? `n${node}` : `g${closed}`;
 };
 
+const visible = (node) =>
+  (!state.only || !state.path || state.path.on_node[node] > 0) &&
+  (state.aside || nodes.leads[node] > 0 || blamed.has(node) || Boolean(state.path?.on_node[node]));
+
+// How many nodes show in each group: in itself, and with those below it.
+const showing = { own: [], all: [] };
+
+function count_visible() {
+  showing.own = groups.label.map(() => 0);
+  nodes.group.forEach((group, node) => { if (visible(node)) showing.own[group]++; });
+  showing.all = [...showing.own];
+  for (let group = groups.label.length - 1; group > 0; group--)
+    showing.all[groups.parent[group]] += showing.all[group];
+}
+
+const inner_groups = (group) => children[group].groups.filter((child) => showing.all[child]);
+
 const number_shown = () => {
   const visit = (group) => state.open.has(group)
-    ? children[group].nodes.length + children[group].groups.reduce((sum, g) => sum + visit(g), 0)
+    ? showing.own[group] + inner_groups(group).reduce((sum, g) => sum + visit(g), 0)
     : 1;
   return visit(0);
 };
 
+// Open groups, the outer ones first, as long as not more than so many things show.
+function open_more(most) {
+  count_visible();
+  const queue = [0];
+  for (const group of queue) {
+    const opened = state.open.has(group);
+    state.open.add(group);
+    if (group && !opened && number_shown() > most) state.open.delete(group);
+    else queue.push(...inner_groups(group));
+  }
+}
+
+function open_at_first() {
+  state.open = new Set([0]);
+  count_visible();
+  open_more(showing.all[0] <= FULLY_SHOWN ? FULLY_SHOWN : SHOWN_AT_FIRST);
+}
+
 // Open the groups around something; close those that were opened longest ago if too much shows.
 function open_groups(chain) {
+  count_visible();
   for (const group of chain) {
     state.open.add(group);
     state.used.set(group, ++state.clock);
@@ -223,9 +320,10 @@ const escaped = (words) => words
   .replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 const short = (words, most) => (words.length > most ? `${words.slice(0, most - 1)}\u2026` : words);
 const strong = (words) => `<B>${escaped(short(words, 42))}</B>`;
-const minor = (words) => `<BR/><FONT POINT-SIZE="10">${escaped(short(words, 48))}</FONT>`;
+// Drawn smaller than it is laid out, so that lines do not touch.
+const minor = (words) => `<BR/><FONT POINT-SIZE="11">${escaped(short(words, 40))}</FONT>`;
 const quoted = (words) =>
-  `<BR/><FONT POINT-SIZE="10" FACE="Courier">${escaped(short(words, 34))}</FONT>`;
+  `<BR/><FONT POINT-SIZE="11" FACE="Courier">${escaped(short(words, 34))}</FONT>`;
 const base_name = (path) => path.replace(/^.*[\\/](?=[^\\/])/, "");
 
 // File and line of a place in so many letters; of a long name the middle is left out.
@@ -242,7 +340,10 @@ const LOOK = {
   cut: { shape: "octagon", fontsize: 16, margin: "0,0" },
   parameter: { shape: "box" },
   target: { shape: "ellipse" },
+  quiet: { shape: "box", style: "rounded" },
 };
+const is_quiet = (node) => what(node) === "cut" && !loud.has(node);
+const look = (node) => (is_quiet(node) ? "quiet" : what(node));
 
 function node_label(node) {
   const times = members[node].length;
@@ -250,13 +351,13 @@ function node_label(node) {
   const parts = [strong(name(node) || "\u2014")];
   if (what(node) === "parameter")
     return parts[0] + minor(text(sources.shape[source_of_node.get(node)]));
-  if (what(node) === "target") return minor("gradient of").replace("<BR/>", "") + "<BR/>" + parts[0] + minor(short_place(place, 40));
-  if (what(node) === "cut" && kind(node) !== name(node)) parts.push(minor(kind(node)));
+  if (what(node) === "target") return minor("gradient of").replace("<BR/>", "") + "<BR/>" + parts[0] + minor(short_place(place, 32));
+  if (what(node) === "cut" && kind(node) !== name(node) && !is_quiet(node)) parts.push(minor(kind(node)));
   const many = times > 1 ? `\u00d7 ${times.toLocaleString("en")}  ` : "";
   const shape = what(node) === "op" && text(events.shape[members[node][times - 1]]).replace(/^.*\[/, "[");
   const size = shape && shape !== "[]" ? `  ${shape}` : "";
-  parts.push(minor(many + short_place(place, 40 - many.length - size.length) + size));
-  if (what(node) === "cut" && source_text(place)) parts.push(quoted(source_text(place)));
+  parts.push(minor(many + short_place(place, 32 - many.length - size.length) + size));
+  if (what(node) === "cut" && source_text(place) && !is_quiet(node)) parts.push(quoted(source_text(place)));
   return parts.join("");
 }
 
@@ -271,24 +372,29 @@ function group_summary(group) {
 
 const drawn_node = (node) => ({
   name: `n${node}`,
-  attributes: { id: `n${node}`, class: what(node), label: { html: node_label(node) }, ...LOOK[what(node)] },
+  attributes: {
+    id: `n${node}`,
+    class: is_quiet(node) ? "cut quiet" : what(node),
+    label: { html: node_label(node) },
+    ...LOOK[look(node)],
+  },
 });
 
 const drawn_closed = (group) => ({
   name: `g${group}`,
   attributes: {
     id: `g${group}`,
-    class: totals[group].cuts ? "group cuts" : "group",
+    class: totals[group].loud ? "group cuts" : "group",
     label: { html: strong(`+ ${text(groups.label[group])}`) + minor(group_summary(group)) },
     shape: "folder",
   },
 });
 
 function drawn_group(group) {
-  const inner = children[group].groups;
+  const inner = inner_groups(group);
   return {
     nodes: [
-      ...children[group].nodes.map(drawn_node),
+      ...children[group].nodes.filter(visible).map(drawn_node),
       ...inner.filter((child) => !state.open.has(child)).map(drawn_closed),
     ],
     subgraphs: inner.filter((child) => state.open.has(child)).map((child) => ({
@@ -308,10 +414,10 @@ function drawn_group(group) {
 
 // One edge for each pair of things that show; `uses` are the inputs (or the targets) behind it.
 function edges_shown() {
-  const shown = nodes.name.map((_, node) => shown_node(node));
+  const shown = nodes.name.map((_, node) => (visible(node) ? shown_node(node) : null));
   const edges = new Map();
   const add = (from, to, use) => {
-    if (from < 0 || shown[from] === shown[to]) return;
+    if (from < 0 || shown[from] === null || shown[to] === null || shown[from] === shown[to]) return;
     const key = `${shown[from]} ${shown[to]}`;
     if (!edges.has(key)) edges.set(key, { tail: shown[from], head: shown[to], inputs: [], values: [] });
     edges.get(key)[use.kind].push(use.at);
@@ -343,6 +449,8 @@ async function start_layout() {
 }
 
 function draw(focus) {
+  count_visible();
+  tell_what_shows();
   state.focus = focus ?? state.selected;
   state.coming = edges_shown();
   find("status").textContent = "Drawing\u2026";
@@ -367,6 +475,8 @@ function show_picture(svg) {
   drawing.removeAttribute("width");
   drawing.removeAttribute("height");
   drawing.setAttribute("role", "group");
+  drawing.setAttribute("aria-label", "Parameters above, losses below; each part can be chosen");
+  for (const edge of drawing.querySelectorAll("g.edge")) edge.setAttribute("aria-hidden", "true");
   for (const title of drawing.querySelectorAll("title")) title.remove();
   const focused = document.activeElement?.closest?.("#canvas svg g")?.id;
   state.panzoom?.destroy();
@@ -378,6 +488,7 @@ function show_picture(svg) {
   });
   for (const element of drawing.querySelectorAll("g.node, g.cluster")) make_button(element);
   for (const element of drawing.querySelectorAll("g.node")) fit_texts(element);
+  for (const element of drawing.querySelectorAll("g.cluster")) fit_title(element);
   find("status").textContent = "";
   paint();
   aim();
@@ -399,41 +510,82 @@ function fit_texts(element) {
   }
 }
 
+function fit_title(element) {
+  const shape = element.querySelector(":scope > path, :scope > polygon")?.getBBox();
+  const title = element.querySelector(":scope > text");
+  if (!shape || !title || title.getComputedTextLength() <= shape.width - 16) return;
+  title.setAttribute("textLength", shape.width - 16);
+  title.setAttribute("lengthAdjust", "spacingAndGlyphs");
+}
+
 function make_button(element) {
   const number = Number(element.id.slice(1));
   element.setAttribute("tabindex", "0");
   element.setAttribute("role", "button");
+  const hint = document.createElementNS("http://www.w3.org/2000/svg", "title");
+  hint.textContent = element.id.startsWith("g")
+    ? text(groups.label[number])
+    : [[name(number), kind(number)].filter(Boolean).join(": "), full_where(nodes.place[number]),
+      source_text(nodes.place[number])].filter(Boolean).join("\n");
+  element.prepend(hint);
   if (element.id.startsWith("g")) {
     element.setAttribute("aria-expanded", String(state.open.has(number)));
     element.setAttribute("aria-label", `group ${text(groups.label[number])}, ${group_summary(number)}`);
   } else {
     element.setAttribute("aria-label",
-      [what(number), name(number), kind(number), where(nodes.place[number])].filter(Boolean).join(", "));
+      [what(number), name(number), kind(number), where(nodes.place[number]),
+        blamed.has(number) ? "of a finding" : ""].filter(Boolean).join(", "));
   }
 }
 
 const picture = () => find("canvas").querySelector("svg");
-const POINTS = ["g.gate", "g.cuts", "g.cut", "g.target", "g.node", "g"]; // what to look at first
+const POINTS = ["g.blamed", "g.gate", "g.cut:not(.quiet)", "g.cuts", "g.target", "g.node", "g"]; // what to look at first
 
-// A picture that fits shows whole; a larger one at a size that can be read, at what matters.
+// Show the path of the chosen parameter whole, or all there is. What could not be read that way
+// shows at a size that can be read: nothing but the path, and if need be the middle of it.
 function aim() {
+  const lit = state.path ? [...picture().querySelectorAll("g.node.on")] : [];
+  const parts = lit.length ? lit : [...picture().querySelectorAll("g.node, g.cluster")];
+  if (!parts.length) return;
+  const frame = find("canvas").getBoundingClientRect();
+  const box = bounds(parts);
   const { realZoom } = state.panzoom.getSizes();
+  const room = Math.min((frame.width - 40) / box.width, (frame.height - 40) / box.height);
+  const fitting = Math.min(realZoom * room, 1.3);
+  if (fitting < READABLE && lit.length && !state.only && state.wished !== false) return show_only(true);
+  const zoom = fitting < READABLE ? 0.7 : fitting;
+  state.panzoom.zoom(state.panzoom.getZoom() * zoom / realZoom);
   const element = state.focus && find(state.focus);
-  if (realZoom > 1.3) state.panzoom.zoom(state.panzoom.getZoom() * 1.3 / realZoom);
-  if (realZoom < 0.55) state.panzoom.zoom(state.panzoom.getZoom() * 0.8 / realZoom);
-  else state.panzoom.center();
-  if (realZoom < 0.55) settled(() => centre(element ?? POINTS.map((point) => picture().querySelector(point)).find(Boolean)));
+  const point = element ?? POINTS.map((each) => picture().querySelector(each)).find(Boolean);
+  settled(() => (fitting < READABLE ? centre([point]) : centre(parts)));
+}
+
+function bounds(elements) {
+  const boxes = elements.map((element) => element.getBoundingClientRect());
+  const left = Math.min(...boxes.map((box) => box.left)), top = Math.min(...boxes.map((box) => box.top));
+  return {
+    left, top,
+    width: Math.max(...boxes.map((box) => box.right)) - left,
+    height: Math.max(...boxes.map((box) => box.bottom)) - top,
+  };
 }
 
 // svg-pan-zoom moves the picture in the next frame; what is to be measured waits for it.
 const settled = (then) => requestAnimationFrame(() => requestAnimationFrame(then));
 
-function centre(element) {
+// Bring elements to the middle, as far as no room is left empty beside the picture for that.
+function centre(elements) {
   const frame = find("canvas").getBoundingClientRect();
-  const box = element.getBoundingClientRect();
+  const box = bounds(elements), all = bounds([...picture().querySelectorAll("g.node, g.cluster")]);
+  const along = (start, size, low, length, whole) => {
+    const move = start + size / 2 - low - length / 2;
+    if (whole.length <= size) return start + size / 2 - whole.low - whole.length / 2;
+    return Math.min(Math.max(move, start + size - 20 - whole.low - whole.length), start + 20 - whole.low);
+  };
   state.panzoom.panBy({
-    x: frame.left + frame.width / 2 - box.left - box.width / 2,
-    y: frame.top + frame.height / 2 - box.top - Math.min(box.height, frame.height) / 2,
+    x: along(frame.left, frame.width, box.left, box.width, { low: all.left, length: all.width }),
+    y: along(frame.top, frame.height, box.top, Math.min(box.height, frame.height),
+      { low: all.top, length: all.height }),
   });
 }
 
@@ -495,6 +647,8 @@ function paint() {
   for (const element of picture().querySelectorAll("g.node, g.cluster")) {
     element.classList.toggle("on", on.has(element.id));
     element.classList.toggle("gate", gates.has(element.id));
+    element.classList.toggle("blamed", element.id.startsWith("n") && (data.judged
+      ? blamed.has(Number(element.id.slice(1))) : gates.has(element.id)));
     element.classList.toggle("born", born.has(element.id));
     element.classList.toggle("selected", element.id === state.selected);
     element.setAttribute("aria-pressed", String(element.id === state.selected));
@@ -573,19 +727,63 @@ function choose_loss(call) {
 
 // Choose a parameter; groups that hide it, a cut or the place where gradient becomes zero open.
 function choose_parameter(source) {
+  const was_only = state.only;
   state.path = source === null || !state.flow ? null : path_of(state.flow, source);
+  state.only = state.path ? state.wished ?? state.only : false;
   find("parameter").value = state.path ? source : "";
   tell();
-  if (!state.path) return paint();
+  tell_what_shows();
+  if (!state.path) {
+    if (was_only) draw_anew();
+    return paint();
+  }
+  const wanted = wanted_of_path();
+  if (state.only) show_only(true);
+  else reveal([...wanted.slice(0, 20), sources.node[source]], wanted[0] ?? sources.node[source]);
+}
+
+// What is to be seen of a path in any case: the cuts, or where gradient becomes zero.
+function wanted_of_path() {
   const { cuts, zero_at } = state.path;
-  const wanted = [...new Set([...cuts, zero_at].filter((event) => event >= 0).map((event) => events.node[event]))];
-  reveal([...wanted.slice(0, 20), sources.node[source]], wanted[0] ?? sources.node[source]);
+  const found = [...new Set([...cuts, zero_at].filter((event) => event >= 0).map((event) => events.node[event]))];
+  return [...found.filter((node) => blamed.has(node)), ...found.filter((node) => !blamed.has(node))];
+}
+
+// Show the path of the chosen parameter alone, or everything again.
+function show_only(wanted) {
+  state.only = wanted && Boolean(state.path);
+  if (!state.only) return draw_anew();
+  const nodes_wanted = [...wanted_of_path().slice(0, 20), sources.node[state.path.source]];
+  state.open = new Set([0]);
+  for (const node of nodes_wanted) open_groups(chain_of(nodes.group[node]));
+  open_more(Math.floor(find("canvas").clientHeight / HIGH)); // they lie one below the other
+  draw(`n${nodes_wanted[0]}`);
+}
+
+function draw_anew() {
+  open_at_first();
+  draw();
+}
+
+const hidden_aside = nodes.leads.filter((leads) => !leads).length;
+
+function tell_what_shows() {
+  find("only-label").hidden = !state.path;
+  find("only").checked = state.only;
+  find("aside-label").hidden = !hidden_aside;
+  find("aside").checked = state.aside;
+  find("aside-words").textContent = `Show what leads to no loss (${hidden_aside})`;
 }
 
 function reveal(wanted, focus) {
+  const hides = wanted.some((node) => !visible(node));
+  if (hides) {
+    state.aside ||= wanted.some((node) => !nodes.leads[node]);
+    if (wanted.some((node) => !visible(node))) state.only = false;
+  }
   const hidden = wanted.filter((node) => shown_node(node) !== `n${node}`);
   paint();
-  if (hidden.length) {
+  if (hidden.length || hides || !find(`n${focus}`)) {
     for (const node of hidden) open_groups(chain_of(nodes.group[node]));
     open_groups(chain_of(nodes.group[focus]));
     draw(`n${focus}`);
@@ -600,7 +798,7 @@ function look_at(id) {
   if (!element) return;
   const box = element.getBoundingClientRect();
   const inside = box.left >= frame.left && box.right <= frame.right && box.top >= frame.top && box.bottom <= frame.bottom;
-  if (!inside) centre(element);
+  if (!inside) centre([element]);
 }
 
 function tell() {
@@ -617,8 +815,12 @@ function tell() {
     const reached = flow.gradient.sources.filter((source) => flow.verdicts[source] === "connected");
     const all = flow.gradient.sources.length;
     const broken = flow.gradient.sources.filter((source) => flow.verdicts[source] === "not finite").length;
-    verdict.className = reached.length === all ? "connected" : "cut";
-    verdict.textContent = `Gradient of ${loss} reaches ${reached.length + broken} of the ${count_of(all, "parameter")} asked for${broken ? `; ${broken} of them not finite` : ""}.`;
+    const named = new Set(findings.map((finding) => finding.parameter));
+    const missed = flow.gradient.sources.filter((source) => flow.verdicts[source] !== "connected")
+      .filter((source) => !data.judged || named.has(text(sources.name[source])));
+    verdict.className = reached.length === all ? "connected" : missed.length ? "cut" : "";
+    const rest = reached.length < all && !missed.length ? " There is no finding on the others." : "";
+    verdict.textContent = `Gradient of ${loss} reaches ${reached.length + broken} of the ${count_of(all, "parameter")} asked for${broken ? `; ${broken} of them not finite` : ""}.${rest}`;
     return;
   }
   const found = flow.verdicts[path.source];
@@ -656,6 +858,7 @@ function jump_to_cut(node) {
   const button = make("button", { className: "jump", onclick: () => select(`n${node}`) },
     make("b", {}, kind(node) || name(node)), ` ${where(place)}`, make("code", {}, source_text(place)));
   button.dataset.node = node;
+  button.title = full_where(place);
   return button;
 }
 
@@ -697,7 +900,7 @@ function node_details(node) {
   if (kind(node)) rows.push(make("p", {}, `Gradient stops here: ${kind(node)}.`));
   if (place >= 0) {
     const inside = text(places.function[place]);
-    rows.push(make("p", {}, where(place), inside ? ` in ${inside}` : ""), make("code", {}, source_text(place)));
+    rows.push(make("p", {}, full_where(place), inside ? ` in ${inside}` : ""), make("code", {}, source_text(place)));
   }
   const scope = chain_of(nodes.group[node]).slice(1).map((group) => text(groups.label[group])).join(" \u203a ");
   if (scope) rows.push(make("p", {}, make("small", {}, scope)));
@@ -734,35 +937,67 @@ function executions(node) {
 }
 
 // Findings that differ only in the parameter share one entry.
+const entries = [];
+
 function fill_findings() {
   find("findings-section").hidden = !findings.length;
-  const entries = new Map();
+  const alike = new Map();
   for (const finding of findings) {
-    const key = JSON.stringify([finding.kind, finding.file, finding.line, finding.cure]);
-    if (!entries.has(key)) entries.set(key, []);
-    entries.get(key).push(finding);
+    const { kind: of, file, line, cure, when, term, called_from } = finding;
+    const key = JSON.stringify([of, file, line, cure, when, term, called_from]);
+    if (!alike.has(key)) alike.set(key, entries.push([]) - 1);
+    entries[alike.get(key)].push(finding);
   }
-  for (const [finding, ...others] of entries.values()) {
+  const at = ({ file, line }) => (file ? `${short_file(file)}:${line}` : "");
+  entries.forEach(([finding, ...others], number) => {
     const more = others.length ? ` and ${others.length} more` : "";
-    const place = finding.file ? `${finding.file}:${finding.line}` : "";
-    const button = make("button", { className: "jump", onclick: () => jump_to_finding(finding) },
+    const when = finding.when ? `, ${finding.when}` : "";
+    const beside = [
+      ...(finding.called_from ?? []).map((place) => `called from ${place.function ? `${place.function}, ` : ""}${at(place)}`),
+      ...(finding.term ? [`in the term at ${at(finding.term)}: ${finding.term.text ?? ""}`] : []),
+    ];
+    const button = make("button", { className: "jump", onclick: () => choose_entry(number) },
       make("b", {}, finding.kind ?? finding.verdict ?? ""), ` ${finding.parameter ?? ""}${more}`,
-      ...(finding.says ? [make("span", { className: "says" }, finding.says)] : [make("br")]),
-      make("small", {}, place), make("code", {}, finding.text ?? ""));
-    button.title = [finding, ...others].slice(0, PANEL_ROWS).map((each) => each.parameter).join("\n");
+      ...(finding.says ? [make("span", { className: "says" }, finding.says + when)] : [when, make("br")]),
+      make("small", {}, at(finding)), make("code", {}, finding.text ?? ""),
+      ...beside.map((words) => make("small", { className: "says" }, words)));
+    button.title = [finding.file ? `${finding.file}:${finding.line}` : "",
+      ...[finding, ...others].slice(0, PANEL_ROWS).map((each) => each.parameter)].join("\n");
     find("findings").append(make("li", {}, button, make("p", { className: "cure" }, finding.cure ?? "")));
-  }
+  });
+}
+
+// Go to a finding: its loss, its parameter, its line.
+function choose_entry(number) {
+  if (!entries.length) return;
+  state.finding = (number + entries.length) % entries.length;
+  const [finding] = entries[state.finding];
+  choose_finding(finding);
+  const node = node_of(finding);
+  if (node !== undefined) select(`n${node}`);
+  mark_entry();
+}
+
+function mark_entry() {
+  [...find("findings").querySelectorAll(".jump")].forEach((button, number) => {
+    if (number === state.finding) button.setAttribute("aria-current", "true");
+    else button.removeAttribute("aria-current");
+    if (number === state.finding) button.scrollIntoView({ block: "nearest" });
+  });
 }
 
 const ends_with = (path, end) => path === end || path.endsWith(`/${end}`) || end.endsWith(`/${path}`);
 
-// The cut of a finding: at its line, of its kind if there are several.
+const nodes_at = (finding) => nodes.name.map((_, node) => node).filter((node) => {
+  const place = nodes.place[node];
+  return place >= 0 && places.line[place] === finding.line && ends_with(text(places.file[place]), finding.file ?? "");
+});
+
+// The cut of a finding: at its line, of its kind if there are several, on the way to a loss.
 function node_of(finding) {
-  const there = nodes.name.map((_, node) => node).filter((node) => {
-    const place = nodes.place[node];
-    return place >= 0 && places.line[place] === finding.line && ends_with(text(places.file[place]), finding.file);
-  });
-  return there.find((node) => kind(node) === finding.kind)
+  const there = nodes_at(finding).sort((a, b) => nodes.leads[b] - nodes.leads[a]);
+  return there.find((node) => kind(node) === finding.kind && (!state.path || state.path.on_node[node]))
+    ?? there.find((node) => kind(node) === finding.kind)
     ?? there.find((node) => name(node) === finding.label) ?? there[0];
 }
 
@@ -773,19 +1008,18 @@ const births = (source) => findings
 
 function choose_finding(finding) {
   const source = sources.name.findIndex((number) => text(number) === finding.parameter);
-  if (source < 0) return;
-  const asking = [...losses.values()].map(([call]) => call)
-    .filter((call) => gradients[call].sources.includes(source));
-  const call = asking.find((each) => flow_of(each).verdicts[source] === finding.verdict) ?? asking[0];
+  const node = node_of(finding);
+  const here = losses.get(node)?.[0];
+  if (source < 0) {
+    if (here !== undefined) choose_loss(here);
+    return choose_parameter(null);
+  }
+  const asking = gradients.map((_, call) => call).filter((call) => gradients[call].sources.includes(source));
+  const call = asking.slice(0, PANEL_ROWS).find((each) => flow_of(each).verdicts[source] === finding.verdict)
+    ?? asking[0] ?? here ?? state.flow?.call;
   if (call === undefined) return;
   choose_loss(call);
   choose_parameter(source);
-}
-
-function jump_to_finding(finding) {
-  choose_finding(finding);
-  const node = node_of(finding);
-  if (node !== undefined) select(`n${node}`);
 }
 
 function fill_legend() {
@@ -799,26 +1033,33 @@ function fill_legend() {
   const known = scale.high > -Infinity;
   const steps = Array.from({ length: 12 }, (_, i) =>
     `<rect x="${2 + 4 * i}" y="4" width="4.2" height="10" style="fill:${colour_of(i / 11)}"/>`).join("");
-  find("legend").replaceChildren(
-    row(sample('<path d="M14 2h24l8 5v5l-8 5h-24l-8-5v-5z" style="fill:var(--cut-fill);stroke:var(--cut);stroke-width:2"/>'), "gate: gradient stops here"),
+  const octagon = (fill) => sample(`<path d="M14 2h24l8 5v5l-8 5h-24l-8-5v-5z" style="fill:${fill};stroke:var(--cut);stroke-width:2"/>`);
+  const cuts = nodes.name.map((_, node) => node).filter((node) => what(node) === "cut");
+  const norms = [...(state.flow?.norm.values() ?? [])];
+  const from = figure(10 ** scale.low), to = figure(10 ** scale.high);
+  const rows = [
+    blamed.size && row(octagon("var(--cut)"), "gate of a finding: gradient stops here"),
+    loud.size > blamed.size && row(octagon("var(--cut-fill)"), "gate on the way of a parameter that gets no gradient"),
+    cuts.some(is_quiet) && row(sample('<rect x="6" y="2" width="40" height="14" rx="5" style="fill:var(--node);stroke:var(--muted);stroke-dasharray:3 3"/>'), "harmless gate: no parameter misses its gradient"),
     row(line("stroke:var(--value);stroke-width:1.4"), "value only: no gradient comes back"),
     known
-      ? row(sample(steps), `gradient comes back, norm ${figure(10 ** scale.low)} to ${figure(10 ** scale.high)} (log)`)
+      ? row(sample(steps), `gradient comes back, norm ${from === to ? from : `${from} to ${to} (log)`}`)
       : row(line("stroke:var(--accent);stroke-width:2.6"), "gradient comes back (size not measured)"),
-    row(line("stroke:var(--zero);stroke-width:2.4;stroke-dasharray:2 4"), "gradient comes back, exactly zero"),
-    ...(state.flow && [...state.flow.norm.values()].some(is_broken)
+    norms.includes(0) && row(line("stroke:var(--zero);stroke-width:2.4;stroke-dasharray:2 4"), "gradient comes back, exactly zero"),
+    ...(norms.some(is_broken)
       ? [row(line("stroke:var(--cut);stroke-width:2.4;stroke-dasharray:4 2"), "gradient comes back, NaN or infinite"),
         row(sample('<rect x="6" y="2" width="40" height="14" rx="5" style="fill:var(--cut-fill);stroke:var(--cut);stroke-width:2.2"/>'), "where it was born")]
       : []),
     row(sample('<rect x="6" y="2" width="40" height="14" style="fill:var(--parameter);stroke:var(--accent)"/>'), "parameter"),
     row(sample('<ellipse cx="26" cy="9" rx="22" ry="7" style="fill:var(--target);stroke:var(--zero);stroke-width:2"/>'), "gradient call"),
-    row(sample('<path d="M6 5h14l3-3h12v3h11v12h-40z" style="fill:var(--group);stroke:var(--ink)"/>'), "folded group: click to open"),
-  );
+    groups.label.length > 1 && row(sample('<path d="M6 5h14l3-3h12v3h11v12h-40z" style="fill:var(--group);stroke:var(--ink)"/>'), "folded group: click to open"),
+  ];
+  find("legend").replaceChildren(...rows.filter(Boolean));
 }
 
 // ---------------------------------------------------------------- search
 
-const haystack = nodes.name.map((_, node) => [name(node), kind(node), where(nodes.place[node]),
+const haystack = nodes.name.map((_, node) => [name(node), kind(node), full_where(nodes.place[node]),
   source_text(nodes.place[node])].join(" ").toLowerCase());
 const group_names = groups.label.map((label) => text(label).toLowerCase());
 
@@ -883,7 +1124,7 @@ function move_result(step) {
 
 const all_cuts = () => (state.path?.cuts.length
   ? [...new Set(state.path.cuts.map((event) => events.node[event]))]
-  : nodes.name.map((_, node) => node).filter((node) => what(node) === "cut"));
+  : loud.size ? [...loud] : nodes.name.map((_, node) => node).filter((node) => what(node) === "cut" && visible(node)));
 
 function step_cut(step) {
   const cuts = all_cuts();
@@ -907,6 +1148,8 @@ function activate(element, on_title) {
 
 function clear() {
   find("search").value = "";
+  state.finding = -1;
+  mark_entry();
   show_results();
   select(null);
   choose_parameter(null);
@@ -917,12 +1160,19 @@ const KEYS = {
   "?": () => find("help").showModal(),
   j: () => step_cut(1), ArrowDown: () => step_cut(1),
   k: () => step_cut(-1), ArrowUp: () => step_cut(-1),
+  n: () => choose_entry(state.finding + 1), p: () => choose_entry(Math.max(state.finding, 0) - 1),
   f: fold_selected,
+  o: () => { if (state.path) wish_only(!state.only); },
   "+": () => state.panzoom?.zoomIn(), "=": () => state.panzoom?.zoomIn(),
   "-": () => state.panzoom?.zoomOut(),
   0: fit,
   Escape: clear,
 };
+
+function wish_only(wanted) {
+  state.wished = wanted;
+  show_only(wanted);
+}
 
 function fit() {
   state.panzoom?.resize().fit().center();
@@ -930,7 +1180,7 @@ function fit() {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || find("help").open) return;
-  const in_field = event.target.matches("input, select");
+  const in_field = event.target.matches("input:not([type=checkbox]), select");
   const picture_part = event.target.closest("#canvas g[role=button]");
   if (picture_part && (event.key === "Enter" || event.key === " ")) {
     event.preventDefault();
@@ -980,16 +1230,9 @@ find("zoom-out").onclick = KEYS["-"];
 find("zoom-fit").onclick = fit;
 find("help-open").onclick = KEYS["?"];
 find("fold-all").onclick = () => { state.open = new Set([0]); draw(); };
-find("unfold-all").onclick = () => {
-  const queue = [0];
-  for (const group of queue) {
-    const opened = state.open.has(group);
-    state.open.add(group);
-    if (number_shown() > MOST_SHOWN && !opened) state.open.delete(group);
-    else queue.push(...children[group].groups);
-  }
-  draw();
-};
+find("unfold-all").onclick = () => { open_more(MOST_SHOWN); draw(); };
+find("only").onchange = () => wish_only(find("only").checked);
+find("aside").onchange = () => { state.aside = find("aside").checked; open_more(SHOWN_AT_FIRST); draw(); };
 
 const prefers_dark = matchMedia("(prefers-color-scheme: dark)");
 const is_dark = () => (document.documentElement.dataset.theme ?? (prefers_dark.matches ? "dark" : "light")) === "dark";
@@ -1005,7 +1248,13 @@ addEventListener("beforeprint", fit);
 fill_losses();
 fill_findings();
 name_theme();
+judge();
+open_at_first();
 choose_loss(gradients.length ? gradients.length - 1 : undefined);
 layout.ready = start_layout();
-if (findings.length) choose_finding(findings[0]);
-draw();
+if (entries.length) {
+  state.finding = 0;
+  choose_finding(findings[0]);
+  mark_entry();
+}
+if (!layout.number) draw(state.path ? `n${wanted_of_path()[0] ?? sources.node[state.path.source]}` : undefined);

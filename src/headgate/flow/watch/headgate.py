@@ -2,83 +2,81 @@
 
 While a `Watch` is entered it looks on at all tapes, in all threads (`headgate.record.onlooker`). At
 each gradient call it asks the masks for a verdict on each source before the graph is freed, and
-measures the walk itself. What one call found of one source is an `Outcome`. A finding is drawn at
-the end, from all outcomes of a parameter together: a parameter that got a gradient at any call is
-fine, whatever stops there are on its other paths, and so is one that the program froze or declared
-on purpose (`_is_fine`).
+measures the walk itself. So it hands the judge (`headgate.flow.judge`) facts of its own in place of
+those that are in the trace: the masks also know what a trace has no room for, and cost less.
 
-What no single call can tell is judged at the end as well: a parameter that a model uses and does
-not list, one whose gradient never goes to the optimizer, and one that a layer froze before it
-ever learnt anything.
+What no single call can tell it finds by itself: a parameter that a model uses and does not list,
+one whose gradient never goes to the optimizer, and one that a layer froze before it ever learnt
+anything.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from headgate.core.asked import asked, name_of
+from headgate.core.asked import asked, find_names, keep_name, names_of
 from headgate.core.birth import Lookout, Meter
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
-from headgate.flow.kinds import NONFINITE, cure, rank
-from headgate.flow.patterns import names_it, names_it_at
-from headgate.flow.report import Finding
-from headgate.flow.trace import Place as TracePlace
-from headgate.flow.trace import Trace
+from headgate.flow.course import looks_at
+from headgate.flow.judge import Call, Facts, Leak, Loss, Outcome, Parameter, Told
+from headgate.flow.trace import Cut, Place, Trace
 from headgate.flow.watch.log import Log
-from headgate.flow.watcher import Watcher
+from headgate.flow.watcher import KEPT, Watcher
 from headgate.nn.layer import Layer, calls, every_layer
+from headgate.record.asked import Asked
+from headgate.record.cuts import sequence
 from headgate.record.graph import Leaf, Node, Source, state
 from headgate.record.magnitude import Magnitudes, leaf_of, norm
-from headgate.record.onlooker import Onlooker, onlookers
+from headgate.record.onlooker import Onlooker, all_in, onlookers, together
 from headgate.record.site import Site, caller
-from headgate.record.verdict import Place, Verdict, explain
+from headgate.record.verdict import Place as Shown
+from headgate.record.verdict import Verdict, explain
 
-MEASURED = 20
-"""So many passes of one line are looked at closely; later ones only while a gradient is missing."""
-
-KEPT = 1000
-"""So many gradient calls are kept for the report in full."""
+CHANGES = 64
+"""So often a line is looked at closely because other gradients came than at its last pass."""
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What one gradient call found of one source."""
+class Known(Parameter):
+    """What is known of one source over the whole run, with what only Headgate knows of it."""
 
-    verdict: Verdict
-    site: Site  # of the call
-    norm: float | None
-    expected: bool  # zero, but only because a factor that does get a gradient is zero as yet
-
-
-@dataclass(slots=True)
-class Call:
-    """One gradient call."""
-
-    site: Site
-    step: int
-    targets: list[str]
-    nodes: list[Node | None] = field(default_factory=list)  # of the targets, while it runs
-    outcomes: dict[Any, Outcome] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Known:
-    """What is known of one source over the whole run."""
-
-    name: str
-    trainable: bool = True
-    made: Place | None = None
-    healthy: bool = False  # a gradient arrived at some call, or its absence is no mistake
-    bad: list[Outcome] = field(default_factory=list)  # the first of each kind, where none arrived
-    spoilt: Outcome | None = None  # the first that was not finite, if no finite one followed
     variable: Variable | None = None
     written: int = 0  # by the time of the first call
     calls: set[tuple[int, int]] = field(default_factory=set)  # the lines that asked for it
+
+
+@dataclass(slots=True)
+class Asking:
+    """A gradient call while it runs."""
+
+    call: Call
+    site: Site
+    place: tuple[int, int]
+    keys: list[Hashable]
+    verdicts: list[Verdict]
+    tape: Any
+    targets: list[Any]
+    nodes: list[Node | None]  # of the targets, if the call is logged
+    sources: list[Any]
+    meter: Magnitudes | None
+    close: bool  # whether it is looked at closely
+    beside: list[Variable] | None  # what its function is given beside, if it is a function's
+
+
+@dataclass(slots=True)
+class Line:
+    """A line that asks for gradients."""
+
+    passes: int = 0
+    targets: list[str] = field(default_factory=list)  # their names, when they were last looked at
+    came: tuple[str, ...] = ()  # what came of the last pass
+    changes: int = 0  # how often that was another thing than before
+    unsettled: bool = False  # whether the last pass brought a change
 
 
 class _End:
@@ -112,6 +110,8 @@ class Watch(Watcher, Onlooker):
 
     Args:
         step: a pass of each gradient call, from 0, that is looked at closely in any case.
+        every: how far apart the passes are that are looked at closely
+            (`headgate.flow.course.looks_at`); those with a change are too.
 
     >>> import headgate as hg
     >>> from headgate.flow.watch.headgate import Watch
@@ -126,34 +126,38 @@ class Watch(Watcher, Onlooker):
 
     framework = "headgate"
 
-    def __init__(self, step: int | None = None) -> None:
+    def __init__(self, step: int | None = None, every: int | None = None) -> None:
         self._step = step
+        self._every = every
         self.calls: list[Call] = []
-        self._known: dict[Any, Known] = {}
-        self._passes: dict[tuple[int, int], int] = {}
+        self._known: dict[Hashable, Known] = {}
+        self._places: dict[tuple[int, int], Place] = {}
+        self._sought: set[Source] = set()
+        self._lines: dict[tuple[int, int], Line] = {}
         self._codes: dict[int, Any] = {}  # keeps code objects, whose ids are keys, alive
         self._readers: dict[Source, tuple[Layer, ...]] = {}
         # By source and gradient call: where gradient enters the first op on the source, and whether
         # the call asked for it.
         self._leaks: dict[Source, dict[Site, tuple[Site | None, bool]]] = {}
-        self._strays: dict[Source, tuple[str, Place | None]] = {}
+        self._strays: dict[Source, tuple[str, Site | None]] = {}
         self._frozen: dict[Source, tuple[str, Site, Variable]] = {}
         self._applied: dict[Source, Site] = {}  # where an optimizer was given it
         self._lock = threading.RLock()
         self._log = Log()
-        self._outer: Onlooker | None = None  # who looked on before
+        self._log.steps.every = every
+        self._beside: tuple[Any, Sequence[Variable]] = None, ()
 
     def __enter__(self) -> Watch:
-        self._outer = state.outside.onlooker
         onlookers.append(self)
-        state.outside.onlooker = self._log
+        state.outside.onlooker = together([state.outside.onlooker, self._log])
         return self
 
     __exit__ = _Ends()
 
     def _end(self, *exception: object) -> None:
         if self in onlookers:
-            state.outside.onlooker = self._outer
+            others = [each for each in all_in(state.outside.onlooker) if each is not self._log]
+            state.outside.onlooker = together(others)
             onlookers.remove(self)
 
     @property
@@ -165,6 +169,7 @@ class Watch(Watcher, Onlooker):
 
     def for_recording(self) -> Log | None:
         """Let the log be told of everything in a new recording, while it has room."""
+        self._log.steps.starts.append(sequence())
         return None if self._log.full else self._log
 
     def first_read(self, variable: Variable) -> None:
@@ -172,12 +177,35 @@ class Watch(Watcher, Onlooker):
         if calls.stack and variable._source not in self._readers:
             self._readers[variable._source] = tuple(calls.stack)
 
-    def applied(self, variables: list[Variable]) -> None:
+    def applied(self, optimizer: Any, pairs: Sequence[Any], rate: Any) -> None:
         """Note which variables an optimizer was given, and where."""
         site = caller()
         with self._lock:
-            for variable in variables:
-                self._applied[variable._source] = site
+            for gradient, variable in pairs:
+                if gradient is not None:
+                    self._applied[variable._source] = site
+            self._log.steps.applied(optimizer, pairs, rate)
+
+    def assigned(self, variable: Variable, how: str, node: Node | None) -> None:
+        """Note an assignment."""
+        with self._lock:
+            self._log.steps.assigned(variable, how, node)
+
+    def froze(self, pattern: str, took: dict[str, Any]) -> None:
+        """Note what a freeze took out of training."""
+        self._log.steps.froze(pattern, took)
+
+    def unfroze(self, variables: Sequence[Any]) -> None:
+        """Note that variables are trained again."""
+        self._log.steps.unfroze(variables)
+
+    def swapped(self, variables: Sequence[Any], averaged: bool) -> None:
+        """Note that averages are in the variables, or no longer."""
+        self._log.steps.swapped(variables, averaged)
+
+    def beside(self, tape: Any, variables: Sequence[Any]) -> None:
+        """Note what a function was given besides what it is differentiated by."""
+        self._beside = tape, variables
 
     def before_gradient(
         self, tape: Any, targets: list[Any], sources: list[Any]
@@ -189,88 +217,164 @@ class Watch(Watcher, Onlooker):
         with self._lock:
             place = id(site.code), site.instruction
             self._codes[place[0]] = site.code
-            step = self._passes.get(place, 0)
-            self._passes[place] = step + 1
-            keys = [self._key(source, place, number) for number, source in enumerate(sources)]
+            line = self._lines.setdefault(place, Line())
+            step = line.passes
+            line.passes += 1
+            keys = self._keys(sources, place)
             close = (
-                step < MEASURED
+                looks_at(step, self._every)
                 or step == self._step
                 or any(not self._known[key].healthy for key in keys)
+                or (
+                    line.changes < CHANGES
+                    and (line.unsettled or _differs(line, tape, targets, sources))
+                )
             )
             close = close and len(self.calls) < 20 * KEPT
-            call = Call(site, step, [name_of(target) for target in targets])
+            if close or len(line.targets) != len(targets):
+                line.targets = names_of(targets)
+            call = Call(self._place(site), step, line.targets)
             verdicts = []
             if close:
                 self._look_around(site, tape, targets, sources)
                 about = tape._question(targets)
-                verdicts = [explain(about, asked(source)) for source in sources]
+                verdicts = [explain(about, each) for each in self._asked(sources, keys)]
                 self.calls.append(call)
         # Later passes are only looked at for what is not finite, until the first that is not.
         wary = close or all(self._known[key].spoilt is None for key in keys)
         meter = tape._meter(targets, sources, Meter if close else Lookout) if wary else None
-        if tape._recording.onlooker is self._log:
-            call.nodes = [
+        nodes = []
+        if self._log in all_in(tape._recording.onlooker):
+            nodes = [
                 target.node if type(target) is Tensor else tape._node(target) for target in targets
             ]
-        return meter, (call, keys, verdicts, tape, targets, sources, meter, place)
+        of, given = self._beside
+        self._beside = None, ()
+        beside = list(given) if of is tape else None
+        return meter, Asking(
+            call, site, place, keys, verdicts, tape, targets, nodes, sources, meter, close, beside
+        )
 
     def after_gradient(self, memo: Any, gradients: list[Any]) -> None:
         """Put together what the walk brought and what the masks say."""
-        call, keys, verdicts, tape, targets, sources, meter, place = memo
+        asking: Asking = memo
+        sources, meter = asking.sources, asking.meter
         with self._lock:
-            inner = state.recording.in_use and state.recording.tapes != [tape._reference]
+            inner = state.recording.in_use and state.recording.tapes != [asking.tape._reference]
             sizes = [None if g is None else norm(g.value) for g in gradients]
-            if call.nodes:
-                named = list(zip(call.targets, call.nodes))
-                measured = None if type(meter) is Lookout else meter
-                self._log.gradient(call.site, call.step, named, sources, sizes, measured)
-                call.nodes = []
             alive = {
                 source._source
                 for source, size in zip(sources, sizes)
                 if size and type(source) is Variable
             }
-            for key, size in zip(keys, sizes):
-                self._known[key].calls.add(place)
-                if not inner and (size or (size is not None and size != size)):
-                    self._known[key].healthy = True
-            for key, source, size in zip(keys, sources, sizes):
-                if size is not None and math.isfinite(size) and type(source) is Variable:
-                    self._known[key].spoilt = None  # the program noticed, and left that step out
+            if not inner:
+                self._note_course(asking, sizes)
+            for key, size in zip(asking.keys, sizes):
+                self._known[key].calls.add(asking.place)
+                self._known[key].came(size, inner)
+            verdicts = asking.verdicts
             if not verdicts and not all(_is_finite(size, meter) for size in sizes):
-                about = tape._question(targets)
-                verdicts = [explain(about, asked(source)) for source in sources]
-            for key, source, verdict, size in zip(keys, sources, verdicts, sizes):
-                if size is None and verdict.connected:  # a custom rule gave None in this very walk
-                    verdict = explain(tape._question(targets), asked(source))
-                elif size == 0 or not _is_finite(size, meter):
-                    verdict = explain(tape._question(targets), asked(source), meter)
+                about = asking.tape._question(asking.targets)
+                verdicts = [explain(about, each) for each in self._asked(sources, asking.keys)]
+            outcomes = []
+            for source, key, verdict, size in zip(sources, asking.keys, verdicts, sizes):
+                verdict = self._seen(asking, source, verdict, size)
                 expected = verdict.verdict == "zero" and _only_waits(source, meter, alive)
-                outcome = Outcome(verdict, call.site, size, expected)
-                call.outcomes[key] = outcome
-                known = self._known[key]
-                if verdict.verdict == "not finite":
-                    known.spoilt = known.spoilt or outcome
-                if not size and all(bad.verdict.kind != verdict.kind for bad in known.bad):
-                    known.bad.append(outcome)
+                outcomes.append(self._outcome(verdict, asking.call.place, size, expected))
+                asking.call.outcomes[key] = outcomes[-1]
+                self._known[key].note(outcomes[-1])
+            if asking.nodes:
+                named = list(zip(asking.call.targets, asking.nodes))
+                measured = None if type(meter) is Lookout else meter
+                self._log.gradient(
+                    asking.site, asking.call.step, named, sources, sizes, measured, outcomes, inner
+                )
+                if asking.close:
+                    self._note_what_came(asking, gradients, sizes)
+
+    def _seen(self, asking: Asking, source: Any, verdict: Verdict, size: float | None) -> Verdict:
+        """Return the verdict on a source once it is known what came."""
+        about, name = asking.tape._question(asking.targets), verdict.source
+        if size is None and verdict.connected:  # a custom rule gave None in this very walk
+            return explain(about, asked(source, name))
+        if size == 0 or not _is_finite(size, asking.meter):
+            return explain(about, asked(source, name), asking.meter)
+        return verdict
+
+    def _asked(self, sources: list[Any], keys: list[Hashable]) -> list[Asked]:
+        return [asked(source, self._known[key].name) for source, key in zip(sources, keys)]
 
     # -- what is noted at a call ------------------------------------------------------------------
 
-    def _key(self, source: Any, place: tuple[int, int], number: int) -> Any:
-        """Return what a source is known by: a variable by itself, a tensor by where it is asked."""
-        if type(source) is Variable:
-            key: Any = source._source
-        else:
-            key = (*place, number)
-        if key not in self._known:
-            known = self._known[key] = Known(name_of(source))
+    def _outcome(
+        self, verdict: Verdict, call: Place, size: float | None, expected: bool
+    ) -> Outcome:
+        """Return a verdict of the masks as the judge takes it."""
+        cuts, severing = (tuple(map(self._cut, c)) for c in (verdict.cuts, verdict.severing))
+        kind = verdict.kind or ""
+        return Outcome(verdict.source, verdict.verdict, kind, cuts, size, call, expected, severing)
+
+    def _cut(self, shown: Shown) -> Cut:
+        led = self._log.callers_of(shown.number, shown.site)
+        place = Place(shown.file, shown.line)
+        return Cut(shown.kind, place, shown.label, shown.shape, tuple(map(self._place, led)))
+
+    def _note_course(self, asking: Asking, sizes: list[float | None]) -> None:
+        """Note which gradients came, and whether that is something new."""
+        line = self._lines[asking.place]
+        came = tuple(["none" if n is None else "zero" if n == 0 else "some" for n in sizes])
+        line.unsettled = bool(line.came) and came != line.came
+        line.changes += line.unsettled
+        line.came = came
+        for source, what in zip(asking.sources, came):
+            if type(source) is Variable:
+                self._log.steps.passed(asking.site, source._source, what, asking.close)
+
+    def _note_what_came(
+        self, asking: Asking, gradients: list[Any], sizes: list[float | None]
+    ) -> None:
+        """Let gradients be followed, and note who has the variables that gradient reaches."""
+        steps, call = self._log.steps, len(self._log.gradients) - 1
+        steps.came_back(call, gradients, sizes)
+        wanted = [source._source for source in asking.sources if type(source) is Variable]
+        beside = [each for each in asking.beside or () if each._source not in wanted]
+        self._find_names([each._source for each in beside])
+        reached = [s for node in asking.nodes if node is not None for s in _reached(node)]
+        steps.hold([*reached, *(each._source for each in beside)])
+        explicit = not asking.tape._watch_accessed and asking.beside is None
+        steps.around(call, explicit, beside)
+
+    def _place(self, site: Site) -> Place:
+        key = id(site.code), site.instruction
+        if key not in self._places:
+            self._codes[key[0]] = site.code
+            self._places[key] = Place(site.file, site.line, site.code.co_qualname)
+        return self._places[key]
+
+    def _keys(self, sources: list[Any], place: tuple[int, int]) -> list[Hashable]:
+        """Return what sources are known by: a variable by itself, a tensor by where it is asked."""
+        keys: list[Hashable] = [
+            source._source if type(source) is Variable else (*place, number)
+            for number, source in enumerate(sources)
+        ]
+        new = {key: source for key, source in zip(keys, sources) if key not in self._known}
+        for (key, source), name in zip(new.items(), names_of(list(new.values())) if new else ()):
+            known = self._known[key] = Known(name, lasting=type(source) is Variable)
             if type(source) is Variable:
                 known.trainable = source.trainable
                 known.variable = source
                 known.written = source._source.written
                 if source._source.made is not None:
-                    known.made = Place.at("created", source._source.made)
-        return key
+                    known.made = self._place(source._source.made)
+        for key, source in zip(keys, sources):
+            if type(source) is Tensor:  # another one in each pass
+                keep_name(source, self._known[key].name)
+        return keys
+
+    def _find_names(self, sources: list[Source]) -> None:
+        """Find out what the program calls variables that were given no name, once for each."""
+        find_names([source for source in sources if source not in self._sought])
+        self._sought.update(sources)
 
     def _look_around(self, call: Site, tape: Any, targets: list[Any], sources: list[Any]) -> None:
         """Note what gradient reaches besides the sources, and which layers are frozen."""
@@ -280,6 +384,7 @@ class Watch(Watcher, Onlooker):
             if node is None:
                 continue
             reached = [s for s in node.recording.sources.of(node.live) if s.made is not None]
+            self._find_names(reached)
             leaks = [self._leaks.setdefault(source, {}) for source in reached]
             if any(call not in known for known in leaks):
                 entrances = _entrances(node)
@@ -310,98 +415,43 @@ class Watch(Watcher, Onlooker):
             elsewhere = source in {variable._source for variable in layer.variables}
             if elsewhere and not _is_inside(layer, readers):
                 return
-        place = None if source.made is None else Place.at("not_registered", source.made)
-        self._strays.setdefault(source, (source.name, place))
+        self._strays.setdefault(source, (source.name, source.made))
+
+    def coverage(self) -> tuple[int, int]:
+        """Return how many gradient calls were looked at closely, and of how many."""
+        return len(self.calls), sum(line.passes for line in self._lines.values())
 
     # -- what comes out ---------------------------------------------------------------------------
 
-    def gradients(self) -> list[dict[str, Any]]:
-        """Return the calls as the report's JSON has them."""
-        return [
-            {
-                "where": str(call.site),
-                "framework": self.framework,
-                "targets": call.targets,
-                "sources": [
-                    {
-                        "name": outcome.verdict.source,
-                        "verdict": outcome.verdict.verdict,
-                        "norm": outcome.norm,
-                        "cuts": [
-                            {
-                                "kind": cut.kind,
-                                "file": cut.file,
-                                "line": cut.line,
-                                "text": cut.text,
-                                "label": cut.label,
-                                "shape": cut.shape,
-                            }
-                            for cut in outcome.verdict.cuts
-                        ],
-                    }
-                    for outcome in call.outcomes.values()
-                ],
-            }
-            for call in self.calls[:KEPT]
+    def facts(self) -> Facts:
+        """Return what the masks said at each call, and what was measured."""
+        leaks = [
+            Leak(source.name, self._place(call), site and self._place(site), was_asked)
+            for source, found in self._leaks.items()
+            for call, (site, was_asked) in found.items()
         ]
+        steps = self._log.steps
+        losses: dict[Hashable, Loss] = {
+            source: Loss(self._place(site), step, passes)
+            for source, site, step, passes in steps.losses()
+        }
+        return Facts(dict(self._known), self.calls, leaks, losses)
 
-    def findings(
-        self, no_flow: Sequence[str] = (), flow: Sequence[str] = (), step: int | None = None
-    ) -> list[Finding]:
-        found: dict[tuple[str, str], Finding] = {}
-        for finding in self._all(no_flow, flow, step):
-            found.setdefault((finding.parameter, finding.kind), finding)
-        return sorted(found.values(), key=lambda finding: rank(finding.kind))
-
-    def _all(
-        self, no_flow: Sequence[str], flow: Sequence[str], step: int | None
-    ) -> Iterator[Finding]:
-        for source, leaks in self._leaks.items():
-            found = [
-                (asked, site)
-                for call, (site, asked) in leaks.items()
-                if names_it_at(source.name, _place(call), no_flow)
-            ]
-            if found:  # rather where nobody asked for it than where that was what the call is for
-                site = min(found, key=lambda leak: leak[0])[1]
-                place = None if site is None else Place.at("missing_stop", site)
-                yield _finding(source.name, "connected", "missing_stop", place)
-        for key, known in self._known.items():
-            if names_it(known.name, no_flow):
-                continue
-            outcomes = known.bad
-            if known.spoilt is not None and step is None:
-                yield _of_spoilt(known, known.spoilt)
-                continue
-            if step is not None or names_it(known.name, flow):
-                outcomes = [
-                    call.outcomes[key]
-                    for call in self.calls
-                    if (step is None or call.step == step) and key in call.outcomes
-                ]
-                if step is not None and any(map(_arrived, outcomes)):
-                    continue
-            elif known.healthy:
-                continue
-            for outcome in outcomes:
-                finding = _of(known, outcome)
-                if finding is not None:
-                    yield finding
-                    break
-        asked = {key for key in self._known if isinstance(key, Source)}
-        for source, (name, place) in self._strays.items():
-            if source not in asked and not source.written and not names_it(name, no_flow):
-                yield _finding(name, "connected", "not_registered", place)
+    def told(self) -> Iterator[Told]:
+        """Yield what is wrong with a parameter beside all gradient calls."""
+        asked_for = {key for key in self._known if isinstance(key, Source)}
+        for source, (name, made) in self._strays.items():
+            if source not in asked_for and not source.written:
+                place = None if made is None else self._place(made)
+                yield Told(name, "connected", "not_registered", place)
         for source, (name, site, variable) in self._frozen.items():
-            untouched = source not in asked and not source.written
-            if untouched and not _adapts(variable) and not names_it(name, no_flow):
-                yield _finding(name, "not asked for", "frozen", Place.at("frozen", site))
+            if source not in asked_for and not source.written and not _adapts(variable):
+                yield Told(name, "not asked for", "frozen", self._place(site))
         for known in self._known.values():
-            if known.healthy and known.variable is not None and not names_it(known.name, no_flow):
-                site = self._passed_over(known)
-                if site is not None:
-                    place = Place.at("optimizer_mask", site)
-                    yield _finding(known.name, "connected", "optimizer_mask", place)
+            if known.healthy and known.variable is not None:
+                passing = self._passed_over(known)
+                if passing is not None:
+                    yield Told(known.name, "connected", "optimizer_mask", self._place(passing))
 
     def _passed_over(self, known: Known) -> Site | None:
         """Return where an optimizer was given what was asked for together with a variable, if that
@@ -416,13 +466,17 @@ class Watch(Watcher, Onlooker):
         return None
 
 
-def _place(site: Site) -> TracePlace:
-    return TracePlace(site.file, site.line, site.code.co_qualname)
+def _differs(line: Line, tape: Any, targets: list[Any], sources: list[Any]) -> bool:
+    """Tell whether other gradients will be missing than at the last pass of a line."""
+    return len(line.came) != len(sources) or any(
+        (came == "none") == any(tape._connected(target, source) for target in targets)
+        for came, source in zip(line.came, sources)
+    )
 
 
-def _arrived(outcome: Outcome) -> bool:
-    """Tell whether a gradient of use came of a call."""
-    return bool(outcome.norm) and outcome.verdict.verdict != "not finite"
+def _reached(node: Node) -> list[Source]:
+    """Return the variables that gradient of a node reaches."""
+    return [source for source in node.recording.sources.of(node.live) if source.made is not None]
 
 
 def _is_finite(size: float | None, meter: Magnitudes | None) -> bool:
@@ -430,37 +484,6 @@ def _is_finite(size: float | None, meter: Magnitudes | None) -> bool:
     if size is None or meter is None:
         return True
     return math.isfinite(size) and (meter.of_target is None or meter.reaches_a_source)
-
-
-def _of_spoilt(known: Known, outcome: Outcome) -> Finding:
-    """Return the finding on a source whose gradient is NaN or infinite."""
-    verdict = outcome.verdict
-    place = verdict.blamed or Place.at("gradient", outcome.site)
-    return _finding(known.name, verdict.verdict, verdict.kind or "nonfinite_data", place)
-
-
-def _of(known: Known, outcome: Outcome) -> Finding | None:
-    """Return the finding on a source that got no gradient; None if that is in order."""
-    verdict = outcome.verdict
-    if verdict.verdict == "not finite":
-        return _of_spoilt(known, outcome)
-    if outcome.norm or outcome.expected or verdict.verdict == "connected":
-        return None
-    if not known.trainable and verdict.kind != "frozen":
-        return None
-    place = verdict.blamed or Place.at("gradient", outcome.site)
-    return _finding(known.name, verdict.verdict, verdict.kind or "unused_parameter", place)
-
-
-_LABELLED = {"stop_gradient", "nondiff_op", "zero_derivative", *NONFINITE}
-
-
-def _finding(name: str, verdict: str, kind: str, place: Place | None) -> Finding:
-    if place is None:
-        return Finding(name, verdict, kind, "", 0, "", cure(kind))
-    label = place.label if kind in _LABELLED else ""
-    advice = cure(kind, label)
-    return Finding(name, verdict, kind, place.file, place.line, place.text, advice, label)
 
 
 def _only_waits(source: Any, meter: Magnitudes | None, alive: set[Source]) -> bool:

@@ -7,24 +7,31 @@ its node: no two values share one while somebody looks on. The log only reads.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from types import CodeType
 from typing import Any
 
 from headgate.core.lift import INEXACT
 from headgate.core.row import PICK, Op
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
-from headgate.flow.trace import Event, Gradient, Place, Source, Trace
+from headgate.flow.judge import NOWHERE, Outcome
+from headgate.flow.trace import CHANGED, Cut, Death, Event, Gradient, Place, Source, Trace
+from headgate.flow.watch.steps import Steps, drops_now
 from headgate.nn.layer import calls
-from headgate.record.cuts import sequence
+from headgate.record.cuts import MAYBE_BACK, sequence
 from headgate.record.graph import Leaf, Node, state
 from headgate.record.graph import Source as Identity
 from headgate.record.magnitude import Magnitudes
 from headgate.record.onlooker import Onlooker
-from headgate.record.site import Site, where
+from headgate.record.site import Site, chain, where
 
 MOST = 100_000
 """So many events are kept; what comes after is not traced."""
+
+Lines = tuple[tuple[CodeType, int], tuple[tuple[CodeType, int], ...]]
+"""The user's line, and those that led there, the nearest first."""
 
 
 class Log(Onlooker):
@@ -36,11 +43,34 @@ class Log(Onlooker):
         self.sources: dict[Identity, Source] = {}
         self.gradients: list[tuple[Any, ...]] = []
         self.kept: list[Any] = []  # recordings, whose ids are keys
+        # Line -> the numbers that the host made there, after something had left.
+        self.numbers: dict[tuple[CodeType, int], set[float]] = {}
+        self.callers: tuple[tuple[CodeType, int], ...] = ()  # of the last row
+        self.steps = Steps()
 
     @property
     def full(self) -> bool:
         """Whether no more events are taken."""
         return len(self.rows) >= MOST
+
+    def _chain(self, lines: tuple[tuple[CodeType, int], ...]) -> Lines:
+        """Return a line and those that led there; neighbours share the latter."""
+        callers = lines[1:]
+        if callers == self.callers:
+            return lines[0], self.callers
+        self.callers = callers
+        return lines[0], callers
+
+    def callers_of(self, number: int, site: Site | None) -> tuple[Site, ...]:
+        """Return the lines that led to a site when the node or cut of a number was made there."""
+        if site is None:
+            return ()
+        position = bisect_left(self.rows, number, key=lambda row: max(row[2], default=0))
+        for row in self.rows[position : position + 4]:
+            first, callers = row[4]
+            if first[0] is site.code and first[1] == site.instruction:
+                return tuple(Site(*caller) for caller in callers)
+        return ()
 
     # -- what happened ----------------------------------------------------------------------------
 
@@ -57,7 +87,8 @@ class Log(Onlooker):
         if len(self.rows) < MOST:
             stack = tuple(calls.stack)
             shape, dtype = (like.shape, like.dtype) if like is not None else ((), "")
-            row = (op, inputs, outputs, flows, where(), stack, kind, label, shape, dtype)
+            lines = self._chain(chain())
+            row = (op, inputs, outputs, flows, lines, stack, kind, label, shape, dtype, ())
             self.rows.append(row)
 
     def op(
@@ -74,18 +105,22 @@ class Log(Onlooker):
                 self.op(op, nodes, edges, *soft)
                 self.op(op, nodes, [None] * len(edges), *hard)
                 return
-        inputs, flows, kind = [], [], ""
-        for node, edge in zip(nodes, edges):
+        inputs, flows, positions, kind = [], [], [], ""
+        for position, (node, edge) in enumerate(zip(nodes, edges)):
             if node is None:
                 continue
             inputs.append(node.seq)
+            positions.append(position)
             flows.append(edge is not None)
             if edge is None:
                 kind = _kind(op, node, results[0]) or kind
         outputs = tuple([_number(result.node) for result in results])
         value = results[0].value
-        row = (op.name, inputs, outputs, flows, where(), tuple(calls.stack), kind, "")
-        self.rows.append((*row, value.shape, value.dtype))
+        whole = len(positions) == len(nodes)
+        lines = self._chain(chain())
+        row = (op.name, inputs, outputs, flows, lines, tuple(calls.stack), kind, "")
+        self.rows.append((*row, value.shape, value.dtype, () if whole else positions))
+        self.steps.computed(inputs, results)
 
     def stopped(self, given: Any, label: str, result: Tensor) -> None:
         """Note a stop."""
@@ -98,7 +133,10 @@ class Log(Onlooker):
             if node is None:
                 return
             value = node.seq
+            self.steps.computed([value], [result])
         outputs = (_number(result.node),)
+        if drops_now():
+            self.steps.dropped.add(outputs[0])
         self._note("stop_gradient", (value,), outputs, (False,), "stop_gradient", label, result)
 
     def read(self, variable: Variable, node: Node, kind: str) -> None:
@@ -117,7 +155,7 @@ class Log(Onlooker):
         source = self.sources.get(leaf.source)
         if source is None:
             source = self.sources[leaf.source] = Source(
-                leaf.source.name, leaf.source.serial, shape=tensor.shape
+                leaf.source.name, leaf.source.serial, shape=tensor.shape, lasting=False
             )
         inputs = [source.value] + ([before.seq] if before is not None else [])
         flows = [True] + ([leaf.edges != ()] if before is not None else [])
@@ -126,12 +164,15 @@ class Log(Onlooker):
     def left(self, node: Node, bit: int, kind: str, how: str) -> None:
         """Note that a value leaves for the host, or goes into a variable."""
         value = sequence()
-        self.away[id(node.recording), bit] = value
-        self.kept.append(node.recording)
+        if bit:
+            self.away[id(node.recording), bit] = value
+            self.kept.append(node.recording)
         self._note(how, (node.seq,), (value,), (False,), kind)
 
-    def back(self, node: Node, earlier: int, label: str) -> None:
+    def back(self, node: Node, earlier: int, label: str, value: Any) -> None:
         """Note that a value comes back from the host."""
+        if label == MAYBE_BACK and isinstance(value, float):
+            self.numbers.setdefault(where(), set()).add(value)
         inputs = tuple(
             value
             for (number, left), value in self.away.items()
@@ -148,16 +189,30 @@ class Log(Onlooker):
         sources: Sequence[Any],
         norms: Sequence[float | None],
         meter: Magnitudes | None,
+        outcomes: Sequence[Outcome],
+        inner: bool,
     ) -> None:
-        """Note a gradient call and what came of it."""
+        """Note a gradient call and what came of it; `outcomes` is empty if nobody looked."""
+        names = [outcome.name for outcome in outcomes] or [""] * len(sources)
         found = [
-            self._source(source) if type(source) is Variable else self._tensor(source)
-            for source in sources
+            self._source(source) if type(source) is Variable else self._tensor(source, name)
+            for source, name in zip(sources, names)
         ]
         cotangents = {} if meter is None else {k: size for k, (_, size) in meter.nodes.items()}
         died = {} if meter is None else dict(_died(meter))
         known = [(name, node.seq) for name, node in targets if node is not None]
-        self.gradients.append((site, step, known, found, tuple(norms), cotangents, died))
+        births = {
+            position: outcome.blamed
+            for position, outcome in enumerate(outcomes)
+            if outcome.verdict == "not finite"
+        }
+        told = {
+            position: cut
+            for position, outcome in enumerate(outcomes)
+            if (cut := _told(outcome)) is not None
+        }
+        row = (site, step, known, found, tuple(norms), cotangents, died, births, told, inner)
+        self.gradients.append(row)
 
     def _source(self, variable: Variable) -> Source:
         found = self.sources.get(variable._source)
@@ -172,11 +227,12 @@ class Log(Onlooker):
             )
         return found
 
-    def _tensor(self, tensor: Tensor) -> Source:
+    def _tensor(self, tensor: Tensor, name: str) -> Source:
         node = tensor.node
         if type(node) is Leaf and node.source in self.sources:
             return self.sources[node.source]
-        made = Source(f"tensor of shape {tensor.shape}", _number(node), shape=tensor.shape)
+        name = name or f"tensor of shape {tensor.shape}"
+        made = Source(name, _number(node), shape=tensor.shape, lasting=False)
         return self.sources.setdefault(Identity(made.name), made)
 
     # -- the neutral trace ------------------------------------------------------------------------
@@ -208,9 +264,28 @@ class Log(Onlooker):
                 trace.scopes.append(names)
             return scopes[names]
 
+        chains: dict[tuple[int, ...], int] = {(): 0}
+
+        def callers(led: tuple[tuple[CodeType, int], ...]) -> int:
+            numbers = tuple(place(*line) for line in led)
+            if numbers not in chains:
+                chains[numbers] = len(chains)
+                trace.callers.append(numbers)
+            return chains[numbers]
+
+        for identity, source in self.sources.items():
+            if identity.name != source.name:  # it was found what the program calls it
+                source.alias, source.name = source.alias or source.name, identity.name
+        renamed = {source.value: source.name for source in self.sources.values() if source.alias}
         made: dict[int, int] = {}  # value -> event
-        for op, inputs, outputs, flows, site, stack, kind, label, shape, dtype in list(self.rows):
+        for row in list(self.rows):
+            op, inputs, outputs, flows, lines, stack, kind, label, shape, dtype, positions = row
+            site, led = lines
             made.update(dict.fromkeys(outputs, len(trace.events)))
+            if label == MAYBE_BACK and len(self.numbers.get(site, ())) > 1:
+                label = CHANGED  # no constant of the program
+            if op == "read":
+                label = renamed.get(inputs[0], label)
             trace.events.append(
                 Event(
                     op,
@@ -223,6 +298,8 @@ class Log(Onlooker):
                     label,
                     tuple(shape),
                     str(dtype),
+                    positions=tuple(positions),
+                    callers=callers(led),
                 )
             )
         numbers = {}
@@ -232,12 +309,12 @@ class Log(Onlooker):
             if identity.made is not None:
                 source.place = place(*identity.made)
             trace.sources.append(source)
-        for site, step, targets, sources, norms, cotangents, died in self.gradients:
-            alive = {}
-            for (output, value), count in died.items():
+        for site, step, targets, sources, norms, cotangents, died, *more in self.gradients:
+            deaths = {}
+            for (output, value), death in died.items():
                 if output in made:
                     event = made[output]
-                    alive[event, trace.events[event].inputs.index(value)] = count
+                    deaths[event, trace.events[event].inputs.index(value)] = death
             trace.gradients.append(
                 Gradient(
                     place(*site),
@@ -246,10 +323,12 @@ class Log(Onlooker):
                     tuple(numbers[id(source)] for source in sources),
                     norms,
                     cotangents,
-                    alive,
+                    deaths,
                     step,
+                    *more,
                 )
             )
+        self.steps.into(trace, [row[4][0] for row in list(self.rows)])
         return trace
 
 
@@ -265,8 +344,8 @@ def _kind(op: Op, node: Node, result: Tensor) -> str:
     return ""
 
 
-def _died(meter: Magnitudes) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Yield ((output, input) of an op at which a gradient became zero, how much it lets through).
+def _died(meter: Magnitudes) -> Iterator[tuple[tuple[int, int], Death]]:
+    """Yield ((output, input) of an op at which a gradient became zero, how it did).
 
     An op with several results has a node behind those of its results; only theirs are values.
     """
@@ -277,8 +356,16 @@ def _died(meter: Magnitudes) -> Iterator[tuple[tuple[int, int], tuple[int, int]]
                 op = meter.nodes[edge[0]][0].op
                 several = op.outputs and op is not PICK
                 outputs = [result for result, _ in meter.below[edge[0]]] if several else edge[:1]
+                factor = -1 if zero.factor is None else zero.factor.seq
                 for output in outputs:
-                    yield (output, value), (zero.alive, zero.size)
+                    yield (output, value), Death(zero.alive, zero.size, zero.kind, factor)
+
+
+def _told(outcome: Outcome) -> Cut | None:
+    """Return what the masks say of a missing gradient that no event of the trace shows."""
+    if outcome.verdict in ("unused", "not watched") and outcome.kind != "unused_parameter":
+        return outcome.blamed or Cut(outcome.kind, NOWHERE)
+    return None
 
 
 def _number(node: Node | None) -> int:

@@ -1,0 +1,45 @@
+# cause: zeroed_update
+# line: 32
+# affected: head/kernel head/bias
+# symptom: not updated
+# expect: body/kernel=learns body/bias=learns head/kernel=still head/bias=still
+# also: 24 42 43
+import numpy as np
+
+import headgate.tf as tf
+from headgate.tf import keras
+
+tf.random.set_seed(8)
+rng = np.random.default_rng(8)
+
+net = keras.Sequential(
+    [
+        keras.layers.Dense(5, activation="tanh", name="body"),
+        keras.layers.Dense(1, name="head"),
+    ],
+    name="net",
+)
+net.build((None, 3))
+optimizer = keras.optimizers.Adam(0.01)
+multipliers = {"body": 0.1, "heads": 1.0}
+
+
+def scaled(gradients, variables):
+    """Discriminative rates: each layer has a multiplier of its own."""
+    result = []
+    for g, v in zip(gradients, variables):
+        layer = v.name.split("/")[-2]
+        result.append(g * multipliers.get(layer, 0.0))
+    return result
+
+
+start = {v.name: v.numpy() for v in net.trainable_variables}
+for _step in range(3):
+    x = rng.normal(size=(8, 3)).astype("float32")
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.square(net(x) - x[:, :1]))
+    weights = net.trainable_variables
+    gradients = scaled(tape.gradient(loss, weights), weights)
+    optimizer.apply_gradients(zip(gradients, weights))
+for v in net.trainable_variables:
+    print(f"{v.name}: {'learns' if (v.numpy() != start[v.name]).any() else 'still'}")
