@@ -203,6 +203,7 @@ def why(
       headgate why --json report.json --html map.html train.py
       headgate why --no-flow "target/*" train.py
       headgate why --step 0 -m package.train
+      headgate why --matrix --sarif why.sarif train.py
     """
     from headgate.flow.run import CannotRun, Question
     from headgate.flow.run import why as explain

@@ -134,6 +134,23 @@ def test_a_loop_that_adds_up_is_one_term(matrix_of):
     assert [(term.name, len(term.values)) for term in matrix.terms] == [("square(a)", 3)]
 
 
+def test_a_loop_over_variables_of_one_name_is_one_term(matrix_of):
+    program = asked(
+        "loss = 0.0",
+        "for _ in range(3):",
+        "    copy = hg.Variable(a * 2.0, name='copy')",
+        "    loss = loss + square(copy)",
+    )
+    (matrix,) = matrix_of(program)
+    assert [(term.name, len(term.values)) for term in matrix.terms] == [("square(copy)", 3)]
+    assert [(group.name, len(group.sources)) for group in matrix.groups] == [
+        ("a", 1),
+        ("b", 1),
+        ("copy", 3),
+    ]
+    assert rows(matrix)["square(copy)"] == ["cut: rewrap line 8", "not used", "gradient"]
+
+
 def test_what_depends_on_no_parameter_is_no_term(matrix_of):
     (matrix,) = matrix_of(asked("loss = square(a) + hg.sum(hg.ones(3)) + square(b)"))
     assert list(rows(matrix)) == ["square(a) + hg.sum(hg.ones(3))", "square(b)"]

@@ -541,6 +541,9 @@ def test_the_map_opens_on_the_first_finding(show, size):
     assert names(tab, "g.node.blamed") == ["stop_gradient"]
     assert names(tab, "g.parameter.on") == ["right/c"]
     assert tab.locator("#findings [aria-current=true]").count() == 1
+    assert tab.get_attribute("#canvas g.node.blamed", "aria-label") == (
+        "cut, stop_gradient, stop_gradient, helper.py:8, of a finding"
+    )
     in_sight(tab, "g.node.on")
 
 

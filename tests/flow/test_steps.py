@@ -214,6 +214,19 @@ def dropped(h):
     return h
 
 
+def stopped(h):
+    return hg.stop_gradient(h)
+
+
+def dropped_by_way_of_a_function(h):
+    stopped(h)
+    return h
+
+
+def used_by_way_of_a_function(h):
+    return 0.5 * h + stopped(h)
+
+
 def dropped_name(h):
     stopped = hg.stop_gradient(h)  # noqa: F841
     return h
@@ -234,11 +247,14 @@ def returned(h):
     return hg.stop_gradient(h) + 0.5 * h
 
 
-@pytest.mark.parametrize("function", [dropped, dropped_name, used, printed, returned])
+DROPPED = (dropped, dropped_name, dropped_by_way_of_a_function)
+
+
+@pytest.mark.parametrize("function", [*DROPPED, used, printed, returned, used_by_way_of_a_function])
 def test_a_stop_whose_result_is_dropped(pair, function):
     with Watch() as watch:
         gradients(lambda: hg.sum(function(pair[0] * 2.0)), pair[:1])
-    expected = function in (dropped, dropped_name)
+    expected = function in DROPPED
     assert found(watch) == ([("a", "dropped_gate")] if expected else [])
 
 
@@ -303,3 +319,26 @@ def test_coverage_is_known(pair, every, looked):
     watch = Watch(every=every)
     passes(watch, pair[0], [True] * 60)
     assert watch.coverage() == looked
+
+
+def test_two_calls_on_one_line_are_told_apart(pair):
+    a, b = pair
+    optimizer = optim.SGD(0.1)
+    with Watch() as watch:
+        for _ in range(2):
+            with hg.GradientTape(persistent=True) as tape:
+                one, two = hg.sum(a * a), hg.sum(b * b)
+            of_a, of_b = tape.gradient(one, a), tape.gradient(two, b)
+            optimizer.apply_gradients([(of_a, a), (of_a, b)])
+            del of_b
+    assert found(watch) == [("b", "wrong_variable")]
+
+
+def test_an_assignment_of_another_s_gradient(pair):
+    a, b = pair
+    with Watch() as watch:
+        for _ in range(2):
+            _, of_b = gradients(lambda: hg.sum(a * a + b * b), pair)
+            a.assign(a - 0.1 * of_b)
+            b.assign_sub(0.1 * of_b)
+    assert found(watch) == [("a", "wrong_variable")]

@@ -342,6 +342,27 @@ def test_an_exception_in_a_rule_does_not_hold_a_lock(w):
     assert len(watch.trace.gradients) == 1
 
 
+def test_two_watches_see_the_same_events(w):
+    x = hg.Variable(3.0, name="x")
+    with Watch() as outer:
+        with Watch() as inner:
+            step(lambda: hg.sum(hg.round(w) * x), [w, x])
+            outside = w * 2.0
+        step(lambda: x * 1.0, [x])
+    assert outside.shape == w.shape
+    names = [[event.op for event in watch.trace.events] for watch in (inner, outer)]
+    assert names[0] == ["read", "round", "read", "multiply", "sum", "read", "multiply"]
+    assert names[1][: len(names[0])] == names[0]
+    assert len(names[1]) > len(names[0])
+    cotangents = [watch.trace.gradients[0].cotangents for watch in (inner, outer)]
+    assert cotangents[0] == cotangents[1] != {}
+    assert state.outside.onlooker is None
+    declared = [
+        {finding.parameter for finding in watch.findings(no_flow=["x"])} for watch in (inner, outer)
+    ]
+    assert declared == [{"w", "x"}, {"w", "x"}]
+
+
 def test_a_watch_within_a_watch(w):
     v = hg.Variable(1.0, name="v")
     with Watch() as outer:

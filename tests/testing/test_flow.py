@@ -502,3 +502,32 @@ def test_a_matrix_names_the_group_or_loss_that_is_wrong(w):
         flow_matrix({"y": hg.asarray(1.0)}, {"W": []})
     with pytest.raises(TypeError, match=r"loss 'y' has float 1\.0, which is no tensor"):
         flow_matrix({"y": 1.0}, {"W": w})
+
+
+def test_a_gradient_of_zeros_says_where_it_became_so():
+    w, v = hg.Variable([1.0, 2.0]), hg.Variable(1.0)
+    with hg.GradientTape():
+        dead = hg.sum(hg.relu(w - 100.0) + hg.stop_gradient(w))  # dies
+        alive = hg.sum(w * v)
+    first, *rest = failure(assert_flow, dead, w).splitlines()[1:]
+    assert first == "w: connected; exactly zero: relu lets 0 of 2 elements through"
+    assert [line.partition(" at ")[0] for line in rest] == [
+        "  zero_derivative [relu]",
+        "  other paths are cut:",
+        "  stop_gradient",
+    ]
+    assert f":{line_of('dies')}: " in rest[0]
+    assert_flow(alive, [w, v])
+
+
+def test_a_cut_before_many_sources_is_told_once():
+    params = [hg.Variable(float(k)) for k in range(60)]
+    spare = [hg.Variable(0.0) for _ in range(7)]
+    with hg.GradientTape():
+        loss = hg.stop_gradient(sum(params, hg.asarray(0.0)))
+    said = failure(assert_flow, loss, [*params, *spare]).splitlines()
+    names = ", ".join(f"params[{k}]" for k in range(5))
+    assert said[0] == "gradient does not reach 67 of 67 sources"
+    assert said[1] == f"{names} and 55 more: cut"
+    assert said[3].startswith("spare[0], spare[1], spare[2], spare[3], spare[4] and 2 more: unused")
+    assert len(said) == 5

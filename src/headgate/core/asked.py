@@ -21,7 +21,7 @@ from headgate.record.verdict import Verdict
 
 def asked(given: Any, name: str = "") -> Asked:
     """Return a tensor or variable as the record knows it, by a name that was found for it."""
-    variable = type(given) is Variable
+    variable, inexact = type(given) is Variable, is_inexact(given)
     node = given._leaf if variable else given.node
     return Asked(
         name=name or _known_name(given) or _described(given),
@@ -31,8 +31,9 @@ def asked(given: Any, name: str = "") -> Asked:
         variable=variable,
         trainable=not variable or given.trainable,
         shape=given.shape,
-        dtype=str(given.dtype),
-        inexact=is_inexact(given),
+        # NumPy imports itself to say a dtype in words, and a program may have cleared sys.modules.
+        dtype="" if inexact else str(given.dtype),
+        inexact=inexact,
     )
 
 

@@ -59,7 +59,7 @@ from headgate.record.graph import (
     unrecorded,
 )
 from headgate.record.magnitude import Magnitudes
-from headgate.record.onlooker import Onlooker, onlookers
+from headgate.record.onlooker import Onlooker, onlookers, together
 from headgate.record.site import Site, where
 from headgate.record.verdict import (
     FlowReport,
@@ -126,7 +126,7 @@ class GradientTape:
                 self._used = False
             recording = self._recording = current if current.in_use else Recording()
             if onlookers and recording.onlooker is None:
-                recording.onlooker = onlookers[-1].for_recording()
+                recording.onlooker = together(each.for_recording() for each in onlookers)
         elif current is not recording and current.in_use:
             raise refusal(
                 RuntimeError,
@@ -406,7 +406,7 @@ class GradientTape:
         cotangents = flat_cotangents(targets, output_gradients)
         seen = flat if shown is None else shown
         noted = [(each, each.before_gradient(self, targets, seen)) for each in onlookers]
-        onlooker = next((found[0] for _, found in noted if found is not None), None)
+        onlooker = together(found[0] for _, found in noted if found is not None)
         if self._active and not self._persistent:
             self._leave()
         elif self._active:
@@ -770,7 +770,7 @@ class GradientTape:
         said = f"the {what} is None for {len(missing)} of {len(flat)} source(s):\n"
         said += in_short(verdicts)
         if onlookers:  # they report at the end; but where a warning is an error, it stays one
-            with warnings.catch_warnings(record=True):
+            with warnings.catch_warnings(record=True, module=warnings):
                 warn_missing(said)
         elif warn_missing(said):
             for source, verdict in zip(missing, verdicts):

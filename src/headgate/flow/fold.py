@@ -25,7 +25,7 @@ from itertools import pairwise, takewhile
 from math import ceil
 from typing import NamedTuple
 
-from headgate.flow.trace import Event, Gradient, Place, Trace
+from headgate.flow.trace import GUESSED, Event, Gradient, Place, Trace
 from headgate.record.site import shown_path
 
 MOST_CHILDREN = 40
@@ -247,7 +247,7 @@ def _leading(trace: Trace, losses: list[int]) -> list[int]:
         bits = 0
         for value in event.outputs:
             bits |= masks.get(value, 0)
-        if bits:
+        if bits and event.label != GUESSED:
             for value in event.inputs:
                 masks[value] = masks.get(value, 0) | bits
         result[number] = bits

@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 
 from headgate.flow.cancel import cancelled
 from headgate.flow.course import losses
-from headgate.flow.kinds import NONFINITE, cure, rank
+from headgate.flow.kinds import NONFINITE, cure
+from headgate.flow.nested import unfollowed
 from headgate.flow.patterns import names_it, names_it_at
 from headgate.flow.report import Finding, told_of
 from headgate.flow.solve import Flow, Reach, solve
@@ -41,6 +42,7 @@ class Outcome:
         norm: of the gradient, None where there was none.
         call: the line of the call.
         expected: whether it is zero only because a factor that does get a gradient is zero as yet.
+        severing: of a source that is cut, the first cut on each of its paths.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Outcome:
     norm: float | None
     call: Place
     expected: bool = False
+    severing: tuple[Cut, ...] = ()
 
     @property
     def arrived(self) -> bool:
@@ -59,9 +62,29 @@ class Outcome:
     @property
     def blamed(self) -> Cut | None:
         """The cut that the verdict is about."""
-        return next(
-            (cut for cut in self.cuts if cut.kind == self.kind), next(iter(self.cuts), None)
-        )
+        of_kind = [cut for cut in self.cuts if cut.kind == self.kind]
+        return next(iter(of_kind or self.cuts), None)
+
+    @property
+    def causes(self) -> tuple[Cut, ...]:
+        """All cuts that leave the source without gradient, the one to look at first being first.
+
+        Somebody wrote a stop on purpose, so another cut comes before it. Gradient never flows
+        through an index: that counts only where nothing else does.
+        """
+        blamed = self.blamed
+        if blamed is None or len(self.severing) < 2:
+            return () if blamed is None else (blamed._replace(kind=self.kind or blamed.kind),)
+        hard = [cut for cut in self.severing if cut.kind not in _INDEXING] or self.severing
+        ordered = sorted(hard, key=lambda cut: cut.kind in _ON_PURPOSE)
+        return tuple(dict.fromkeys(ordered))[:MOST_CUTS]
+
+
+_ON_PURPOSE = ("stop_gradient", "no_grad_block")
+_INDEXING = ("nondiff_op", "integer_cast")
+
+MOST_CUTS = 4
+"""So many cuts of one parameter are told."""
 
 
 @dataclass(slots=True)
@@ -84,7 +107,7 @@ class Parameter:
         lasting: whether it lasts from call to call.
         made: the line on which it was made, None if unknown.
         healthy: whether a gradient arrived at some call.
-        bad: the first outcome of each kind where none arrived.
+        bad: the first outcomes where none arrived, one for each cause.
         spoilt: the first outcome that was not finite, if no finite one followed.
     """
 
@@ -101,7 +124,9 @@ class Parameter:
         size = outcome.norm
         if outcome.verdict == "not finite":
             self.spoilt = self.spoilt or outcome
-        if not size and all(bad.kind != outcome.kind for bad in self.bad):
+        cause = outcome.kind, outcome.blamed
+        known = [(bad.kind, bad.blamed) for bad in self.bad]
+        if not size and cause not in known and len(known) < MOST_CUTS:
             self.bad.append(outcome)
 
     def came(self, size: float | None, inner: bool) -> None:
@@ -122,8 +147,7 @@ class Leak:
     asked: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """What was found of a parameter beside the outcomes of gradient calls."""
 
     name: str
@@ -133,6 +157,7 @@ class Told:
     label: str = ""
     term: Place | None = None  # of the loss, where that is what is wrong
     callers: tuple[Place, ...] = ()
+    further: bool = False  # whether it is one more cut of a parameter, after the first
 
 
 class Loss(NamedTuple):
@@ -177,12 +202,13 @@ def judge(
     """
     found: dict[tuple[Any, ...], Finding] = {}
     for one in _judged(facts, told, no_flow, flow, step):
-        where = (one.place, one.term) if one.kind in OF_A_TERM else ()
+        several = one.further or one.kind in OF_A_LINE
+        where = (one.place and one.place[:2], one.term) if several else ()
         found.setdefault((one.name, one.kind, *where), _finding(one, framework))
-    return sorted(found.values(), key=lambda finding: rank(finding.kind))
+    return sorted(found.values(), key=lambda finding: finding.order)
 
 
-OF_A_TERM = ("dead_term", "cancelled")
+OF_A_LINE = ("dead_term", "cancelled")
 """Kinds that are about a line of the loss: one parameter may have several findings of them."""
 
 
@@ -202,7 +228,7 @@ def lost(
             for call in facts.calls
             if call.place == loss.call and call.step >= loss.step and key in call.outcomes
         ]
-        for one in _first(_missing(parameter, outcome) for outcome in since):
+        for one in _all_of(parameter, since):
             when = f"from step {loss.step} of {loss.passes}"
             yield replace(_finding(one, framework), when=when)
 
@@ -214,6 +240,8 @@ def _judged(
     flow: Sequence[str],
     step: int | None,
 ) -> Iterator[Told]:
+    told = list(told)
+    explained = {one.name for one in told if one.verdict == "cut"}
     yield from _leaking(facts.leaks, no_flow)
     for key, parameter in facts.parameters.items():
         if names_it(parameter.name, no_flow):
@@ -232,7 +260,9 @@ def _judged(
                 continue
         elif parameter.healthy:
             continue
-        yield from _first(_missing(parameter, outcome) for outcome in outcomes)
+        for one in _all_of(parameter, outcomes):
+            if one.kind != "unused_parameter" or one.name not in explained:
+                yield one
     for one in told:
         if not names_it(one.name, no_flow):
             yield one
@@ -241,11 +271,31 @@ def _judged(
 NOWHERE = Place("", 0)
 
 
-def _first(findings: Iterator[Told | None]) -> Iterator[Told]:
-    for finding in findings:
-        if finding is not None:
-            yield finding
-            return
+def _all_of(parameter: Parameter, outcomes: Iterable[Outcome]) -> Iterator[Told]:
+    """Yield all cuts of a parameter, the first one on each path; if there are none, what is wrong.
+
+    Of what lies at one line one word is enough.
+    """
+    missing = [(each, one) for each in outcomes if (one := _missing(parameter, each)) is not None]
+    cut = [(outcome, one) for outcome, one in missing if outcome.verdict == "cut"]
+    known: set[Any] = set()
+    for outcome, one in cut or missing[:1]:
+        causes = outcome.causes if outcome.verdict == "cut" else ()
+        for each in causes:
+            if each.place[:2] not in known:
+                yield Told(
+                    one.name,
+                    one.verdict,
+                    each.kind,
+                    each.place,
+                    each.label,
+                    callers=each.callers,
+                    further=bool(known),
+                )
+                known.add(each.place[:2])
+        if not causes and not known:
+            yield one
+            known.add(one.place and one.place[:2])
 
 
 def _leaking(leaks: Iterable[Leak], no_flow: Sequence[str]) -> Iterator[Told]:
@@ -297,6 +347,7 @@ def _finding(one: Told, framework: str) -> Finding:
         label,
         called_from=told_of(one.callers),
         term=one.term,
+        further=one.further,
     )
 
 
@@ -307,6 +358,8 @@ def noticed(trace: Trace) -> Iterator[Told]:
         for number in term.sources:
             name = trace.sources[number].name
             yield Told(name, "connected", "dead_term", term.cut, term.kind, term.term)
+    for one in unfollowed(reach):
+        yield Told(trace.sources[one.source].name, "cut", "outside_tape", one.call)
     for meeting in cancelled(reach):
         for number in meeting.sources:
             yield Told(trace.sources[number].name, "zero", "cancelled", meeting.place)
@@ -384,6 +437,7 @@ def _outcome(
         size,
         trace.places[gradient.place],
         expected,
+        tuple(dict.fromkeys(_cut(trace, number) for number in flow.severing)),
     )
 
 

@@ -165,6 +165,11 @@ KINDS = {
         "Look at the mask: it selects no element here. Skip such a batch, or correct the "
         "condition.",
     ),
+    "zero_factor": Kind(
+        "The gradient of {names} is exactly zero: it is multiplied with a number that is exactly 0",
+        "Look at where the number comes from: a division of whole numbers (1 // 3 is 0), a weight "
+        "or scale that is still at its start; or leave the term out.",
+    ),
     "zero_derivative": Kind(
         "The gradient of {names} is exactly zero: the derivative is zero at every element here",
         "Look at the values that arrive here: use hg.leaky_relu, a wider clip, smaller weights "

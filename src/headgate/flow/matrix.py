@@ -25,7 +25,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from headgate.flow.trace import Event, Gradient, Place, Source, Trace
+from headgate.flow.terms import PRODUCTS, SUMS, VIEWS
+from headgate.flow.trace import GUESSED, Event, Gradient, Place, Source, Trace
 from headgate.record.site import printable
 
 if TYPE_CHECKING:
@@ -35,15 +36,6 @@ MOST_ALONE, MOST_GROUPS = 4, 6
 MOST_TERMS = 30
 MOST_TABLES = 20
 LONGEST_NAME = 32
-
-SUMS = {"add", "subtract", "stack", "concat"}
-"""Operations whose result is made of all that they take, each by itself."""
-
-THROUGH = {"negative", "positive", "sum", "mean", "reshape", "squeeze", "expand_dims", "astype"}
-"""Operations that hand a sum on as a sum."""
-
-SCALED = {"multiply", "divide", "matmul", "tensordot", "vecdot"}
-"""Operations that do so if only one of the things they take depends on parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,11 +192,11 @@ def matrix_of(trace: Trace, call: Gradient) -> Matrix:
 def _terms(trace: Trace, events: list[Event], call: Gradient) -> list[Term]:
     """Return the addends of the targets that depend on parameters, in the order of the program."""
     makers = {value: event for event in events for value in event.outputs}
-    trained = [
-        (source.value,) if source.trainable or number in call.sources else ()
-        for number, source in enumerate(trace.sources)
-    ]
-    depends = _forward(events, _bits(trained))
+    trained: dict[str, list[int]] = {}
+    for number, source in enumerate(trace.sources):
+        if source.trainable or number in call.sources:
+            trained.setdefault(source.name, []).append(source.value)
+    depends = _forward(events, _bits(trained.values()))
     written = _Sums()
     found: dict[Any, list[int]] = {}
     names: dict[Any, str] = {}
@@ -246,12 +238,19 @@ def _addition(value: int, makers: Mapping[int, Event], depends: Mapping[int, int
     root = makers.get(value)
     while (event := makers.get(value)) is not None:
         parts = [taken for taken in event.inputs if taken in depends]
-        if event.op in SUMS and len(parts) > 1:
+        if len(parts) > 1 and (event.op in SUMS or event.op in VIEWS):
             return event if _stands_apart(event, parts, root, makers) else None
-        if len(parts) != 1 or event.op not in SUMS | THROUGH | SCALED or not any(event.flows):
+        if len(parts) != 1 or not any(event.flows) or not _is_linear(event, parts[0]):
             return None
         value = parts[0]
     return None
+
+
+def _is_linear(event: Event, value: int) -> bool:
+    """Tell whether an operation hands on a sum as a sum."""
+    if event.op == "divide":
+        return event.position(event.inputs.index(value)) == 0
+    return event.op in SUMS or event.op in VIEWS or event.op in PRODUCTS
 
 
 def _first_of_a_loop(
@@ -445,7 +444,7 @@ def _leading_to(events: list[Event], targets: Iterable[int]) -> list[Event]:
     wanted = set(targets)
     found = []
     for event in reversed(events):
-        if not wanted.isdisjoint(event.outputs):
+        if not wanted.isdisjoint(event.outputs) and event.label != GUESSED:
             wanted.update(event.inputs)
             found.append(event)
     return found[::-1]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from headgate.flow.kinds import row
+from headgate.flow.kinds import rank, row
 from headgate.flow.trace import Place
 from headgate.record.site import printable, shown_path
 
@@ -47,6 +47,7 @@ class Finding:
         called_from: the user's lines that led there, the nearest first, where the line lies in a
             function that is called from several.
         term: the line of the term of the loss that is dead, if that is what is wrong.
+        further: whether it is one more cut of a parameter, after the one to look at first.
         when: from when on, or how often, in words: "from step 30 of 60".
     """
 
@@ -62,6 +63,12 @@ class Finding:
     called_from: tuple[Place, ...] = ()
     term: Place | None = None
     when: str = ""
+    further: bool = False
+
+    @property
+    def order(self) -> tuple[bool, int]:
+        """Where it stands in a report: by its kind, one more cut after all first ones."""
+        return self.further, rank(self.kind)
 
     @property
     def cause(self) -> tuple[Any, ...]:

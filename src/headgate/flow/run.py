@@ -24,6 +24,7 @@ import os
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -35,7 +36,6 @@ from typing import Any, TextIO
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from headgate.flow.kinds import rank
 from headgate.flow.matrix import Matrix, as_tables, entries, matrices
 from headgate.flow.patterns import covers_call, covers_name, function_of, line_of
 from headgate.flow.report import Finding, as_entries, as_json, merged, render
@@ -134,12 +134,12 @@ def why(question: Question, watch: Callable[[], Sequence[Watcher]]) -> int:
             sys.exit(ending.status)
     modules.pop("__main__", None)
     sys.modules.update(modules)  # some scripts clear what was imported before them
-    with _inside(folder):
+    with _inside(folder), _unwarned():
         traces = [watcher.trace for watcher in watchers]
         gradients = [call for watcher in watchers for call in watcher.gradients()]
         asked = question.no_flow, question.flow, question.step
         findings = [found for watcher in watchers for found in watcher.findings(*asked)]
-        findings.sort(key=lambda found: rank(found.kind))
+        findings.sort(key=lambda found: found.order)
         complaint = _unanswered(question, traces)
         trouble = " ".join(filter(None, [ending.words, complaint]))
         calls = sum(watcher.coverage()[1] for watcher in watchers)
@@ -168,7 +168,11 @@ def run(script: str, arguments: Sequence[str], module: bool = False) -> Ending:
     try:
         main, code = _load_module(script) if module else _load_script(script)
         sys.modules["__main__"] = main
-        exec(code, main.__dict__)
+        put_back = _kept()
+        try:
+            exec(code, main.__dict__)
+        finally:
+            put_back()
     except CannotRun:
         raise
     except SystemExit as leave:
@@ -185,6 +189,23 @@ def run(script: str, arguments: Sequence[str], module: bool = False) -> Ending:
     except KeyboardInterrupt:
         ending = Ending(1, "The script was interrupted. This was learned until then.")
     return ending
+
+
+def _kept() -> Callable[[], None]:
+    """Return what puts back those of the interpreter's own things that a script has thrown away.
+
+    It may have deleted builtins, so nothing here calls one.
+    """
+    names, lists = dict(vars(builtins)), (sys.path, sys.meta_path, sys.path_hooks)
+    kept = [(each, [*each]) for each in lists]
+
+    def put_back() -> None:
+        for name in names.keys() - builtins.__dict__.keys():
+            builtins.__dict__[name] = names[name]
+        for each, before in kept:
+            each.extend([item for item in before if item not in each])
+
+    return put_back
 
 
 def _load_script(script: str) -> tuple[ModuleType, CodeType]:
@@ -271,6 +292,16 @@ def _below_this_file(error: BaseException) -> TracebackType | None:
         rest = rest.tb_next
     error.__traceback__ = rest
     return rest
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Write a report without warnings, which the script may have made into errors."""
+    with ExitStack() as quiet:
+        with contextlib.suppress(Exception):  # it may have taken the machinery apart as well
+            quiet.enter_context(warnings.catch_warnings(module=warnings))
+            warnings.simplefilter("ignore")
+        yield
 
 
 @contextmanager

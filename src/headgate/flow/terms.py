@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from headgate.flow.solve import Reach
 from headgate.flow.trace import GUESSED, Event, Gradient, Place, Trace
@@ -53,6 +54,10 @@ VIEWS = {
 
 PRODUCTS = {"multiply", "matmul", "vecdot", "tensordot", "outer"}
 """Ops that are linear in one argument where the others do not depend on parameters."""
+
+
+_MOST_CUTS = 3
+"""So many cuts of one term are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ def dead_terms(reach: Reach) -> list[DeadTerm]:
     """Return the addends of differentiated losses that move nothing in any pass."""
     terms = _Terms(reach)
     alive: set[Hashable] = set()
-    dead: dict[Hashable, DeadTerm] = {}
+    dead: dict[Hashable, list[DeadTerm]] = {}
     for gradient in reach.trace.gradients:
         if gradient.inner or not any(gradient.norms):
             continue
@@ -100,10 +105,10 @@ def dead_terms(reach: Reach) -> list[DeadTerm]:
             count[made.place, made.op] += 1
             if addend.live:
                 alive.add(key)
-            elif key not in alive:
-                for found in terms.cause(gradient, addend, addends, visited):
-                    dead.setdefault(key, found)
-    return list(dict.fromkeys(term for key, term in dead.items() if key not in alive))
+            elif key not in alive and key not in dead:
+                dead[key] = list(terms.cause(gradient, addend, addends, visited))
+    found = chain.from_iterable(terms for key, terms in dead.items() if key not in alive)
+    return list(dict.fromkeys(found))
 
 
 class _Terms:
@@ -113,6 +118,7 @@ class _Terms:
         self.reach = reach
         self.trace: Trace = reach.trace
         self.depends = _dependence(reach)
+        self.flowing = {event.place for event in self.trace.events if any(event.flows)}
         self.trainable = 0
         for number, source in enumerate(self.trace.sources):
             self.trainable |= source.trainable << number
@@ -205,11 +211,31 @@ class _Terms:
         made = {value for number in living for value in self.trace.events[number].outputs}
         if all(self._is_shared(self.trace.events[number], stopped, made) for number in cuts):
             return
-        events = self.trace.events
-        first = min(cuts, key=lambda number: (events[number].kind == "nondiff_op", number))
-        kind, cut = events[first].kind, self.trace.place_of(events[first])
         sources = tuple(k for k in range(wanted.bit_length()) if wanted >> k & 1)
-        yield DeadTerm(sources, kind, cut, self.place(addend))
+        events = self.trace.events
+        soft = [number for number in cuts if events[number].kind != "nondiff_op"] or cuts
+        for number in soft[:_MOST_CUTS]:
+            cut = self._line(number, way)
+            yield DeadTerm(sources, events[number].kind, cut, self.place(addend))
+
+    def _line(self, cut: int, way: list[int]) -> Place:
+        """Return the line to blame for a cut.
+
+        A line at which other values are read and keep their gradient is a function's that is called
+        rightly elsewhere: then it is the first line after it, on the way to the term, of which that
+        is not so.
+        """
+        event = self.trace.events[cut]
+        if event.op != "read":
+            return self.trace.place_of(event)
+        reached = set(event.outputs)
+        for number in way:
+            later = self.trace.events[number]
+            if number >= cut and (number == cut or reached & set(later.inputs)):
+                reached.update(later.outputs)
+                if later.place not in self.flowing:
+                    return self.trace.place_of(later)
+        return self.trace.place_of(event)
 
     def _severs(self, event: Event, wanted: int) -> bool:
         """Tell whether gradient to some sources ends at an event, and at none before it."""

@@ -79,12 +79,8 @@ def gradients_in(trace: Trace, only: Callable[[float], bool] = lambda norm: True
 
 
 def _kin(trace: Trace) -> list[int]:
-    """Return for each source the sources that its value comes from, by value or by a gradient."""
+    """Return for each source the sources that its value comes from, other than by a gradient."""
     seeds: Masks = {source.value: 1 << number for number, source in enumerate(trace.sources)}
-    for call in trace.gradients:
-        for source, output in zip(call.sources, call.outputs):
-            if output is not None:
-                seeds[output] = seeds.get(output, 0) | 1 << source
     masks = carried(trace.events, seeds)
     number = {source.value: number for number, source in enumerate(trace.sources)}
     kin = [1 << number for number in range(len(trace.sources))]
@@ -228,12 +224,11 @@ def _kept_back(trace: Trace, gradients: Masks) -> Iterator[Finding]:
 def _never_applied(trace: Trace) -> Iterator[Finding]:
     """Find lines that ask for gradients of which nothing is used, while other variables train."""
     used = _used(trace)
-    lines: dict[int, list[Gradient]] = {}
+    lines: dict[tuple[int, tuple[int, ...]], list[Gradient]] = {}
     for call in _followed(trace):
-        lines.setdefault(call.place, []).append(call)
+        lines.setdefault((call.place, call.sources), []).append(call)
     stepped = {source for optimizer in trace.optimizers for source in optimizer.sources}
-    for place, calls in lines.items():
-        sources = list(dict.fromkeys(source for call in calls for source in call.sources))
+    for (place, sources), calls in lines.items():
         if (
             len(calls) > 1
             and stepped.difference(sources)

@@ -18,7 +18,6 @@ from typing import Any, Self
 
 from headgate.flow.course import coverage
 from headgate.flow.judge import Call, Facts, Told, facts_of, judge, lost, noticed
-from headgate.flow.kinds import rank
 from headgate.flow.page import notebook, page
 from headgate.flow.patterns import names_it, with_aliases
 from headgate.flow.report import Finding, as_entries
@@ -94,7 +93,7 @@ class Watcher(ABC):
                 if key not in known and not names_it(finding.parameter, no_flow):
                     known.add(key)
                     found.append(finding)
-        return sorted(found, key=lambda finding: rank(finding.kind))
+        return sorted(found, key=lambda finding: finding.order)
 
     def coverage(self) -> tuple[int, int]:
         """Return how many gradient calls were looked at closely, and of how many."""

@@ -19,7 +19,8 @@ class Asked:
     `itself` is the tensor or variable, of which only the identity counts here. `identity` is what
     can be differentiated by: that of a variable, or of a tensor that a tape watches, and None for a
     result in the middle. `node` is where a tensor comes from; of a variable, as it was last
-    watched. `dtype` is in words, and `inexact` says whether gradient can flow through it.
+    watched. `inexact` says whether gradient can flow through its dtype; if not, `dtype` is that in
+    words.
     """
 
     name: str

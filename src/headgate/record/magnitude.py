@@ -40,8 +40,8 @@ class Step(NamedTuple):
 class Zero(NamedTuple):
     """An op at which a gradient becomes exactly zero: `alive` elements of `size` let it through.
 
-    `kind` is "zero_derivative", "mask" or "custom_gradient". `factor` is, for a product, the node
-    of the zeros that the gradient was multiplied with, if a tape follows them.
+    `kind` is "zero_derivative", "mask", "zero_factor" or "custom_gradient". `factor` is, for a
+    product, the node of the zeros that the gradient was multiplied with, if a tape follows them.
     """
 
     op: str
@@ -228,7 +228,9 @@ def _zero_factor(node: Node, plan: Any, args: tuple[Any, ...]) -> tuple[str, Nod
     for what, value in zip(plan, args):
         if type(what) is int and np.size(value) and not np.any(np.asarray(value)):
             edge = node.edges[what]
-            return ("mask", None) if edge is None else ("zero_derivative", edge[0])
+            if edge is None:
+                return ("zero_factor" if np.size(value) == 1 else "mask"), None
+            return "zero_derivative", edge[0]
     return "zero_derivative", None
 
 

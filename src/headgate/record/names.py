@@ -16,7 +16,6 @@ import dis
 import functools
 import itertools
 import sys
-import weakref
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from types import CodeType, FrameType, FunctionType, ModuleType
@@ -37,7 +36,8 @@ _CLOSED_OVER, _STEP, _PARAMETER, _MODULE, _POSITION, _PASSING, _PRIVATE = 0.5, 0
 _BETWEEN = 0.75  # a position in the middle of a path
 """What a name loses by being one that the program closes over, and so on."""
 
-_PLAIN = frozenset((type(None), bool, int, float, complex, str, bytes))
+# By their ids, since a class may refuse to be hashed.
+_PLAIN = frozenset(map(id, (type(None), bool, int, float, complex, str, bytes)))
 _HOLDERS = {"types.SimpleNamespace", "argparse.Namespace"}
 _WRITTEN_IN_PYTHON = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _OPTIMIZED = 1  # CO_OPTIMIZED: the frame's names are made into a dictionary when one asks for them
@@ -90,7 +90,7 @@ def _next(inside: Iterable[tuple[Path, Any]]) -> Iterator[tuple[Path, Any]]:
     for path, value in sorted(inside, key=lambda each: each[0].so_far):
         for cost, step, member in _members(value):
             text = path.text + step if step[0] in ".[" else step
-            if len(text) <= _LONGEST and type(member) not in _PLAIN:
+            if len(text) <= _LONGEST and id(type(member)) not in _PLAIN:
                 between = _BETWEEN if cost == _POSITION else cost
                 yield Path(path.so_far + cost, text, path.so_far + between), member
 
@@ -115,7 +115,9 @@ def _roots() -> Iterator[tuple[Path, Any]]:
         passing: Collection[str] | None = None
         parameters = _parameters(frame.f_code)
         for name, value in names.items():
-            if type(value) in _PLAIN or not name.isidentifier():  # an assertion of pytest's, say
+            if id(type(value)) in _PLAIN:
+                continue
+            if not name.isidentifier():  # an assertion of pytest's, say
                 continue
             if passing is None:
                 passing = passing_names(frame.f_code)
@@ -126,7 +128,7 @@ def _roots() -> Iterator[tuple[Path, Any]]:
             running.add(id(frame.f_globals))
     for number, globals_ in modules.items():
         for name, value in list(globals_.items()):
-            if number not in running and type(value) not in _PLAIN and name.isidentifier():
+            if number not in running and id(type(value)) not in _PLAIN and name.isidentifier():
                 yield _root(name, 0), value
 
 
@@ -244,18 +246,15 @@ def _attributes(value: Any) -> Iterator[tuple[float, str, Any]]:
                     continue
 
 
-_programs: weakref.WeakKeyDictionary[type, bool] = weakref.WeakKeyDictionary()
-
-
 def _is_the_programs(kind: type) -> bool:
     """Tell whether a class is the program's own, or a plain holder of attributes."""
-    known = _programs.get(kind)
-    if known is None:
-        known = f"{kind.__module__}.{kind.__qualname__}" in _HOLDERS
-        if not known and kind.__flags__ & _WRITTEN_IN_PYTHON:
-            file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-            top = kind.__module__.partition(".")[0]
-            foreign = top == "headgate" or top in sys.stdlib_module_names
-            known = is_users(file) if file else not foreign
-        _programs[kind] = known
-    return known
+    module = str(kind.__module__)
+    if f"{module}.{kind.__qualname__}" in _HOLDERS:
+        return True
+    if not kind.__flags__ & _WRITTEN_IN_PYTHON:
+        return False
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file:
+        return is_users(file)
+    top = module.partition(".")[0]
+    return top != "headgate" and top not in sys.stdlib_module_names

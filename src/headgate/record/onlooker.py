@@ -16,6 +16,9 @@ are overridden. Which of them it hears depends on where it stands:
 * given to a **walk**, it is told of each cotangent there. It is named by the `before_gradient` of
   one that looks on at the whole program, or by whoever asks for magnitudes.
 
+Where several look on at once, a script's own `headgate.trace` under `headgate why`, each hears of
+all: what has room for one is given `Several`.
+
 Those who look on are `Watch` (the whole program), its `Log` (a recording), both in
 `headgate.flow.watch`, and `Magnitudes` (a walk). No onlooker is `Recording.reads`, which says what
 a custom gradient is to be computed for: a program's results depend on it.
@@ -23,7 +26,7 @@ a custom gradient is to be computed for: a program's results depend on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ class Onlooker:
     # -- of the whole program ---------------------------------------------------------------------
 
     def for_recording(self) -> Onlooker | None:
-        """Return who is to be told of everything in a new recording; only the last one is asked."""
+        """Return who is to be told of everything in a new recording."""
         return None
 
     def first_read(self, variable: Any) -> None:
@@ -102,6 +105,76 @@ class Onlooker:
 
     def gave(self, node: Node, position: int, g: Any, c: Any, opened: Callable[[], Any]) -> None:
         """Note what a node gave to one of its arguments; `opened` says what it gives for ones."""
+
+
+class Several(Onlooker):
+    """Tells several what it is told of a recording or a walk."""
+
+    __slots__ = ("all",)
+
+    def __init__(self, everyone: Sequence[Onlooker]) -> None:
+        self.all = tuple(everyone)
+
+    def op(
+        self, op: Any, nodes: Sequence[Node | None], edges: Sequence[Any], *results: Any
+    ) -> None:
+        """Tell all of an application of an op."""
+        for each in self.all:
+            each.op(op, nodes, edges, *results)
+
+    def stopped(self, given: Any, label: str, result: Any) -> None:
+        """Tell all of a stop."""
+        for each in self.all:
+            each.stopped(given, label, result)
+
+    def read(self, variable: Any, node: Node, kind: str) -> None:
+        """Tell all of a reading."""
+        for each in self.all:
+            each.read(variable, node, kind)
+
+    def watched(self, tensor: Any, before: Node | None, leaf: Leaf) -> None:
+        """Tell all that a tensor is watched."""
+        for each in self.all:
+            each.watched(tensor, before, leaf)
+
+    def left(self, node: Node, bit: int, kind: str, how: str) -> None:
+        """Tell all that a value leaves."""
+        for each in self.all:
+            each.left(node, bit, kind, how)
+
+    def back(self, node: Node, earlier: int, label: str, value: Any) -> None:
+        """Tell all that a value comes back."""
+        for each in self.all:
+            each.back(node, earlier, label, value)
+
+    def passed(self, node: Node, g: Any) -> None:
+        """Tell all of a cotangent."""
+        for each in self.all:
+            each.passed(node, g)
+
+    def gave(self, node: Node, position: int, g: Any, c: Any, opened: Callable[[], Any]) -> None:
+        """Tell all what a node gave."""
+        for each in self.all:
+            each.gave(node, position, g, c, opened)
+
+
+def all_in(told: Onlooker | None) -> tuple[Onlooker, ...]:
+    """Return all who hear of what somebody is told.
+
+    >>> from headgate.record.onlooker import Onlooker, all_in, together
+    >>> one, other = Onlooker(), Onlooker()
+    >>> all_in(together([one, None, other])) == (one, other)
+    True
+    """
+    if told is None:
+        return ()
+    return told.all if type(told) is Several else (told,)
+
+
+def together(everyone: Iterable[Onlooker | None]) -> Onlooker | None:
+    """Return who is to be told so that all of them hear of it, each once; None for nobody."""
+    found = list(dict.fromkeys(each for told in everyone for each in all_in(told)))
+    return Several(found) if len(found) > 1 else next(iter(found), None)
 
 
 onlookers: list[Onlooker] = []

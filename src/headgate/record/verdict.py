@@ -86,7 +86,8 @@ class Verdict:
     `verdict` is "connected", "zero", "not finite", "cut", "unused" or "not watched". `cuts` are the
     places where gradient stops, from the source on; for a connected source, those on its other
     paths; for a zero gradient, the ops at which it became zero; for one that is not finite, where
-    that was born. `made` is where a variable was created. If
+    that was born. `made` is where a variable was created; `severing` are those of the cuts to which
+    gradient itself would have come, the first on each path. If
     magnitudes were asked for, `norm` is that of the gradient and `path` has the ops that it came
     over, the target's first.
     """
@@ -99,6 +100,7 @@ class Verdict:
     made: Place | None = field(default=None, compare=False)
     norm: float | None = None
     path: tuple[Step, ...] = ()
+    severing: tuple[Place, ...] = field(default=(), compare=False)
 
     @property
     def blamed(self) -> Place | None:
@@ -305,7 +307,7 @@ def explain(question: Question, source: Asked, measured: Magnitudes | None = Non
         if node.recording is recording:
             connected = connected or _reaches(node, source, mine & question.bits)
         by_value = by_value or bool(node.live & every)
-    found, kind = _cuts_of(question, source, guesses=False)
+    found, kind, severing = _cuts_of(question, source, guesses=False)
     mine = _bits_in(recording, source, question)[1]
     if connected and mine & recording.sources.blocked:
         cuts: dict[int, Cut] = {}
@@ -315,7 +317,7 @@ def explain(question: Question, source: Asked, measured: Magnitudes | None = Non
     if connected:
         return _measured(source, found, made, measured)
     if found:
-        return Verdict(name, "cut", kind, found, "", made)
+        return Verdict(name, "cut", kind, found, "", made, severing=severing)
     watched = bool(mine & question.bits)
     if by_value and (watched or source.variable):
         text = "computed while this tape did not record"
@@ -323,10 +325,10 @@ def explain(question: Question, source: Asked, measured: Magnitudes | None = Non
     found = _through_others(recording, question, source)
     if found:
         return Verdict(name, "cut", found[0].kind, found, "", made)
-    guessed, kind = _cuts_of(question, source, guesses=True)
+    guessed, kind, severing = _cuts_of(question, source, guesses=True)
     if guessed:
         text = "something that was made on the host after that leads to the target"
-        return Verdict(name, "cut", kind, guessed, text, made)
+        return Verdict(name, "cut", kind, guessed, text, made, severing=severing)
     replaced = _replaced(source, nodes, recording)
     if replaced is not None:
         return replaced
@@ -426,8 +428,10 @@ def told_of_zero(zero: Zero) -> str:
 
 def _cuts_of(
     question: Question, source: Asked, guesses: bool
-) -> tuple[tuple[Place, ...], str | None]:
+) -> tuple[tuple[Place, ...], str | None, tuple[Place, ...]]:
     """Return the cuts upstream of some values that severed a source, and the kind to blame.
+
+    The last part of the answer has those that no other cut lies before.
 
     To blame is the first cut that gradient would have come to. But it never flows through an index,
     so where one path goes through an op without a gradient and another one is cut otherwise, it is
@@ -441,15 +445,17 @@ def _cuts_of(
         way = node.recording.cuts.upstream(node.cuts, guesses)
         severing += [cut for cut in way if cut.severed & mine]
     if not severing:
-        return _places(cuts), None
+        return _places(cuts), None, ()
     blamed = min(severing, key=lambda cut: (cut.kind == "nondiff_op", cut.order))
-    return _places(cuts), blamed.kind
+    first = _places({cut.order: cut for cut in severing})
+    return _places(cuts), blamed.kind, first
 
 
 def _through_others(recording: Recording, question: Question, source: Asked) -> tuple[Place, ...]:
     """Return the cuts by which a source's value got into others, the last of which leads on.
 
-    A value can go through several variables: `b` is made from `a`, and `c` is assigned `b`.
+    A value can go through several variables: `b` is made from `a`, and `c` is assigned `b`. It
+    went into `c` after it had come to `b`; what `b` held before is another story.
     """
     used = [
         other
@@ -465,7 +471,7 @@ def _through_others(recording: Recording, question: Question, source: Asked) -> 
     hops: list[tuple[Source, Recording, int, set[Source]]] = []
     while used:
         other = used.pop()
-        if other.past is None:
+        if other.past is None or other is source.identity:  # how that came about is no way out
             continue
         there, bit = other.past
         severed = 0
@@ -476,18 +482,20 @@ def _through_others(recording: Recording, question: Question, source: Asked) -> 
         used += before - known
         known |= before
     cuts: dict[int, Cut] = {}
-    carriers: set[Source] = set()
+    carriers: dict[Source, int] = {}  # -> when the value went into it
     grown = True
     while grown:
         grown = False
         for other, there, bit, before in hops:
             _, mine = _bits_in(there, source, question)
-            for carrier in before & carriers:
-                mine |= there.sources.masks[carrier]
+            when = there.cuts[bit.bit_length() - 1].order
+            for carrier in before & carriers.keys():
+                if carriers[carrier] < when:
+                    mine |= there.sources.masks[carrier]
             if other not in carriers and any(
                 cut.severed & mine for cut in there.cuts.upstream(bit)
             ):
-                carriers.add(other)
+                carriers[other] = when
                 _note(cuts, there, bit, mine)
                 grown = True
     return _places(cuts)

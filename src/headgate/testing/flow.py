@@ -16,7 +16,7 @@ import html
 import math
 import operator
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +31,9 @@ from headgate.nn.layer import Layer
 from headgate.record.asked import Asked
 from headgate.record.errors import describe, refusal
 from headgate.record.graph import Leaf, Node, Recording, state, unrecorded
-from headgate.record.magnitude import norm
+from headgate.record.magnitude import Magnitudes, norm
 from headgate.record.site import Site, shown_path
-from headgate.record.verdict import Place, Verdict, explain
+from headgate.record.verdict import SHOWN, Place, Verdict, explain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -87,7 +87,7 @@ def assert_flow(target: Any, sources: Any, *, nonzero: bool = True) -> None:
         raise FlowError(
             _listed(
                 f"gradient does not reach {len(missing)} of {_sources_of(findings)}",
-                map(str, missing),
+                _paragraphs(missing),
                 "reached",
                 [f for f in findings if not f.missing(nonzero)],
             ),
@@ -191,12 +191,14 @@ class Finding:
     """What holds for one source.
 
     `norm` is None where nothing arrived or the graph is gone; `entries` are the lines of the ops
-    that took the source, on paths that gradient comes back on.
+    that took the source, on paths that gradient comes back on. `zeros` says where a gradient that
+    is exactly zero became so.
     """
 
     verdict: Verdict
     norm: float | None = None
     entries: tuple[Site, ...] = ()
+    zeros: Verdict | None = None
 
     @property
     def reached(self) -> bool:
@@ -218,7 +220,16 @@ class Finding:
         if self.norm is not None and not self.verdict.connected:  # blocked for another target
             return f"{self.verdict.source}: connected{self.strength}"
         first, *cuts = str(self.verdict).splitlines()
-        return "\n".join([first + self.strength, *cuts])
+        if self.zeros is None:
+            others = _OTHERS if first.endswith(_OTHERS) else ""
+            return "\n".join([first.removesuffix(_OTHERS) + self.strength + others, *cuts])
+        why = self.zeros.detail.partition(": ")[2]
+        places = [f"  {place}" for place in self.zeros.cuts]
+        more = [f"  {_OTHERS.removeprefix('; ')}", *cuts] if first.endswith(_OTHERS) else []
+        return "\n".join([f"{first.removesuffix(_OTHERS)}{self.strength}: {why}", *places, *more])
+
+
+_OTHERS = "; other paths are cut:"
 
 
 def _examine(targets: list[Any], sources: list[Any]) -> list[Finding]:
@@ -249,11 +260,18 @@ def _examine(targets: list[Any], sources: list[Any]) -> list[Finding]:
     with unrecorded():
         gradients = pull(seeds, origins, bits)
     entries = _entries(graph, {node.seq for node in origins if node is not None})
+    sizes = [None if gradient is None else norm(gradient) for gradient in gradients]
+    measured = None
+    if 0 in sizes:  # once more, to see where that came to be so
+        measured = Magnitudes()
+        with unrecorded():
+            pull(seeds, origins, bits, onlooker=measured)
     findings = []
-    for source, origin, gradient in zip(about, origins, gradients, strict=True):
-        size = None if gradient is None else norm(gradient)
+    for source, origin, size in zip(about, origins, sizes, strict=True):
         lines = () if origin is None else tuple(entries.get(origin.seq, ()))
-        findings.append(Finding(explain(every, source), size, lines))
+        zeros = None if size != 0 else explain(every, source, measured)
+        known = zeros if zeros is not None and zeros.verdict == "zero" else None
+        findings.append(Finding(explain(every, source), size, lines, known))
     return findings
 
 
@@ -370,6 +388,23 @@ def _listed(head: str, wrong: Iterable[str], rest: str, others: list[Finding]) -
     """Return a message that tells of what is wrong, then names what is not."""
     names = [", ".join(f.verdict.source for f in others)] if others else []
     return "\n".join([head, *wrong, *(f"{rest}: {each}" for each in names)])
+
+
+def _paragraphs(findings: list[Finding]) -> list[str]:
+    """Return findings in words, many with the same words at once."""
+    groups: dict[str, list[Finding]] = {}
+    for finding in findings:
+        made = finding.verdict.made and finding.verdict.made.of_all
+        alike = replace(finding, verdict=replace(finding.verdict, made=made))
+        groups.setdefault(str(alike).removeprefix(finding.verdict.source), []).append(finding)
+    found: list[str] = []
+    for words, group in groups.items():
+        if len(group) <= SHOWN:
+            found += map(str, group)
+        else:
+            names = ", ".join(finding.verdict.source for finding in group[:SHOWN])
+            found.append(f"{names} and {len(group) - SHOWN} more{words}")
+    return found
 
 
 def _report(findings: list[Finding]) -> str:

@@ -475,6 +475,8 @@ function show_picture(svg) {
   drawing.removeAttribute("width");
   drawing.removeAttribute("height");
   drawing.setAttribute("role", "group");
+  drawing.setAttribute("aria-label", "Parameters above, losses below; each part can be chosen");
+  for (const edge of drawing.querySelectorAll("g.edge")) edge.setAttribute("aria-hidden", "true");
   for (const title of drawing.querySelectorAll("title")) title.remove();
   const focused = document.activeElement?.closest?.("#canvas svg g")?.id;
   state.panzoom?.destroy();
@@ -531,7 +533,8 @@ function make_button(element) {
     element.setAttribute("aria-label", `group ${text(groups.label[number])}, ${group_summary(number)}`);
   } else {
     element.setAttribute("aria-label",
-      [what(number), name(number), kind(number), where(nodes.place[number])].filter(Boolean).join(", "));
+      [what(number), name(number), kind(number), where(nodes.place[number]),
+        blamed.has(number) ? "of a finding" : ""].filter(Boolean).join(", "));
   }
 }
 
@@ -1254,4 +1257,4 @@ if (entries.length) {
   choose_finding(findings[0]);
   mark_entry();
 }
-draw(state.path ? `n${wanted_of_path()[0] ?? sources.node[state.path.source]}` : undefined);
+if (!layout.number) draw(state.path ? `n${wanted_of_path()[0] ?? sources.node[state.path.source]}` : undefined);

@@ -32,7 +32,7 @@ from headgate.record.asked import Asked
 from headgate.record.cuts import sequence
 from headgate.record.graph import Leaf, Node, Source, state
 from headgate.record.magnitude import Magnitudes, leaf_of, norm
-from headgate.record.onlooker import Onlooker, onlookers
+from headgate.record.onlooker import Onlooker, all_in, onlookers, together
 from headgate.record.site import Site, caller
 from headgate.record.verdict import Place as Shown
 from headgate.record.verdict import Verdict, explain
@@ -146,19 +146,18 @@ class Watch(Watcher, Onlooker):
         self._log = Log()
         self._log.steps.every = every
         self._beside: tuple[Any, Sequence[Variable]] = None, ()
-        self._outer: Onlooker | None = None  # who looked on before
 
     def __enter__(self) -> Watch:
-        self._outer = state.outside.onlooker
         onlookers.append(self)
-        state.outside.onlooker = self._log
+        state.outside.onlooker = together([state.outside.onlooker, self._log])
         return self
 
     __exit__ = _Ends()
 
     def _end(self, *exception: object) -> None:
         if self in onlookers:
-            state.outside.onlooker = self._outer
+            others = [each for each in all_in(state.outside.onlooker) if each is not self._log]
+            state.outside.onlooker = together(others)
             onlookers.remove(self)
 
     @property
@@ -245,7 +244,7 @@ class Watch(Watcher, Onlooker):
         wary = close or all(self._known[key].spoilt is None for key in keys)
         meter = tape._meter(targets, sources, Meter if close else Lookout) if wary else None
         nodes = []
-        if tape._recording.onlooker is self._log:
+        if self._log in all_in(tape._recording.onlooker):
             nodes = [
                 target.node if type(target) is Tensor else tape._node(target) for target in targets
             ]
@@ -281,8 +280,7 @@ class Watch(Watcher, Onlooker):
             for source, key, verdict, size in zip(sources, asking.keys, verdicts, sizes):
                 verdict = self._seen(asking, source, verdict, size)
                 expected = verdict.verdict == "zero" and _only_waits(source, meter, alive)
-                cuts = tuple(map(self._cut, verdict.cuts))
-                outcomes.append(_outcome(verdict, cuts, asking.call.place, size, expected))
+                outcomes.append(self._outcome(verdict, asking.call.place, size, expected))
                 asking.call.outcomes[key] = outcomes[-1]
                 self._known[key].note(outcomes[-1])
             if asking.nodes:
@@ -308,6 +306,14 @@ class Watch(Watcher, Onlooker):
 
     # -- what is noted at a call ------------------------------------------------------------------
 
+    def _outcome(
+        self, verdict: Verdict, call: Place, size: float | None, expected: bool
+    ) -> Outcome:
+        """Return a verdict of the masks as the judge takes it."""
+        cuts, severing = (tuple(map(self._cut, c)) for c in (verdict.cuts, verdict.severing))
+        kind = verdict.kind or ""
+        return Outcome(verdict.source, verdict.verdict, kind, cuts, size, call, expected, severing)
+
     def _cut(self, shown: Shown) -> Cut:
         led = self._log.callers_of(shown.number, shown.site)
         place = Place(shown.file, shown.line)
@@ -328,15 +334,15 @@ class Watch(Watcher, Onlooker):
         self, asking: Asking, gradients: list[Any], sizes: list[float | None]
     ) -> None:
         """Let gradients be followed, and note who has the variables that gradient reaches."""
-        steps, step = self._log.steps, asking.call.step
-        steps.came_back(asking.site, step, gradients, sizes)
+        steps, call = self._log.steps, len(self._log.gradients) - 1
+        steps.came_back(call, gradients, sizes)
         wanted = [source._source for source in asking.sources if type(source) is Variable]
         beside = [each for each in asking.beside or () if each._source not in wanted]
         self._find_names([each._source for each in beside])
         reached = [s for node in asking.nodes if node is not None for s in _reached(node)]
         steps.hold([*reached, *(each._source for each in beside)])
         explicit = not asking.tape._watch_accessed and asking.beside is None
-        steps.around(asking.site, step, explicit, beside)
+        steps.around(call, explicit, beside)
 
     def _place(self, site: Site) -> Place:
         key = id(site.code), site.instruction
@@ -478,14 +484,6 @@ def _is_finite(size: float | None, meter: Magnitudes | None) -> bool:
     if size is None or meter is None:
         return True
     return math.isfinite(size) and (meter.of_target is None or meter.reaches_a_source)
-
-
-def _outcome(
-    verdict: Verdict, cuts: tuple[Cut, ...], call: Place, size: float | None, expected: bool
-) -> Outcome:
-    """Return a verdict of the masks as the judge takes it."""
-    kind = verdict.kind or ""
-    return Outcome(verdict.source, verdict.verdict, kind, cuts, size, call, expected)
 
 
 def _only_waits(source: Any, meter: Magnitudes | None, alive: set[Source]) -> bool:

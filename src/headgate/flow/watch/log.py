@@ -18,7 +18,7 @@ from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
 from headgate.flow.judge import NOWHERE, Outcome
 from headgate.flow.trace import CHANGED, Cut, Death, Event, Gradient, Place, Source, Trace
-from headgate.flow.watch.steps import Steps
+from headgate.flow.watch.steps import Steps, drops_now
 from headgate.nn.layer import calls
 from headgate.record.cuts import MAYBE_BACK, sequence
 from headgate.record.graph import Leaf, Node, state
@@ -135,6 +135,8 @@ class Log(Onlooker):
             value = node.seq
             self.steps.computed([value], [result])
         outputs = (_number(result.node),)
+        if drops_now():
+            self.steps.dropped.add(outputs[0])
         self._note("stop_gradient", (value,), outputs, (False,), "stop_gradient", label, result)
 
     def read(self, variable: Variable, node: Node, kind: str) -> None:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import bisect
 import dis
 import functools
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 from headgate.core.tensor import Tensor
@@ -24,7 +25,7 @@ from headgate.nn.layer import every_layer
 from headgate.record.graph import Node, new_node, state
 from headgate.record.graph import Source as Identity
 from headgate.record.magnitude import norm
-from headgate.record.site import Site, caller
+from headgate.record.site import Site, caller, where
 
 MOST = 100_000
 """So many updates of single variables are kept."""
@@ -41,23 +42,21 @@ class Steps:
         self.freezes: list[tuple[Site, str, dict[str, Variable], set[Identity]]] = []
         self.frozen: dict[Identity, set[Identity]] = {}  # -> where to note that it was changed
         self.averaged: set[Identity] = set()
-        self.outputs: dict[tuple[int, int, int], tuple[Any, ...]] = {}
-        self.surroundings: dict[tuple[int, int, int], tuple[bool, Sequence[Variable]]] = {}
+        self.outputs: dict[int, tuple[int | None, ...]] = {}  # by the number of the call
+        self.surroundings: dict[int, tuple[bool, Sequence[Variable]]] = {}
         self.sizes: dict[int, float] = {}  # of gradients, and of what is computed from them
         self.passes: dict[tuple[int, int, str], int] = {}
         self.courses: dict[tuple[Identity, int, int], list[Any]] = {}
         self.codes: dict[int, CodeType] = {}  # keeps them alive: their ids are keys
+        self.dropped: set[int] = set()  # results of stops that are thrown away
         self.held: set[Identity] = set()
         self.copied: set[Identity] = set()
         self.starts: list[int] = []  # the numbers at which recordings began
 
     # -- gradients --------------------------------------------------------------------------------
 
-    def came_back(
-        self, site: Site, step: int, gradients: Sequence[Any], sizes: Sequence[float | None]
-    ) -> None:
+    def came_back(self, call: int, gradients: Sequence[Any], sizes: Sequence[float | None]) -> None:
         """Give gradients that came back a number, by which to tell what is computed from them."""
-        self.codes[id(site.code)] = site.code
         numbers: list[int | None] = []
         for gradient, size in zip(gradients, sizes, strict=True):
             if type(gradient) is not Tensor or size is None:
@@ -67,11 +66,11 @@ class Steps:
                 gradient.node = new_node(Node, state.outside)
             numbers.append(gradient.node.seq)
             self.sizes[gradient.node.seq] = size
-        self.outputs[id(site.code), site.instruction, step] = tuple(numbers)
+        self.outputs[call] = tuple(numbers)
 
-    def around(self, site: Site, step: int, explicit: bool, beside: Sequence[Variable]) -> None:
+    def around(self, call: int, explicit: bool, beside: Sequence[Variable]) -> None:
         """Note what a gradient call says of variables that it does not ask for."""
-        self.surroundings[id(site.code), site.instruction, step] = explicit, beside
+        self.surroundings[call] = explicit, beside
 
     def computed(self, inputs: Iterable[int], results: Sequence[Tensor]) -> None:
         """Measure what is computed from gradients."""
@@ -269,7 +268,7 @@ class Steps:
             if source.serial in numbers:
                 at = numbers[source.serial], place(site)
                 trace.courses.append(Course(*at, tuple(runs), passes, looked))
-        self._into_gradients(trace, place, number)
+        self._into_gradients(trace, number)
         for source in self.held:
             if source.serial in numbers:
                 trace.sources[numbers[source.serial]].held = True
@@ -278,27 +277,18 @@ class Steps:
                 trace.sources[numbers[source.serial]].copied = True
         trace.sizes = dict(self.sizes)
         for event_number, (event, (code, instruction)) in enumerate(zip(trace.events, rows)):
-            if event.op in GATES and drops(code, instruction):
+            if event.op in GATES and (
+                fate_of(code, instruction) == "dropped" or event.outputs[0] in self.dropped
+            ):
                 trace.dropped.add(event_number)
 
-    def _into_gradients(
-        self, trace: Trace, place: Callable[[Site], int], number: Callable[[Variable], int]
-    ) -> None:
-        calls = {(call.place, call.step): call for call in trace.gradients}
-        for call in trace.gradients:
-            call.outputs = (None,) * len(call.sources)
-            first = max(call.targets, default=0)
-            before = bisect.bisect(self.starts, first)
+    def _into_gradients(self, trace: Trace, number: Callable[[Variable], int]) -> None:
+        for position, call in enumerate(trace.gradients):
+            call.outputs = self.outputs.get(position, (None,) * len(call.sources))
+            call.explicit, beside = self.surroundings.get(position, (False, ()))
+            call.beside = tuple(map(number, beside))
+            before = bisect.bisect(self.starts, max(call.targets, default=0))
             call.began = self.starts[before - 1] if before else 0
-        for (code, instruction, step), numbers in self.outputs.items():
-            key = place(Site(self.codes[code], instruction)), step
-            if key in calls:
-                calls[key].outputs = numbers
-        for (code, instruction, step), (explicit, beside) in self.surroundings.items():
-            key = place(Site(self.codes[code], instruction)), step
-            if key in calls:
-                calls[key].explicit = explicit
-                calls[key].beside = tuple(map(number, beside))
 
 
 def _number(gradient: Any) -> int | None:
@@ -310,32 +300,49 @@ def _size(gradient: Any) -> float | None:
     return norm(gradient.value) if type(gradient) is Tensor else None
 
 
-@functools.cache
-def drops(code: CodeType, instruction: int) -> bool:
-    """Tell whether the result of a call is thrown away, or goes to a name that nobody reads.
+def drops_now() -> bool:
+    """Tell whether the user's call that runs now throws its result away, also by way of functions
+    that do nothing but return it."""
+    here = where()
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and (frame.f_code, frame.f_lasti) != here:
+        frame = frame.f_back
+    while frame is not None:
+        fate = fate_of(frame.f_code, frame.f_lasti)
+        if fate != "returned":
+            return fate == "dropped"
+        frame = frame.f_back
+    return False
 
-    >>> from headgate.flow.watch.steps import drops
+
+@functools.cache
+def fate_of(code: CodeType, instruction: int) -> str:
+    """Tell whether the result of a call is "dropped", "returned" or "used" otherwise.
+
+    It is dropped too where it goes to a name that nobody reads.
+
+    >>> from headgate.flow.watch.steps import fate_of
     >>> def f(x):
     ...     abs(x)
     ...     y = abs(x)
     ...     z = abs(x)
-    ...     return y
+    ...     return abs(y)
     >>> import dis
     >>> calls = [i.offset for i in dis.get_instructions(f) if i.opname == "CALL"]
-    >>> [drops(f.__code__, offset) for offset in calls]
-    [True, False, True]
+    >>> [fate_of(f.__code__, offset) for offset in calls]
+    ['dropped', 'used', 'dropped', 'returned']
     """
     instructions = list(dis.get_instructions(code))
     # While it runs, a call stands at its own instruction or at one that is only a cache behind it.
     call = max((k for k, each in enumerate(instructions) if each.offset <= instruction), default=-1)
     if call < 0 or not instructions[call].opname.startswith("CALL"):
-        return False
+        return "used"
     follows = instructions[call + 1]
     if follows.opname in ("STORE_FAST", "STORE_NAME"):
         # What a notebook's cell stores may be read in another one.
         whole = follows.opname == "STORE_FAST" or code.co_filename.endswith(".py")
-        return whole and not _reads(code, follows.argval)
-    return follows.opname == "POP_TOP"
+        return "used" if not whole or _reads(code, follows.argval) else "dropped"
+    return {"POP_TOP": "dropped", "RETURN_VALUE": "returned"}.get(follows.opname, "used")
 
 
 def _reads(code: CodeType, name: str) -> bool:
