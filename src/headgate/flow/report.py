@@ -88,12 +88,20 @@ def told_of(callers: Sequence[Place]) -> tuple[Place, ...]:
     >>> told_of([step, main])
     (Place(file='a.py', line=8, function='step'),)
     """
-    names = [(place, place.function.rpartition("<locals>.")[2]) for place in callers[:2]]
+    names = [(place, _function(place)) for place in callers[:2]]
     return tuple(
         place._replace(function="" if name == "<module>" else name)
         for number, (place, name) in enumerate(names)
         if not number or name != "<module>"
     )
+
+
+def _function(place: Place) -> str:
+    """Return the name of the function of a line, without those around it; of a comprehension, of
+    the one around it."""
+    parts = place.function.split(".<locals>.")
+    named = [part for part in parts if not part.startswith("<") or part == "<lambda>"]
+    return named[-1] if named else "<module>"
 
 
 def each(findings: Iterable[Finding]) -> Iterator[Finding]:

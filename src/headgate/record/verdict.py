@@ -550,7 +550,8 @@ def _replaced(source: Asked, nodes: Sequence[Node], recording: Recording) -> Ver
 
 
 def _place_tail(cut: Cut) -> tuple[Any, ...]:
-    return cut.site.file, cut.site.line, cut.site.text, cut.label, cut.shape
+    site = cut.site
+    return site.file, site.line, site.text, cut.label, cut.shape, site, cut.order
 
 
 def _note(

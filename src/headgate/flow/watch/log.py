@@ -25,7 +25,7 @@ from headgate.record.graph import Leaf, Node, state
 from headgate.record.graph import Source as Identity
 from headgate.record.magnitude import Magnitudes
 from headgate.record.onlooker import Onlooker
-from headgate.record.site import Site, chain, where
+from headgate.record.site import Site, chain, where, without_comprehensions
 
 MOST = 100_000
 """So many events are kept; what comes after is not traced."""
@@ -69,7 +69,7 @@ class Log(Onlooker):
         for row in self.rows[position : position + 4]:
             first, callers = row[4]
             if first[0] is site.code and first[1] == site.instruction:
-                return tuple(Site(*caller) for caller in callers)
+                return tuple(Site(*line) for line in without_comprehensions([first, *callers])[1:])
         return ()
 
     # -- what happened ----------------------------------------------------------------------------
@@ -274,14 +274,7 @@ class Log(Onlooker):
 
         chains: dict[tuple[int, ...], int] = {(): 0}
 
-        led_by: dict[int, int] = {}
-
-        def callers(led: tuple[tuple[CodeType, int], ...]) -> int:
-            if id(led) not in led_by:
-                led_by[id(led)] = callers_of(led)
-            return led_by[id(led)]
-
-        def callers_of(led: tuple[tuple[CodeType, int], ...]) -> int:
+        def callers(led: list[tuple[CodeType, int]]) -> int:
             numbers = tuple(place(*line) for line in led)
             if numbers not in chains:
                 chains[numbers] = len(chains)
@@ -294,11 +287,17 @@ class Log(Onlooker):
         renamed = {source.value: source.name for source in self.sources.values() if source.alias}
         made: dict[int, int] = {}  # value -> event
         words: dict[Any, str] = {}  # dtype -> its name
+        known: dict[tuple[int, int, int], tuple[CodeType, int, int]] = {}
         for row in list(self.rows):
             op, inputs, outputs, flows, lines, stack, kind, label, shape, dtype, positions = row
-            site, led = lines
+            (code, instruction), led = lines
+            where_it_is = id(code), instruction, id(led)  # rows keep them alive
+            if where_it_is not in known:
+                site, *rest = without_comprehensions([lines[0], *led])
+                known[where_it_is] = site[0], place(*site), callers(rest)
+            code, at, called_by = known[where_it_is]
             made.update(dict.fromkeys(outputs, len(trace.events)))
-            if label == MAYBE_BACK and len(self.numbers.get(site, ())) > 1:
+            if label == MAYBE_BACK and len(self.numbers.get(lines[0], ())) > 1:
                 label = CHANGED  # no constant of the program
             if dtype not in words:
                 words[dtype] = str(dtype)
@@ -310,14 +309,14 @@ class Log(Onlooker):
                     tuple(inputs),
                     outputs,
                     tuple(flows),
-                    place(*site),
-                    scope(site[0], stack),
+                    at,
+                    scope(code, stack),
                     kind,
                     label,
                     tuple(shape),
                     words[dtype],
                     positions=tuple(positions),
-                    callers=callers(led),
+                    callers=called_by,
                 )
             )
         numbers = {}
