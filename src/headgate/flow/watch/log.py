@@ -255,7 +255,15 @@ class Log(Onlooker):
                 sites[key] = places[line]
             return sites[key]
 
+        inside: dict[tuple[int, ...], int] = {}  # by identity: rows keep code and layers alive
+
         def scope(code: Any, stack: tuple[Any, ...]) -> int:
+            key = id(code), *map(id, stack)
+            if key not in inside:
+                inside[key] = scope_of(code, stack)
+            return inside[key]
+
+        def scope_of(code: Any, stack: tuple[Any, ...]) -> int:
             names = tuple(f"{type(layer).__name__} {layer.name}" for layer in stack)
             if not names and code.co_name != "<module>":
                 names = (code.co_qualname.replace(".<locals>", ""),)
@@ -278,12 +286,21 @@ class Log(Onlooker):
                 source.alias, source.name = source.alias or source.name, identity.name
         renamed = {source.value: source.name for source in self.sources.values() if source.alias}
         made: dict[int, int] = {}  # value -> event
+        words: dict[Any, str] = {}  # dtype -> its name
+        known: dict[tuple[int, int, int], tuple[CodeType, int, int]] = {}
         for row in list(self.rows):
             op, inputs, outputs, flows, lines, stack, kind, label, shape, dtype, positions = row
-            site, *led = without_comprehensions([lines[0], *lines[1]])
+            (code, instruction), led = lines
+            where_it_is = id(code), instruction, id(led)  # rows keep them alive
+            if where_it_is not in known:
+                site, *rest = without_comprehensions([lines[0], *led])
+                known[where_it_is] = site[0], place(*site), callers(rest)
+            code, at, called_by = known[where_it_is]
             made.update(dict.fromkeys(outputs, len(trace.events)))
-            if label == MAYBE_BACK and len(self.numbers.get(site, ())) > 1:
+            if label == MAYBE_BACK and len(self.numbers.get(lines[0], ())) > 1:
                 label = CHANGED  # no constant of the program
+            if dtype not in words:
+                words[dtype] = str(dtype)
             if op == "read":
                 label = renamed.get(inputs[0], label)
             trace.events.append(
@@ -292,14 +309,14 @@ class Log(Onlooker):
                     tuple(inputs),
                     outputs,
                     tuple(flows),
-                    place(*site),
-                    scope(site[0], stack),
+                    at,
+                    scope(code, stack),
                     kind,
                     label,
                     tuple(shape),
-                    str(dtype),
+                    words[dtype],
                     positions=tuple(positions),
-                    callers=callers(led),
+                    callers=called_by,
                 )
             )
         numbers = {}
