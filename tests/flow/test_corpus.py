@@ -25,9 +25,10 @@ from flow.test_corpus_truth import (
     header,
     lines_named,
 )
-from headgate.flow.judge import facts_of, judge
+from headgate.flow.judge import facts_of
 from headgate.flow.solve import solve
 from headgate.flow.watch.headgate import Watch
+from headgate.flow.watcher import judged
 
 PENDING = {*WHOLE_STEP}
 """Kinds that are not found yet."""
@@ -169,7 +170,8 @@ def test_the_solver_agrees_with_the_masks(name):
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_neutral_way_finds_what_the_masks_find(name):
     watch = watched(name)
-    neutral = judge(facts_of(watch.trace), watch.told(), no_flow=patterns(name))
+    trace = watch.trace
+    neutral = judged(trace, facts_of(trace), watch.told(), patterns(name))
     assert set(map(brief, neutral)) == set(map(brief, findings(name)))
 
 

@@ -329,6 +329,7 @@ def _born_each_pass(trace: Trace, reached: Masks) -> Iterator[Finding]:
             steps.setdefault(source, []).append(update.optimizer)
     told: set[int] = set()
     for calls in lines.values():
+        times: dict[int, int] = {}  # in how many passes a source is there
         # Line -> for each pass, what was made there.
         made: dict[int, list[tuple[Gradient, set[int]]]] = {}
         for call in calls:
@@ -338,13 +339,16 @@ def _born_each_pass(trace: Trace, reached: Masks) -> Iterator[Finding]:
                 mask |= reached.get(target, 0)
             for bit in bits(mask):
                 if not bit % 2 and _is_parameter(trace, bit // 2):
+                    times[bit // 2] = times.get(bit // 2, 0) + 1
                     place = trace.sources[bit // 2].place
                     here.setdefault(place, set()).add(bit // 2)
             for place, sources in here.items():
                 made.setdefault(place, []).append((call, sources))
         lasting = _lasting(calls)
         trains = any(trace.sources[source].updated for source in lasting)
-        for place, generations in made.items():
+        for place, here_made in made.items():
+            once = [(c, {s for s in sources if times[s] == 1}) for c, sources in here_made]
+            generations = [(call, sources) for call, sources in once if sources]
             every = [source for _, sources in generations for source in sources]
             if place in told or len(generations) < 2 or not _follow_one_another(trace, generations):
                 continue
