@@ -136,7 +136,11 @@ def judged(
     return sorted(_closest(found), key=lambda finding: finding.order)
 
 
-_FURTHER = {"born_each_pass": ("not_registered", "unlisted"), "not_registered": ("unlisted",)}
+_FURTHER = {
+    "born_each_pass": ("not_registered", "unlisted"),
+    "not_registered": ("unlisted",),
+    "wrong_variable": ("optimizer_mask",),
+}
 """Kind -> kinds that say the same of a parameter, and less."""
 
 

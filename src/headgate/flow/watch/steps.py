@@ -298,6 +298,8 @@ def _number(gradient: Any) -> int | None:
 
 
 def _size(gradient: Any) -> float | None:
+    if type(gradient) is Variable:
+        return norm(gradient._value)
     return norm(gradient.value) if type(gradient) is Tensor else None
 
 
