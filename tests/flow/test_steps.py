@@ -40,7 +40,7 @@ WAYS = {
     "clipped": lambda gs: [optim.clip_by_norm(g, 0.1) for g in gs],
     "stopped": hg.stop_gradient,
     "stacked": lambda gs: hg.unstack(hg.stack(gs) * 0.5),
-    "through NumPy": lambda gs: [hg.asarray(g.numpy() * 0.0) for g in gs],
+    "through NumPy": lambda gs: [hg.asarray(g.numpy() * 0.5) for g in gs],
     "averaged": lambda gs: [(gs[0] + gs[1]) / 2.0] * 2,
 }
 
@@ -342,3 +342,47 @@ def test_an_assignment_of_another_s_gradient(pair):
             a.assign(a - 0.1 * of_b)
             b.assign_sub(0.1 * of_b)
     assert found(watch) == [("a", "wrong_variable")]
+
+
+class Careless(nn.Model):
+    """Uses a variable that it does not list, the same one or a new one in each call."""
+
+    def __init__(self, anew):
+        super().__init__(name="careless")
+        self.stem = nn.Dense(2, name="stem")
+        self.anew = anew
+        shift = hg.Variable([0.5, 0.5], name="shift", dtype="float32")
+        self.hidden = lambda: shift
+
+    def call(self, x):
+        if self.anew:
+            return self.stem(x) + hg.Variable([0.5, 0.5], name="shift", dtype="float32")
+        return self.stem(x) + self.hidden()
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_variable_is_told_of_once_by_the_closest_kind(anew):
+    model, optimizer = Careless(anew), optim.SGD(0.1)
+    x = np.ones((3, 2), "float32")
+    with Watch() as watch:
+        for _ in range(3):
+            with hg.GradientTape() as tape:
+                loss = hg.mean(model(x) ** 2)
+            weights = model.trainable_variables
+            optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
+    assert found(watch) == [("shift", "born_each_pass" if anew else "not_registered")]
+
+
+@pytest.mark.parametrize("thawed", [False, True])
+def test_a_layer_that_is_frozen_while_a_list_from_before_is_trained(thawed):
+    model, optimizer = net([1, 2]), optim.SGD(0.1)
+    weights = model.trainable_variables
+    x = np.ones((3, 2), "float32")
+    with Watch() as watch:
+        model.layers[0].trainable = False
+        if thawed:
+            model.layers[0].trainable = True
+        mine = gradients(lambda: hg.mean(model(x) ** 2), weights)
+        optimizer.apply_gradients(zip(mine, weights))
+    late = [name for name, kind in found(watch) if kind == "freeze_too_late"]
+    assert late == ([] if thawed else ["net/block_1/kernel", "net/block_1/bias"])

@@ -288,3 +288,22 @@ def test_inner_copies_that_are_asked_for_and_used(program, w):
         program.op("subtract", inner, line=16, size=1.0)
         program.steps([w], program.asked(w, loss=program.loss(w, fast), began=began), APPLIED)
     assert said(program) == []
+
+
+def test_a_gradient_that_goes_to_one_that_has_its_own_as_well(program, pair):
+    b = pair[1]
+    for _ in range(2):
+        of_a, of_b = program.asked(*pair)
+        program.steps([b], [of_a], APPLIED)
+        program.steps([b], [of_b], APPLIED)
+    assert said(program) == [("a", "wrong_variable", APPLIED)]
+
+
+def test_updates_of_zero_from_nowhere_beside_gradients_that_are_not(program):
+    w = program.source("w", line=MADE)
+    for _ in range(2):
+        program.asked(w)
+        total = program.value()
+        program.trace.sizes[total] = 0.0
+        program.steps([w], [total], APPLIED)
+    assert said(program) == [("w", "zeroed_update", APPLIED)]

@@ -53,5 +53,6 @@ def unfollowed(reach: Reach) -> list[Unfollowed]:
                     value = trace.sources[source].value
                     if value in behind[call] and value not in values:
                         found[Unfollowed(source, trace.places[inner.place])] = None
-        given.update((value, number) for value in gradient.outputs if value is not None)
+        if not gradient.inner:  # else an outer tape has followed it
+            given.update((value, number) for value in gradient.outputs if value is not None)
     return list(found)

@@ -231,7 +231,7 @@ class Freeze:
 
     Attributes:
         place: number of the line.
-        pattern: what it says of the paths of parameters.
+        pattern: what it says of the paths of parameters, "" if it is of a whole layer.
         took: those paths that it took.
         sources: numbers of the sources, as far as they are known.
         changed: those of them that an optimizer changed while they were frozen, in steps together

@@ -148,6 +148,23 @@ def _not_for_it(trace: Trace, gradients: Masks) -> Iterator[Finding]:
         names = ", ".join(dict.fromkeys(trace.sources[other].name for other in numbers[:3]))
         name, place = trace.sources[source].name, pairs[0][0].place
         yield found(trace, name, "wrong_variable", place, "connected", names)
+    yield from _given_away(trace, given)
+
+
+def _given_away(trace: Trace, given: dict[int, list[tuple[Update, int]]]) -> Iterator[Finding]:
+    """Find sources that never change, and whose gradients go to one that has its own as well."""
+    told: set[int] = set()
+    for other, pairs in given.items():
+        for update, mask in pairs:
+            source = mask.bit_length() - 1
+            if mask != 1 << max(source, 0) or source in given or source in told:
+                continue
+            known = trace.sources[source]
+            kept = _is_parameter(trace, source) and not known.updated and not known.copied
+            if kept and _has_own(trace, source) and _has_own(trace, other):
+                told.add(source)
+                name = trace.sources[other].name
+                yield found(trace, known.name, "wrong_variable", update.place, "connected", name)
 
 
 def _has_own(trace: Trace, source: int) -> bool:
@@ -162,22 +179,18 @@ def _has_own(trace: Trace, source: int) -> bool:
 def _zeroed(trace: Trace, gradients: Masks) -> Iterator[Finding]:
     """Find sources all of whose updates are zero, although their gradients were not."""
     alive = gradients_in(trace, bool)
-    given: dict[int, list[tuple[Update, int, float | None]]] = {}
+    given: dict[int, list[tuple[Update, int | None, float | None]]] = {}
     for update in trace.updates:
-        if update.how == "assign":  # given a value, not a change of it
-            continue
         for source, value, size in zip(update.sources, update.values, update.sizes):
             followed = value is not None and gradients.get(value, 0) >> source & 1
-            given.setdefault(source, []).append((update, value if followed else -1, size))  # type: ignore[arg-type]
+            if update.optimizer >= 0 or (followed and update.how != "assign"):
+                given.setdefault(source, []).append((update, value, size))
     for source, triples in given.items():
-        if not all(value >= 0 and size == 0 for _, value, size in triples):
-            continue
-        update, value, _ = triples[-1]
-        if not alive.get(value, 0) >> source & 1:
-            continue
-        place = _became_zero(trace, value, alive, source)
-        place = update.place if place is None else place
-        yield found(trace, trace.sources[source].name, "zeroed_update", place, "zero")
+        if all(size == 0 for _, _, size in triples) and _has_own(trace, source):
+            update, value, _ = triples[-1]
+            place = None if value is None else _became_zero(trace, value, alive, source)
+            place = update.place if place is None else place
+            yield found(trace, trace.sources[source].name, "zeroed_update", place, "zero")
 
 
 def _became_zero(trace: Trace, value: int, alive: Masks, source: int) -> int | None:
@@ -329,6 +342,7 @@ def _born_each_pass(trace: Trace, reached: Masks) -> Iterator[Finding]:
             steps.setdefault(source, []).append(update.optimizer)
     told: set[int] = set()
     for calls in lines.values():
+        times: dict[int, int] = {}  # in how many passes a source is there
         # Line -> for each pass, what was made there.
         made: dict[int, list[tuple[Gradient, set[int]]]] = {}
         for call in calls:
@@ -338,13 +352,16 @@ def _born_each_pass(trace: Trace, reached: Masks) -> Iterator[Finding]:
                 mask |= reached.get(target, 0)
             for bit in bits(mask):
                 if not bit % 2 and _is_parameter(trace, bit // 2):
+                    times[bit // 2] = times.get(bit // 2, 0) + 1
                     place = trace.sources[bit // 2].place
                     here.setdefault(place, set()).add(bit // 2)
             for place, sources in here.items():
                 made.setdefault(place, []).append((call, sources))
         lasting = _lasting(calls)
         trains = any(trace.sources[source].updated for source in lasting)
-        for place, generations in made.items():
+        for place, here_made in made.items():
+            once = [(c, {s for s in sources if times[s] == 1}) for c, sources in here_made]
+            generations = [(call, sources) for call, sources in once if sources]
             every = [source for _, sources in generations for source in sources]
             if place in told or len(generations) < 2 or not _follow_one_another(trace, generations):
                 continue

@@ -79,21 +79,7 @@ class Watcher(ABC):
             flow: patterns of parameters that must get a gradient wherever they are asked for.
             step: look only at this pass of each gradient call, from 0.
         """
-        facts, trace = self.facts(), self.trace
-        told = [*self.told(), *(noticed(trace) if step is None else ())]
-        if no_flow or flow:
-            aliases = [(source.name, source.alias) for source in trace.sources]
-            no_flow, flow = with_aliases(no_flow, aliases), with_aliases(flow, aliases)
-        found = judge(facts, told, no_flow, flow, step, self.framework)
-        if step is None:
-            beside = (lost(facts, no_flow, self.framework), updates(trace), statements(trace, flow))
-            known = {(finding.parameter, finding.kind) for finding in found}
-            for finding in itertools.chain.from_iterable(beside):
-                key = finding.parameter, finding.kind
-                if key not in known and not names_it(finding.parameter, no_flow):
-                    known.add(key)
-                    found.append(finding)
-        return sorted(found, key=lambda finding: finding.order)
+        return judged(self.trace, self.facts(), self.told(), no_flow, flow, step, self.framework)
 
     def coverage(self) -> tuple[int, int]:
         """Return how many gradient calls were looked at closely, and of how many."""
@@ -119,6 +105,53 @@ class Watcher(ABC):
 
     def _repr_html_(self) -> str:
         return notebook(self.trace)
+
+
+def judged(
+    trace: Trace,
+    facts: Facts,
+    told: Iterable[Told] = (),
+    no_flow: Sequence[str] = (),
+    flow: Sequence[str] = (),
+    step: int | None = None,
+    framework: str = "headgate",
+) -> list[Finding]:
+    """Return all that is wrong, the most important first: with gradients, and with their use.
+
+    The arguments are those of `headgate.flow.judge.judge`, and the trace.
+    """
+    told = [*told, *(noticed(trace) if step is None else ())]
+    if no_flow or flow:
+        aliases = [(source.name, source.alias) for source in trace.sources]
+        no_flow, flow = with_aliases(no_flow, aliases), with_aliases(flow, aliases)
+    found = judge(facts, told, no_flow, flow, step, framework)
+    if step is None:
+        beside = (lost(facts, no_flow, framework), updates(trace), statements(trace, flow))
+        known = {(finding.parameter, finding.kind) for finding in found}
+        for finding in itertools.chain.from_iterable(beside):
+            key = finding.parameter, finding.kind
+            if key not in known and not names_it(finding.parameter, no_flow):
+                known.add(key)
+                found.append(finding)
+    return sorted(_closest(found), key=lambda finding: finding.order)
+
+
+_FURTHER = {
+    "born_each_pass": ("not_registered", "unlisted"),
+    "not_registered": ("unlisted",),
+    "wrong_variable": ("optimizer_mask",),
+}
+"""Kind -> kinds that say the same of a parameter, and less."""
+
+
+def _closest(findings: list[Finding]) -> list[Finding]:
+    """Return findings without those that say less of a parameter than another one does."""
+    covered = {
+        (finding.parameter, further)
+        for finding in findings
+        for further in _FURTHER.get(finding.kind, ())
+    }
+    return [each for each in findings if (each.parameter, each.kind) not in covered]
 
 
 def _entry(call: Call, framework: str) -> dict[str, Any]:

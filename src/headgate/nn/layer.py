@@ -407,6 +407,11 @@ class Layer(Settled):
         for layer in self._all_layers({}):
             layer._trainable = bool(value)
             layer._frozen_at = site
+        for onlooker in onlookers:
+            if value:
+                onlooker.unfroze(self.variables)
+            else:
+                onlooker.froze("", {variable.name: variable for variable in self.variables})
 
     def _all_layers(self, seen: dict[int, Layer]) -> list[Layer]:
         """Return this layer and all layers in it, each once."""

@@ -65,7 +65,8 @@ class Onlooker:
         """Note that a variable is assigned to, and the node of what it is given."""
 
     def froze(self, pattern: str, took: dict[str, Any]) -> None:
-        """Note that a pattern of paths takes these variables, by path, out of training."""
+        """Note that a pattern of paths takes these variables, by path, out of training; "" if it is
+        a whole layer that is frozen."""
 
     def unfroze(self, variables: Sequence[Any]) -> None:
         """Note that variables are trained again."""

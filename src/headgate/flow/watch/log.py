@@ -120,7 +120,8 @@ class Log(Onlooker):
         lines = self._chain(chain())
         row = (op.name, inputs, outputs, flows, lines, tuple(calls.stack), kind, "")
         self.rows.append((*row, value.shape, value.dtype, () if whole else positions))
-        self.steps.computed(inputs, results)
+        if not recording.tapes:  # where gradients are made use of
+            self.steps.computed(inputs, results)
 
     def stopped(self, given: Any, label: str, result: Tensor) -> None:
         """Note a stop."""

@@ -28,7 +28,7 @@ from headgate.record.magnitude import norm
 from headgate.record.site import Site, caller, where
 
 MOST = 100_000
-"""So many updates of single variables are kept."""
+"""So many updates of single variables are kept, and so many variables of an optimizer."""
 
 
 class Steps:
@@ -133,7 +133,8 @@ class Steps:
         sources = [variable._source for _, variable in given]
         thawed = any(source not in self.frozen for source in sources)
         for source, (_, variable) in zip(sources, given):
-            known[4][source] = variable
+            if len(known[4]) < MOST:
+                known[4][source] = variable
             if source in self.frozen and thawed:
                 self.frozen[source].add(source)
         step = self._looks(site, "step")
@@ -297,6 +298,8 @@ def _number(gradient: Any) -> int | None:
 
 
 def _size(gradient: Any) -> float | None:
+    if type(gradient) is Variable:
+        return norm(gradient._value)
     return norm(gradient.value) if type(gradient) is Tensor else None
 
 
