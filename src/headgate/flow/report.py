@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from headgate.flow.kinds import rank, row
+from headgate.flow.kinds import rank, what
 from headgate.flow.trace import Place
 from headgate.record.site import printable, shown_path
 
@@ -155,7 +155,7 @@ def render(findings: Iterable[Finding], shown: Callable[[str], str] = shown_path
     for number, finding in enumerate(merged(findings), 1):
         head = f"{number}. "
         indent = "\n" + " " * len(head)
-        what = row(finding.kind).what.format(names=_names(finding))
+        said = what(finding.kind, finding.label).format(names=_names(finding))
         label = f" [{finding.label}]" if finding.label else ""
         when = f", {finding.when}" if finding.when else ""
         place = f"{_place(finding, shown)}: " if finding.file else "no line is known"
@@ -165,7 +165,7 @@ def render(findings: Iterable[Finding], shown: Callable[[str], str] = shown_path
             term = [indent, (printable(at), "cyan"), printable(finding.term.text)]
         entries.append(
             Text.assemble(
-                (head + printable(what), "bold"),
+                (head + printable(said), "bold"),
                 (f" ({printable(finding.kind + label + when)})", "red"),
                 indent,
                 (printable(place), "cyan"),

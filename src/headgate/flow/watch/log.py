@@ -358,7 +358,10 @@ def _died(meter: Magnitudes) -> Iterator[tuple[tuple[int, int], Death]]:
                 outputs = [result for result, _ in meter.below[edge[0]]] if several else edge[:1]
                 factor = -1 if zero.factor is None else zero.factor.seq
                 for output in outputs:
-                    yield (output, value), Death(zero.alive, zero.size, zero.kind, factor)
+                    yield (
+                        (output, value),
+                        Death(zero.alive, zero.size, zero.kind, factor, zero.label),
+                    )
 
 
 def _told(outcome: Outcome) -> Cut | None:
