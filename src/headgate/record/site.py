@@ -140,7 +140,7 @@ def where() -> tuple[CodeType, int]:
     return frame.f_code, frame.f_lasti
 
 
-HOPS = 4
+HOPS = 3
 """So many of the user's functions that led to a line are noted, up to that of a whole module."""
 
 
