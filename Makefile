@@ -20,7 +20,7 @@ QUICK := tests/core tests/tf_semantics tests/project/test_layers.py tests/ops/te
 CANDIDATES := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo quick test test-peers test-gpu reliability lint lines inside format bench results clean
+.PHONY: help demo quick test test-peers test-gpu reliability mutation lint lines inside format bench results clean
 
 help:
 	@echo 'make demo        train the three programs of the article; results in ./headgate-demo'
@@ -29,6 +29,7 @@ help:
 	@echo 'make test-peers  run the tests with PyTorch and TensorFlow as well'
 	@echo 'make test-gpu    run the tests of compiled functions on the GPU that JAX has'
 	@echo 'make reliability interrupt training and the rest at 12,000 places; compiled beside eager'
+	@echo 'make mutation    put 200 small faults in, one at a time: do the tests notice them?'
 	@echo 'make lint        ruff and mypy'
 	@echo 'make lines       count the lines of every file'
 	@echo 'make inside      render docs/inside.py as docs/inside.md'
@@ -56,6 +57,9 @@ reliability: $(VENV)/.dev,examples,xla
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/reliability/faults.py $(ARGS)
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/reliability/test_states.py
 
+mutation: $(VENV)/.dev,examples,xla
+	$(BIN)/python tests/reliability/mutation.py $(ARGS)
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -78,7 +82,7 @@ results: $(VENV)/.examples,xla
 	$(BIN)/python -m benchmarks results $(ARGS)
 
 clean:
-	rm -rf $(VENV) .nox build dist headgate-demo headgate-train .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .nox build dist headgate-demo headgate-train .mypy_cache .pytest_cache .ruff_cache .mutation
 
 # The stamp's name is the list of extras.
 $(VENV)/.%: pyproject.toml | $(BIN)/python

@@ -7,7 +7,7 @@ import headgate as hg
 import headgate.tf as tf
 from headgate import nn
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.light]
 
 COUNT = 4000
 P = np.array([0.2, 0.8])

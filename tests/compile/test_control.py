@@ -333,6 +333,7 @@ def assert_same(found, expected):
 
 
 @peers
+@pytest.mark.light
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_compiled_is_eager(name, jax):
     here, there = World(), World()

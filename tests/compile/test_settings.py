@@ -7,6 +7,7 @@ import pytest
 
 import headgate as hg
 from headgate import losses, metrics, nn, optim
+from headgate.core.settings import changes
 
 pytest.importorskip("jax")
 
@@ -157,6 +158,32 @@ def test_what_a_call_sets_itself_is_no_setting():
         f(X)
         layer(X)
     assert len(f.signatures) == 1
+
+
+def test_what_layers_and_optimizers_note_of_themselves_is_no_setting():
+    """Names, shapes and the like, though a trace reads them."""
+    model, optimizer = nn.Sequential([nn.Dense(2, name="a"), nn.Dense(1)]), optim.SGD(0.1)
+    model(X)
+    step = trained(model, optimizer)
+    step(X)
+    model.layers[0].output_shape = model.output_shape = None
+    model.layers[0].name, optimizer.name = "b", "other"
+    step(X)
+    assert len(step.signatures) == 1
+    assert model.layers[0].name == "b"
+
+
+def test_what_no_trace_has_read_costs_no_look():
+    model = nn.Sequential([nn.Dense(2)])
+    f = hg.function(lambda x: model(x))
+    f(X)
+    other = nn.Dense(2)
+    before = changes.count
+    other.notes, other.activation = ["a list"], hg.tanh
+    optim.SGD(0.1).momentum = 0.5
+    assert changes.count == before
+    model.layers[0].activation = hg.tanh
+    assert changes.count > before
 
 
 def second_step(make, change, compiled):

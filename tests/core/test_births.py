@@ -240,3 +240,17 @@ def test_states():
     assert state_of([np.ones(2), np.array([np.inf])]) == INFINITE
     assert state_of((1.0, np.nan)) == NAN
     assert state_of(np.arange(3)) == state_of(()) == state_of(np.array(["a"])) == FINITE
+
+
+def test_each_source_has_the_birth_of_its_own_gradient():
+    """The loss is not finite either, for another reason than the slope that this source meets."""
+    u, v = hg.Variable([0.0, 1.0]), hg.Variable([0.0, 1.0])
+    with hg.GradientTape() as tape:
+        of_value = hg.sum(hg.log(u))  # value
+        of_slope = hg.sum(hg.sqrt(v))  # slope
+        y = of_value + of_slope
+    verdicts = tape.why(y, [u, v], magnitudes=True)
+    assert [kinds_and_lines(verdict) for verdict in verdicts] == [
+        [("nonfinite_value", line_of("value"))],
+        [("nonfinite_slope", line_of("slope"))],
+    ]

@@ -116,3 +116,16 @@ def test_traced_values_are_not_asked_for():
         counted(np.float32(2.0), np.int32(3))
     with pytest.raises(WrongType, match=r"rate must be from 0 to 1, got Tensor of float32 \(2,\)"):
         scaled(np.float32(2.0), np.ones(2, "f"))
+
+
+@pytest.mark.parametrize("zero", [False, 0, np.int8(0), np.array(False), np.asarray(0)])
+@pytest.mark.parametrize("one", [True, 1, np.int8(1), np.array(True), np.asarray(1)])
+def test_flags_are_also_numbers(zero, one):
+    assert checks.flag("f", "x", zero) is False
+    assert checks.flag("f", "x", one) is True
+
+
+@pytest.mark.parametrize("wrong", [2, -1, 0.0, "", "True", None, [], [True], np.ones(1, bool)])
+def test_what_is_no_flag(wrong):
+    with pytest.raises(TypeError, match="f: x must be True or False, got"):
+        checks.flag("f", "x", wrong)

@@ -239,6 +239,7 @@ def test_inside_of_tapes(name, make):
 
 @pytest.mark.parametrize("name", PROGRAMS)
 @pytest.mark.peers
+@pytest.mark.light
 def test_as_in_jax(name):
     jax = pytest.importorskip("jax")
     nested, d = PROGRAMS[name][0], theirs()
@@ -288,6 +289,7 @@ AROUND = [
     ],
 )
 @pytest.mark.peers
+@pytest.mark.light
 def test_compiled(around, name):
     pytest.importorskip("jax")
     nested, plain = (around(f) for f in both_of(name))

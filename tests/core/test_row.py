@@ -1,6 +1,7 @@
 """The functions that are written for rows: when that happens, and that their text can be read."""
 
 import bdb
+import functools
 import inspect
 import io
 import pdb
@@ -14,6 +15,7 @@ import pytest
 import headgate as hg
 from headgate.core.namespace import TENSORS, implementations
 from headgate.core.op import op
+from headgate.core.row import names_of
 
 
 @pytest.fixture
@@ -27,6 +29,23 @@ def triple():
     )
     yield made
     del TENSORS.triple, implementations["triple"]
+
+
+def test_parameters_of_what_wraps_another_function_are_those_of_that_one():
+    def rule(g, xp, x, *, axis):
+        return g
+
+    @functools.wraps(rule)
+    def short(a, b):
+        return rule(a, None, b, axis=0)
+
+    @functools.wraps(rule)
+    def general(*args, **options):
+        return rule(*args, **options)
+
+    for each in (rule, short, general):
+        assert names_of(each) == ("g", "xp", "x", "axis")
+    assert names_of(functools.partial(rule, axis=1)) == ("g", "xp", "x", "axis")
 
 
 def test_source_before_and_after_the_first_call(triple):

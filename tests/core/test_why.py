@@ -411,6 +411,22 @@ def test_a_value_that_goes_through_variables_of_earlier_tapes(w):
     assert tape.why(y, d).verdict == "unused"
 
 
+def test_a_rule_that_refuses_one_argument_gives_to_the_other(w):
+    @hg.custom_gradient
+    def half_deaf(x, y):
+        return x * y, lambda g: (None, g)
+
+    u = hg.Variable([1.0, 1.0], name="u")
+    with hg.GradientTape(persistent=True) as tape:
+        y = hg.sum(half_deaf(w, u))
+    for _ in range(2):
+        gradients = tape.gradient(y, [w, u])
+        assert [g is None for g in gradients] == [True, False]
+        verdicts = tape.why(y, [w, u])
+        assert [verdict.verdict for verdict in verdicts] == ["cut", "connected"]
+        assert verdicts[0].kind == "custom_gradient"
+
+
 def test_cuts_side_by_side(w):
     with hg.GradientTape() as tape:
         one = hg.floor(w)  # one

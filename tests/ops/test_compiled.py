@@ -5,7 +5,7 @@ dtype, and in double precision the gradient and the gradient of that. The same P
 on NumPy, and is what the compiled results must equal. All arrays are arguments, so they are traced,
 those of integers too; keys and masks in static arguments are a part of the program.
 
-XLA compiles these programs with the effort that users get.
+XLA compiles these programs with the effort that users get, but for the largest.
 """
 
 import os
@@ -25,6 +25,7 @@ from ops.test_table import (
     floating,
     function,
     is_floating,
+    label,
     parts,
     rows,
     weighting,
@@ -92,7 +93,18 @@ def agree(ours, theirs, **close):
             np.testing.assert_allclose(mine.value, other.value, **close)
 
 
-@pytest.mark.parametrize("case", rows(case for case in CASES if case.op not in VALUE_SHAPED))
+LARGE = {"expm", "logm", "sqrtm"}
+"""Programs of many steps, which XLA takes a minute to make fast; `test_table.py` runs them so."""
+
+
+def compiled_cases():
+    for case in CASES:
+        if case.op not in VALUE_SHAPED:
+            marks = [pytest.mark.light] if case.op in LARGE else []
+            yield pytest.param(case, id=label(case), marks=marks)
+
+
+@pytest.mark.parametrize("case", [*compiled_cases()])
 def test_compiled_is_eager(case):
     compute, given = program(case)
     expected = compute(given)

@@ -226,6 +226,7 @@ FORMS = [  # channels, filters, kernel, groups: one for each form, and XLA's own
 ]
 
 
+@pytest.mark.light
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
 @pytest.mark.parametrize(("channels", "filters", "size", "groups"), FORMS)
 @pytest.mark.parametrize(
@@ -271,6 +272,7 @@ def test_one_channel_on_jax_keeps_what_is_not_finite(x):
     np.testing.assert_array_equal(found, hg.conv(x, w, padding="SAME").value)
 
 
+@pytest.mark.light
 @pytest.mark.parametrize("padding", ["SAME", "VALID", [(1, 0), (0, 1)]])
 @pytest.mark.parametrize(("size", "stride"), [(2, 2), (3, 3), (3, 2), (2, 3)])
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
@@ -286,6 +288,17 @@ def test_pooling_on_jax_agrees_with_numpy(rng, padding, size, stride, dtype):
             g = rng.standard_normal(expected.shape).astype(dtype)
             found = gradient(ours, jnp.asarray(x), jnp.asarray(g))
             np.testing.assert_allclose(found, gradient(ours, x, g), atol=1e-6)
+
+
+@pytest.mark.parametrize(("padding", "least"), [("SAME", 5), ("VALID", 7), ([(1, 1)], 5)])
+def test_a_space_that_a_transpose_cannot_give_is_refused_with_those_that_it_can(padding, least):
+    x, w = np.ones((1, 3, 1)), np.ones((3, 1, 1))
+    for space in (least, least + 1):
+        found = hg.conv_transpose(x, w, stride=2, padding=padding, output_shape=[space])
+        assert found.shape == (1, space, 1)
+    for space in (least - 1, least + 2):
+        with pytest.raises(ValueError, match=rf"with a space of \[{least}\], or up to stride - 1"):
+            hg.conv_transpose(x, w, stride=2, padding=padding, output_shape=[space])
 
 
 # -- other libraries ------------------------------------------------------------------------------

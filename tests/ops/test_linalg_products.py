@@ -75,3 +75,12 @@ def test_gradient_of_a_shared_matrix_is_one_product():
     """No stack of products is built only to be summed."""
     x, g = np.ones((50, 4, 30)), np.ones((50, 4, 20))
     assert _matmul_y(g, NUMPY, x, (30, 20)).shape == (30, 20)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float16"])
+def test_tensordot_of_bfloat16_and_what_it_has_no_dtype_in_common_with(dtype):
+    """NumPy would give an array of Python objects."""
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    x = np.ones((2, 3), ml_dtypes.bfloat16)
+    with pytest.raises(TypeError, match=r"tensordot: The DType .*bfloat16"):
+        hg.tensordot(x, np.ones((3, 2), dtype), 1)

@@ -91,3 +91,23 @@ def test_no_result_shares_memory_that_could_be_written_through():
     made = hg.broadcast_to(x, (2, 3)).numpy()
     made[0, 0] = 1.0
     assert x[0] == 0.0
+
+
+def test_margins_are_one_number_a_pair_or_one_of_both_for_each_axis():
+    x = np.zeros((1, 1, 1))
+    shapes = {
+        2: (5, 5, 5),
+        (1, 2): (4, 4, 4),  # before and after each axis
+        (1, 2, 3): (3, 5, 7),  # of each axis
+        ((1, 2),): (4, 4, 4),
+        ((1,), (2,), (3,)): (3, 5, 7),
+        ((0, 1), (2, 0), (1, 1)): (2, 3, 3),
+    }
+    for widths, shape in shapes.items():
+        assert hg.pad(x, widths).shape == shape, widths
+        assert (
+            hg.pad(hg.asarray(x), list(widths) if type(widths) is tuple else widths).shape == shape
+        )
+    for widths in [(1, 2, 3, 4), ((1, 2), (3, 4))]:
+        with pytest.raises(ValueError, match="pad: widths must be a number, a pair"):
+            hg.pad(x, widths)

@@ -286,7 +286,7 @@ def test_jax_gives_the_same_in_other_dtypes(cases, letter):
 def test_compiled_by_jax_gives_the_same(case):
     """Value and gradient as one program under jax.jit; its floating arguments are traced.
 
-    XLA compiles as it does for users; in `test_compiled.py` it does with less effort.
+    XLA compiles as it does for users.
     """
     import jax
 

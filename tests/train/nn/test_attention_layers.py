@@ -43,6 +43,7 @@ def attention(weights, query, value, key=None, mask=None):
 
 
 @pytest.mark.peers
+@pytest.mark.light
 @pytest.mark.parametrize(
     ("inputs", "options", "mask", "output_shape"),
     [

@@ -85,6 +85,7 @@ def along(step, states, mask=None):
     return reference
 
 
+@pytest.mark.light
 @pytest.mark.peers
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(
