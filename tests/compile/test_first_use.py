@@ -1,5 +1,10 @@
 """Variables that are made at first use, eagerly and compiled, on NumPy and on JAX."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -99,3 +104,46 @@ def test_a_variable_from_a_function_of_jax():
         return cells[0].assign_add(np.ones(2, "f"))
 
     assert [step().numpy().tolist() for _ in range(2)] == [[3, 3], [4, 4]]
+
+
+def on_a_second_device():
+    """Do what is done above with state and arrays on the second of two devices."""
+    import jax
+
+    (_, second) = jax.devices()
+    for rule in RULES:
+        expected = steps(rule, "numpy", False)
+        for compiled in (True, False):
+            for found, eager in zip(steps(rule, second, compiled), expected, strict=True):
+                np.testing.assert_allclose(found, eager, rtol=1e-5, err_msg=rule)
+    for name, (make, shape) in LAYERS.items():
+        x = np.random.default_rng(0).normal(size=shape).astype("f")
+        there = hg.to_backend(x, second)
+        for compiled in (True, False):
+            layer = make()
+            forward = hg.function(lambda x: layer(x)) if compiled else layer  # noqa: B023
+            first = forward(there)  # which makes its weights, on the host
+            hg.to_backend(layer, second)
+            moved = forward(there)
+            for found in (first, moved):
+                assert found.value.device == second, name
+                np.testing.assert_allclose(
+                    np.asarray(found), np.asarray(layer(x)), rtol=1e-4, atol=1e-5, err_msg=name
+                )
+            assert all(v.device == second for v in layer.variables), name
+
+
+@pytest.mark.cpu
+def test_state_on_a_second_device():
+    """In a process of its own, whose CPU counts as two devices."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
+    where = [str(Path(hg.__file__).parents[1]), str(Path(__file__).parent)]
+    code = f"import sys; sys.path[:0] = {where}; import test_first_use as t; t.on_a_second_device()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
