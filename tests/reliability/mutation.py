@@ -63,6 +63,7 @@ TESTS = {
     "tests/train": "other_dtype",
     "tests/compile": "chromium",
     "tests/testing": "chromium",
+    "tests/project/test_arguments.py": "chromium",
     "src/headgate": "chromium",
 }
 

@@ -419,7 +419,7 @@ class Twins(RuleBasedStateMachine):
     def restore(self, back):
         def act(twin, checkpoints):
             steps = checkpoints.steps()
-            step = None if back == 0 else steps[max(0, len(steps) - back)]
+            step = steps[max(0, len(steps) - back)] if back and steps else None
             return checkpoints.restore(step)
 
         one, other = self.do(act)
