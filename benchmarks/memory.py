@@ -172,6 +172,37 @@ def kept_losses(steps: int = 10_000) -> list[Finding]:
     return [Finding(f"nodes alive per loss in a list of {steps:,} (12 recorded)", per_loss, 1.01)]
 
 
+def compiled_step() -> list[Finding]:
+    """How far the process rises while a compiled step of Adam writes 50 MB of variables."""
+    import headgate as hg
+    from benchmarks.peak import Peak
+    from headgate import optim
+
+    def rise(donate: bool | None) -> float:
+        w, optimizer = hg.Variable(np.ones((4096, 1024), "f")), optim.Adam(1e-3)
+
+        @hg.function(donate=donate)
+        def step(x: Any) -> Any:
+            with hg.GradientTape() as tape:
+                loss = hg.sum((x @ w) ** 2)
+            optimizer.apply([tape.gradient(loss, w)], [w])
+            return loss
+
+        x = np.ones((8, 4096), "f")
+        for _ in range(3):
+            step(x)
+        peak = Peak()
+        peak.begin()
+        for _ in range(3):
+            step(x)
+        return (peak.read() or math.nan) / MEGABYTE
+
+    return [
+        Finding("rise in a compiled step of Adam that writes over 50 MB", rise(None), 40, "MB"),
+        Finding("rise in one that does not (donate=False)", rise(False), math.inf, "MB"),
+    ]
+
+
 IMPORT = """
 MEGABYTE = 2**20
 began = time.process_time()
@@ -207,6 +238,7 @@ MEASUREMENTS: tuple[Callable[[], list[Finding]], ...] = (
     long_chain,
     training_for_long,
     kept_losses,
+    compiled_step,
     at_import,
 )
 

@@ -143,6 +143,14 @@ def why(
         Path | None,
         typer.Option(metavar="FILE", help="Write the findings as SARIF, for code reviews."),
     ] = None,
+    matrix: Annotated[
+        bool,
+        typer.Option(
+            "--matrix",
+            help="Tell which term of each loss reaches which parameters, as a table for each line "
+            "that asks for gradients.",
+        ),
+    ] = False,
     no_flow: Annotated[
         list[str] | None,
         typer.Option(
@@ -177,14 +185,6 @@ def why(
             "at the first ones and ever fewer later; and always when something changes.",
         ),
     ] = None,
-    matrix: Annotated[
-        bool,
-        typer.Option(
-            "--matrix",
-            help="Tell which term of each loss reaches which parameters, as a table for each line "
-            "that asks for gradients.",
-        ),
-    ] = False,
 ) -> None:
     """Run a script and explain every gradient that is missing, zero or unwanted.
 

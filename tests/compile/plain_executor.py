@@ -330,15 +330,19 @@ class PlainProgram:
         values = dict(zip(map(id, self.inputs), _examples([*used, *kept]), strict=True))
         with np.errstate(all="ignore"):
             self.steps.go(values)
-        results = tuple(
-            [PlainArray(np.array(_valued(values, x))) for x in row] for row in self.results
+        *new, results = self.results
+        new, results = (
+            [PlainArray(np.array(_valued(values, x))) for x in row] for row in (new, results)
         )
         if used and self.donates:
             asked.append(f"give away {len(used)}")
             for array in used:
                 if type(array) is PlainArray:
                     array.give_away()
-        return results
+        return [*new, results]
+
+    def offered(self, used):
+        return used
 
     def moved(self, error, used, kept):
         raise error
@@ -347,7 +351,7 @@ class PlainProgram:
         return f"{len(self.steps)} steps"
 
 
-def trace(function, used, kept, donate, precision):
+def trace(function, used, kept, renewed, donate, precision):
     asked.append("trace")
     return PlainProgram(function, used, kept, donate is True, precision)
 

@@ -1,6 +1,7 @@
 """A call that is interrupted or fails: all variables are as before it, or all as after it."""
 
 import linecache
+import random
 import signal
 import sys
 
@@ -31,15 +32,14 @@ def interrupted(call, line):
     """Interrupt a call before its nth line in our files; tell whether it had so many.
 
     Lines with `with` are left out: Python comes back to them to leave the block, and no signal is
-    handled between that and the release of a lock. So are those that run while Ctrl-C is held back.
+    handled between that and the release of a lock.
     """
-    count, usual = 0, signal.getsignal(signal.SIGINT)
+    count = 0
 
     def local(frame, event, argument):
         nonlocal count
         text = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
-        held_back = signal.getsignal(signal.SIGINT) is not usual
-        if event == "line" and not text.startswith("with ") and not held_back:
+        if event == "line" and not text.startswith("with "):
             count += 1
             if count == line:
                 raise Interrupt
@@ -114,24 +114,158 @@ def test_interrupted_while_variables_move_to_another_function():
             break
 
 
-def test_ctrl_c_does_not_split_a_call_that_gives_away(monkeypatch):
-    """A real signal, between the program's end and the new values' being in place."""
-    variables = [hg.Variable(np.zeros(2)) for _ in range(3)]
-    step = hg.function(counting(variables), donate=True)
+def entered(call):
+    """Return the functions in Python that are entered while arrays are written over."""
+    names, over = [], bundle.Bundle.write_over.__code__
+
+    def note(frame, event, argument):
+        if event == "call" and frame.f_back is not None and frame.f_back.f_code is over:
+            names.append(frame.f_code.co_qualname)
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        call()
+    finally:
+        sys.setprofile(before)
+    return names
+
+
+@pytest.mark.cpu
+@pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize("library", ["numpy", "jax.numpy"])
+def test_no_python_runs_between_a_program_and_its_new_values(jax, library, silent):
+    """A signal's handler would run there, and lose both if it raises."""
+    zeros = sys.modules[library].zeros
+    variables = [hg.Variable(zeros(2)) for _ in range(3)]
+    step = hg.function(counting(variables, silent))
     step()
-    renew = bundle.Bundle.renew
-
-    def late(self, arrays, sure):
-        signal.raise_signal(signal.SIGINT)
-        renew(self, arrays, sure)
-
-    monkeypatch.setattr(bundle.Bundle, "renew", late)
-    with pytest.raises(KeyboardInterrupt):
+    assert entered(step) == ["_look"]  # before it runs
+    for _ in range(3):
+        old = variables[0]._place[0].arrays[0]
         step()
-    monkeypatch.undo()
-    assert [float(v.numpy()[0]) for v in variables] == [2, 2, 2]
+        assert old.is_deleted()
+
+
+SETTINGS = {
+    "first": lambda jax, step: step(),
+    "precision": lambda jax, step: again(step, jax.default_matmul_precision("highest")),
+    "device": lambda jax, step: again(step, jax.default_device(jax.devices()[0])),
+    "cleared": lambda jax, step: (jax.clear_caches(), step()),
+    "nan": lambda jax, step: again(step, jax.debug_nans(True)),
+    "infinite": lambda jax, step: again(step, jax.debug_infs(True)),
+}
+
+
+def again(step, block):
+    with block:
+        step()
+
+
+@pytest.mark.cpu
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # in a `__del__`
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_interrupted_within_jax(jax, setting):
+    """Where a call goes on in Python, it is given copies: at each place there, nothing is lost."""
+    draw = random.Random(setting)
+    variables = [hg.Variable(np.zeros(2)) for _ in range(2)]
+    act, steps, hits = SETTINGS[setting], 0, 0
+    for _ in range(8):
+        step = hg.function(counting(variables))
+        if setting != "first":
+            step()
+            steps += 1
+        step.lower_text()
+        at = draw.choice([draw.randrange(100), draw.randrange(4000)])
+        try:
+            interrupted_while_writing(lambda: act(jax, step), at)  # noqa: B023
+        except Interrupt:
+            hits += 1
+        values = [v.numpy().tolist() for v in variables]
+        assert values in ([[steps] * 2] * 2, [[steps + 1] * 2] * 2)
+        steps = int(values[0][0])
+    assert hits > 1
+
+
+def interrupted_while_writing(call, at):
+    """Interrupt a call before the nth function of any file that is entered or left there."""
+    count, over = 0, bundle.Bundle.write_over.__code__
+
+    def within(frame):
+        while frame is not None and frame.f_code is not over:
+            frame = frame.f_back
+        return frame is not None
+
+    def note(frame, event, argument):
+        nonlocal count
+        if event in ("call", "return") and within(frame):
+            count += 1
+            if count == at + 1:
+                raise Interrupt
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        call()
+    finally:
+        sys.setprofile(before)
+
+
+@pytest.mark.cpu
+def test_not_a_number_is_said_and_nothing_is_lost(jax):
+    """JAX looks at results when the program is over, if it is asked to."""
+    variables = [hg.Variable(np.zeros(2)) for _ in range(2)]
+
+    @hg.function
+    def step(x):
+        for v in variables:
+            v.assign_add(x / x)
+
+    step(np.ones(2))
+    with jax.debug_nans(True), pytest.raises(Exception, match="nan"):
+        step(np.zeros(2))
+    assert [v.numpy().tolist() for v in variables] == [[1, 1], [1, 1]]
+    step(np.ones(2))
+    assert [v.numpy().tolist() for v in variables] == [[2, 2], [2, 2]]
+
+
+@pytest.mark.cpu
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="timers are of Unix")
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_handler_that_raises_between_calls(silent):
+    """A timer strikes at some moment of a step, as the end of a batch job does."""
+
+    def strike(number, frame):
+        if armed:
+            raise Interrupt
+
+    variables = [hg.Variable(np.zeros(2000)) for _ in range(30)]
+
+    @hg.function
+    def step():
+        for v in variables:
+            v.assign_add(np.ones(2000))
+        return None if silent else variables[0] * 1.0
+
     step()
-    assert [float(v.numpy()[0]) for v in variables] == [3, 3, 3]
+    assert "tf.aliasing_output" in step.lower_text()
+    draw, usual, armed = random.Random(0), signal.signal(signal.SIGALRM, strike), False
+    try:
+        for _ in range(60):
+            try:
+                armed = True
+                signal.setitimer(signal.ITIMER_REAL, draw.uniform(0.0001, 0.002), 0.001)
+                while True:
+                    step()
+            except Interrupt:
+                armed = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            assert len({x for v in variables for x in v.numpy().tolist()}) == 1
+    finally:
+        armed = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, usual)
 
 
 def failing(jax, returned):

@@ -520,12 +520,13 @@ def test_variables_are_written_over_where_nothing_can_fail():
     def donated(f, *given, **options):
         return "tf.aliasing_output" in hg.function(f, **options).lower_text(*given)
 
-    assert donated(v.assign_add, X, donate=None)
-    assert donated(rows, donate=None)
-    assert not donated(much, X, donate=None)
-    assert not donated(host, X, donate=None)
-    assert not donated(v.assign_add, X)
+    assert donated(v.assign_add, X)
+    assert donated(rows)
+    assert not donated(much, X)
+    assert not donated(host, X)
+    assert not donated(v.assign_add, X, donate=False)
     assert donated(much, X, donate=True)
+    assert not donated(host, X, donate=True)
 
 
 def _asking_the_host(x):
@@ -571,7 +572,7 @@ def test_every_update_is_in_the_program():
 # -- donation --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("donate", [True, False])
+@pytest.mark.parametrize("donate", [None, True, False])
 @pytest.mark.parametrize("library", ["numpy", "jax.numpy"])
 def test_old_values_that_somebody_holds_stay(donate, library):
     v = hg.Variable(importlib.import_module(library).asarray(X))

@@ -8,7 +8,7 @@ import pytest
 import headgate as hg
 from core.support import line_of
 from headgate.flow.judge import facts_of, judge
-from headgate.flow.report import as_text
+from headgate.flow.report import as_text, told_of
 from headgate.flow.watch.headgate import Watch
 
 
@@ -52,6 +52,33 @@ def test_a_finding_in_a_helper_tells_who_called_it():
     text = as_text(watch.findings())
     said = r"\(called from generate, \S+callers.py:\d+, from generator_step, \S+:\d+\)"
     assert re.search(said, text)
+
+
+def held_all(values):
+    return [
+        hg.stop_gradient(value)  # held
+        for value in values
+    ]
+
+
+def test_a_comprehension_is_no_function_of_its_own():
+    v = hg.Variable(1.0)
+
+    def outer(values):
+        return [held(value) for value in values]
+
+    with Watch() as watch:
+        with hg.GradientTape() as tape:
+            loss = held_all([v])[0] * 1.0  # calls
+        tape.gradient(loss, v)
+        with hg.GradientTape() as tape:
+            loss = outer([v])[0] * 1.0
+        tape.gradient(loss, v)
+    called = [call.outcomes for call in watch.calls]
+    first, second = [next(iter(outcomes.values())).cuts[0].callers for outcomes in called]
+    assert first[0].line == line_of("calls")
+    assert told_of(second)[0].function == "outer"
+    assert told_of(second)[1].function == "test_a_comprehension_is_no_function_of_its_own"
 
 
 def test_zeros_and_births_tell_it_too():

@@ -20,31 +20,20 @@ from flow.test_corpus_truth import (
     CASES,
     CORRECT,
     FIXED,
-    WHOLE_STEP,
     causes,
     header,
     lines_named,
 )
-from headgate.flow.judge import facts_of, judge
+from headgate.flow.judge import facts_of
 from headgate.flow.solve import solve
 from headgate.flow.watch.headgate import Watch
 
-PENDING = {*WHOLE_STEP}
-"""Kinds that are not found yet."""
-SPREAD = {"h109_nonfinite_slope_start_at_an_anchor_broken.py"}
-"""A NaN that an update carried into another variable is told as a second one."""
-
-
-def pending(name):
-    """Tell whether a program, or its twin, waits for a kind; `since` is one of its own."""
-    broken = name.replace("_fixed", "_broken")
-    return broken in BROKEN and (
-        causes(broken)[0] in PENDING or "since" in header(broken) or broken in SPREAD
-    )
-
-
-FOUND = [name for name in BROKEN if not pending(name)]
-WAITING = [name for name in BROKEN if pending(name)]
+PENDING = ("h115", "h120", "h129", "h130", "h131", "h132", "h135", "h140", "h145")
+"""Programs whose defect is not found yet, or is called something else."""
+SPREADING = ("h109",)
+"""A NaN that an update carries into another variable is told there too, so far."""
+FOUND = [name for name in BROKEN if not name.startswith(PENDING)]
+WAITING = [name for name in BROKEN if name.startswith(PENDING)]
 
 
 @functools.cache
@@ -94,14 +83,16 @@ def test_the_true_line_and_kind_are_found(share, least):
     assert len(missed) <= (1 - least) * len(FOUND), missed
 
 
-@pytest.mark.xfail(reason="the kind is not known yet", strict=False)
+@pytest.mark.xfail(reason="not found yet", strict=True)
 @pytest.mark.parametrize("name", WAITING)
 def test_what_is_wrong_with_the_step_is_found(name):
     assert hit(name, "line")
     assert hit(name, "kind")
 
 
-@pytest.mark.parametrize("name", [name for name in FOUND if "_nonfinite_" in name])
+@pytest.mark.parametrize(
+    "name", [name for name in FOUND if "_nonfinite_" in name and not name.startswith(SPREADING)]
+)
 def test_the_line_is_named_where_a_nan_is_born(name):
     fields = header(name)
     assert {found.line for found in findings(name)} == {int(fields["line"])}
@@ -167,10 +158,11 @@ def test_the_solver_agrees_with_the_masks(name):
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_the_neutral_way_finds_what_the_masks_find(name):
-    watch = watched(name)
-    neutral = judge(facts_of(watch.trace), watch.told(), no_flow=patterns(name))
-    assert set(map(brief, neutral)) == set(map(brief, findings(name)))
+def test_the_neutral_way_finds_what_the_masks_find(name, monkeypatch):
+    by_masks = findings(name)
+    monkeypatch.setattr(Watch, "facts", lambda watch: facts_of(watch.trace))
+    neutral = watched(name).findings(no_flow=patterns(name))
+    assert set(map(brief, neutral)) == set(map(brief, by_masks))
 
 
 def brief(finding):

@@ -151,6 +151,18 @@ def test_a_loop_over_variables_of_one_name_is_one_term(matrix_of):
     assert rows(matrix)["square(copy)"] == ["cut: rewrap line 8", "not used", "gradient"]
 
 
+def test_what_comes_back_from_the_host_is_one_term(matrix_of):
+    program = asked(
+        "loss = hg.asarray(0.0)",
+        "for _ in range(4):",
+        "    index = int(hg.argmax(a))",
+        "    loss = loss - float(a[index])",
+    )
+    (matrix,) = matrix_of(program)
+    assert [(term.name, len(term.values)) for term in matrix.terms] == [("float(a[index])", 4)]
+    assert rows(matrix)["float(a[index])"][0] == "cut: host_round_trip line 9"
+
+
 def test_what_depends_on_no_parameter_is_no_term(matrix_of):
     (matrix,) = matrix_of(asked("loss = square(a) + hg.sum(hg.ones(3)) + square(b)"))
     assert list(rows(matrix)) == ["square(a) + hg.sum(hg.ones(3))", "square(b)"]

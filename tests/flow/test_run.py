@@ -30,7 +30,7 @@ STAND_IN = """
     class Watch:
         framework = "headgate"
 
-        def __init__(self, step=None):
+        def __init__(self, step=None, every=None):
             warnings.simplefilter("ignore", hg.MissingGradientWarning)
 
         def __enter__(self):
@@ -60,6 +60,9 @@ STAND_IN = """
 
         def gradients(self):
             return [{"where": f"{place.file}:{place.line}"} for place in self.trace.places]
+
+        def coverage(self):
+            return len(self.trace.places), len(self.trace.places)
 
         def findings(self, no_flow=(), flow=(), step=None):
             return [one for when, one in self.found if step in (None, when)]
@@ -218,7 +221,7 @@ def test_what_cannot_be_run_is_refused(tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["headgate"])
     monkeypatch.setattr(sys, "path", ["", *sys.path])
-    nobody = SimpleNamespace(Watch=contextlib.nullcontext)
+    nobody = SimpleNamespace(Watch=lambda *asked: contextlib.nullcontext())
     monkeypatch.setitem(sys.modules, "headgate.flow.watch.headgate", nobody)
     Path("wrong.py").write_text("x = 1\nif x = 2:\n    pass\n")
     Path("picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0")

@@ -13,7 +13,7 @@ tf.random.set_seed(0)
 rng = np.random.default_rng(0)
 
 generator = keras.Sequential([keras.layers.Dense(6, activation="relu"), keras.layers.Dense(2)])
-critic = keras.layers.Dense(1, name="critic")
+critic = keras.layers.Dense(1, use_bias=False, name="critic")
 critic.build((None, 2))
 critic_optimizer = keras.optimizers.RMSprop(0.01)
 generator_optimizer = keras.optimizers.RMSprop(0.001)

@@ -1,8 +1,8 @@
-# cause: zero_factor
+# cause: zero_factor zero_derivative
 # line: 37
-# affected: aux/kernel
+# affected: aux/kernel aux/bias
 # symptom: zero
-# expect: aux/kernel=still
+# expect: aux/kernel=still aux/bias=still
 # also: 35 36
 import numpy as np
 
@@ -37,7 +37,7 @@ def loss_of(x, y):
     return tf.reduce_mean(tf.square(out - y)) + aux_weight * aux_loss
 
 
-before = aux.kernel.numpy()
+before = [v.numpy() for v in aux.trainable_variables]
 for _step in range(3):
     x = rng.normal(size=(8, 4)).astype("float32")
     y = x[:, :1] * x[:, 1:2]
@@ -45,4 +45,5 @@ for _step in range(3):
         loss = loss_of(x, y)
     weights = [v for layer in (*blocks, main, aux) for v in layer.trainable_variables]
     optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
-print(f"aux/kernel: {'learns' if (aux.kernel.numpy() != before).any() else 'still'}")
+for v, old in zip(aux.trainable_variables, before):
+    print(f"{v.name}: {'learns' if (v.numpy() != old).any() else 'still'}")

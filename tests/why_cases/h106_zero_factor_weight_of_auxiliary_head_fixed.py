@@ -2,7 +2,7 @@
 # line: 0
 # affected: -
 # symptom: fixed twin
-# expect: aux/kernel=learns
+# expect: aux/kernel=learns aux/bias=learns
 # also: -
 import numpy as np
 
@@ -37,7 +37,7 @@ def loss_of(x, y):
     return tf.reduce_mean(tf.square(out - y)) + aux_weight * aux_loss
 
 
-before = aux.kernel.numpy()
+before = [v.numpy() for v in aux.trainable_variables]
 for _step in range(3):
     x = rng.normal(size=(8, 4)).astype("float32")
     y = x[:, :1] * x[:, 1:2]
@@ -45,4 +45,5 @@ for _step in range(3):
         loss = loss_of(x, y)
     weights = [v for layer in (*blocks, main, aux) for v in layer.trainable_variables]
     optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
-print(f"aux/kernel: {'learns' if (aux.kernel.numpy() != before).any() else 'still'}")
+for v, old in zip(aux.trainable_variables, before):
+    print(f"{v.name}: {'learns' if (v.numpy() != old).any() else 'still'}")

@@ -1,4 +1,4 @@
-# cause: zero_factor
+# cause: zero_factor zero_derivative
 # line: 27
 # affected: normals
 # symptom: zero

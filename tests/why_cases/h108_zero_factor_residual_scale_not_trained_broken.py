@@ -1,8 +1,8 @@
-# cause: zero_factor
+# cause: zero_factor zero_derivative
 # line: 25
-# affected: branch/kernel
+# affected: branch/kernel branch/bias
 # symptom: zero
-# expect: branch/kernel=still
+# expect: branch/kernel=still branch/bias=still
 # also: 22
 import numpy as np
 
@@ -29,11 +29,12 @@ net = keras.Sequential([keras.layers.Dense(6, name="stem"), ReZero(6), keras.lay
 net.build((None, 3))
 optimizer = keras.optimizers.Adam(0.01)
 branch = net.layers[1].branch
-before = branch.kernel.numpy()
+before = [v.numpy() for v in branch.trainable_variables]
 for _step in range(4):
     x = rng.normal(size=(8, 3)).astype("float32")
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(tf.square(net(x) - tf.abs(x[:, :1])))
     weights = net.trainable_variables
     optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
-print(f"branch/kernel: {'learns' if (branch.kernel.numpy() != before).any() else 'still'}")
+for v, old in zip(branch.trainable_variables, before):
+    print(f"{v.name}: {'learns' if (v.numpy() != old).any() else 'still'}")

@@ -12,7 +12,7 @@ from headgate.tf import keras
 tf.random.set_seed(0)
 rng = np.random.default_rng(0)
 
-q = keras.layers.Dense(2, name="q")
+q = keras.layers.Dense(2, use_bias=False, name="q")
 q.build((None, 4))
 optimizer = keras.optimizers.SGD(0.05)
 

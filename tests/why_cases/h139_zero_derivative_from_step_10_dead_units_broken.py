@@ -1,8 +1,8 @@
 # cause: zero_derivative
 # line: 23
-# affected: w1 b1
+# affected: w1 b1 w2
 # symptom: zero
-# expect: w1=still b1=still
+# expect: w1=still b1=still w2=still
 # also: -
 # since: 10
 import numpy as np
@@ -35,5 +35,5 @@ for step in range(40):
     gradients = tape.gradient(loss, weights)
     optimizer.apply_gradients(zip(gradients, weights))
     history.append([v.numpy() for v in weights])
-for i, v in enumerate(weights[:2]):
+for i, v in enumerate(weights[:3]):
     print(f"{v.name}: {'learns' if (history[-1][i] != history[10][i]).any() else 'still'}")

@@ -2,7 +2,7 @@
 # line: 0
 # affected: -
 # symptom: fixed twin
-# expect: w1=learns b1=learns
+# expect: w1=learns b1=learns w2=learns
 # also: -
 import numpy as np
 
@@ -34,5 +34,5 @@ for step in range(40):
     gradients = tape.gradient(loss, weights)
     optimizer.apply_gradients(zip(gradients, weights))
     history.append([v.numpy() for v in weights])
-for i, v in enumerate(weights[:2]):
+for i, v in enumerate(weights[:3]):
     print(f"{v.name}: {'learns' if (history[-1][i] != history[10][i]).any() else 'still'}")

@@ -1,8 +1,8 @@
 # cause: dead_term
 # line: 21
-# affected: w
+# affected: w b
 # symptom: dead
-# expect: w=4.822
+# expect: w=4.822 b=0.031
 # also: 20 22 30 32 38
 import numpy as np
 
@@ -27,7 +27,7 @@ def train_step(x, labels):
     with hg.GradientTape() as tape:
         logits = x @ w + b
         cross = hg.mean(hg.sparse_softmax_cross_entropy(logits, labels))
-        loss = cross + 0.5 * smoothness(logits)
+        loss = cross + 5.0 * smoothness(logits)
     weights = [w, b]
     optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
     return cross
@@ -36,4 +36,5 @@ def train_step(x, labels):
 for _step in range(5):
     x = rng.normal(size=(12, 4))
     train_step(x, np.argmax(x[:, :3], axis=1))
-print(f"w: {float(hg.norm(w)):.3f}")
+for v in (w, b):
+    print(f"{v.name}: {float(hg.norm(v)):.3f}")

@@ -1,8 +1,8 @@
 # cause: freeze_too_much frozen
 # line: 39
-# affected: value_10 value_11
+# affected: attention/value_10 attention/value_11
 # symptom: absent
-# expect: value_10=still value_11=still
+# expect: attention/value_10=still attention/value_11=still
 # also: -
 import numpy as np
 
@@ -45,4 +45,4 @@ for step in range(6):
     optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
 for i in (10, 11):
     moved = (model.layers[0].values[i].numpy() != before[i]).any()
-    print(f"value_{i}: {'learns' if moved else 'still'}")
+    print(f"attention/value_{i}: {'learns' if moved else 'still'}")

@@ -2,7 +2,7 @@
 # line: 0
 # affected: -
 # symptom: fixed twin
-# expect: value_10=learns value_11=learns
+# expect: attention/value_10=learns attention/value_11=learns
 # also: -
 import numpy as np
 
@@ -45,4 +45,4 @@ for step in range(6):
     optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
 for i in (10, 11):
     moved = (model.layers[0].values[i].numpy() != before[i]).any()
-    print(f"value_{i}: {'learns' if moved else 'still'}")
+    print(f"attention/value_{i}: {'learns' if moved else 'still'}")

@@ -1,8 +1,8 @@
 # cause: dead_term
 # line: 26
-# affected: encoder/kernel
+# affected: encoder/kernel encoder/bias
 # symptom: dead
-# expect: encoder/kernel=1.913
+# expect: encoder/kernel=1.913 encoder/bias=0.348
 # also: 27 37 47
 import numpy as np
 
@@ -47,4 +47,5 @@ for step in range(4):
         loss = reconstruction + 4.0 * vae.divergence()
     weights = vae.trainable_variables
     optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
-print(f"encoder/kernel: {float(hg.norm(vae.encoder.kernel)):.3f}")
+for name in ("kernel", "bias"):
+    print(f"encoder/{name}: {float(hg.norm(getattr(vae.encoder, name))):.3f}")

@@ -2,7 +2,7 @@
 # line: 0
 # affected: -
 # symptom: fixed twin
-# expect: encoder/kernel=1.685
+# expect: encoder/kernel=1.685 encoder/bias=0.335
 # also: -
 import numpy as np
 
@@ -47,4 +47,5 @@ for step in range(4):
         loss = reconstruction + 4.0 * vae.divergence()
     weights = vae.trainable_variables
     optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
-print(f"encoder/kernel: {float(hg.norm(vae.encoder.kernel)):.3f}")
+for name in ("kernel", "bias"):
+    print(f"encoder/{name}: {float(hg.norm(getattr(vae.encoder, name))):.3f}")

@@ -1,9 +1,9 @@
 # cause: dead_term host_round_trip
-# line: 32
-# affected: restore/kernel
+# line: 36
+# affected: dense/kernel dense/bias dense_1/kernel dense_1/bias
 # symptom: dead
-# expect: restore/kernel=2.281
-# also: 33 49 51
+# expect: dense/kernel=2.281 dense/bias=0.106 dense_1/kernel=1.693 dense_1/bias=0.098
+# also: 37 53 55
 import numpy as np
 
 import headgate.tf as tf
@@ -11,11 +11,15 @@ from headgate.tf import keras
 
 tf.random.set_seed(1)
 
-restore = keras.Sequential([keras.layers.Dense(5, activation="tanh"), keras.layers.Dense(4)])
+restore = keras.Sequential(
+    [
+        keras.layers.Dense(5, activation="tanh", name="dense"),
+        keras.layers.Dense(4, name="dense_1"),
+    ]
+)
 judge = keras.layers.Dense(1, name="judge")
 restore.build((None, 4))
 judge.build((None, 4))
-restore.layers[0].kernel.name = "restore/kernel"
 restore_optimizer = keras.optimizers.Adam(0.02)
 judge_optimizer = keras.optimizers.SGD(0.05)
 cross = keras.losses.BinaryCrossentropy(from_logits=True)
@@ -60,4 +64,6 @@ for _step in range(4):
     noisy = clean + 0.3 * rng.normal(size=(8, 4)).astype("float32")
     restored, content = restore_step(noisy, clean, losses)
     judge_step(clean, tf.stop_gradient(restored))
-print(f"restore/kernel: {float(tf.norm(restore.layers[0].kernel)):.3f}")
+for layer in restore.layers:
+    for v in layer.trainable_variables:
+        print(f"{v.name}: {float(tf.norm(v)):.3f}")

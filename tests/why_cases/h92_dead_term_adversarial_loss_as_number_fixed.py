@@ -2,7 +2,7 @@
 # line: 0
 # affected: -
 # symptom: fixed twin
-# expect: restore/kernel=2.250
+# expect: dense/kernel=2.250 dense/bias=0.158 dense_1/kernel=1.669 dense_1/bias=0.130
 # also: -
 import numpy as np
 
@@ -11,11 +11,15 @@ from headgate.tf import keras
 
 tf.random.set_seed(1)
 
-restore = keras.Sequential([keras.layers.Dense(5, activation="tanh"), keras.layers.Dense(4)])
+restore = keras.Sequential(
+    [
+        keras.layers.Dense(5, activation="tanh", name="dense"),
+        keras.layers.Dense(4, name="dense_1"),
+    ]
+)
 judge = keras.layers.Dense(1, name="judge")
 restore.build((None, 4))
 judge.build((None, 4))
-restore.layers[0].kernel.name = "restore/kernel"
 restore_optimizer = keras.optimizers.Adam(0.02)
 judge_optimizer = keras.optimizers.SGD(0.05)
 cross = keras.losses.BinaryCrossentropy(from_logits=True)
@@ -60,4 +64,6 @@ for _step in range(4):
     noisy = clean + 0.3 * rng.normal(size=(8, 4)).astype("float32")
     restored, content = restore_step(noisy, clean, losses)
     judge_step(clean, tf.stop_gradient(restored))
-print(f"restore/kernel: {float(tf.norm(restore.layers[0].kernel)):.3f}")
+for layer in restore.layers:
+    for v in layer.trainable_variables:
+        print(f"{v.name}: {float(tf.norm(v)):.3f}")

@@ -1,6 +1,6 @@
 # cause: dead_term
 # line: 19
-# affected: student/query
+# affected: student/query student/key
 # symptom: dead
 # expect: student/query=1.447 student/key=1.822 student/value=1.106
 # also: 43 44

@@ -1,6 +1,6 @@
 # cause: dead_term outside_tape
 # line: 36
-# affected: w1 w2
+# affected: w1 b1 w2
 # symptom: dead
 # expect: w1=2.150 b1=3.390 w2=0.444
 # also: 20 39 40

@@ -46,13 +46,20 @@ class Program(Protocol):
     """Whether it may fail although it was compiled: it needs much memory, or calls the host."""
 
     donates: bool
-    """Whether it writes its results to the memory of the first list, which is used up."""
+    """Whether it writes its results to the memory of the first list, which is used up.
+
+    If these are arrays of variables, no step of Python's may come between their going and the
+    results.
+    """
 
     precision: str | None
     """How exactly it multiplies; None: as is usual where it runs."""
 
     def compile(self) -> Callable[..., Any]:
         """Return what runs the program: it takes the two lists and returns what was traced."""
+
+    def offered(self, used: Sequence[Any]) -> Any:
+        """Return the first list as the program takes it, for one call."""
 
     def moved(self, error: Exception, used: Sequence[Any], kept: Sequence[Any]) -> Any:
         """Return what runs it for arrays in another place, if an error is about that; raise it."""
@@ -105,15 +112,17 @@ class Executor(Protocol):
         function: Callable[[Sequence[Any], Sequence[Any]], Any],
         used: Sequence[Any],
         kept: Sequence[Any],
+        renewed: int,
         donate: bool | None,
         precision: str | None,
     ) -> Program:
         """Run a function on stand-ins for arrays and numbers like these; return what it did.
 
         If it may `donate`, the memory of what is `used` is the program's to write its results to.
-        None leaves that to the executor, which does so if nothing can fail while the program runs;
-        the first results are then to take the place of what is used, one for one. Without a
-        `precision` the program has that of all.
+        None leaves that to the executor, which does so if nothing can fail while the program runs.
+        It returns a list, whose first arrays are `renewed`: so many take the place of what is used,
+        one for one; if none do, whoever gave the arrays loses them. Without a `precision` the
+        program has that of all.
         """
 
     def stand_in(self, array: Array) -> Array:

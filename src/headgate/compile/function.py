@@ -15,11 +15,12 @@ Between calls the arrays stay with the executor, and the user's program gets the
 (`headgate.core.bundle`). So a program on NumPy stays one, and results are NumPy's unless an
 argument or a variable is the executor's own.
 
-No call loses a variable. The old arrays stay until the new ones are there, and are exchanged for
-them at once: whatever fails or interrupts, all variables are as before the call or as after it.
-On request the arrays of variables that are written are *donated* instead, always or where nothing
-can fail once the program runs (the executor tells): the program writes its results there, and
-Ctrl-C waits for it. A program that fails has lost them then.
+No call loses a variable: whatever fails or interrupts, all variables are as before the call or as
+after it. Where nothing can fail once the program runs (the executor tells), the arrays of variables
+that are written are *donated*: the program writes its results there, in one call that no signal
+splits (`Bundle.write_over`). Otherwise the old arrays stay until the new ones are there, and are
+exchanged for them at once. On request all programs are given the arrays; one that fails has lost
+them then.
 
 Called under a tape, a compiled function is one node. Its rule is another compiled function, which
 runs the same Python under a tape of its own, and is itself differentiated in this way.
@@ -41,7 +42,7 @@ from headgate.compile.executor import Executor, Tracing, at_work, preferred
 from headgate.compile.leaks import is_other, no_leaks, outside
 from headgate.compile.precision import PRECISIONS, products
 from headgate.compile.signature import Form, Frame, Given, Parameters, Quick
-from headgate.core.bundle import Bundle, in_transit, unbroken
+from headgate.core.bundle import Bundle, in_transit
 from headgate.core.checks import choice, flag, optional
 from headgate.core.custom import record_custom
 from headgate.core.failure import is_about_values
@@ -88,6 +89,7 @@ class _Variant:
         "frame",
         "history",
         "outside",
+        "over",
         "program",
         "pulls",
         "quick",
@@ -114,6 +116,7 @@ class _Variant:
         self.read = trace.read
         self.donated = trace.donated
         self.first = trace.first
+        self.over = trace.first and program.donates  # whether it writes over its variables
         self.ahead: bool | None = None  # whether Python goes on while the program runs
         self.frame = trace.frame
         self.settings = trace.log.closed()
@@ -152,68 +155,74 @@ class _Variant:
 
     def run(self, leaves: list[Any], native: bool, node: Node | None = None) -> list[Tensor]:
         """Run the program on the variables and these arrays; return its results with a node."""
-        call, executor = self.call, self.executor
-        if call is None:
-            call = self.call = self._checked(self.program.compile())
+        executor, bundle = self.executor, self.bundle
+        if self.call is None:
+            self.call = self._checked(self.program.compile())
         with in_transit:
-            bundle, donates = self.bundle, self.first and self.program.donates
-            if not bundle.intact or (donates and bundle.shared):
-                bundle.gather(executor, donates)
-            if bundle.past:
-                if self.program.risky:
-                    bundle.settle(_AHEAD)
-                elif len(bundle.past) > _MANY_AHEAD:
-                    bundle.settle()
+            if bundle.shared or bundle.past or bundle.trailing or not bundle.intact:
+                self._prepare(bundle)
             used = bundle.arrays
             native = native or bundle.native
-            kept = [] if self.first else list(used)
+            kept: list[Any] = []
+            if not self.first:
+                kept += used
+                used = []
             for variable in self.read:
                 holder, index = variable._place or lent(variable, executor)
                 native = native or holder.native
                 kept.append(holder.arrays[index])
             if native or self.silent:  # nobody waits, and a buffer may be filled again meanwhile
                 leaves = [owned(leaf) for leaf in leaves]
-            given = []
             if self.donated:
-                given = [leaves[k] for k in self.donated]
+                used = [leaves[k] for k in self.donated]
                 leaves = [leaf for k, leaf in enumerate(leaves) if k not in self.donated]
             kept += leaves
-            if donates:
-                results: list[Any] = []
-
-                def step() -> None:
-                    new, found = self._answer(call, used + given, kept)
-                    bundle.renew(new, sure=True)
-                    results.extend(found)
-
-                unbroken(step)
-                if not native:
-                    results = [executor.host(array) for array in results]
-            else:
-                new, results = self._answer(call, [*used, *given] if self.first else given, kept)
-                sure = not native and not self.silent
-                if sure:
-                    results = [executor.host(array) for array in results]  # which waits for them
-                elif new:
-                    if self.ahead is None:
-                        self.ahead = not self.program.risky or executor.runs_ahead(new[0])
-                    if not self.ahead:
-                        executor.wait(new[0])
-                        sure = True
-                bundle.renew(new, sure or not new)
+            try:
+                if self.wide:
+                    with executor.wide():
+                        results = self._answer(used, kept)
+                else:
+                    results = self._answer(used, kept)
+            except ValueError as error:
+                self.call = self._checked(self.program.moved(error, used, kept))
+                with executor.wide():
+                    results = self._answer(used, kept)
+            new: list[Array] = []
+            if not self.over:
+                new, results = results, results.pop()
+            if not native:
+                results = [executor.host(array) for array in results]  # which waits for them
+            if new:
+                bundle.renew(new, self._is_there(new[0], waited=not (native or self.silent)))
         return [tensor_of(array, node) for array in results]
 
-    def _answer(self, call: Callable[..., Any], used: list[Any], kept: list[Any]) -> Any:
-        """Return what the program gives: new arrays of variables, and results."""
-        try:
-            if self.wide:
-                with self.executor.wide():
-                    return call(used, kept)
-            return call(used, kept)
-        except ValueError as error:
-            self.call = self._checked(self.program.moved(error, used, kept))
-            with self.executor.wide():
-                return self.call(used, kept)
+    def _prepare(self, bundle: Bundle) -> None:
+        """Have all variables in the bundle, only these, and not too many programs under way."""
+        if bundle.trailing:
+            bundle.trim()
+        if not bundle.intact or (self.over and bundle.shared):
+            bundle.gather(self.executor, self.over)
+        if bundle.past:
+            if self.program.risky:
+                bundle.settle(_AHEAD)
+            elif len(bundle.past) > _MANY_AHEAD:
+                bundle.settle()
+
+    def _answer(self, used: list[Any], kept: list[Any]) -> Any:
+        """Return the program's results; if new arrays are not in place, these and that list."""
+        call: Any = self.call
+        given = self.program.offered(used)
+        return self.bundle.write_over(call, given, kept) if self.over else call(given, kept)
+
+    def _is_there(self, array: Array, waited: bool) -> bool:
+        """Tell whether it is known that a program has not failed; wait for it if that is best."""
+        if waited:
+            return True
+        if self.ahead is None:
+            self.ahead = not self.program.risky or self.executor.runs_ahead(array)
+        if not self.ahead:
+            self.executor.wait(array)
+        return not self.ahead
 
 
 def lent(variable: Variable, executor: Executor) -> tuple[Bundle, int]:
@@ -275,7 +284,7 @@ class _Trace:
         results, self.form.arrays = self.form.arrays, []
         new = [_new_value(self.scope, variable) for variable in self.found[0]]
         self.scope.values.clear()  # stand-ins must not outlive the trace
-        return new, results
+        return [*new, results]
 
     @property
     def found(self) -> tuple[list[Variable], list[Variable]]:
@@ -319,7 +328,7 @@ class Function:
     def __init__(
         self,
         function: Callable[..., Any],
-        donate: bool | Sequence[str] | None = False,
+        donate: bool | Sequence[str] | None = None,
         static_argnames: Sequence[str] = (),
         jit: bool = True,
         executor: Executor | None = None,
@@ -546,6 +555,7 @@ class Function:
                         trace,
                         [*used, *used_leaves],
                         [*kept, *kept_leaves],
+                        len(used),
                         self._donates if first else True,
                         self._precision,
                     )
@@ -755,7 +765,7 @@ def _is_wide(leaf: Any) -> bool:
 def function(
     f: Callable[..., Any] | None = None,
     *,
-    donate: bool | Sequence[str] | None = False,
+    donate: bool | Sequence[str] | None = None,
     static_argnames: str | Sequence[str] = (),
     jit: bool = True,
     check: bool = False,
@@ -769,10 +779,9 @@ def function(
             draw random numbers and use tapes. Its Python runs once for each signature; what is
             neither array nor number (a boolean, a text, an object) is a part of the signature.
         donate: whether the program may write over the old arrays of variables that it writes. It
-            needs less memory then, and loses the variables if it fails while it runs. None: if
-            nothing in it can fail while it runs, on a CPU; a signal other than Ctrl-C whose handler
-            raises may still lose them. Names of parameters: it may write over these
-            arguments, which their giver loses, and over nothing else.
+            is faster and needs less memory then, and loses the variables if it fails while it runs.
+            None: where nothing in it can fail while it runs, on a CPU. Names of parameters: it may
+            write over these arguments, which their giver loses, and over nothing else.
         static_argnames: parameters whose value is a part of the signature; needed for numbers that
             decide on shapes or on numbers of steps.
         jit: `False` runs the Python each time, to debug it.

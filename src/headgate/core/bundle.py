@@ -3,10 +3,11 @@
 A compiled function that writes variables gets all their arrays in one list and gives a list back.
 The variables' values *are* that list: each knows its place in it, so putting new values into a
 thousand cells is one assignment. Nothing can come between, neither a signal nor an error: all
-variables have their values before a call, or all have those after it. Whoever reads a variable in
-between is given a copy of its array as one of the program's own library, which is kept until the
-next call; a variable whose home is the executor (it was given one of its arrays) hands out that
-array itself.
+variables have their values before a call, or all have those after it. That holds too for programs
+that write over the arrays that they are given: they are called, and what they return is put in
+place, by one loop in C (`write_over`). Whoever reads a variable in between is given a copy of its
+array as one of the program's own library, which is kept until the next call; a variable whose home
+is the executor (it was given one of its arrays) hands out that array itself.
 
 Where programs run on while Python goes ahead, new arrays are put in place before it is known
 whether there will be any. The lists that they replace are kept in `past` until that is known, and
@@ -26,10 +27,6 @@ its variables have come.
 from __future__ import annotations
 
 import threading
-
-# What `signal` makes of these looks for the names of numbers, which takes 10 µs a call.
-from _signal import SIGINT, getsignal  # type: ignore[import-not-found]
-from _signal import signal as setsignal
 from collections.abc import Callable, Sequence
 from sys import getrefcount
 from typing import Any, Protocol
@@ -59,7 +56,7 @@ class Bundle:
 
     __slots__ = (
         *("arrays", "at_home", "copies", "intact", "keeper", "native", "past", "shared"),
-        "variables",
+        *("trailing", "variables"),
     )
 
     def __init__(self, variables: Sequence[Any]) -> None:
@@ -73,6 +70,7 @@ class Bundle:
         """What was read of a list of arrays, by index."""
         self.intact = not variables
         self.shared = False
+        self.trailing = False  # whether results may still follow the arrays
 
     def read(self, index: int) -> Array:
         """Return the array of a variable for the program that it belongs to."""
@@ -141,6 +139,24 @@ class Bundle:
                 left[0].arrays[left[1]] = None
         self.intact, self.shared = True, False
 
+    def write_over(self, call: Callable[..., list[Any]], given: Any, kept: Any) -> list[Array]:
+        """Call a program that writes over the arrays; return the list that follows the new ones.
+
+        Python takes signals between the steps of a program of its own. Between the call and the
+        store there are none, if the call is of no function in Python: the arrays are used up and
+        the new ones in place, or neither is so, whatever a handler raises.
+        """
+        self.trailing = True
+        next(map(_set_arrays, (self,), map(call, (given,), (kept,))))
+        results: list[Array] = self.arrays.pop()
+        self.trailing = False
+        return results
+
+    def trim(self) -> None:
+        """Forget the results of a call that was interrupted before it returned them."""
+        del self.arrays[len(self.variables) :]
+        self.trailing = False
+
     def renew(self, arrays: list[Array], sure: bool) -> None:
         """Let the variables have the arrays that a call gave.
 
@@ -170,6 +186,9 @@ class Bundle:
             self.past = self.past[1:]
 
 
+_set_arrays = Bundle.__dict__["arrays"].__set__
+
+
 def _holders(place: tuple[list[Any], int]) -> int:
     array = place[0][place[1]]
     return getrefcount(array)
@@ -177,19 +196,3 @@ def _holders(place: tuple[list[Any], int]) -> int:
 
 _ALONE = _holders(([object()], 0))
 """What is counted in `Bundle.gather` for an array that nobody but a variable or bundle holds."""
-
-
-def unbroken(step: Callable[[], None]) -> None:
-    """Do something that Ctrl-C does not split: the interrupt comes after it."""
-    handler = getsignal(SIGINT)
-    if not callable(handler) or threading.current_thread() is not threading.main_thread():
-        step()
-        return
-    caught: list[tuple[int, Any]] = []
-    setsignal(SIGINT, lambda number, frame: caught.append((number, frame)))
-    try:
-        step()
-    finally:
-        setsignal(SIGINT, handler)
-        if caught:
-            handler(*caught[-1])

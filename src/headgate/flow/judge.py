@@ -336,6 +336,8 @@ _LABELLED = {"stop_gradient", "nondiff_op", "zero_derivative", "dead_term", *NON
 def _finding(one: Told, framework: str) -> Finding:
     file, line, text = ("", 0, "") if one.place is None else (*one.place[:2], one.place.text)
     label = one.label if one.kind in _LABELLED else ""
+    zeros = one.kind == "custom_gradient" and one.verdict == "zero"
+    advice = cure(one.kind, "zeros" if zeros else label, framework)
     return Finding(
         one.name,
         one.verdict,
@@ -343,7 +345,7 @@ def _finding(one: Told, framework: str) -> Finding:
         file,
         line,
         text,
-        cure(one.kind, label, framework),
+        advice,
         label,
         called_from=told_of(one.callers),
         term=one.term,
@@ -466,7 +468,8 @@ def _died(reach: Reach, gradient: Gradient, number: int, position: int) -> Cut:
     made = event
     if _source_of(reach, death.factor) is None and death.factor in reach.makers:
         made = trace.events[reach.makers[death.factor][0]]
-    return Cut(death.kind, trace.place_of(made), event.op, None, trace.callers_of(made))
+    label = death.label or event.op
+    return Cut(death.kind, trace.place_of(made), label, None, trace.callers_of(made))
 
 
 VIEWS = {"identity", "reshape", "permute_dims", "matrix_transpose", "astype", "broadcast_to"}

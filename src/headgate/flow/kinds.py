@@ -77,7 +77,8 @@ KINDS = {
     ),
     "outside_tape": Kind(
         "No gradient reaches {names}: the value is computed while the tape does not record",
-        "Compute it inside the `with GradientTape()` block that is asked for the gradient.",
+        "Compute it inside the `with GradientTape()` block that is asked for the gradient, and in "
+        "the thread that entered it: a tape records no other.",
     ),
     "variable_replaced": Kind(
         "No gradient reaches {names}: this name stands for another object by now",
@@ -157,18 +158,14 @@ KINDS = {
     ),
     "not_registered": Kind(
         "Used, but not among the variables that are trained: {names}",
-        "Make it an attribute of the model or of one of its layers, or add it to the list of "
-        "variables.",
+        "Make it an attribute of the model or of one of its layers, or an item of a list or "
+        "dictionary that is one (what lies in a deque, a set or a plain object is not found), or "
+        "add it to the list of variables.",
     ),
     "mask": Kind(
         "The gradient of {names} is exactly zero: a mask lets nothing through",
         "Look at the mask: it selects no element here. Skip such a batch, or correct the "
         "condition.",
-    ),
-    "zero_factor": Kind(
-        "The gradient of {names} is exactly zero: it is multiplied with a number that is exactly 0",
-        "Look at where the number comes from: a division of whole numbers (1 // 3 is 0), a weight "
-        "or scale that is still at its start; or leave the term out.",
     ),
     "zero_derivative": Kind(
         "The gradient of {names} is exactly zero: the derivative is zero at every element here",
@@ -192,6 +189,9 @@ KINDS = {
 """One row for each kind, the most important first: a cut is always a mistake or a decision, while a
 parameter that is not used may be nobody's concern."""
 
+FACTOR = "a factor of 0"
+"""Label of a place where a gradient is multiplied with a number that is exactly 0."""
+
 _SOFT_CURES = {
     ("argmax", "argmin"): "Use hg.softmax instead, or keep the hard choice forward: "
     "hg.straight_through(one_hot, soft).",
@@ -200,6 +200,17 @@ _SOFT_CURES = {
     "hg.straight_through(rounded, x).",
     ("greater", "greater_equal", "less", "less_equal", "equal", "not_equal", "sign"): "Use "
     "hg.sigmoid(scale * difference) in its place, or hg.straight_through(hard, soft).",
+    (
+        "softmax",
+        "log_softmax",
+    ): "Look at the axis: a softmax over one element is always 1, so for a "
+    "single output use hg.sigmoid; over several, one logit is too far above the others: scale them "
+    "down.",
+    ("sigmoid", "tanh", "log_sigmoid", "hard_sigmoid", "hard_tanh"): "The values that arrive here "
+    "are so far out that it is flat: scale the data or the weights down, or give the loss the "
+    "logits.",
+    (FACTOR,): "Look at where the number comes from: a division of whole numbers (1 // 3 is 0), a "
+    "weight or scale that is still at its start; or leave the term out.",
     ("categorical", "bernoulli"): "Put the log-probability of what was drawn into the loss, or "
     "use hg.straight_through(one_hot, probabilities).",
 }
@@ -253,6 +264,11 @@ CLOSER: dict[str, dict[str, dict[str, str]]] = {
         "zero_derivative": OP_CURES,
         "nonfinite_value": SAFE_CURES,
         "nonfinite_slope": SAFE_CURES,
+        "custom_gradient": {
+            "zeros": "The rule gives zeros for the values that arrive here: look whether they are "
+            "in the range for which it gives a gradient (the window of a surrogate, a schedule "
+            "that is at 0).",
+        },
         "dead_term": {
             kind: KINDS[kind].cure
             for kind in (
@@ -290,6 +306,25 @@ def cure(kind: str, op: str = "", framework: str = "headgate") -> str:
     found = row(kind)
     closer = CLOSER.get(framework, {}).get(kind, {})
     return closer.get(op) or found.elsewhere.get(framework, found.cure)
+
+
+_SAID = {
+    ("zero_derivative", FACTOR): "The gradient of {names} is exactly zero: it is multiplied with a "
+    "number that is exactly 0",
+}
+
+
+def what(kind: str, label: str = "") -> str:
+    """Return what a kind of cut does to `{names}`; by its label it may be said more closely.
+
+    Raises:
+        ValueError: if there is no such kind.
+
+    >>> from headgate.flow.kinds import what
+    >>> what("cancelled").format(names="w")
+    'The gradients of w that meet here add up to exactly zero'
+    """
+    return _SAID.get((kind, label), row(kind).what)
 
 
 def rank(kind: str) -> int:

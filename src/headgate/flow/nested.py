@@ -45,6 +45,8 @@ def unfollowed(reach: Reach) -> list[Unfollowed]:
             _, values = reach.behind(gradient.targets)
             for call in sorted({given[value] for value in values.keys() & given.keys()}):
                 inner = trace.gradients[call]
+                if inner.inner:  # an outer tape followed it
+                    continue
                 if call not in behind:
                     _, behind[call] = reach.behind(inner.targets)
                 for source in missing:

@@ -30,7 +30,7 @@ from functools import cache
 from typing import Any
 
 from headgate.flow.fold import Folded, fold
-from headgate.flow.kinds import KINDS
+from headgate.flow.kinds import KINDS, what
 from headgate.flow.trace import Gradient, Trace
 from headgate.record.site import shown_path
 
@@ -194,9 +194,9 @@ def _columns(trace: Trace, title: str, findings: Sequence[dict[str, Any]] | None
 def _entry(finding: dict[str, Any]) -> dict[str, Any]:
     """Return a finding as the page lists it: its kind in words, its file as reports show it."""
     entry = {**finding}
-    kind = KINDS.get(finding.get("kind", ""))
-    if kind is not None:
-        entry["says"] = kind.what.partition(": ")[2]
+    kind = finding.get("kind", "")
+    if kind in KINDS:
+        entry["says"] = what(kind, finding.get("label") or "").partition(": ")[2]
     for place in (entry, finding.get("term"), *finding.get("called_from", ())):
         if isinstance(place, dict) and place.get("file"):
             place["file"] = shown_path(place["file"])

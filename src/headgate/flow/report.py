@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from headgate.flow.kinds import rank, row
+from headgate.flow.kinds import rank, what
 from headgate.flow.trace import Place
 from headgate.record.site import printable, shown_path
 
@@ -88,12 +88,20 @@ def told_of(callers: Sequence[Place]) -> tuple[Place, ...]:
     >>> told_of([step, main])
     (Place(file='a.py', line=8, function='step'),)
     """
-    names = [(place, place.function.rpartition("<locals>.")[2]) for place in callers[:2]]
+    names = [(place, _function(place)) for place in callers[:2]]
     return tuple(
         place._replace(function="" if name == "<module>" else name)
         for number, (place, name) in enumerate(names)
         if not number or name != "<module>"
     )
+
+
+def _function(place: Place) -> str:
+    """Return the name of the function of a line, without those around it; of a comprehension, of
+    the one around it."""
+    parts = place.function.split(".<locals>.")
+    named = [part for part in parts if not part.startswith("<") or part == "<lambda>"]
+    return named[-1] if named else "<module>"
 
 
 def each(findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -147,7 +155,7 @@ def render(findings: Iterable[Finding], shown: Callable[[str], str] = shown_path
     for number, finding in enumerate(merged(findings), 1):
         head = f"{number}. "
         indent = "\n" + " " * len(head)
-        what = row(finding.kind).what.format(names=_names(finding))
+        said = what(finding.kind, finding.label).format(names=_names(finding))
         label = f" [{finding.label}]" if finding.label else ""
         when = f", {finding.when}" if finding.when else ""
         place = f"{_place(finding, shown)}: " if finding.file else "no line is known"
@@ -157,7 +165,7 @@ def render(findings: Iterable[Finding], shown: Callable[[str], str] = shown_path
             term = [indent, (printable(at), "cyan"), printable(finding.term.text)]
         entries.append(
             Text.assemble(
-                (head + printable(what), "bold"),
+                (head + printable(said), "bold"),
                 (f" ({printable(finding.kind + label + when)})", "red"),
                 indent,
                 (printable(place), "cyan"),

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from headgate.flow.kinds import KINDS, cure
+from headgate.flow.kinds import KINDS, cure, what
 from headgate.flow.report import Finding, merged
 from headgate.flow.trace import Place, Trace
 
@@ -106,7 +106,7 @@ def _level(kind: str) -> str:
 
 def _result(finding: Finding, traces: Sequence[Trace], script: str, base: Path) -> dict[str, Any]:
     parameters = (finding.parameter, *finding.others)
-    said = KINDS[finding.kind].what.format(names=", ".join(parameters))
+    said = what(finding.kind, finding.label).format(names=", ".join(parameters))
     when = f", {finding.when}" if finding.when else ""
     if finding.file:
         at = [_location(Place(finding.file, finding.line), base, finding.text)]

@@ -170,7 +170,7 @@ def _solve_one(reach: Reach, number: int, gradient: Gradient) -> Iterator[Flow]:
             verdict = "cut"
             severing = tuple(_refusing(reach, gradient, way, found, bit))
             cuts = tuple(sorted({*cuts, *severing}))
-        elif connected:
+        elif connected or size is not None:
             verdict = "zero" if size == 0 else "connected"
             if size == 0:
                 met = [k for k, _, at_all, _ in dying if at_all & bit]

@@ -52,13 +52,15 @@ class Death(NamedTuple):
     """How an op makes zeros of a gradient: `alive` elements, of `size`, let it through.
 
     `kind` is that of the finding. `factor` is, of a product, the value of the zeros that the
-    gradient was multiplied with; -1 where there is none.
+    gradient was multiplied with; -1 where there is none. `label` is what the place is called: the
+    name of the op if empty.
     """
 
     alive: int
     size: int
     kind: str = "zero_derivative"
     factor: int = -1
+    label: str = ""
 
 
 GUESSED, CHANGED = "may have come back", "comes back changed"

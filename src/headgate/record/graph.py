@@ -17,8 +17,8 @@ Both are OR-ed from parents to children by each op. Whether source k reaches a t
 stopped it, is then a matter of bit tests, also long after the graph was freed. A value with cuts
 behind it but nothing live (all that follows a stop) shares one small node, a **ghost**, with no
 edges at all. Only while somebody looks on (`headgate.record.onlooker`) each has its own; and then
-there are ghosts that carry nothing, not even cuts, by which gradients that came back, and what is
-computed from them, are told apart.
+a gradient that came back, and what is computed from it, may have a `Footprint`, which carries
+nothing and only tells it from others.
 """
 
 from __future__ import annotations
@@ -96,6 +96,12 @@ class Leaf(Node):
     own: int
     source: Source
     epoch: object  # the state of the active tapes in which this leaf was last seen to be up to date
+
+
+class Footprint(Node):
+    """Of a gradient that came back while somebody looked on, or of what is computed from it."""
+
+    __slots__ = ()
 
 
 class Tape(Protocol):
@@ -345,13 +351,13 @@ def new_leaf(recording: Recording, source: Source) -> Leaf:
 def ghost(recording: Recording, cuts: int, *parents: Node | None) -> Node | None:
     """Return a node that carries cuts and no gradient: a parent if one fits, None for no cuts.
 
-    While somebody looks on, it is always a node of its own, as values are told apart by them; for
-    no cuts too, if a parent is there.
+    While somebody looks on, it is always a node of its own, as values are told apart by them; and
+    for no cuts a footprint, if a parent is one.
     """
     if not cuts:
-        if recording.onlooker is None or recording.walking or not any(parents):
+        if recording.onlooker is None or Footprint not in map(type, parents):
             return None
-        return new_node(Node, recording)
+        return new_node(Footprint, recording)
     if recording.onlooker is None:
         for parent in parents:
             if (

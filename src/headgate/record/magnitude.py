@@ -40,8 +40,9 @@ class Step(NamedTuple):
 class Zero(NamedTuple):
     """An op at which a gradient becomes exactly zero: `alive` elements of `size` let it through.
 
-    `kind` is "zero_derivative", "mask", "zero_factor" or "custom_gradient". `factor` is, for a
-    product, the node of the zeros that the gradient was multiplied with, if a tape follows them.
+    `kind` is "zero_derivative", "mask" or "custom_gradient". `factor` is, for a product, the node
+    of the zeros that the gradient was multiplied with, if a tape follows them. `number` says
+    whether it was a single number that no tape follows.
     """
 
     op: str
@@ -51,6 +52,16 @@ class Zero(NamedTuple):
     size: int
     factor: Node | None
     seq: int
+    number: bool = False
+
+    @property
+    def label(self) -> str:
+        """What the place is called."""
+        return FACTOR if self.number else self.op
+
+
+FACTOR = "a factor of 0"
+"""Label of a place where a gradient is multiplied with a number that is exactly 0."""
 
 
 class Birth(NamedTuple):
@@ -219,7 +230,9 @@ def _autopsy(node: Node, position: int, g: Any, c: Any, opened: Callable[[], Any
             assert node.edges is not None
             kind, factor = _zero_factor(node, op.plans[position], node.edges[position][2])
     site = None if node.site is None else Site(*node.site)
-    return Zero(op.name, site, kind, alive, int(np.size(c)), factor, node.seq)
+    number = kind == "number"
+    kind = "zero_derivative" if number else kind
+    return Zero(op.name, site, kind, alive, int(np.size(c)), factor, node.seq, number)
 
 
 def _zero_factor(node: Node, plan: Any, args: tuple[Any, ...]) -> tuple[str, Node | None]:
@@ -229,7 +242,7 @@ def _zero_factor(node: Node, plan: Any, args: tuple[Any, ...]) -> tuple[str, Nod
         if type(what) is int and np.size(value) and not np.any(np.asarray(value)):
             edge = node.edges[what]
             if edge is None:
-                return ("zero_factor" if np.size(value) == 1 else "mask"), None
+                return ("number" if np.size(value) == 1 else "mask"), None
             return "zero_derivative", edge[0]
     return "zero_derivative", None
 

@@ -1,9 +1,9 @@
 """Onlookers: whoever wants to know what a program does, and what they are told of it, and when.
 
 An `Onlooker` only reads: what a program computes, and what its values carry, is the same with it
-and without. (A gradient that comes back may be given a node that says nothing, so that it can be
-told from others later: `headgate.record.graph.ghost`.) All of its methods do nothing unless they
-are overridden. Which of them it hears depends on where it stands:
+and without. (A gradient that comes back may be given a node that carries nothing, a footprint, so
+that it can be told from others later: `headgate.record.graph`.) All of its methods do nothing
+unless they are overridden. Which of them it hears depends on where it stands:
 
 * in `onlookers`, it is told of the **whole program**, in all threads: gradients that are asked for,
   steps of optimizers, assignments, freezes, variables that are read. For each new recording it may

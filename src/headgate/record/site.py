@@ -13,7 +13,7 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -156,6 +156,20 @@ def chain() -> tuple[tuple[CodeType, int], ...]:
                 break
         frame = frame.f_back
     return tuple(found) or (where(),)
+
+
+def without_comprehensions(
+    lines: Sequence[tuple[CodeType, int]],
+) -> list[tuple[CodeType, int]]:
+    """Return a `chain` in which a comprehension and the function around it are its line alone."""
+    found: list[tuple[CodeType, int]] = []
+    within = ""  # the file of a comprehension whose function is to come
+    for line in lines:
+        comprehension = line[0].co_name.endswith("comp>")
+        if comprehension or line[0].co_filename != within:
+            found.append(line)
+        within = line[0].co_filename if comprehension else ""
+    return found
 
 
 def _users(first: FrameType) -> FrameType:

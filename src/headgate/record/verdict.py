@@ -412,7 +412,7 @@ def place_of_zero(zero: Zero) -> Place:
     if zero.factor is not None and leaf_of(zero.factor) is None and zero.factor.site is not None:
         site, number = Site(*zero.factor.site), zero.factor.seq
     assert site is not None
-    return Place.at(zero.kind, site, zero.op, None, number)
+    return Place.at(zero.kind, site, zero.label, None, number)
 
 
 def told_of_zero(zero: Zero) -> str:
@@ -420,6 +420,8 @@ def told_of_zero(zero: Zero) -> str:
     leaf = leaf_of(zero.factor)
     if leaf is not None:
         return f"{zero.op} multiplies it with {leaf.source.name}, which is all zeros now"
+    if zero.number:
+        return f"{zero.op} multiplies it with a number that is exactly 0"
     if zero.factor is not None:
         maker = "" if zero.factor.op is None else f", made by {zero.factor.op.name}"
         return f"{zero.op} multiplies it with zeros{maker}"
@@ -548,7 +550,8 @@ def _replaced(source: Asked, nodes: Sequence[Node], recording: Recording) -> Ver
 
 
 def _place_tail(cut: Cut) -> tuple[Any, ...]:
-    return cut.site.file, cut.site.line, cut.site.text, cut.label, cut.shape
+    site = cut.site
+    return site.file, site.line, site.text, cut.label, cut.shape, site, cut.order
 
 
 def _note(

@@ -31,7 +31,7 @@ class _Function(_CompiledFunction):
         function: Callable[..., Any],
         must: bool = False,
         check: bool = False,
-        donate: bool | None = False,
+        donate: bool | None = None,
         precision: str | None = None,
     ) -> None:
         super().__init__(function, donate, check=check, precision=precision)
@@ -74,7 +74,7 @@ def function(
     experimental_follow_type_hints: bool | None = None,
     *,
     check: bool = False,
-    donate: bool | None = False,
+    donate: bool | None = None,
     precision: str | None = None,
 ) -> Any:
     """Compile a function; see `headgate.function`.

@@ -4,6 +4,12 @@ Stand-ins are JAX's tracers. Programs are traced with 64-bit types enabled, what
 is: a program must not lose half of its digits by being compiled. They are compiled ahead of time,
 so that the setting does not matter when they are called with JAX's own arrays. How exactly it
 multiplies is what JAX is set to while it is traced, and while it is lowered, which comes later.
+
+A program that writes over the arrays of variables must be called without a step of Python's: a
+signal's handler that raises there would lose the old arrays and the new ones. JAX has a function in
+C++ for each program (`_direct`). If a call is not like one before (the first one, or with other
+settings of JAX), it goes on in Python before the program runs, and looks at the arguments again:
+what is given for the variables (`_Offer`) is copies then.
 """
 
 from __future__ import annotations
@@ -41,47 +47,89 @@ Flat = Callable[[Sequence[Any], Sequence[Any]], Any]
 """A function of two lists of arrays and numbers; it may use the memory of the first ones again."""
 
 
+class _Offer:
+    """Arrays that a call may use up: JAX gets them when it looks at first, then copies.
+
+    If it is not for `once`, it gets them each time.
+    """
+
+    __slots__ = ("arrays", "copying", "once")
+
+    def __init__(self, arrays: Sequence[Any], once: bool = False) -> None:
+        self.arrays = arrays
+        self.once = once
+        self.copying = False
+
+
+def _look(offer: _Offer) -> tuple[Sequence[Any], None]:
+    if offer.copying:
+        return list(map(native, offer.arrays)), None
+    offer.copying = offer.once
+    return offer.arrays, None
+
+
+@functools.cache
+def _known() -> None:
+    """Let JAX know what is offered."""
+    jax_for().tree_util.register_pytree_node(_Offer, _look, lambda _, arrays: _Offer(arrays))
+
+
 class Program:
     """A traced function; compiled when it is called for the first time.
 
-    It takes two lists of arrays, of which the first is used up if it donates, and returns what the
-    function did.
+    It takes two lists of arrays, of which the first is used up if it donates, and returns a list.
     """
 
-    __slots__ = ("_call", "_jitted", "_lowered", "_traced", "donates", "precision", "risky")
+    __slots__ = (
+        *("_call", "_config", "_in_python", "_jitted", "_lowered", "_offer", "_renews", "_traced"),
+        *("donates", "precision", "risky"),
+    )
 
     def __init__(
         self,
         function: Flat,
         used: Sequence[Any],
         kept: Sequence[Any],
+        renewed: int,
         donate: bool | None,
         precision: str | None,
     ) -> None:
         self.precision: str | None = precision or jax_for().config.jax_default_matmul_precision
-        self._jit(function, used, kept, donate=bool(used) and donate is not False)
+        self._renews = renewed > 0
+        if self._renews:
+            _known()
+            given = function
+            function = functools.wraps(given)(lambda offer, kept: given(offer.arrays, kept))
+        self._jit(function, used, kept, donate=donate is not False)
         self._lowered: Any = None
         self._call: Any = None
+        self._config = jax_for().config
+        self._offer = _Offer((), once=True)
+        self._in_python = True
         self.risky = _calls_the_host(self._traced.jaxpr)
-        if donate is None and self.donates and not self._is_sure(len(used)):
+        if donate is not False and self._renews and not self._may_write_over(donate, renewed):
             self._jit(function, used, kept, donate=False)  # it is not traced again
 
-    def _jit(self, function: Flat, used: Any, kept: Any, donate: bool) -> None:
+    def _jit(self, function: Any, used: Any, kept: Any, donate: bool) -> None:
         self._jitted = jax_for().jit(function, donate_argnums=(0,) * donate)
         with wide(), self._precise():
-            self._traced = self._jitted.trace(used, kept)
+            self._traced = self._jitted.trace(_Offer(used) if self._renews else used, kept)
         self.donates = donate
 
     def _precise(self) -> AbstractContextManager[Any]:
         context: AbstractContextManager[Any] = jax_for().default_matmul_precision(self.precision)
         return context
 
-    def _is_sure(self, renewed: int) -> bool:
-        """Tell whether nothing can fail once the program runs; so many results are in place."""
-        if self.risky or jax_for().default_backend() != "cpu":
-            return False
+    def _may_write_over(self, donate: bool | None, renewed: int) -> bool:
+        """Tell whether it may use up variables: if asked to, or if it cannot fail once it runs.
+
+        A program that calls the host is called by Python, where signals would come in.
+        """
+        if self.risky or donate:
+            return not self.risky
         jaxpr = self._traced.jaxpr.jaxpr
-        return _bytes_at_most(jaxpr, set(jaxpr.outvars[:renewed])) <= _SURE
+        in_place = set(jaxpr.outvars[:renewed])
+        return jax_for().default_backend() == "cpu" and _bytes_at_most(jaxpr, in_place) <= _SURE
 
     def lower(self) -> Any:
         """Return the program in XLA's language, before it is optimized."""
@@ -95,10 +143,28 @@ class Program:
     def compile(self) -> Callable[..., Any]:
         """Return the function that runs the compiled program."""
         if self._call is None:
-            self._call = self.lower().compile()
-            self.risky = self.risky or _needs_much(self._call)
+            compiled = self.lower().compile()
+            self.risky = self.risky or _needs_much(compiled)
+            self._take(compiled)
         call: Callable[..., Any] = self._call
         return call
+
+    def _take(self, compiled: Any) -> None:
+        direct = _direct(compiled)
+        self._in_python = direct is None
+        self._call = direct or compiled
+
+    def offered(self, used: Sequence[Any]) -> Any:
+        """Return the first list as the program takes it, for one call."""
+        if not self.donates:
+            return _Offer(used) if self._renews else used
+        if not self._renews:
+            return used
+        offer, config = self._offer, self._config
+        offer.arrays = used
+        # With these settings JAX looks at the results, in Python.
+        offer.copying = self._in_python or config.jax_debug_nans or config.jax_debug_infs
+        return offer
 
     def moved(self, error: Exception, used: Sequence[Any], kept: Sequence[Any]) -> Any:
         """Compile for arrays that are on another device now, if that is what an error is about."""
@@ -106,13 +172,26 @@ class Program:
         if ours or ("sharding" not in str(error) and "device" not in str(error)):
             raise error
         with wide(), self._precise():  # it is not traced again: JAX keeps what it traced
-            self._call = self._jitted.lower(used, kept).compile()
+            given = _Offer(used) if self._renews else used
+            self._take(self._jitted.lower(given, kept).compile())
         return self._call
 
     def text(self) -> str:
         """Return the program as text, in StableHLO."""
         text: str = self.lower().as_text()
         return text
+
+
+def _direct(compiled: Any) -> Callable[..., Any] | None:
+    """Return the function in C++ that calls a compiled program, if JAX has one for it.
+
+    JAX makes it at the first call and keeps it for itself. This call is without arguments and fails
+    before it comes to the program.
+    """
+    with suppress(TypeError):
+        compiled()
+    found: Callable[..., Any] | None = getattr(compiled, "_call", None)
+    return found if type(found) is type(jax_for().jit(abs)) else None
 
 
 def _calls_the_host(jaxpr: Any) -> bool:
@@ -195,19 +274,21 @@ def trace(
     function: Flat,
     used: Sequence[Any],
     kept: Sequence[Any],
+    renewed: int,
     donate: bool | None,
     precision: str | None,
 ) -> Program:
     """Run a function on stand-ins for arrays and numbers like these.
 
     If it may `donate`, the memory of what is `used` is the program's to write its results to. None:
-    if nothing can fail while it runs. Without a `precision` of its own it has JAX's.
+    if nothing can fail while it runs. So many results, the first ones, are what is used `renewed`.
+    Without a `precision` of its own it has JAX's.
     """
     jax_for(
         "headgate.function compiles with",
         ". Without it, functions run as plain Python under headgate.function(..., jit=False)",
     )
-    return Program(function, used, kept, donate, precision)
+    return Program(function, used, kept, renewed, donate, precision)
 
 
 def stand_in(array: Array) -> Array:

@@ -25,7 +25,7 @@ from headgate.record.graph import Leaf, Node, state
 from headgate.record.graph import Source as Identity
 from headgate.record.magnitude import Magnitudes
 from headgate.record.onlooker import Onlooker
-from headgate.record.site import Site, chain, where
+from headgate.record.site import Site, chain, where, without_comprehensions
 
 MOST = 100_000
 """So many events are kept; what comes after is not traced."""
@@ -69,7 +69,7 @@ class Log(Onlooker):
         for row in self.rows[position : position + 4]:
             first, callers = row[4]
             if first[0] is site.code and first[1] == site.instruction:
-                return tuple(Site(*caller) for caller in callers)
+                return tuple(Site(*line) for line in without_comprehensions([first, *callers])[1:])
         return ()
 
     # -- what happened ----------------------------------------------------------------------------
@@ -266,7 +266,7 @@ class Log(Onlooker):
 
         chains: dict[tuple[int, ...], int] = {(): 0}
 
-        def callers(led: tuple[tuple[CodeType, int], ...]) -> int:
+        def callers(led: list[tuple[CodeType, int]]) -> int:
             numbers = tuple(place(*line) for line in led)
             if numbers not in chains:
                 chains[numbers] = len(chains)
@@ -280,7 +280,7 @@ class Log(Onlooker):
         made: dict[int, int] = {}  # value -> event
         for row in list(self.rows):
             op, inputs, outputs, flows, lines, stack, kind, label, shape, dtype, positions = row
-            site, led = lines
+            site, *led = without_comprehensions([lines[0], *lines[1]])
             made.update(dict.fromkeys(outputs, len(trace.events)))
             if label == MAYBE_BACK and len(self.numbers.get(site, ())) > 1:
                 label = CHANGED  # no constant of the program
@@ -358,7 +358,10 @@ def _died(meter: Magnitudes) -> Iterator[tuple[tuple[int, int], Death]]:
                 outputs = [result for result, _ in meter.below[edge[0]]] if several else edge[:1]
                 factor = -1 if zero.factor is None else zero.factor.seq
                 for output in outputs:
-                    yield (output, value), Death(zero.alive, zero.size, zero.kind, factor)
+                    yield (
+                        (output, value),
+                        Death(zero.alive, zero.size, zero.kind, factor, zero.label),
+                    )
 
 
 def _told(outcome: Outcome) -> Cut | None:

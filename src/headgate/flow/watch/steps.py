@@ -1,9 +1,9 @@
 """The notes of a watch on what becomes of gradients: steps, assignments, freezes, and courses.
 
-A gradient that comes back gets a ghost, a node that says nothing (`headgate.record.graph`), so that
-what is computed from it is told to the log as any other op, and an update can be followed back to
-it. It gets one only at passes that are looked at closely; at all other passes it is a constant, as
-without a watch. Whether there was one, and whether it was zero, is noted at every pass.
+A gradient that comes back gets a footprint, a node that carries nothing (`headgate.record.graph`),
+so that what is computed from it is told to the log as any other op, and an update can be followed
+back to it. It gets one only at passes that are looked at closely; at all others it is a constant,
+as without a watch. Whether there was one, and whether it was zero, is noted at every pass.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from headgate.flow.course import looks_at, losses
 from headgate.flow.statements import GATES
 from headgate.flow.trace import Course, Freeze, Optimizer, Place, Source, Trace, Update
 from headgate.nn.layer import every_layer
-from headgate.record.graph import Node, new_node, state
+from headgate.record.graph import Footprint, Node, new_node, state
 from headgate.record.graph import Source as Identity
 from headgate.record.magnitude import norm
 from headgate.record.site import Site, caller, where
@@ -63,7 +63,7 @@ class Steps:
                 numbers.append(None)
                 continue
             if gradient.node is None:
-                gradient.node = new_node(Node, state.outside)
+                gradient.node = new_node(Footprint, state.outside)
             numbers.append(gradient.node.seq)
             self.sizes[gradient.node.seq] = size
         self.outputs[call] = tuple(numbers)
