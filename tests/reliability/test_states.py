@@ -133,7 +133,8 @@ class Twin:
 
         def train(x):
             with hg.GradientTape() as tape:
-                loss = hg.mean(model(x, training=None) ** 2)
+                # Without the half, the offsets would rest where Adam makes of rounding steps.
+                loss = hg.mean((model(x, training=None) - 0.5) ** 2)
             variables = model.trainable_variables
             optimizer.apply(tape.gradient(loss, variables), variables)
             return loss
@@ -419,7 +420,7 @@ class Twins(RuleBasedStateMachine):
     def restore(self, back):
         def act(twin, checkpoints):
             steps = checkpoints.steps()
-            step = None if back == 0 else steps[max(0, len(steps) - back)]
+            step = steps[max(0, len(steps) - back)] if back and steps else None
             return checkpoints.restore(step)
 
         one, other = self.do(act)

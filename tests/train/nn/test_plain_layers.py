@@ -257,6 +257,7 @@ def test_identity():
         (r"from 0 to 3.*int64 of shape \(2,\) from 1 to 4", lambda: nn.Embedding(4, 2)([1, 4])),
         (r"from 0 to 3.*from -1 to 0", lambda: nn.Embedding(4, 2)([-1, 0])),
         (r"whole numbers.*float32", lambda: nn.Embedding(4, 2)([0.5, 1.0])),
+        (r"Reshape: target_shape\[1\] must be an integer", lambda: nn.Reshape((2, -2))),
         (r"Embedding: input_dim must be a positive", lambda: nn.Embedding(0, 2)),
         (r"Orthogonal needs .* got \(3,\)", lambda: nn.Orthogonal()((3,))),
         (r"Identity needs .* got \(3, 3, 1\)", lambda: nn.Identity()((3, 3, 1))),
