@@ -100,6 +100,13 @@ def test_the_line_is_named_where_a_nan_is_born(name):
     assert [found.parameter for found in findings(name)] == fields["affected"].split()
 
 
+@pytest.mark.parametrize("name", [name for name in BROKEN if "since" in header(name)])
+def test_what_breaks_later_is_found_with_the_step(name):
+    since = header(name)["since"]
+    assert all(f"from step {since} " in found.when for found in findings(name))
+    assert findings(name)
+
+
 def layer_and_weight(name):
     """Return the end of a path: the headers do not name the models around a layer."""
     return "/".join(name.split("/")[-2:])

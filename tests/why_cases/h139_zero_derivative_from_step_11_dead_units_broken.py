@@ -4,7 +4,7 @@
 # symptom: zero
 # expect: w1=still b1=still w2=still
 # also: -
-# since: 10
+# since: 11
 import numpy as np
 
 import headgate as hg
