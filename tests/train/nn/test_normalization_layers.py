@@ -233,3 +233,11 @@ def test_an_input_of_another_shape_is_refused(shape):
         layer.build((None, 1))
         with pytest.raises(ValueError, match=r"'norm' was built for 2 axes, \(batch, 1\)"):
             layer(np.ones((2, 3)))
+
+
+def test_layer_normalization_is_over_the_last_axis_alone():
+    x = np.random.default_rng(0).normal(size=(2, 4, 3)).astype("f")
+    layer = nn.LayerNormalization()
+    mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+    np.testing.assert_allclose(layer(x), (x - mean) / np.sqrt(variance + 1e-3), atol=1e-5)
+    assert layer.gamma.shape == (3,)
