@@ -12,6 +12,7 @@ import headgate as hg
 from headgate import nn, optim
 from headgate.compile import function as compiled
 from headgate.core import bundle
+from headgate.core.bundle import in_transit
 
 pytest.importorskip("jax")
 pytestmark = pytest.mark.usefixtures("jax")
@@ -88,6 +89,7 @@ def test_interrupted_at_each_line(library, silent, donate):
         (before,) = done
         variables[-1].assign(np.full(2, before))  # so that they are gathered
         hit = interrupted(step, line)
+        assert not in_transit._is_owned(), f"a lock is left on at line {line}"
         after = {float(v.numpy()[0]) for v in variables}
         assert after in ({before}, {before + 1}), f"line {line}"
         step()

@@ -177,16 +177,7 @@ class _Variant:
                 used = [leaves[k] for k in self.donated]
                 leaves = [leaf for k, leaf in enumerate(leaves) if k not in self.donated]
             kept += leaves
-            try:
-                if self.wide:
-                    with executor.wide():
-                        results = self._answer(used, kept)
-                else:
-                    results = self._answer(used, kept)
-            except ValueError as error:
-                self.call = self._checked(self.program.moved(error, used, kept))
-                with executor.wide():
-                    results = self._answer(used, kept)
+            results = self._answer(used, kept)
             new: list[Array] = []
             if not self.over:
                 new, results = results, results.pop()
@@ -210,6 +201,17 @@ class _Variant:
 
     def _answer(self, used: list[Any], kept: list[Any]) -> Any:
         """Return the program's results; if new arrays are not in place, these and that list."""
+        try:
+            if self.wide:
+                with self.executor.wide():
+                    return self._called(used, kept)
+            return self._called(used, kept)
+        except ValueError as error:
+            self.call = self._checked(self.program.moved(error, used, kept))
+            with self.executor.wide():
+                return self._called(used, kept)
+
+    def _called(self, used: list[Any], kept: list[Any]) -> Any:
         call: Any = self.call
         given = self.program.offered(used)
         return self.bundle.write_over(call, given, kept) if self.over else call(given, kept)
