@@ -236,7 +236,7 @@ def _terms(trace: Trace, events: list[Event], call: Gradient) -> list[Term]:
 def _addition(value: int, makers: Mapping[int, Event], depends: Mapping[int, int]) -> Event | None:
     """Return the operation in which a value was added up of several; None if it is one addend."""
     root = makers.get(value)
-    while (event := makers.get(value)) is not None:
+    while (event := makers.get(value)) is not None and not event.kind:
         parts = [taken for taken in event.inputs if taken in depends]
         if len(parts) > 1 and (event.op in SUMS or event.op in VIEWS):
             return event if _stands_apart(event, parts, root, makers) else None
