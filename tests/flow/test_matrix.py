@@ -163,6 +163,24 @@ def test_what_comes_back_from_the_host_is_one_term(matrix_of):
     assert rows(matrix)["float(a[index])"][0] == "cut: host_round_trip line 9"
 
 
+def test_what_left_twice_before_it_came_back_is_one_term():
+    program = traces.Program("host.py")
+    a, b = program.source("a"), program.source("b")
+    loss = program.op("square", program.read(b, 2), line=2)
+    left = [
+        program.op(how, program.read(a, line), line=line, kind="host_round_trip")
+        for how, line in (("int()", 3), ("float()", 4))
+    ]
+    back = program.op("asarray", *left, line=4, kind="host_round_trip")
+    loss = program.op("add", loss, back, line=4)
+    program.gradient("loss", loss, [a, b], [None, 1.0], 5)
+    (matrix,) = matrices(program.trace)
+    assert rows(matrix) == {
+        "square": ["not used", "1"],
+        "asarray": ["cut: host_round_trip line 4", "not used"],
+    }
+
+
 def test_what_depends_on_no_parameter_is_no_term(matrix_of):
     (matrix,) = matrix_of(asked("loss = square(a) + hg.sum(hg.ones(3)) + square(b)"))
     assert list(rows(matrix)) == ["square(a) + hg.sum(hg.ones(3))", "square(b)"]
