@@ -135,7 +135,7 @@ class Told(Onlooker):
 class Everywhere(Told):
     """Is told of the program, of each recording and of each walk."""
 
-    def for_recording(self):
+    def for_recording(self, recording):
         return self
 
     def before_gradient(self, tape, targets, sources):

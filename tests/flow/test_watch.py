@@ -276,7 +276,8 @@ def test_many_calls_of_one_line_are_counted_and_not_kept(w):
     (finding,) = watch.findings()
     assert (finding.kind, finding.when) == ("stop_gradient", "from step 2000 of 4000")
     assert len(watch.gradients()) == len(watch.calls)
-    assert [gradient.step for gradient in watch.trace.gradients] == list(range(4000))
+    steps = [gradient.step for gradient in watch.trace.gradients]
+    assert steps == [call.step for call in watch.calls if call.step != 2000]  # a pass too late
 
 
 def test_a_gradient_that_never_arrives_fills_the_report_only_so_far(w):

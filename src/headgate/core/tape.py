@@ -126,7 +126,7 @@ class GradientTape:
                 self._used = False
             recording = self._recording = current if current.in_use else Recording()
             if onlookers and recording.onlooker is None:
-                recording.onlooker = together(each.for_recording() for each in onlookers)
+                recording.onlooker = together([each.for_recording(recording) for each in onlookers])
         elif current is not recording and current.in_use:
             raise refusal(
                 RuntimeError,

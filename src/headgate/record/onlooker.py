@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headgate.record.graph import Leaf, Node
+    from headgate.record.graph import Leaf, Node, Recording
 
 
 class Onlooker:
@@ -38,7 +38,7 @@ class Onlooker:
 
     # -- of the whole program ---------------------------------------------------------------------
 
-    def for_recording(self) -> Onlooker | None:
+    def for_recording(self, recording: Recording) -> Onlooker | None:
         """Return who is to be told of everything in a new recording."""
         return None
 

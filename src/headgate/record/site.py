@@ -32,9 +32,10 @@ class Site(NamedTuple):
 
     @property
     def line(self) -> int:
-        positions = list(self.code.co_positions())
-        found = positions[self.instruction // 2][0] if self.instruction >= 0 else None
-        return found or self.code.co_firstlineno
+        for start, end, line in self.code.co_lines():
+            if start <= self.instruction < end and line:
+                return line
+        return self.code.co_firstlineno
 
     @property
     def text(self) -> str:

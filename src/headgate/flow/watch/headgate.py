@@ -30,7 +30,7 @@ from headgate.flow.watcher import KEPT, Watcher
 from headgate.nn.layer import Layer, calls, every_layer
 from headgate.record.asked import Asked
 from headgate.record.cuts import sequence
-from headgate.record.graph import Leaf, Node, Source, state
+from headgate.record.graph import Leaf, Node, Recording, Source, state
 from headgate.record.magnitude import Magnitudes, leaf_of, norm
 from headgate.record.onlooker import Onlooker, all_in, onlookers, together
 from headgate.record.site import Site, caller
@@ -68,7 +68,7 @@ class Asking:
     beside: list[Variable] | None  # what its function is given beside, if it is a function's
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Line:
     """A line that asks for gradients."""
 
@@ -77,6 +77,14 @@ class Line:
     came: tuple[str, ...] = ()  # what came of the last pass
     changes: int = 0  # how often that was another thing than before
     unsettled: bool = False  # whether the last pass brought a change
+
+
+@dataclass(slots=True, eq=False)
+class Origin:
+    """A line where recordings begin, and the lines that asked them for gradients."""
+
+    recordings: int = 0
+    lines: list[Line] = field(default_factory=list)
 
 
 class _End:
@@ -134,6 +142,8 @@ class Watch(Watcher, Onlooker):
         self._places: dict[tuple[int, int], Place] = {}
         self._sought: set[Source] = set()
         self._lines: dict[tuple[int, int], Line] = {}
+        self._origins: dict[tuple[int, int], Origin] = {}
+        self._begun: dict[int, Origin] = {}  # by recording; a later one may have the same number
         self._codes: dict[int, Any] = {}  # keeps code objects, whose ids are keys, alive
         self._readers: dict[Source, tuple[Layer, ...]] = {}
         # By source and gradient call: where gradient enters the first op on the source, and whether
@@ -167,10 +177,31 @@ class Watch(Watcher, Onlooker):
 
     # -- what an onlooker is told -----------------------------------------------------------------
 
-    def for_recording(self) -> Log | None:
-        """Let the log be told of everything in a new recording, while it has room."""
+    def for_recording(self, recording: Recording) -> Log | None:
+        """Let the log be told of everything in a new recording, if it is to be looked at closely.
+
+        It is if that holds for the next pass of a line that asked recordings of its origin for
+        gradients, or, as long as there is none, for this one.
+        """
         self._log.steps.starts.append(sequence())
-        return None if self._log.full else self._log
+        site = caller()
+        place = id(site.code), site.instruction
+        with self._lock:
+            self._codes[place[0]] = site.code
+            origin = self._origins.setdefault(place, Origin())
+            self._begun[id(recording)] = origin
+            number = origin.recordings
+            origin.recordings += 1
+            close = any(map(self._looks_at_next, origin.lines)) or (
+                not origin.lines and self._looks_at(number)
+            )
+        return self._log if close and not self._log.full else None
+
+    def _looks_at(self, step: int) -> bool:
+        return looks_at(step, self._every) or step == self._step
+
+    def _looks_at_next(self, line: Line) -> bool:
+        return self._looks_at(line.passes) or (line.unsettled and line.changes < CHANGES)
 
     def first_read(self, variable: Variable) -> None:
         """Note which layers were being called when a variable was read."""
@@ -221,9 +252,11 @@ class Watch(Watcher, Onlooker):
             step = line.passes
             line.passes += 1
             keys = self._keys(sources, place)
+            origin = self._begun.get(id(tape._recording))
+            if origin is not None and line not in origin.lines:
+                origin.lines.append(line)
             close = (
-                looks_at(step, self._every)
-                or step == self._step
+                self._looks_at(step)
                 or any(not self._known[key].healthy for key in keys)
                 or (
                     line.changes < CHANGES
