@@ -155,10 +155,12 @@ class Watch(Watcher, Onlooker):
         self._lock = threading.RLock()
         self._log = Log()
         self._log.steps.every = every
+        self._trace: Trace | None = None  # when it has ended
         self._beside: tuple[Any, Sequence[Variable]] = None, ()
 
     def __enter__(self) -> Watch:
         onlookers.append(self)
+        self._trace = None
         state.outside.onlooker = together([state.outside.onlooker, self._log])
         return self
 
@@ -173,7 +175,11 @@ class Watch(Watcher, Onlooker):
     @property
     def trace(self) -> Trace:
         """What happened, up to `log.MOST` events, in neutral form."""
-        return self._log.trace()
+        if self in onlookers:
+            return self._log.trace()
+        if self._trace is None:
+            self._trace = self._log.trace()
+        return self._trace
 
     # -- what an onlooker is told -----------------------------------------------------------------
 
