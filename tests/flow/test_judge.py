@@ -150,3 +150,17 @@ def test_cures_that_are_right_for_the_case_at_hand(w):
         said[name] = finding.cure
     assert "softmax over one element is always 1" in said["softmax"]
     assert "gives zeros for the values" in said["rule"]
+
+
+def test_a_second_derivative_of_straight_pieces_is_told_as_that():
+    x, w = hg.asarray([0.3, 0.7]), hg.Variable([1.0, 2.0], name="w")
+    with Watch() as watch, hg.GradientTape() as second:
+        second.watch(x)
+        with hg.GradientTape() as first:
+            first.watch(x)
+            total = hg.sum(hg.relu(x * w))
+        slope = first.gradient(total, x)
+        second.gradient(slope, x)
+    (finding,) = watch.findings()
+    assert (finding.kind, finding.label) == ("zero_derivative", "level")
+    assert "hg.softplus" in finding.cure

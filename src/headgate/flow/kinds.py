@@ -209,6 +209,9 @@ _SOFT_CURES = {
     ("sigmoid", "tanh", "log_sigmoid", "hard_sigmoid", "hard_tanh"): "The values that arrive here "
     "are so far out that it is flat: scale the data or the weights down, or give the loss the "
     "logits.",
+    ("level",): "It is a second derivative of relu or another function of straight pieces, which "
+    "is zero: where derivatives are differentiated, use a smooth one, hg.softplus, hg.tanh or "
+    "hg.silu.",
     (FACTOR,): "Look at where the number comes from: a division of whole numbers (1 // 3 is 0), a "
     "weight or scale that is still at its start; or leave the term out.",
     ("categorical", "bernoulli"): "Put the log-probability of what was drawn into the loss, or "
