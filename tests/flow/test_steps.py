@@ -386,3 +386,32 @@ def test_a_layer_that_is_frozen_while_a_list_from_before_is_trained(thawed):
         optimizer.apply_gradients(zip(mine, weights))
     late = [name for name, kind in found(watch) if kind == "freeze_too_late"]
     assert late == ([] if thawed else ["net/block_1/kernel", "net/block_1/bias"])
+
+
+TWO_LOSSES = """
+for _ in range(3):
+    with hg.GradientTape(persistent=True) as tape:
+        loss = hg.sum((w - 1.0) ** 2)
+        penalty = hg.sum(w**2)
+    gradient = tape.gradient(loss, w)
+    {}
+    optimizer.apply_gradients([(gradient, w)])
+"""
+
+
+@pytest.mark.parametrize(
+    ("use", "kinds"),
+    [
+        ("other = tape.gradient(penalty, w)", ["not_applied"]),
+        ("print(tape.gradient(penalty, w))", []),
+        ("print(f'{tape.gradient(penalty, w)}', end='')", []),
+        ("norm = hg.sum(tape.gradient(penalty, w))", []),
+        ("gradient = gradient + tape.gradient(penalty, w)", []),
+        ("value, _ = hg.value_and_grad(lambda v: hg.sum(v**2))(w)", []),
+    ],
+)
+def test_the_gradient_of_a_second_loss_that_nobody_uses(use, kinds, capsys):
+    names = {"hg": hg, "w": hg.Variable([3.0, 2.0], name="w"), "optimizer": optim.SGD(0.1)}
+    with Watch() as watch:
+        exec(compile(TWO_LOSSES.format(use), "two_losses.py", "exec"), names)
+    assert [finding.kind for finding in watch.findings()] == kinds

@@ -147,6 +147,8 @@ class Tensor(Attached):
         return self._escape("numpy.asarray()", array)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
+        if self.node is not None and not (self.node.live or self.node.cuts):
+            self._escape("repr()")  # nothing is cut; who follows it is told that it was looked at
         body = shown(self.value, "Tensor(")
         return f"Tensor({body}, shape={self.shape}, dtype={self.dtype})"
 

@@ -162,7 +162,7 @@ class Gradient:
         outputs: value of each gradient, None where nobody follows it.
         began: number of the first value that can have been made since recording began.
         beside: sources that were given to the differentiated function, but not as what to
-            differentiate by.
+            differentiate by; None if a tape was asked, not a function.
         explicit: whether the program itself said what to watch.
     """
 
@@ -179,7 +179,7 @@ class Gradient:
     inner: bool = False
     outputs: tuple[int | None, ...] = ()
     began: int = 0
-    beside: tuple[int, ...] = ()
+    beside: tuple[int, ...] | None = None
     explicit: bool = False
 
 

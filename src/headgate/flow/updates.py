@@ -34,7 +34,7 @@ def updates(trace: Trace) -> list[Finding]:
         _not_for_it(trace, gradients),
         _zeroed(trace, gradients),
         _kept_back(trace, gradients),
-        _never_applied(trace),
+        _never_applied(trace, gradients),
         _standing_still(trace),
         _on_averages(trace),
         fresh,
@@ -234,19 +234,33 @@ def _kept_back(trace: Trace, gradients: Masks) -> Iterator[Finding]:
             yield found(trace, trace.sources[source].name, "not_applied", place, "connected")
 
 
-def _never_applied(trace: Trace) -> Iterator[Finding]:
-    """Find lines that ask for gradients of which nothing is used, while other variables train."""
+def _never_applied(trace: Trace, gradients: Masks) -> Iterator[Finding]:
+    """Find lines that ask for gradients of which nothing is used, while other variables train.
+
+    Or while the same ones train by what other lines bring, and by nothing else: so it is with the
+    gradient of a second loss. Who asks a function for its value and gradient may want the value.
+    """
     used = _used(trace)
     lines: dict[tuple[int, tuple[int, ...]], list[Gradient]] = {}
     for call in _followed(trace):
         lines.setdefault((call.place, call.sources), []).append(call)
     stepped = {source for optimizer in trace.optimizers for source in optimizer.sources}
+    known: set[int] = set()  # sources whose updates come of their own gradients
+    unknown: set[int] = set()
+    for update in trace.updates:
+        for source, value in zip(update.sources, update.values):
+            own = value is not None and gradients.get(value, 0) >> source & 1
+            (known if own else unknown).add(source)
+    known -= unknown
     for (place, sources), calls in lines.items():
         if (
             len(calls) > 1
-            and stepped.difference(sources)
             and all(_is_parameter(trace, source) for source in sources)
-            and not any(trace.sources[source].updated for source in sources)
+            and (
+                all(call.beside is None for call in calls) and known.issuperset(sources)
+                if any(trace.sources[source].updated for source in sources)
+                else stepped.difference(sources)
+            )
             and all(_is_dropped(c, k, used) for c in calls for k in range(len(c.sources)))
         ):
             for source in sources:
@@ -318,7 +332,7 @@ def _unlisted(trace: Trace, reached: Masks, known: set[str]) -> Iterator[Finding
             source = trace.sources[number]
             if number in asked or not _is_parameter(trace, number) or source.name in known:
                 continue
-            if (number not in call.beside) if unwatched else call.explicit:
+            if (number not in (call.beside or ())) if unwatched else call.explicit:
                 continue
             if source.updated or source.held or source.copied:
                 continue

@@ -381,7 +381,7 @@ class Watch(Watcher, Onlooker):
         reached = [s for node in asking.nodes if node is not None for s in _reached(node)]
         steps.hold([*reached, *(each._source for each in beside)])
         explicit = not asking.tape._watch_accessed and asking.beside is None
-        steps.around(call, explicit, beside)
+        steps.around(call, explicit, None if asking.beside is None else beside)
 
     def _place(self, site: Site) -> Place:
         key = id(site.code), site.instruction

@@ -43,7 +43,7 @@ class Steps:
         self.frozen: dict[Identity, set[Identity]] = {}  # -> where to note that it was changed
         self.averaged: set[Identity] = set()
         self.outputs: dict[int, tuple[int | None, ...]] = {}  # by the number of the call
-        self.surroundings: dict[int, tuple[bool, Sequence[Variable]]] = {}
+        self.surroundings: dict[int, tuple[bool, Sequence[Variable] | None]] = {}
         self.sizes: dict[int, float] = {}  # of gradients, and of what is computed from them
         self.passes: dict[tuple[int, int, str], int] = {}
         self.courses: dict[tuple[Identity, int, int], list[Any]] = {}
@@ -68,7 +68,7 @@ class Steps:
             self.sizes[gradient.node.seq] = size
         self.outputs[call] = tuple(numbers)
 
-    def around(self, call: int, explicit: bool, beside: Sequence[Variable]) -> None:
+    def around(self, call: int, explicit: bool, beside: Sequence[Variable] | None) -> None:
         """Note what a gradient call says of variables that it does not ask for."""
         self.surroundings[call] = explicit, beside
 
@@ -287,7 +287,7 @@ class Steps:
         for position, call in enumerate(trace.gradients):
             call.outputs = self.outputs.get(position, (None,) * len(call.sources))
             call.explicit, beside = self.surroundings.get(position, (False, ()))
-            call.beside = tuple(map(number, beside))
+            call.beside = None if beside is None else tuple(map(number, beside))
             before = bisect.bisect(self.starts, max(call.targets, default=0))
             call.began = self.starts[before - 1] if before else 0
 
