@@ -27,8 +27,16 @@ def stop(program, value, dropped):
 def test_a_stop_whose_result_is_thrown_away(program, dropped):
     w = program.source("w", line=1)
     for _ in range(2):
-        stop(program, program.op("matmul", program.read(w, 13), line=13), dropped)
+        goal = program.op("matmul", program.read(w, 13), line=13)
+        stop(program, goal, dropped)
+        program.op("sum", goal, line=15)
     assert said(program.trace) == ([("w", "dropped_gate", 14)] if dropped else [])
+
+
+def test_a_stop_is_thrown_away_of_what_nobody_uses_otherwise(program):
+    w = program.source("w", line=1)
+    stop(program, program.op("matmul", program.read(w, 13), line=13), dropped=True)
+    assert said(program.trace) == []
 
 
 def test_a_stop_of_what_has_no_gradient_stops_nothing(program):

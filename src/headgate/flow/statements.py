@@ -12,6 +12,7 @@ called with one value that has a gradient and another that has none.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase, translate
 
@@ -42,9 +43,14 @@ def statements(trace: Trace, flow: Sequence[str] = ()) -> list[Finding]:
 
 
 def _dropped(trace: Trace) -> Iterator[Finding]:
-    """Find gates whose result is thrown away, with the sources whose gradient still flows."""
+    """Find gates whose result is thrown away, with the sources whose gradient still flows.
+
+    Whatever else is computed from their argument was to be without it; if nothing is, nobody is
+    misled.
+    """
     if not trace.dropped:
         return
+    takers = Counter(value for event in trace.events for value in event.inputs)
     masks = {source.value: 1 << number for number, source in enumerate(trace.sources)}
     told: set[tuple[int, int]] = set()
     for number, event in enumerate(trace.events):
@@ -56,7 +62,8 @@ def _dropped(trace: Trace) -> Iterator[Finding]:
         if mask:
             for output in event.outputs:
                 masks[output] = masks.get(output, 0) | mask
-        if number in trace.dropped and event.op in GATES:
+        used = any(takers[value] > 1 for value in event.inputs)
+        if number in trace.dropped and event.op in GATES and used:
             for source in bits(before):
                 if (source, event.place) not in told:
                     told.add((source, event.place))
