@@ -5,7 +5,7 @@ import weakref
 from pathlib import Path
 
 import headgate as hg
-from headgate.core.asked import asked, question
+from headgate.core.asked import all_asked, asked, question
 from headgate.record.cuts import Cuts
 from headgate.record.graph import Recording, Source, new_leaf, state
 from headgate.record.site import caller
@@ -84,12 +84,13 @@ def test_a_verdict_is_read_from_the_record_alone():
         tape.watch(x)
         h = x * w
         y = hg.sum(h) * hg.stop_gradient(w)
-    watched, middle, variable = asked(x), asked(h), asked(w)
+    watched, middle, variable = all_asked([x, h, w])
     assert (variable.name, variable.variable, variable.trainable) == ("w", True, True)
     assert variable.made is not None
     assert middle.made is None
     assert (watched.identity, middle.identity) == (x.node.source, None)
-    assert (watched.name, watched.shape, watched.dtype) == ("x", (2,), "float64")
+    assert (watched.name, watched.shape, watched.inexact) == ("x", (2,), True)
+    assert (middle.name, asked(x).name) == ("h", "x")
     about = question(tape._recording, tape._bits, True, [y])
     assert [explain(about, each).verdict for each in (watched, middle, variable)] == [
         "connected"
