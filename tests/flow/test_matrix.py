@@ -151,19 +151,7 @@ def test_a_loop_over_variables_of_one_name_is_one_term(matrix_of):
     assert rows(matrix)["square(copy)"] == ["cut: rewrap line 8", "not used", "gradient"]
 
 
-def test_what_comes_back_from_the_host_is_one_term(matrix_of):
-    program = asked(
-        "loss = hg.asarray(0.0)",
-        "for _ in range(4):",
-        "    index = int(hg.argmax(a))",
-        "    loss = loss - float(a[index])",
-    )
-    (matrix,) = matrix_of(program)
-    assert [(term.name, len(term.values)) for term in matrix.terms] == [("float(a[index])", 4)]
-    assert rows(matrix)["float(a[index])"][0] == "cut: host_round_trip line 9"
-
-
-def test_what_left_twice_before_it_came_back_is_one_term():
+def test_what_comes_back_from_the_host_is_one_term():
     program = traces.Program("host.py")
     a, b = program.source("a"), program.source("b")
     loss = program.op("square", program.read(b, 2), line=2)

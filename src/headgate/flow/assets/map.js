@@ -126,8 +126,9 @@ function flow_of(call) {
   const norm = new Map(gradient.values.map((value, i) => [value, Number(gradient.cotangents[i])]));
   const norm_of_source = new Map(gradient.sources.map((source, i) => [source, gradient.norms[i]]));
   const verdicts = sources.value.map((value, source) => {
-    if (by_gradient[value] && !refused(gradient, norm_of_source, value, source)) {
-      const norm = norm_of_source.get(source);
+    const norm = norm_of_source.get(source);
+    const came = norm !== null && norm !== undefined;
+    if (came || (by_gradient[value] && !refused(gradient, norm_of_source, value, source))) {
       return norm === 0 ? "zero" : is_broken(norm) ? "not finite" : "connected";
     }
     return by_value[value] ? "cut" : "unused";
