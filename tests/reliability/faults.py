@@ -572,6 +572,10 @@ def leaked() -> int:
     return sum(type(each) is Recording for each in gc.get_objects())
 
 
+FEWEST = 10
+"""So many places are taken in any case, however slow the machine is."""
+
+
 def run(
     names: list[str],
     count: int,
@@ -589,10 +593,10 @@ def run(
         trial = Trial(name, mode)
         places = list(range(trial.report.places))
         rng.shuffle(places)
+        before = leaked()  # which takes seconds itself in a process that holds much
         end = None if seconds is None else time.monotonic() + seconds / len(names)
-        before = leaked()
         for number in range(each):
-            if end is not None and time.monotonic() > end:
+            if end is not None and number >= FEWEST and time.monotonic() > end:
                 break
             trial.run(places[number % len(places)])
         kept = leaked() - before
