@@ -25,8 +25,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from headgate.flow.solve import computed_from
 from headgate.flow.terms import PRODUCTS, SUMS, VIEWS
 from headgate.flow.trace import GUESSED, Event, Gradient, Place, Source, Trace
+from headgate.record.cuts import bits
 from headgate.record.site import printable
 
 if TYPE_CHECKING:
@@ -173,7 +175,7 @@ def matrix_of(trace: Trace, call: Gradient) -> Matrix:
         for name, numbers in _grouped(trace.sources, concerned).items()
     ]
     values = [[trace.sources[number].value for number in group.sources] for group in groups]
-    ends = _ends(trace, events, call, reach, _forward(events, _bits(values)), dead)
+    ends = _ends(trace, events, call, reach, computed_from(events, _bits(values)), dead)
     cells = [
         tuple(
             _cell(trace, call, reach, row, group, ends.get((row, column), {}))
@@ -196,7 +198,7 @@ def _terms(trace: Trace, events: list[Event], call: Gradient) -> list[Term]:
     for number, source in enumerate(trace.sources):
         if source.trainable or number in call.sources:
             trained.setdefault(source.name, []).append(source.value)
-    depends = _forward(events, _bits(trained.values()))
+    depends = computed_from(events, _bits(trained.values()))
     written = _Sums()
     found: dict[Any, list[int]] = {}
     names: dict[Any, str] = {}
@@ -388,7 +390,7 @@ class _Reach:
             for value, norm in call.cotangents.items()
             if norm == 0 and self.by_gradient.get(value, 0).bit_count() == 1
         }
-        living = {value: bits for value, bits in seeds.items() if value not in zero}
+        living = {value: mask for value, mask in seeds.items() if value not in zero}
         self.alive = _backward(
             events,
             living,
@@ -414,29 +416,19 @@ def _backward(
 ) -> dict[int, int]:
     masks = dict(seeds)
     for event in reversed(events):
-        bits = _of(masks, event.outputs)
-        if bits:
+        mask = _of(masks, event.outputs)
+        if mask:
             for position, value in enumerate(event.inputs):
                 if lets(event, position):
-                    masks[value] = masks.get(value, 0) | bits
-    return masks
-
-
-def _forward(events: list[Event], seeds: Mapping[int, int]) -> dict[int, int]:
-    masks = dict(seeds)
-    for event in events:
-        bits = _of(masks, event.inputs)
-        if bits:
-            for value in event.outputs:
-                masks[value] = masks.get(value, 0) | bits
+                    masks[value] = masks.get(value, 0) | mask
     return masks
 
 
 def _of(masks: Mapping[int, int], values: Iterable[int]) -> int:
-    bits = 0
+    found = 0
     for value in values:
-        bits |= masks.get(value, 0)
-    return bits
+        found |= masks.get(value, 0)
+    return found
 
 
 def _leading_to(events: list[Event], targets: Iterable[int]) -> list[Event]:
@@ -482,15 +474,11 @@ def _ends(
                 rows = _of(reach.by_gradient, event.outputs)
             else:
                 continue
-            for row in _ones(rows):
-                for column in _ones(columns):
+            for row in bits(rows):
+                for column in bits(columns):
                     known = ends.setdefault((row, column), {})
                     known[sort] = said, trace.places[event.place]
     return ends
-
-
-def _ones(bits: int) -> list[int]:
-    return [number for number in range(bits.bit_length()) if bits >> number & 1]
 
 
 def _cell(

@@ -17,10 +17,23 @@ The trace may come from any framework; nothing here knows one.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from headgate.flow.trace import GUESSED, Gradient, Trace
+from headgate.flow.trace import GUESSED, Event, Gradient, Trace
+
+
+def computed_from(events: Iterable[Event], seeds: Mapping[int, int]) -> dict[int, int]:
+    """Return for each value the bits of all that it was computed from, on any path."""
+    masks = dict(seeds)
+    for event in events:
+        mask = 0
+        for value in event.inputs:
+            mask |= masks.get(value, 0)
+        if mask:
+            for output in event.outputs:
+                masks[output] = masks.get(output, 0) | mask
+    return masks
 
 
 @dataclass(frozen=True, slots=True)

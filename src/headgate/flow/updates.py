@@ -13,12 +13,13 @@ is given to gets no finding. Everything here is judged over all passes that were
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
 from headgate.flow.kinds import cure
 from headgate.flow.report import Finding
-from headgate.flow.trace import Event, Gradient, Trace, Update
+from headgate.flow.solve import computed_from
+from headgate.flow.trace import Gradient, Trace, Update
 from headgate.record.cuts import bits
 
 Masks = dict[int, int]
@@ -55,19 +56,6 @@ def found(trace: Trace, name: str, kind: str, place: int, verdict: str, label: s
 # -- what is in a value ----------------------------------------------------------------------------
 
 
-def carried(events: Iterable[Event], seeds: Mapping[int, int]) -> Masks:
-    """Return for each value the bits of all that it was computed from."""
-    masks = dict(seeds)
-    for event in events:
-        mask = 0
-        for value in event.inputs:
-            mask |= masks.get(value, 0)
-        if mask:
-            for output in event.outputs:
-                masks[output] = masks.get(output, 0) | mask
-    return masks
-
-
 def gradients_in(trace: Trace, only: Callable[[float], bool] = lambda norm: True) -> Masks:
     """Return for each value the sources whose gradients are in it, only those of some norm."""
     seeds: Masks = {}
@@ -75,13 +63,13 @@ def gradients_in(trace: Trace, only: Callable[[float], bool] = lambda norm: True
         for source, output, norm in zip(call.sources, call.outputs, call.norms):
             if output is not None and norm is not None and only(norm):
                 seeds[output] = seeds.get(output, 0) | 1 << source
-    return carried(trace.events, seeds) if seeds else {}
+    return computed_from(trace.events, seeds) if seeds else {}
 
 
 def _kin(trace: Trace) -> list[int]:
     """Return for each source the sources that its value comes from, other than by a gradient."""
     seeds: Masks = {source.value: 1 << number for number, source in enumerate(trace.sources)}
-    masks = carried(trace.events, seeds)
+    masks = computed_from(trace.events, seeds)
     number = {source.value: number for number, source in enumerate(trace.sources)}
     kin = [1 << number for number in range(len(trace.sources))]
     for event in trace.events:
