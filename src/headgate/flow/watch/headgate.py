@@ -5,6 +5,10 @@ each gradient call it asks the masks for a verdict on each source before the gra
 measures the walk itself. So it hands the judge (`headgate.flow.judge`) facts of its own in place of
 those that are in the trace: the masks also know what a trace has no room for, and cost less.
 
+Only some passes of a line are looked at closely (`headgate.flow.course.looks_at`), and only what is
+recorded for them is written into the log: a recording is, if a line that asked recordings of its
+origin for gradients is to be looked at next. Of all other passes it is noted what came back.
+
 What no single call can tell it finds by itself: a parameter that a model uses and does not list,
 one whose gradient never goes to the optimizer, and one that a layer froze before it ever learnt
 anything.
@@ -574,6 +578,8 @@ def _adapts(variable: Variable) -> bool:
 
 def trace() -> Watch:
     """Record what a block computes and differentiates, to look at its flow of gradient.
+
+    Of a line that is passed often, the first 16 passes are recorded, then ever fewer.
 
     Returns:
         A context manager. Its attribute `trace` is the record (`headgate.flow.trace.Trace`),
