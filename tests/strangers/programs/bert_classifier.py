@@ -11,6 +11,7 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+from transformers.trainer_callback import PrinterCallback
 
 
 class Sentences(Dataset):
@@ -70,7 +71,9 @@ with tempfile.TemporaryDirectory() as folder:
         eval_dataset=Sentences(16),
         compute_metrics=accuracy,
     )
+    trainer.remove_callback(PrinterCallback)  # it prints times
     trainer.train()
+    print("losses", [entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
     print("accuracy", trainer.evaluate()["eval_accuracy"])
 
 for name, parameter in model.named_parameters():
