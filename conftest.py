@@ -31,6 +31,8 @@ collect_ignore = [
     "tests/typing/wrong_program.py",
     "tests/strangers",
 ]
+if importlib.util.find_spec("torch") is None:  # no example is there, but an import of torch
+    collect_ignore.append("src/headgate/flow/watch/torch")
 NEEDS = {"peers": "jax", "tensorflow": "tensorflow", "torch": "torch"}
 
 
