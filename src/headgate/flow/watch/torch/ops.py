@@ -156,6 +156,9 @@ OVERWRITES = {
 }
 """In place: nothing of what was there before is left."""
 
+APART = {"broadcast_tensors", "meshgrid", "atleast_1d", "atleast_2d", "atleast_3d"}
+"""Ops of several tensors that give something for each, which the others have no part in."""
+
 INFINITE = {"masked_fill", "where", "full", "tril", "triu", "index_put", "copy", "fill", "getitem"}
 """Ops that put infinities in on purpose, as masks do."""
 

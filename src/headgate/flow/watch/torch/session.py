@@ -23,7 +23,7 @@ from torch.optim import optimizer as optimizers
 from torch.overrides import _get_current_function_mode
 
 from headgate.flow.judge import Told
-from headgate.flow.trace import Cut, Gradient, Optimizer, Place, Source, Trace, Update
+from headgate.flow.trace import Cut, Freeze, Gradient, Optimizer, Place, Source, Trace, Update
 from headgate.flow.watch.torch.graph import CUSTOM, Walk, norm
 from headgate.flow.watch.torch.log import (
     MOST,
@@ -62,6 +62,7 @@ class Ask:
     outputs: list[int | None] = field(default_factory=list)
     walk: Walk | None = None
     failed: str = ""
+    updates: int = 0  # how many updates there had been
 
 
 @dataclass(slots=True, eq=False)
@@ -104,6 +105,7 @@ class Session:
         self.roots: dict[int, Any] = {}  # id -> module that is called by the program itself
         self.paths: dict[int, tuple[int, str]] = {}  # source -> (id of the root, path)
         self.root_names: dict[int, str] = {}
+        self.holders: dict[int, Any] = {}  # id -> module that paths begin in
         self.replaced: list[tuple[int, int, int]] = []  # old source, new source, place
         self.flags: list[tuple[Any, str, int]] = []  # module, attribute, place
         self.compiled = False
@@ -379,6 +381,7 @@ class Session:
                 numbers.append(number)
                 names.append(name)
         ask = Ask(place, step, tuple(numbers), tuple(names), began, inner)
+        ask.updates = len(self.log.trace.updates)
         self.asks.append(ask)
         return ask
 
@@ -555,8 +558,8 @@ class Session:
         )
 
     def _note_change(self, before: frozenset[int] | None, missing: frozenset[int]) -> None:
-        """Look at the next pass if other gradients are missing than before."""
-        if before is not None and before != missing and self._latest is not None:
+        """Look at the next pass if other gradients are missing than before, or all is new."""
+        if before != missing and self._latest is not None:
             self._latest.looked = min(self._latest.looked, CLOSELY - 1)
             self._take_up(self._latest)
 
@@ -583,6 +586,7 @@ class Session:
             pairs += [(name, module) for name, module in held.items()]
             for name, root in outermost(pairs):
                 self.root_names.setdefault(id(root), name or type(root).__name__.lower())
+                self.holders[id(root)] = root
                 for path, each in paths_in(root):
                     leaf = unnamed.pop(id(each), None) if each is not None else None
                     if leaf is not None:
@@ -625,6 +629,7 @@ class Session:
             source.lasting = leaf.parameter or leaf.number in optimized
             source.trainable = self._matters(leaf, optimized)
             source.copied = leaf.loaded
+        trace.freezes = self._freezes()
         trace.gradients = [self._as_gradient(ask, optimized) for ask in self.asks]
         trace.optimizers = [
             Optimizer(
@@ -637,6 +642,19 @@ class Session:
             if known.steps
         ]
         return trace
+
+    def _freezes(self) -> list[Freeze]:
+        """Return the lines that said last that sources need no gradient."""
+        frozen: dict[int, list[int]] = {}
+        for leaf in self.log.leaves:
+            tensor = leaf.tensor()
+            if tensor is not None and not tensor.requires_grad and leaf.flags:
+                frozen.setdefault(leaf.flags[-1][1], []).append(leaf.number)
+        sources = self.log.trace.sources
+        return [
+            Freeze(place, "", tuple(sources[k].name for k in numbers), tuple(numbers))
+            for place, numbers in frozen.items()
+        ]
 
     def optimized(self) -> dict[int, int]:
         """Return the sources that optimizers have: source -> number of the optimizer."""
@@ -658,6 +676,8 @@ class Session:
         """
         tensor = leaf.tensor()
         if tensor is not None and not tensor.requires_grad:
+            return False
+        if tensor is not None and not leaf.asks:  # it was frozen when it was looked at last
             return False
         if self.steppers:
             return leaf.number in optimized
