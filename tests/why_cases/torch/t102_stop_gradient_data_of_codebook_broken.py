@@ -1,4 +1,4 @@
-# cause: stop_gradient
+# cause: stop_gradient dead_term
 # line: 22
 # affected: quantizer.embed.weight
 # symptom: not updated

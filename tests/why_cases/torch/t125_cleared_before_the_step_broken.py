@@ -1,8 +1,8 @@
 # cause: cleared
 # line: 25
-# affected: net.0.weight net.0.bias net.2.weight net.2.bias
+# affected: 0.weight 0.bias 2.weight 2.bias
 # symptom: not updated
-# expect: net.0.weight=still net.0.bias=still net.2.weight=still net.2.bias=still
+# expect: 0.weight=still 0.bias=still 2.weight=still 2.bias=still
 # also: 26 33
 import torch
 from torch import nn
@@ -43,5 +43,5 @@ for _ in range(3):
 model = Regression(4)
 start = [p.detach().clone() for p in model.net.parameters()]
 model.fit(data, epochs=2)
-for (name, p), before in zip(model.net.named_parameters(prefix="net"), start):
+for (name, p), before in zip(model.net.named_parameters(), start):
     print(f"{name}: {'still' if torch.equal(p, before) else 'learns'}")

@@ -2,7 +2,7 @@
 # line: 0
 # affected: -
 # symptom: fixed twin
-# expect: net.0.weight=learns net.0.bias=learns net.2.weight=learns net.2.bias=learns
+# expect: 0.weight=learns 0.bias=learns 2.weight=learns 2.bias=learns
 # also: -
 import torch
 from torch import nn
@@ -43,5 +43,5 @@ for _ in range(3):
 model = Regression(4)
 start = [p.detach().clone() for p in model.net.parameters()]
 model.fit(data, epochs=2)
-for (name, p), before in zip(model.net.named_parameters(prefix="net"), start):
+for (name, p), before in zip(model.net.named_parameters(), start):
     print(f"{name}: {'still' if torch.equal(p, before) else 'learns'}")

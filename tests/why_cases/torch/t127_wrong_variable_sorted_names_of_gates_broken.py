@@ -1,8 +1,8 @@
 # cause: wrong_variable
 # line: 36
-# affected: weights.forget weights.input
+# affected: weights['forget'] weights['input']
 # symptom: wrong update
-# expect: weights.input=2.171 weights.forget=2.498 weights.output=1.831
+# expect: weights['input']=2.171 weights['forget']=2.498 weights['output']=1.831
 # also: 35
 import torch
 
@@ -35,4 +35,4 @@ for _step in range(4):
         for name, grad in zip(sorted(weights), grads):
             weights[name] -= RATE * grad
 for name, w in weights.items():
-    print(f"weights.{name}: {w.norm().item():.3f}")
+    print(f"weights[{name!r}]: {w.norm().item():.3f}")

@@ -2,7 +2,7 @@
 # line: 0
 # affected: -
 # symptom: fixed twin
-# expect: weights.input=2.187 weights.forget=2.457 weights.output=1.841
+# expect: weights['input']=2.187 weights['forget']=2.457 weights['output']=1.841
 # also: -
 import torch
 
@@ -35,4 +35,4 @@ for _step in range(4):
         for name, grad in zip(weights, grads):
             weights[name] -= RATE * grad
 for name, w in weights.items():
-    print(f"weights.{name}: {w.norm().item():.3f}")
+    print(f"weights[{name!r}]: {w.norm().item():.3f}")

@@ -1,8 +1,8 @@
 # cause: nonfinite_value nonfinite_data
 # line: 16
-# affected: 0.weight 0.bias 2.weight 2.bias
+# affected: policy.0.weight policy.0.bias policy.2.weight policy.2.bias
 # symptom: not finite
-# expect: 0.weight=nan 0.bias=nan 2.weight=nan 2.bias=nan
+# expect: policy.0.weight=nan policy.0.bias=nan policy.2.weight=nan policy.2.bias=nan
 # also: 29 31
 # since: 4
 import torch
@@ -36,5 +36,5 @@ for s, a, r in loader:
     b_optimizer.zero_grad()
     b_loss.backward()
     b_optimizer.step()
-for name, p in policy.named_parameters():
+for name, p in policy.named_parameters(prefix="policy"):
     print(f"{name}: {'nonzero' if torch.isfinite(p.grad).all() else 'nan'}")

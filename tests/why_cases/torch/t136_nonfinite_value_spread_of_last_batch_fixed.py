@@ -2,7 +2,7 @@
 # line: 0
 # affected: -
 # symptom: fixed twin
-# expect: 0.weight=nonzero 0.bias=nonzero 2.weight=nonzero 2.bias=nonzero
+# expect: policy.0.weight=nonzero policy.0.bias=nonzero policy.2.weight=nonzero policy.2.bias=nonzero
 # also: -
 import torch
 from torch import nn
@@ -35,5 +35,5 @@ for s, a, r in loader:
     b_optimizer.zero_grad()
     b_loss.backward()
     b_optimizer.step()
-for name, p in policy.named_parameters():
+for name, p in policy.named_parameters(prefix="policy"):
     print(f"{name}: {'nonzero' if torch.isfinite(p.grad).all() else 'nan'}")

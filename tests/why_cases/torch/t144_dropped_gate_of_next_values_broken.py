@@ -1,8 +1,8 @@
 # cause: dropped_gate
 # line: 36
-# affected: q.0.weight q.0.bias q.2.weight q.2.bias
+# affected: 0.weight 0.bias 2.weight 2.bias
 # symptom: leak
-# expect: q.0.weight=1.890 q.0.bias=1.196 q.2.weight=0.926 q.2.bias=0.594
+# expect: 0.weight=1.890 0.bias=1.196 2.weight=0.926 2.bias=0.594
 # also: 35 37
 import random
 from collections import deque, namedtuple
@@ -52,5 +52,5 @@ for step in range(40):
     state = after
     if step >= 32:
         learn(q, optimizer, replay)
-for name, p in q.named_parameters(prefix="q"):
+for name, p in q.named_parameters():
     print(f"{name}: {p.norm().item():.3f}")

@@ -2,7 +2,7 @@
 # line: 0
 # affected: -
 # symptom: fixed twin
-# expect: q.0.weight=2.920 q.0.bias=1.764 q.2.weight=1.877 q.2.bias=0.797
+# expect: 0.weight=2.920 0.bias=1.764 2.weight=1.877 2.bias=0.797
 # also: -
 import random
 from collections import deque, namedtuple
@@ -52,5 +52,5 @@ for step in range(40):
     state = after
     if step >= 32:
         learn(q, optimizer, replay)
-for name, p in q.named_parameters(prefix="q"):
+for name, p in q.named_parameters():
     print(f"{name}: {p.norm().item():.3f}")

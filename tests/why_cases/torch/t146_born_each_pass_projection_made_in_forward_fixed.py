@@ -17,7 +17,8 @@ class ResidualBlock(nn.Module):
         self.n_in, self.n_out = n_in, n_out
         self.first = nn.Linear(n_in, n_out)
         self.second = nn.Linear(n_out, n_out)
-        self.projection = nn.Linear(n_in, n_out, bias=False)
+        if n_in != n_out:
+            self.projection = nn.Linear(n_in, n_out, bias=False)
         self.seen = set()
 
     def forward(self, x):

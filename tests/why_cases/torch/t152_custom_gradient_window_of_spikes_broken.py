@@ -1,8 +1,8 @@
 # cause: custom_gradient zero_derivative
 # line: 25
-# affected: hidden.weight
+# affected: hidden.weight out.weight
 # symptom: zero
-# expect: hidden.weight=zero out.bias=nonzero
+# expect: hidden.weight=zero out.weight=zero out.bias=nonzero
 # also: 40 46
 import torch
 from torch import nn
@@ -52,5 +52,5 @@ for _step in range(3):
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-print(f"hidden.weight: {'nonzero' if net.hidden.weight.grad.any() else 'zero'}")
-print(f"out.bias: {'nonzero' if net.out.bias.grad.any() else 'zero'}")
+for name, p in net.named_parameters():
+    print(f"{name}: {'nonzero' if p.grad.any() else 'zero'}")

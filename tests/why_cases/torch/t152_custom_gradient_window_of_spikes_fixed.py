@@ -2,7 +2,7 @@
 # line: 0
 # affected: -
 # symptom: fixed twin
-# expect: hidden.weight=nonzero out.bias=nonzero
+# expect: hidden.weight=nonzero out.weight=nonzero out.bias=nonzero
 # also: -
 import torch
 from torch import nn
@@ -52,5 +52,5 @@ for _step in range(3):
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-print(f"hidden.weight: {'nonzero' if net.hidden.weight.grad.any() else 'zero'}")
-print(f"out.bias: {'nonzero' if net.out.bias.grad.any() else 'zero'}")
+for name, p in net.named_parameters():
+    print(f"{name}: {'nonzero' if p.grad.any() else 'zero'}")
