@@ -26,6 +26,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 collect_ignore = ["tests/typing/user_program.py", "tests/typing/wrong_program.py"]
+if importlib.util.find_spec("torch") is None:  # no example is there, but an import of torch
+    collect_ignore.append("src/headgate/flow/watch/torch")
 NEEDS = {"peers": "jax", "tensorflow": "tensorflow", "torch": "torch"}
 
 

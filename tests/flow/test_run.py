@@ -186,14 +186,23 @@ def test_never_a_gradient(why):
     done = why("s.py", script="print('hello')")
     assert done.returncode == 0
     assert report_of(done)[1] == (
-        "No gradient was computed with Headgate: there is nothing to explain.\n"
+        "No gradient was computed with Headgate or PyTorch: there is nothing to explain.\n"
     )
 
 
 def test_other_frameworks_are_named(why, folder):
-    (folder / "torch.py").write_text("")
+    (folder / "jax.py").write_text("")
+    done = why("s.py", script="import jax")
+    assert report_of(done)[1].endswith(" The script uses JAX, not watched yet.\n")
+
+
+def test_a_version_that_cannot_be_watched_is_told(why, folder):
+    (folder / "torch.py").write_text("__version__ = '0.1'\nprint('there')")
     done = why("s.py", script="import torch")
-    assert report_of(done)[1].endswith(" The script uses PyTorch, not watched yet.\n")
+    said = report_of(done)[1]
+    assert done.returncode == 0
+    assert "PyTorch 0.1 cannot be watched (" in said
+    assert said.endswith("); PyTorch 2.13 is known to work.\n")
 
 
 @pytest.mark.parametrize(

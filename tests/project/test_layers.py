@@ -130,9 +130,18 @@ LAYERS = [
     "flow.text",
     "flow.page",
     "flow.watcher",
+    "flow.watch.arrival",
+    "flow.watch.lines",
     "flow.watch.steps",
     "flow.watch.log",
     "flow.watch.headgate",
+    "flow.watch.torch.ops",
+    "flow.watch.torch.log",
+    "flow.watch.torch.graph",
+    "flow.watch.torch.names",
+    "flow.watch.torch.mistakes",
+    "flow.watch.torch.session",
+    "flow.watch.torch.watch",
     "flow.run",
     "testing",
     "tf",
@@ -206,6 +215,8 @@ def violations(source: str, module: str, is_package: bool = False) -> list[str]:
     """Return one sentence for each import that the rules forbid."""
     layer = layer_of(module)
     third_party = REQUIRED | (EXAMPLES if layer == "examples" else set())
+    if layer.startswith("flow.watch.torch.") and layer != "flow.watch.torch.watch":
+        third_party |= {"torch"}  # nothing imports these before the program has
     found = []
     for line, name in imports(source, module, is_package):
         top, target = name.partition(".")[0], layer_of(name)

@@ -148,6 +148,24 @@ KINDS = {
         "A gradient is asked for and never used: that of {names}",
         "Give it to the optimizer, or do not ask for it.",
     ),
+    "cleared": Kind(
+        "The gradient of {names} is taken away before the step",
+        "Clear gradients before the call that computes them, or after the step.",
+        {"torch": "Call zero_grad() before backward() or after step(), not between them."},
+    ),
+    "freed_graph": Kind(
+        "No gradient comes of a second walk: what {names} was computed with has been freed",
+        "Compute the target anew before it is differentiated again.",
+        {
+            "torch": "Compute the loss anew in each pass, add the losses up and call backward() "
+            "once, or keep the graph: backward(retain_graph=True)."
+        },
+    ),
+    "in_place": Kind(
+        "No gradient reaches {names}: a value that it needs was overwritten",
+        "Write into a copy, or compute a new value in place of changing this one.",
+        {"torch": "Write x = x + y in place of x += y, or into x.clone()."},
+    ),
     "born_each_pass": Kind(
         "Made anew in every step, so that it never learns: {names}",
         "Make it once, before the loop or in the model's __init__, and use it in every step.",

@@ -47,7 +47,7 @@ from headgate.record.site import printable
 CLEAN, FOUND, UNANSWERED = 0, 1, 2
 """Exit statuses of `headgate why`."""
 
-UNWATCHED = {"torch": "PyTorch", "jax": "JAX", "tensorflow": "TensorFlow", "keras": "Keras"}
+UNWATCHED = {"jax": "JAX", "tensorflow": "TensorFlow", "keras": "Keras"}
 """Frameworks whose gradients no watcher sees yet, by the module that a script imports."""
 
 
@@ -143,7 +143,8 @@ def why(question: Question, watch: Callable[[], Sequence[Watcher]]) -> int:
         complaint = _unanswered(question, traces)
         trouble = " ".join(filter(None, [ending.words, complaint]))
         calls = sum(watcher.coverage()[1] for watcher in watchers)
-        summary = _summary(len(gradients), len(merged(findings)), calls)
+        remarks = [remark for watcher in watchers for remark in watcher.remarks() if remark]
+        summary = " ".join([_summary(len(gradients), len(merged(findings)), calls), *remarks])
         found = [matrices(trace, question.step) for trace in traces if question.matrix]
         tables = [table for some in found for table in as_tables(some)]
         _show(f"{trouble} {summary}".lstrip(), render(findings), tables, (out, errors))
@@ -356,7 +357,9 @@ def _summary(looked: int, findings: int, calls: int) -> str:
     if not calls:
         others = [name for module, name in UNWATCHED.items() if module in sys.modules]
         more = f" The script uses {' and '.join(others)}, not watched yet." if others else ""
-        return f"No gradient was computed with Headgate: there is nothing to explain.{more}"
+        return (
+            f"No gradient was computed with Headgate or PyTorch: there is nothing to explain.{more}"
+        )
     of = f"{looked} of " if looked < calls else ""
     return f"{_counted(findings, 'finding')}; {of}{_counted(calls, 'gradient call')} looked at."
 

@@ -2,7 +2,7 @@
 
 While it is entered, a watcher notes what one framework computes and differentiates, in neutral form
 (`headgate.flow.trace`); afterwards it says what it found. A framework has one file in
-`headgate/flow/watch` with one class, derived from `Watcher`, and one line in `WATCHERS`; `headgate
+`headgate/flow/watch` with one class, `Watch`, derived from `Watcher`, and one line in `WATCHERS`; `headgate
 why` enters all of them around the script. Judging, drawing and reporting need nothing but the
 trace, so they are written once, here: a watcher that writes a trace has all of it. One that knows
 better what came of its gradient calls, or finds something by itself, overrides `facts` or `told`.
@@ -30,8 +30,8 @@ from headgate.record.site import shown_path
 KEPT = 1000
 """So many gradient calls are in the report in full."""
 
-WATCHERS = {"headgate": "Watch"}
-"""Framework, which is the name of a module in `headgate.flow.watch` -> its watcher there."""
+WATCHERS = {"headgate": "headgate", "torch": "torch.watch"}
+"""Framework -> the module in `headgate.flow.watch` that has its `Watch`."""
 
 
 class Watcher(ABC):
@@ -80,6 +80,10 @@ class Watcher(ABC):
             step: look only at this pass of each gradient call, from 0.
         """
         return judged(self.trace, self.facts(), self.told(), no_flow, flow, step, self.framework)
+
+    def remarks(self) -> list[str]:
+        """Return in a sentence each what could not be seen."""
+        return []
 
     def coverage(self) -> tuple[int, int]:
         """Return how many gradient calls were looked at closely, and of how many."""
@@ -192,9 +196,9 @@ def watchers(step: int | None = None, every: int | None = None) -> list[Watcher]
 
     >>> from headgate.flow.watcher import watchers
     >>> [watcher.framework for watcher in watchers()]
-    ['headgate']
+    ['headgate', 'torch']
     """
     return [
-        getattr(import_module(f"headgate.flow.watch.{framework}"), name)(step, every)
-        for framework, name in WATCHERS.items()
+        import_module(f"headgate.flow.watch.{module}").Watch(step, every)
+        for module in WATCHERS.values()
     ]

@@ -17,7 +17,8 @@ from headgate.core.row import PICK, Op
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
 from headgate.flow.judge import NOWHERE, Outcome
-from headgate.flow.trace import CHANGED, Cut, Death, Event, Gradient, Place, Source, Trace
+from headgate.flow.trace import CHANGED, Cut, Death, Event, Gradient, Source, Trace
+from headgate.flow.watch.lines import Lines
 from headgate.flow.watch.steps import Steps, drops_now
 from headgate.nn.layer import calls
 from headgate.record.cuts import MAYBE_BACK, sequence
@@ -30,7 +31,7 @@ from headgate.record.site import Site, chain, where, without_comprehensions
 MOST = 100_000
 """So many events are kept; what comes after is not traced."""
 
-Lines = tuple[tuple[CodeType, int], tuple[tuple[CodeType, int], ...]]
+Led = tuple[tuple[CodeType, int], tuple[tuple[CodeType, int], ...]]
 """The user's line, and those that led there, the nearest first."""
 
 
@@ -53,7 +54,7 @@ class Log(Onlooker):
         """Whether no more events are taken."""
         return len(self.rows) >= MOST
 
-    def _chain(self, lines: tuple[tuple[CodeType, int], ...]) -> Lines:
+    def _chain(self, lines: tuple[tuple[CodeType, int], ...]) -> Led:
         """Return a line and those that led there; neighbours share the latter."""
         callers = lines[1:]
         if callers == self.callers:
@@ -241,46 +242,16 @@ class Log(Onlooker):
     def trace(self) -> Trace:
         """Return all of it as a neutral trace."""
         trace = Trace()
-        places: dict[tuple[str, int, str], int] = {}
-        sites: dict[tuple[int, int], int] = {}
-        scopes: dict[tuple[str, ...], int] = {(): 0}
-
-        def place(code: Any, instruction: int) -> int:
-            key = id(code), instruction
-            if key not in sites:
-                site = Site(code, instruction)
-                line = site.file, site.line, code.co_qualname
-                if line not in places:
-                    places[line] = len(places)
-                    trace.places.append(Place(*line))
-                sites[key] = places[line]
-            return sites[key]
-
+        lines = Lines(trace)
+        place = lines.place
         inside: dict[tuple[int, ...], int] = {}  # by identity: rows keep code and layers alive
 
         def scope(code: Any, stack: tuple[Any, ...]) -> int:
             key = id(code), *map(id, stack)
             if key not in inside:
-                inside[key] = scope_of(code, stack)
+                names = tuple(f"{type(layer).__name__} {layer.name}" for layer in stack)
+                inside[key] = lines.scope(names, code)
             return inside[key]
-
-        def scope_of(code: Any, stack: tuple[Any, ...]) -> int:
-            names = tuple(f"{type(layer).__name__} {layer.name}" for layer in stack)
-            if not names and code.co_name != "<module>":
-                names = (code.co_qualname.replace(".<locals>", ""),)
-            if names not in scopes:
-                scopes[names] = len(scopes)
-                trace.scopes.append(names)
-            return scopes[names]
-
-        chains: dict[tuple[int, ...], int] = {(): 0}
-
-        def callers(led: list[tuple[CodeType, int]]) -> int:
-            numbers = tuple(place(*line) for line in led)
-            if numbers not in chains:
-                chains[numbers] = len(chains)
-                trace.callers.append(numbers)
-            return chains[numbers]
 
         for identity, source in self.sources.items():
             if identity.name != source.name:  # it was found what the program calls it
@@ -290,15 +261,14 @@ class Log(Onlooker):
         words: dict[Any, str] = {}  # dtype -> its name
         known: dict[tuple[int, int, int], tuple[CodeType, int, int]] = {}
         for row in list(self.rows):
-            op, inputs, outputs, flows, lines, stack, kind, label, shape, dtype, positions = row
-            (code, instruction), led = lines
-            where_it_is = id(code), instruction, id(led)  # rows keep them alive
+            op, inputs, outputs, flows, led_by, stack, kind, label, shape, dtype, positions = row
+            here, led = led_by
+            where_it_is = id(here[0]), here[1], id(led)  # rows keep them alive
             if where_it_is not in known:
-                site, *rest = without_comprehensions([lines[0], *led])
-                known[where_it_is] = site[0], place(*site), callers(rest)
+                known[where_it_is] = lines.chain([here, *led])
             code, at, called_by = known[where_it_is]
             made.update(dict.fromkeys(outputs, len(trace.events)))
-            if label == MAYBE_BACK and len(self.numbers.get(lines[0], ())) > 1:
+            if label == MAYBE_BACK and len(self.numbers.get(here, ())) > 1:
                 label = CHANGED  # no constant of the program
             if dtype not in words:
                 words[dtype] = str(dtype)

@@ -1,0 +1,1 @@
+"""The watcher of PyTorch programs; all but `watch` imports PyTorch."""

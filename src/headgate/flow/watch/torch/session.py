@@ -1,0 +1,738 @@
+"""A session: when a PyTorch program is looked at, and what is put in its way for that.
+
+Each line that asks for gradients is looked at closely in its first three passes, with the mode on
+and every cotangent measured. Then the mode is taken away, and only the calls of `backward`, `grad`
+and `step` go through here: they count passes and see whether gradients are still there. Is one
+missing that had been there, or there that had been missing, the next pass is looked at.
+
+What is put in the way is public: functions of `torch` and `torch.autograd` that are replaced, and
+PyTorch's own global hooks of modules and optimizers. All of it is taken back at the end.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.nn.modules import module as modules
+from torch.optim import optimizer as optimizers
+from torch.overrides import _get_current_function_mode
+
+from headgate.flow.judge import Told
+from headgate.flow.trace import Cut, Gradient, Optimizer, Place, Source, Trace, Update
+from headgate.flow.watch.torch.graph import CUSTOM, Walk, norm
+from headgate.flow.watch.torch.log import MOST, Leaf, Log, Mode, name_in_frames, tensors_in
+from headgate.flow.watch.torch.mistakes import mistakes
+from headgate.flow.watch.torch.names import modules_in_frames, outermost, paths_in
+from headgate.flow.watch.torch.ops import OP, Row
+
+CLOSELY = 3
+"""So many first passes of a line are looked at closely."""
+
+CHANGES = 16
+"""So often a line is looked at closely because other gradients came than before."""
+
+
+@dataclass(slots=True, eq=False)
+class Ask:
+    """A gradient call that was looked at."""
+
+    place: int
+    step: int
+    targets: tuple[int, ...]
+    names: tuple[str, ...]
+    began: int
+    inner: bool
+    arrived: dict[Leaf, float] = field(default_factory=dict)
+    gradients: dict[int, int] = field(default_factory=dict)  # source -> value of its gradient
+    explicit: list[int] | None = None  # sources, if the program says which
+    norms: list[float | None] = field(default_factory=list)
+    outputs: list[int | None] = field(default_factory=list)
+    walk: Walk | None = None
+    failed: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """A line that asks for gradients."""
+
+    passes: int = 0
+    looked: int = 0
+    changes: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Stepper:
+    """An optimizer: where it was made and what it has."""
+
+    optimizer: Any
+    place: int
+    parameters: list[Any] = field(default_factory=list)
+    steps: int = 0
+    rate: float = 0.0
+    last: int = -1
+    missing: frozenset[int] | None = None  # which parameters had no gradient at its last step
+
+
+class Session:
+    """One time of looking on, from the import of PyTorch or the beginning of a block."""
+
+    def __init__(self, step: int | None = None, every: int | None = None) -> None:
+        self.wanted = step
+        self.every = every
+        self.log = Log()
+        self.mode = Mode(self.log)
+        self.on = False
+        self.thread = threading.get_ident()
+        self.asks: list[Ask] = []
+        self.lines: dict[int, Line] = {}
+        self.steppers: dict[int, Stepper] = {}
+        self.roots: dict[int, Any] = {}  # id -> module that is called by the program itself
+        self.paths: dict[int, tuple[int, str]] = {}  # source -> (id of the root, path)
+        self.root_names: dict[int, str] = {}
+        self.replaced: list[tuple[int, int, int]] = []  # old source, new source, place
+        self.flags: list[tuple[Any, str, int]] = []  # module, attribute, place
+        self.compiled = False
+        self._slots: dict[tuple[int, str], Any] = {}
+        self._undo: list[Callable[[], None]] = []
+        self._asking: Walk | None = None
+        self._labels: dict[int, str] = {}
+
+    # -- what is put in the way -------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Begin to look on."""
+        self._replace(torch.autograd, "backward", self._backward)
+        self._replace(torch.autograd, "grad", self._gradient)
+        self._replace(torch, "from_numpy", self._from_numpy)
+        self._replace(torch, "compile", self._compile)
+        self._replace(torch.optim.Optimizer, "add_param_group", self._add_param_group)
+        self._replace(torch.nn.Module, "__setattr__", self._set_attribute)
+        self._replace(torch.nn.Parameter, "__new__", self._parameter, staticmethod)
+        self._replace(torch.autograd.Function, "apply", self._apply, classmethod)
+        for handle in (
+            modules.register_module_parameter_registration_hook(self._registered),
+            modules.register_module_buffer_registration_hook(self._registered),
+            optimizers.register_optimizer_step_pre_hook(self._before_step),
+            optimizers.register_optimizer_step_post_hook(self._after_step),
+        ):
+            self._undo.append(handle.remove)
+        self._switch(True)
+
+    def end(self) -> None:
+        """Leave PyTorch as it was."""
+        self._switch(False)
+        while self._undo:
+            self._undo.pop()()
+
+    def _replace(self, owner: Any, name: str, wrapper: Callable[..., Any], how: Any = None) -> None:
+        """Put a function before one of PyTorch's, which it gets as its first argument."""
+        own = vars(owner).get(name)
+        original = getattr(own, "__func__", own)
+
+        @functools.wraps(original)
+        def instead(*args: Any, **kwargs: Any) -> Any:
+            return wrapper(original, *args, **kwargs)
+
+        made = instead if how is None else how(instead)
+        setattr(owner, name, made)
+
+        def undo() -> None:
+            if vars(owner).get(name) is made:
+                setattr(owner, name, own)
+
+        self._undo.append(undo)
+
+    def _switch(self, on: bool) -> None:
+        """Enter or leave the mode, if nobody else's mode would be taken for ours."""
+        if on == self.on or threading.get_ident() != self.thread:
+            return
+        top = _get_current_function_mode()
+        if on and top is None:
+            self.mode.__enter__()
+            self._hooks = (
+                modules.register_module_forward_pre_hook(self._enter_module),
+                modules.register_module_forward_hook(self._leave_module, always_call=True),
+            )
+            self.on = True
+        elif not on and top is self.mode:
+            self.mode.__exit__(None, None, None)
+            for handle in self._hooks:
+                handle.remove()
+            self.log.stack.clear()
+            self.on = False
+
+    @property
+    def hears(self) -> bool:
+        """Whether what happens now is to be noted."""
+        return self.on and not self.log.quiet and threading.get_ident() == self.thread
+
+    # -- modules and parameters -------------------------------------------------------------------
+
+    def _enter_module(self, module: Any, args: Any) -> None:
+        if threading.get_ident() != self.thread:
+            return
+        if not self.log.stack and not self.log.quiet and id(module) not in self.roots:
+            self.roots[id(module)] = module
+            for path, child in module.named_modules():
+                self._labels[id(child)] = f"{type(child).__name__} {path}".rstrip()
+        self.log.stack.append(self._labels.get(id(module)) or type(module).__name__)
+
+    def _leave_module(self, module: Any, args: Any, result: Any) -> None:
+        if self.log.stack and threading.get_ident() == self.thread:
+            self.log.stack.pop()
+
+    def _registered(self, module: Any, name: str, value: Any) -> None:
+        if not isinstance(value, torch.Tensor) or threading.get_ident() != self.thread:
+            return
+        self.log.registered(module, name, value)
+        before = self._slots.get((id(module), name))
+        self._slots[id(module), name] = value
+        if before is not None and before is not value and self.steppers:
+            here = self.log.here()
+            old, new = self.log.leaf(before), self.log.leaf(value)
+            self.replaced.append((old.number, new.number, here))
+
+    def _parameter(self, original: Any, cls: Any, *args: Any, **kwargs: Any) -> Any:
+        data = args[0] if args else kwargs.get("data")
+        made = original(cls, *args, **kwargs)
+        if self.hears and type(data) is torch.Tensor and isinstance(made, torch.nn.Parameter):
+            self.log.put_into(data, made)
+        return made
+
+    def _set_attribute(self, original: Any, module: Any, name: str, value: Any) -> None:
+        original(module, name, value)
+        if value is False and _means_requires_grad(name) and not hasattr(type(module), name):
+            self.flags.append((module, name, self.log.here()))
+
+    def _compile(self, original: Any, *args: Any, **kwargs: Any) -> Any:
+        if not self.compiled and hasattr(torch.compiler, "set_stance"):
+            self.compiled = True
+            torch.compiler.set_stance("force_eager")
+            self._undo.append(lambda: torch.compiler.set_stance("default"))
+        return original(*args, **kwargs)
+
+    def _from_numpy(self, original: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        if self.hears and args:
+            self.log.from_host(args[0], result)
+        return result
+
+    def _apply(self, original: Any, cls: Any, *args: Any, **kwargs: Any) -> Any:
+        """Note a function of the program's own, as one op."""
+        if not self.hears:
+            return original(cls, *args, **kwargs)
+        if cls.__name__ == "CheckpointFunction":
+            return self._checkpoint(original, cls, *args, **kwargs)
+        log = self.log
+        given = log.taken(args, kwargs)
+        log.quiet += 1
+        try:
+            result = original(cls, *args, **kwargs)
+        finally:
+            log.quiet -= 1
+        results = list(tensors_in((result,)))
+        if given and results:
+            log.made(Row(OP, cls.__name__), given, results, CUSTOM)
+        return result
+
+    def _checkpoint(self, original: Any, cls: Any, *args: Any, **kwargs: Any) -> Any:
+        """Note what is computed now and once more as gradients come back.
+
+        It has a gradient if one of its arguments has; then all that is used within has one, too.
+        """
+        log = self.log
+        first = len(log.trace.events)
+        result = original(cls, *args, **kwargs)
+        results = list(tensors_in((result,)))
+        tracked = any(each.requires_grad for each in results)
+        here = log.here()
+        for event in log.trace.events[first:]:
+            if event.kind == "no_grad_block":
+                event.kind = "" if tracked else "checkpoint"
+                event.label = ""
+                if tracked:
+                    event.flows = (True,) * len(event.inputs)
+                else:
+                    event.place = here
+            elif tracked and not event.kind:
+                event.flows = (True,) * len(event.inputs)
+        for each in results:
+            known = log.known(each)
+            if each.requires_grad and known is not None:
+                log.joined("checkpoint", each, known.number)
+        return result
+
+    # -- gradient calls ---------------------------------------------------------------------------
+
+    def _backward(self, original: Any, *args: Any, **kwargs: Any) -> Any:
+        tensors = args[0] if args else kwargs.get("tensors")
+        given = args[5] if len(args) > 5 else kwargs.get("inputs")
+        create = args[3] if len(args) > 3 else kwargs.get("create_graph", False)
+        targets = list(tensors_in((tensors,)))
+
+        def call() -> Any:
+            return original(*args, **kwargs)
+
+        if given is not None:
+            given = [given] if isinstance(given, torch.Tensor) else list(given)
+        return self._look(call, targets, None, given, False, bool(create))
+
+    def _gradient(self, original: Any, *args: Any, **kwargs: Any) -> Any:
+        names = ("outputs", "inputs", "grad_outputs", "retain_graph", "create_graph")
+        said = {**dict(zip(names, args)), **kwargs}
+        targets = list(tensors_in((said.get("outputs"),)))
+        inputs = list(tensors_in((said.get("inputs"),)))
+
+        def call() -> Any:
+            return original(*args, **kwargs)
+
+        return self._look(call, targets, inputs, None, bool(said.get("create_graph")), False)
+
+    def _look(
+        self,
+        call: Callable[[], Any],
+        targets: list[Any],
+        inputs: list[Any] | None,
+        only: list[Any] | None,
+        inner: bool,
+        keeps: bool,
+    ) -> Any:
+        """Make a gradient call, and note what comes of it if it is to be looked at."""
+        if self._asking is not None:  # within another one, as checkpoints do
+            with Walk(self.log, targets) as nested:
+                result = call()
+            self._asking.arrived.update(nested.arrived)
+            self._asking.leaves += nested.leaves
+            return result
+        if self.log.quiet or threading.get_ident() != self.thread or not targets:
+            return call()
+        place = self.log.here()
+        line = self.lines.setdefault(place, Line())
+        step = line.passes
+        line.passes += 1
+        if not self.on:
+            result = call()
+            self._think(line)
+            return result
+        line.looked += 1
+        ask = self._begin_asking(place, step, targets, inner)
+        explicit = None if inputs is None else [self._source_of(each) for each in inputs]
+        if explicit is not None:
+            ask.explicit = [number for number, _ in explicit]
+        self._name()
+        self.log.quiet += 1
+        walk = self._asking = ask.walk = Walk(self.log, targets)
+        try:
+            with walk:
+                result = call()
+        except Exception as error:
+            ask.failed = str(error)
+            self._note_failure(ask, walk, inputs)
+            raise
+        finally:
+            self._asking = None
+            self.log.quiet -= 1
+            self.log.turn += 1
+            self.log.since = max([self.log.since, *ask.targets])
+        self._note_result(ask, walk, result, inputs, only, inner)
+        self._think(line)
+        return result
+
+    def _begin_asking(self, place: int, step: int, targets: list[Any], inner: bool) -> Ask:
+        numbers, names = [], []
+        began = self.log.since
+        for target in targets:
+            self.log.quiet += 1
+            name = name_in_frames(target) or "loss"
+            self.log.quiet -= 1
+            number = self.log.number(target)
+            if number:
+                numbers.append(number)
+                names.append(name)
+        ask = Ask(place, step, tuple(numbers), tuple(names), began, inner)
+        self.asks.append(ask)
+        return ask
+
+    def _source_of(self, tensor: Any) -> tuple[int, Leaf | None]:
+        """Return the source that the program differentiates by, made for this call if need be."""
+        log = self.log
+        known = log.known(tensor)
+        number = log.number(tensor)
+        known = log.known(tensor)
+        if known is not None and known.leaf is not None:
+            known.leaf.asked = True
+            return known.leaf.number, known.leaf
+        log.quiet += 1
+        name = name_in_frames(tensor)
+        log.quiet -= 1
+        shape = tuple(tensor.shape)
+        name = name or f"tensor of shape {shape}"
+        place = -1
+        for event in reversed(log.trace.events):
+            if number in event.outputs:
+                place = event.place
+                break
+        source = Source(name, number or log.new(), shape=shape, lasting=False, place=place)
+        log.trace.sources.append(source)
+        leaf = Leaf(len(log.trace.sources) - 1, tensor, True)
+        log.leaves.append(leaf)
+        log.names[leaf.number] = name
+        return leaf.number, None
+
+    def _note_result(
+        self,
+        ask: Ask,
+        walk: Walk,
+        result: Any,
+        inputs: list[Any] | None,
+        only: list[Any] | None,
+        inner: bool,
+    ) -> None:
+        log = self.log
+        if inputs is not None:
+            for each in result:
+                if each is None:
+                    ask.norms.append(None)
+                    ask.outputs.append(None)
+                    continue
+                log.quiet += 1
+                ask.norms.append(norm(each))
+                log.quiet -= 1
+                if each.requires_grad:
+                    ask.outputs.append(log.number(each))
+                else:
+                    number = log.new()
+                    log.keep(each, number)
+                    ask.outputs.append(number)
+            return
+        wanted = None if only is None else {id(each) for each in only}
+        for tensor in walk.leaves:
+            if wanted is not None and id(tensor) not in wanted:
+                continue
+            size = walk.arrived.get(id(tensor))
+            if size is None:
+                continue
+            leaf = log.leaf(tensor)
+            ask.arrived[leaf] = size
+            leaf.gradient = ask.gradients[leaf.number] = log.new()
+            leaf.cleared = -1
+            gradient = tensor.grad
+            if gradient is not None:
+                log.keep(gradient, leaf.gradient)
+
+    def _note_failure(self, ask: Ask, walk: Walk, inputs: list[Any] | None) -> None:
+        if inputs is not None:
+            nodes = {id(leaf) for leaf in walk.leaves}
+            ask.norms = [1.0 if id(each) in nodes else None for each in inputs]
+            ask.outputs = [None] * len(inputs)
+
+    def _think(self, line: Line) -> None:
+        """Look closely from here on, or no more."""
+        if self.every is not None or self.wanted is not None:
+            return
+        fresh = any(each.looked < min(CLOSELY, each.passes + 1) for each in self.lines.values())
+        if self.on and all(each.looked >= CLOSELY for each in self.lines.values()):
+            self._switch(False)
+        elif not self.on and fresh and any(e.looked < CLOSELY for e in self.lines.values()):
+            self._switch(True)
+
+    # -- optimizers -------------------------------------------------------------------------------
+
+    def _add_param_group(self, original: Any, optimizer: Any, group: Any) -> None:
+        known = self.steppers.get(id(optimizer))
+        if known is None:
+            known = self.steppers[id(optimizer)] = Stepper(optimizer, self.log.here())
+        listed = group.get("params") if isinstance(group, dict) else None
+        if isinstance(listed, torch.Tensor):
+            listed = [listed]
+        elif listed is not None and not isinstance(listed, list | tuple | set):
+            listed = list(listed)
+            group = {**group, "params": listed}
+        flat = list(tensors_in((list(listed or ()),), deep=True))
+        for each in flat:
+            if each.requires_grad and not each.is_leaf:
+                found = self.log.known(each)
+                if found is not None:
+                    self.log.non_leaf(each, found)
+        original(optimizer, group)
+        for each in optimizer.param_groups[-1]["params"]:
+            known.parameters.append(each)
+            self.log.leaf(each)
+
+    def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if threading.get_ident() != self.thread:
+            return
+        self.log.stepping = 1
+        known = self.steppers.get(id(optimizer))
+        if known is None:
+            return
+        known.steps += 1
+        known.rate = max(known.rate, *(_rate(group) for group in optimizer.param_groups))
+        if not args[1:] and not kwargs.get("closure"):
+            self._note_step(known)
+
+    def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if threading.get_ident() != self.thread:
+            return
+        self.log.stepping = 0
+        known = self.steppers.get(id(optimizer))
+        if known is None:
+            return
+        if args[1:] or kwargs.get("closure"):
+            self._note_step(known)
+        self.log.turn += 1
+
+    def _note_step(self, known: Stepper) -> None:
+        missing = frozenset(id(p) for p in known.parameters if p.grad is None)
+        before, known.missing = known.missing, missing
+        if not self.on:
+            self._note_change(before, missing)
+            return
+        log = self.log
+        place = known.last = log.here()
+        sources, values, sizes = [], [], []
+        log.quiet += 1
+        try:
+            for parameter in known.parameters:
+                leaf = log.leaf(parameter)
+                if parameter.grad is None:
+                    if leaf.cleared >= 0:
+                        leaf.wiped = leaf.cleared
+                    continue
+                size = norm(parameter.grad)
+                if size == 0 and not leaf.gradient and leaf.cleared >= 0:
+                    leaf.wiped = leaf.cleared
+                else:
+                    leaf.given += 1
+                log.trace.sources[leaf.number].updated = True
+                sources.append(leaf.number)
+                values.append(leaf.gradient or None)
+                sizes.append(size)
+        finally:
+            log.quiet -= 1
+        number = list(self.steppers).index(id(known.optimizer))
+        log.trace.updates.append(
+            Update(place, "step", tuple(sources), tuple(values), tuple(sizes), number, known.steps)
+        )
+
+    def _note_change(self, before: frozenset[int] | None, missing: frozenset[int]) -> None:
+        """Look at the next pass if other gradients are missing than before."""
+        if before is not None and before != missing and self.lines:
+            line = next(iter(self.lines.values()))
+            if line.changes < CHANGES:
+                line.changes += 1
+                self._switch(True)
+                line.looked = CLOSELY - 1
+
+    # -- names ------------------------------------------------------------------------------------
+
+    def _name(self) -> None:
+        """Find out what parameters are called that have no name yet."""
+        log = self.log
+        unnamed = {
+            id(tensor): leaf
+            for leaf in log.leaves
+            if leaf.number not in self.paths
+            and leaf.number not in log.names
+            and (tensor := leaf.tensor()) is not None
+        }
+        if not unnamed:
+            return
+        log.quiet += 1
+        try:
+            held = modules_in_frames()
+            called = [(self.root_names.get(key, ""), root) for key, root in self.roots.items()]
+            of = {id(module): name for name, module in held.items()}
+            pairs = [*((of.get(id(root), name), root) for name, root in called)]
+            pairs += [(name, module) for name, module in held.items()]
+            for name, root in outermost(pairs):
+                self.root_names.setdefault(id(root), name or type(root).__name__.lower())
+                for path, each in paths_in(root):
+                    leaf = unnamed.pop(id(each), None) if each is not None else None
+                    if leaf is not None:
+                        self.paths[leaf.number] = id(root), path
+                        log.trace.sources[leaf.number].held = True
+            for leaf in unnamed.values():
+                tensor = leaf.tensor()
+                name = name_in_frames(tensor) if tensor is not None else ""
+                if name:
+                    log.names[leaf.number] = name
+        finally:
+            log.quiet -= 1
+
+    def _names(self) -> dict[int, str]:
+        """Return what all sources are called."""
+        roots = {root for root, _ in self.paths.values()}
+        names = dict(self.log.names)
+        for number, (root, path) in self.paths.items():
+            names[number] = f"{self.root_names[root]}.{path}" if len(roots) > 1 else path
+        for leaf in self.log.leaves:
+            source = self.log.trace.sources[leaf.number]
+            names.setdefault(leaf.number, source.name or f"tensor of shape {source.shape}")
+        return names
+
+    # -- what comes out ---------------------------------------------------------------------------
+
+    def trace(self) -> Trace:
+        """Return what happened as a neutral trace."""
+        self._name()
+        log, trace = self.log, self.log.trace
+        for number, name in self._names().items():
+            trace.sources[number].name = name
+        renamed = {source.value: source.name for source in trace.sources}
+        for event in trace.events:
+            if event.op == "read":
+                event.label = renamed.get(event.inputs[0], "")
+        optimized = self.optimized()
+        for leaf in log.leaves:
+            source = trace.sources[leaf.number]
+            source.lasting = leaf.parameter or leaf.number in optimized
+            source.trainable = self._matters(leaf, optimized)
+            source.copied = leaf.loaded
+        trace.gradients = [self._as_gradient(ask, optimized) for ask in self.asks]
+        trace.optimizers = [
+            Optimizer(
+                known.last,
+                known.steps,
+                known.rate,
+                tuple(log.leaf(p).number for p in known.parameters if p.requires_grad),
+            )
+            for known in self.steppers.values()
+            if known.steps
+        ]
+        return trace
+
+    def optimized(self) -> dict[int, int]:
+        """Return the sources that optimizers have: source -> number of the optimizer."""
+        return {
+            self.log.leaf(parameter).number: number
+            for number, known in enumerate(self.steppers.values())
+            for parameter in known.parameters
+        }
+
+    def reached(self) -> set[Leaf]:
+        """Return the sources that some call brought a gradient that is not zero."""
+        return {leaf for ask in self.asks for leaf, size in ask.arrived.items() if size}
+
+    def _matters(self, leaf: Leaf, optimized: dict[int, int]) -> bool:
+        """Tell whether a missing gradient of a source is anybody's concern.
+
+        An optimizer says so. Where there is none, what has parts that got a gradient does, and
+        everything if nothing got one.
+        """
+        tensor = leaf.tensor()
+        if tensor is not None and not tensor.requires_grad:
+            return False
+        if self.steppers:
+            return leaf.number in optimized
+        if not leaf.parameter:
+            return leaf.asked
+        alive = [each for each in self.reached() if each.parameter]
+        if not alive:
+            return True
+        root = self.paths.get(leaf.number, (None, ""))[0]
+        return any(self.paths.get(each.number, (None, ""))[0] == root for each in alive)
+
+    def _as_gradient(self, ask: Ask, optimized: dict[int, int]) -> Gradient:
+        trace, log = self.log.trace, self.log
+        walk = ask.walk
+        assert walk is not None
+        if ask.explicit is not None:
+            sources, norms, outputs = ask.explicit, ask.norms, ask.outputs
+            norms = norms or [None] * len(sources)
+            outputs = outputs or [None] * len(sources)
+        else:
+            found: dict[int, float | None] = {
+                leaf.number: size for leaf, size in ask.arrived.items()
+            }
+            alive = [leaf for leaf in ask.arrived if leaf.parameter or leaf.number in optimized]
+            groups = {optimized.get(number) for number in found} - {None}
+            roots = {self.paths[number][0] for number in found if number in self.paths}
+            for leaf in log.leaves:
+                source = trace.sources[leaf.number]
+                if leaf.number in found or not source.trainable:
+                    continue
+                same = (
+                    not alive
+                    or optimized.get(leaf.number, -1) in groups
+                    or self.paths.get(leaf.number, (-1, ""))[0] in roots
+                )
+                if same:
+                    found[leaf.number] = None
+            sources, norms = list(found), list(found.values())
+            outputs = [ask.gradients.get(number) for number in sources]
+        births: dict[int, Cut | None] = {}
+        for position, size in enumerate(norms):
+            if size is not None and size - size != 0:
+                births[position] = self._birth(walk)
+        return Gradient(
+            ask.place,
+            ask.targets,
+            ask.names,
+            tuple(sources),
+            tuple(norms),
+            dict(walk.cotangents),
+            dict(walk.deaths),
+            ask.step,
+            births,
+            {},
+            ask.inner,
+            tuple(outputs),
+            ask.began,
+            None,
+            ask.explicit is not None,
+        )
+
+    def _birth(self, walk: Walk) -> Cut | None:
+        """Return where what is not finite in a gradient was born."""
+        trace, log = self.log.trace, self.log
+        numbers = [*sorted(log.infinite), *walk.births]
+        kind = "nonfinite_value" if log.infinite else "nonfinite_slope"
+        for number in numbers:
+            if number < len(trace.events):
+                event = trace.events[number]
+                return Cut(
+                    kind, trace.place_of(event), event.op, event.shape, trace.callers_of(event)
+                )
+        return None
+
+    def told(self) -> Iterable[Told]:
+        """Yield what is wrong with parameters beside all gradient calls."""
+        self.trace()
+        return mistakes(self)
+
+    def remarks(self) -> list[str]:
+        """Return in a sentence each what could not be seen."""
+        found = []
+        if self.compiled:
+            found.append("Functions given to torch.compile ran uncompiled, to be seen.")
+        if self.log.full:
+            found.append(f"After {MOST:,} operations nothing more was noted.")
+        return found
+
+    def coverage(self) -> tuple[int, int]:
+        """Return how many gradient calls were looked at closely, and of how many."""
+        lines = self.lines.values()
+        return sum(line.looked for line in lines), sum(line.passes for line in lines)
+
+    def place(self, number: int) -> Place | None:
+        """Return a line by its number."""
+        return self.log.trace.places[number] if number >= 0 else None
+
+
+@functools.cache
+def _means_requires_grad(name: str) -> bool:
+    """Tell whether an attribute is meant to be `requires_grad`, perhaps with a slip."""
+    import difflib
+
+    return bool(difflib.get_close_matches(name, ["requires_grad"], cutoff=0.85))
+
+
+def _rate(group: dict[str, Any]) -> float:
+    rate = group.get("lr", 1.0)
+    return abs(float(rate))
