@@ -2,7 +2,7 @@
 # line: 74
 # affected: encoder.0.weight encoder.2.weight
 # symptom: error
-# expect: error=RuntimeError encoder.0.weight=None encoder.2.weight=None decoder.0.weight=nonzero
+# expect: error=RuntimeError
 # also: 56 128
 """A VQ-VAE whose codebook follows the encodings by moving averages (van den Oord et al., 2017)."""
 
@@ -155,11 +155,7 @@ def main():
     config = Config()
     model = VQVAE(config)
     trainer = Trainer(model, config)
-    try:
-        trainer.fit()
-    except RuntimeError as error:
-        log.error("stopped: %s", str(error)[:90])
-        print("error: RuntimeError")
+    trainer.fit()
     log.info("error and perplexity: %.3f %.2f", *evaluate(model, config))
     for name in ("encoder.0.weight", "encoder.2.weight", "decoder.0.weight"):
         gradient = model.get_parameter(name).grad

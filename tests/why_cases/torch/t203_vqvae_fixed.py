@@ -154,11 +154,7 @@ def main():
     config = Config()
     model = VQVAE(config)
     trainer = Trainer(model, config)
-    try:
-        trainer.fit()
-    except RuntimeError as error:
-        log.error("stopped: %s", str(error)[:90])
-        print("error: RuntimeError")
+    trainer.fit()
     log.info("error and perplexity: %.3f %.2f", *evaluate(model, config))
     for name in ("encoder.0.weight", "encoder.2.weight", "decoder.0.weight"):
         gradient = model.get_parameter(name).grad
