@@ -4,7 +4,7 @@
 # symptom: not updated
 # expect: classifier.weight=still classifier.bias=still
 # also: -
-# args: --flow 'classifier*'
+# args: --flow 'model.classifier*'
 """LoRA on a small transformer: pretrain on next tokens, then adapt to a task with a new head."""
 
 import logging

@@ -4,7 +4,7 @@
 # symptom: fixed twin
 # expect: classifier.weight=updated classifier.bias=updated
 # also: -
-# args: --flow 'classifier*'
+# args: --flow 'model.classifier*'
 """LoRA on a small transformer: pretrain on next tokens, then adapt to a task with a new head."""
 
 import logging
