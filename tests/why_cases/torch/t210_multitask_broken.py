@@ -3,7 +3,7 @@
 # affected: heads.0.out.weight heads.1.out.weight
 # symptom: absent
 # expect: encoder.0.weight=updated heads.0.out.weight=still heads.1.out.weight=still
-# also: 109 140
+# also: 66 67 109 140
 """Three tasks on one encoder, with a weight for each that follows from its learnt uncertainty."""
 
 import logging
