@@ -20,12 +20,14 @@ from types import CodeType
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from headgate.flow.trace import GUESSED, Event, Place, Source, Trace, Update
 from headgate.flow.watch.lines import Lines
 from headgate.flow.watch.steps import fate_of
 from headgate.flow.watch.torch.ops import (
+    APART,
     FLAG,
     GRAD,
     HOOK,
@@ -224,6 +226,8 @@ class Log:
         if known is None:
             if tensor.requires_grad and tensor.grad_fn is not None:
                 return self._adopted(tensor, [])
+            if is_lazy(tensor):
+                return 0
             if tensor.requires_grad or isinstance(tensor, torch.nn.Parameter):
                 return self._read(self.leaf(tensor), tensor)
             return 0
@@ -256,7 +260,8 @@ class Log:
             slot = None
         place, home = (slot[2], slot[3]) if slot is not None else (self.here(), True)
         value = self.new()
-        source = Source("", value, shape=tuple(tensor.shape), place=place)
+        shape = () if is_lazy(tensor) else tuple(tensor.shape)
+        source = Source("", value, shape=shape, place=place)
         leaf = Leaf(len(self.trace.sources), tensor, home)
         leaf.slot = "" if slot is None else slot[1]
         self.trace.sources.append(source)
@@ -455,6 +460,11 @@ class Log:
             return result
         if not given:
             return result
+        if row.op in APART:
+            for one, each in zip(tensors_in(args), tensors_in((result,))):
+                if each is not one and (own := self.taken((one,), {})):
+                    self.made(row, own, [each])
+            return result
         results = [each for each in tensors_in((result,)) if each is not target]
         if results:
             self.made(row, given, results)
@@ -621,7 +631,7 @@ class Log:
         how = {"add": "assign_add", "subtract": "assign_sub"}.get(row.op, "assign")
         values = [each.number for each in operands]
         if not values and how == "assign":
-            leaf.loaded = leaf.loaded or row.op in ("copy", "set")
+            leaf.loaded = leaf.loaded or (row.op in ("copy", "set") and not _is_initialising())
             leaf.past.clear()
             return
         value = values[0] if len(values) == 1 else None
@@ -631,7 +641,6 @@ class Log:
         leaf.turn = -1
         place = self.here()
         sizes = (self.trace.sizes.get(value or 0),)
-        self.trace.sources[leaf.number].updated = True
         self.trace.updates.append(Update(place, how, (leaf.number,), (value,), sizes))
 
     # -- what is special --------------------------------------------------------------------------
@@ -652,7 +661,8 @@ class Log:
                 self.keep(target, known.number, known.leaf)
         else:
             event = len(self.trace.events)
-            self._note(row, given, [result])
+            label = inside_library() or (".data" if func is _DATA else "")
+            self._note(row, given, [result], label)
             made = self.known(result)
             if made is not None and made.alias is None:
                 made.shows = weakref.ref(target)
@@ -873,6 +883,10 @@ class Log:
     ) -> Any:
         """Note that a tensor gets other memory."""
         tensor, value = args[0], args[1] if len(args) > 1 else None
+        shown = self.known(value) if isinstance(value, torch.Tensor) else None
+        own = self.known(tensor)
+        if shown is not None and own is not None and own.leaf in (shown.leaf, shown.alias):
+            return func(*args, **kwargs)  # as `module.to(device)` does where it is there already
         given = self.taken((value,), {}) if isinstance(value, torch.Tensor) else []
         result = func(*args, **kwargs)
         known = self.known(tensor)
@@ -917,6 +931,9 @@ def tensors_in(values: Any, deep: bool = False) -> Iterator[Any]:
     for value in values:
         if isinstance(value, torch.Tensor):
             yield value
+        elif type(value) is slice:
+            bounds = value.start, value.stop, value.step
+            yield from (each for each in bounds if isinstance(each, torch.Tensor))
         elif isinstance(value, list | tuple) and len(value) < 10_000:
             if deep:
                 yield from tensors_in(value, deep)
@@ -929,9 +946,15 @@ def tensors_in(values: Any, deep: bool = False) -> Iterator[Any]:
                         yield from (each for each in bounds if isinstance(each, torch.Tensor))
 
 
+def is_wrapped(tensor: Any) -> bool:
+    """Tell whether a tensor stands for many, in `vmap` and its kin, and shows no numbers."""
+    wrapped: bool = torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+    return wrapped
+
+
 def spoilt(tensor: Any, infinities_are_meant: bool) -> bool:
     """Tell whether a tensor holds NaN or an infinity; if those are meant, NaN alone."""
-    if tensor.is_sparse or tensor.numel() == 0 or tensor.is_meta:
+    if tensor.is_sparse or tensor.is_meta or is_wrapped(tensor) or tensor.numel() == 0:
         return False
     with torch.no_grad():
         total = tensor.sum().item()
@@ -975,6 +998,14 @@ def dropped() -> bool:
     return fate_of(frame.f_code, frame.f_lasti) == "dropped"
 
 
+def _is_initialising() -> bool:
+    """Tell whether it is one of the functions of `torch.nn.init` that writes now."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_OWN):
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_filename == torch.nn.init.__file__
+
+
 _OWN = f"{__file__.rsplit('flow', 1)[0]}"
 _TORCH = torch.__file__.removesuffix("__init__.py")
 
@@ -1015,6 +1046,8 @@ def place_of(line: tuple[CodeType, int]) -> Place:
     site = Site(*line)
     return Place(site.file, site.line, line[0].co_qualname)
 
+
+_DATA = torch.Tensor.data.__get__
 
 _HANDLERS: dict[str, Callable[..., Any]] = {
     OP: Log._op,

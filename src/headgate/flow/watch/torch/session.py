@@ -36,9 +36,10 @@ from headgate.flow.watch.torch.log import (
     name_in_frames,
     tensors_in,
 )
-from headgate.flow.watch.torch.mistakes import means_requires_grad, mistakes
+from headgate.flow.watch.torch.mistakes import means_requires_grad, mistakes, was_assigned
 from headgate.flow.watch.torch.names import modules_in_frames, outermost, paths_in
 from headgate.flow.watch.torch.ops import OP, Row
+from headgate.record.site import chain
 
 CLOSELY = 3
 """So many first passes of a line are looked at closely."""
@@ -70,6 +71,7 @@ class Ask:
     first: int = 0  # number of the first event since the call before
     missing: tuple[Leaf, ...] = ()  # of a call that raised: what it would have reached
     unasked: dict[int, Cut] = field(default_factory=dict)  # position -> why it cannot have one
+    updates: int = 0  # how many updates there had been
 
 
 @dataclass(slots=True, eq=False)
@@ -112,14 +114,18 @@ class Session:
         self.roots: dict[int, Any] = {}  # id -> module that is called by the program itself
         self.paths: dict[int, tuple[int, str]] = {}  # source -> (id of the root, path)
         self.root_names: dict[int, str] = {}
+        self.holders: dict[int, Any] = {}  # id -> module that paths begin in
         self.replaced: list[tuple[int, int, int]] = []  # old source, new source, place
         self.flags: list[tuple[Any, str, int]] = []  # module, attribute, place
+        self.scripted: set[int] = set()  # sources in modules that run as TorchScript
+        self.lists: list[tuple[Any, int]] = []  # lists with modules in a module, place
         self.compiled = False
         self._slots: dict[tuple[int, str], Any] = {}
         self._undo: list[Callable[[], None]] = []
         self._asking: Walk | None = None
         self._held_still: list[tuple[Any, Any]] = []  # frozen parameters that a step may move
         self.concerns: set[Leaf] = set()
+        self.differentiated: set[int] = set()  # sources behind what is differentiated twice
         self.moved: dict[int, int] = {}  # source that changes though it is frozen -> place
         self._calls = 0
         self._events = 0
@@ -217,6 +223,9 @@ class Session:
             self.roots[id(module)] = module
             for path, child in module.named_modules():
                 self._labels[id(child)] = f"{type(child).__name__} {path}".rstrip()
+                if isinstance(child, torch.jit.ScriptModule):
+                    inside = [self.log.leaf(each) for each in child.parameters()]
+                    self.scripted.update(leaf.number for leaf in inside)
         self.log.stack.append(self._labels.get(id(module)) or type(module).__name__)
 
     def _leave_module(self, module: Any, args: Any, result: Any) -> None:
@@ -243,6 +252,8 @@ class Session:
 
     def _set_attribute(self, original: Any, module: Any, name: str, value: Any) -> None:
         original(module, name, value)
+        if type(value) in (list, tuple, dict) and _holds_modules(value):
+            self.lists.append((value, self.log.here()))
         if value is False and means_requires_grad(name) and not hasattr(type(module), name):
             self.flags.append((module, name, self.log.here()))
 
@@ -287,7 +298,7 @@ class Session:
         result = original(cls, *args, **kwargs)
         results = list(tensors_in((result,)))
         tracked = any(each.requires_grad for each in results)
-        here = log.here()
+        _, here, led = log.lines.chain(chain())
         for event in log.trace.events[first:]:
             if event.kind == "no_grad_block":
                 event.kind = "" if tracked else "checkpoint"
@@ -295,7 +306,7 @@ class Session:
                 if tracked:
                     event.flows = (True,) * len(event.inputs)
                 else:
-                    event.place = here
+                    event.place, event.callers = here, led
             elif tracked and not event.kind:
                 event.flows = (True,) * len(event.inputs)
         for each in results:
@@ -311,6 +322,12 @@ class Session:
         given = args[5] if len(args) > 5 else kwargs.get("inputs")
         create = args[3] if len(args) > 3 else kwargs.get("create_graph", False)
         targets = list(tensors_in((tensors,)))
+        if given is not None and not isinstance(given, torch.Tensor | list | tuple):
+            given = tuple(given)
+            if len(args) > 5:
+                args = (*args[:5], given, *args[6:])
+            else:
+                kwargs["inputs"] = given
 
         def call() -> Any:
             return original(*args, **kwargs)
@@ -320,13 +337,20 @@ class Session:
         return self._look(call, targets, None, given, False, bool(create))
 
     def _gradient(self, original: Any, *args: Any, **kwargs: Any) -> Any:
-        names = ("outputs", "inputs", "grad_outputs", "retain_graph", "create_graph")
+        names = (
+            *("outputs", "inputs", "grad_outputs", "retain_graph", "create_graph", "only_inputs"),
+            *("allow_unused", "is_grads_batched", "materialize_grads"),
+        )
         said = {**dict(zip(names, args)), **kwargs}
+        for name in ("outputs", "inputs"):  # they may be given only once
+            given = said.get(name)
+            if given is not None and not isinstance(given, torch.Tensor | list | tuple):
+                given = said[name] = tuple(given)
         targets = list(tensors_in((said.get("outputs"),)))
         inputs = list(tensors_in((said.get("inputs"),)))
 
         def call() -> Any:
-            return original(*args, **kwargs)
+            return original(**said)
 
         return self._look(call, targets, inputs, None, bool(said.get("create_graph")), False)
 
@@ -392,6 +416,7 @@ class Session:
                 names.append(name)
         ask = Ask(place, step, tuple(numbers), tuple(names), began, inner)
         ask.first, self._events = self._events, len(self.log.trace.events)
+        ask.updates = len(self.log.trace.updates)
         self.asks.append(ask)
         return ask
 
@@ -590,8 +615,8 @@ class Session:
         )
 
     def _note_change(self, before: frozenset[int] | None, missing: frozenset[int]) -> None:
-        """Look at the next pass if other gradients are missing than before."""
-        if before is not None and before != missing and self._latest is not None:
+        """Look at the next pass if other gradients are missing than before, or all is new."""
+        if before != missing and self._latest is not None:
             self._latest.looked = min(self._latest.looked, CLOSELY - 1)
             self._take_up(self._latest)
 
@@ -618,6 +643,7 @@ class Session:
             pairs += [(name, module) for name, module in held.items()]
             for name, root in outermost(pairs):
                 self.root_names.setdefault(id(root), name or type(root).__name__.lower())
+                self.holders[id(root)] = root
                 for path, each in paths_in(root):
                     leaf = unnamed.pop(id(each), None) if each is not None else None
                     if leaf is not None:
@@ -661,24 +687,23 @@ class Session:
             tensor = leaf.tensor()
             source.trainable = leaf.asks if tensor is None else tensor.requires_grad
             source.copied = leaf.loaded
+            source.updated = source.updated or was_assigned(self, leaf)
         self.concerns = {leaf for leaf in log.leaves if self._matters(leaf, optimized)}
         reach = Reach(trace)
+        self.differentiated = {
+            leaf.number
+            for leaf in log.leaves
+            for ask in self.asks
+            if ask.inner
+            for value in ask.targets
+            if reach.by_value.get(value, 0) >> leaf.number & 1
+        }
         trace.gradients = [
             self._as_gradient(ask, optimized, reach)
             for ask in self.asks
             if not any(words in ask.failed for words in BROKEN)
         ]
-        trace.freezes = [
-            Freeze(
-                leaf.flags[-1][1] if leaf.flags else self.moved[leaf.number],
-                "",
-                (trace.sources[leaf.number].name,),
-                (leaf.number,),
-                (leaf.number,) if leaf.number in self.moved else (),
-            )
-            for leaf in log.leaves
-            if (leaf.flags and not leaf.flags[-1][0]) or leaf.number in self.moved
-        ]
+        trace.freezes = self._freezes()
         trace.optimizers = [
             Optimizer(
                 known.last,
@@ -691,6 +716,27 @@ class Session:
         ]
         return trace
 
+    def _freezes(self) -> list[Freeze]:
+        """Return the lines that said last that sources need no gradient."""
+        frozen: dict[int, list[int]] = {}
+        for leaf in self.log.leaves:
+            tensor = leaf.tensor()
+            if tensor is not None and not tensor.requires_grad:
+                place = leaf.flags[-1][1] if leaf.flags else self.moved.get(leaf.number, -1)
+                if place >= 0:
+                    frozen.setdefault(place, []).append(leaf.number)
+        sources = self.log.trace.sources
+        return [
+            Freeze(
+                place,
+                "",
+                tuple(sources[k].name for k in numbers),
+                tuple(numbers),
+                tuple(k for k in numbers if k in self.moved),
+            )
+            for place, numbers in frozen.items()
+        ]
+
     def optimized(self) -> dict[int, int]:
         """Return the sources that optimizers have: source -> number of the optimizer."""
         return {
@@ -699,9 +745,10 @@ class Session:
             for parameter in known.parameters
         }
 
-    def reached(self) -> set[Leaf]:
-        """Return the sources that some call brought a gradient that is not zero."""
-        return {leaf for ask in self.asks for leaf, size in ask.arrived.items() if size}
+    def reached(self) -> dict[Leaf, None]:
+        """Return the sources that some call brought a gradient that is not zero, in order."""
+        found = {leaf for ask in self.asks for leaf, size in ask.arrived.items() if size}
+        return dict.fromkeys(leaf for leaf in self.log.leaves if leaf in found)
 
     def _matters(self, leaf: Leaf, optimized: dict[int, int]) -> bool:
         """Tell whether a missing gradient of a source is anybody's concern.
@@ -711,6 +758,10 @@ class Session:
         """
         tensor = leaf.tensor()
         if tensor is not None and not tensor.requires_grad:
+            return False
+        if any(leaf.number == old for old, _, _ in self.replaced) or leaf.number in self.scripted:
+            return False
+        if tensor is not None and not leaf.asks:  # it was frozen when it was looked at last
             return False
         if self.steppers:
             return leaf.number in optimized
@@ -738,6 +789,8 @@ class Session:
             roots = {self.paths[number][0] for number in found if number in self.paths}
             for leaf in log.leaves:
                 if leaf.number in found or leaf not in self.concerns:
+                    continue
+                if leaf not in ask.arrived and leaf.number in self.differentiated:
                     continue
                 same = (
                     not alive
@@ -815,6 +868,8 @@ class Session:
         found = []
         if self.compiled:
             found.append("Functions given to torch.compile ran uncompiled, to be seen.")
+        if self.scripted:
+            found.append("What happens inside torch.jit.script is not seen.")
         if self.log.full:
             found.append(f"After {MOST:,} operations nothing more was noted.")
         return found
@@ -851,6 +906,11 @@ class Session:
     def place(self, number: int) -> Place | None:
         """Return a line by its number."""
         return self.log.trace.places[number] if number >= 0 else None
+
+
+def _holds_modules(value: Any) -> bool:
+    members = value.values() if isinstance(value, dict) else value
+    return any(isinstance(each, torch.nn.Module | torch.nn.Parameter) for each in members)
 
 
 def _rate(group: dict[str, Any]) -> float:
