@@ -793,11 +793,12 @@ class Session:
             for leaf in log.leaves:
                 if leaf.number in found or leaf not in self.concerns:
                     continue
-                if leaf not in ask.arrived and leaf.number in self.differentiated:
-                    continue
+                behind = any(reach.by_value.get(v, 0) >> leaf.number & 1 for v in ask.targets)
+                if leaf.number in self.differentiated and not behind:
+                    continue  # it counts by what it does to a slope, and that may be nothing
                 same = (
                     not alive
-                    or any(reach.by_value.get(v, 0) >> leaf.number & 1 for v in ask.targets)
+                    or behind
                     or optimized.get(leaf.number, -1) in groups
                     or self.paths.get(leaf.number, (-1, ""))[0] in roots
                 )
