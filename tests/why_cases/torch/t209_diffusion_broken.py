@@ -3,7 +3,7 @@
 # affected: class_table.weight class_mlp.0.weight
 # symptom: error
 # expect: error=RuntimeError class_table.weight=14.306 class_mlp.0.weight=3.993
-# also: 86 133 139
+# also: 86 104 133 139
 """Denoising diffusion of points in a plane, with classes that can be left out for guidance."""
 
 import copy
