@@ -69,7 +69,7 @@ def gradients_in(trace: Trace, only: Callable[[float], bool] = lambda norm: True
 def _kin(trace: Trace) -> list[int]:
     """Return for each source the sources that its value comes from, other than by a gradient."""
     seeds: Masks = {source.value: 1 << number for number, source in enumerate(trace.sources)}
-    masks = computed_from(trace.events, seeds)
+    masks = computed_from((event for event in trace.events if event.op != "grad"), seeds)
     number = {source.value: number for number, source in enumerate(trace.sources)}
     kin = [1 << number for number in range(len(trace.sources))]
     for event in trace.events:

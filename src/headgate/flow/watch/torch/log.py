@@ -83,19 +83,19 @@ class Leaf:
     """
 
     __slots__ = (
-        *("number", "tensor", "slot", "past", "read", "turn", "flags", "asked", "loaded"),
+        *("number", "tensor", "slot", "past", "read", "taken", "turn", "flags", "asked", "loaded"),
         *(
+            "handed",
+            "arrived",
             "cleared",
+            "wiped",
             "home",
             "given",
-            "wiped",
             "gradient",
             "parameter",
             "asks",
-            "hook",
-            "taken",
-            "arrived",
         ),
+        "hook",
     )
 
     def __init__(self, number: int, tensor: Any, home: bool) -> None:
@@ -112,6 +112,7 @@ class Leaf:
         self.wiped = -1  # the last line that cleared it before any step took it
         self.home = home
         self.taken = 0  # what is used of it in that pass: `read`, or what a hook lies behind
+        self.handed = False  # whether the program itself set its gradient
         self.arrived = False  # whether any gradient came to it, zeros as well
         self.hook = -1  # the line at which a hook was put on it
         self.given = 0  # steps that had a gradient of it
@@ -476,6 +477,13 @@ class Log:
         for part in (soft, [each for each in results if not each.requires_grad]):
             if part:
                 self._note(row, given, part, label)
+
+    def differentiated(self, gradient: Any, targets: tuple[int, ...]) -> int:
+        """Note a gradient that has no history: what is computed from it is cut here."""
+        number = self.new()
+        self._event("grad", targets, (number,), (False,) * len(targets), "outside_tape")
+        self.keep(gradient, number)
+        return number
 
     def joined(self, op: str, tensor: Any, number: int) -> None:
         """Note that a tensor has another gradient from now on than what it was computed with."""
@@ -881,6 +889,7 @@ class Log:
                 self.clears(known.leaf)
             elif isinstance(value, torch.Tensor):
                 known.leaf.gradient = self.number(value)
+                known.leaf.handed = True
         return result
 
     def clears(self, leaf: Leaf) -> None:

@@ -168,6 +168,14 @@ def _behind_trained(session: Session) -> set[Leaf]:
     return found
 
 
+def _is_a_network(session: Session, module: Any) -> bool:
+    """Tell whether a module multiplies what it is given with matrices.
+
+    One that is given and not trained is used as a function: a critic, or a measure of likeness.
+    """
+    return any(each.ndim > 1 for each in module.parameters())
+
+
 def _forgotten(session: Session) -> Iterator[Told]:
     """Find parameters that no optimizer has, behind others that are trained: of a loss, say."""
     optimized = session.optimized()
@@ -178,6 +186,8 @@ def _forgotten(session: Session) -> Iterator[Told]:
         root = session.paths.get(leaf.number, (0, ""))[0]
         whole = session.roots.get(root)
         if leaf.loaded or not leaf.parameter or whole is None or leaf not in behind:
+            continue
+        if _is_a_network(session, whole):
             continue
         if any(session.log.leaf(each).number in optimized for each in whole.parameters()):
             continue  # then it is passed over

@@ -145,6 +145,7 @@ class Session:
         self._replace(torch, "compile", self._compile)
         self._replace(torch.optim.Optimizer, "add_param_group", self._add_param_group)
         self._replace(torch.nn.Module, "__setattr__", self._set_attribute)
+        self._replace(torch.nn.Module, "load_state_dict", self._load)
         self._replace(torch.nn.Parameter, "__new__", self._parameter, staticmethod)
         self._replace(torch.autograd.Function, "apply", self._apply, classmethod)
         for handle in (
@@ -203,6 +204,10 @@ class Session:
             for handle in self._hooks:
                 handle.remove()
             self.log.stack.clear()
+            for ask in self.asks[-100:]:  # what becomes of these gradients is not seen
+                if ask.updates == len(self.log.trace.updates):
+                    ask.outputs = [None] * len(ask.outputs)
+                    ask.gradients.clear()
         self.on, self.log.idle = on, not on
         self._settle()
 
@@ -252,6 +257,14 @@ class Session:
         if self.hears and type(data) is torch.Tensor and isinstance(made, torch.nn.Parameter):
             self.log.put_into(data, made)
         return made
+
+    def _load(self, original: Any, module: Any, *args: Any, **kwargs: Any) -> Any:
+        """Note what has its values from elsewhere."""
+        result = original(module, *args, **kwargs)
+        if threading.get_ident() == self.thread:
+            for parameter in module.parameters():
+                self.log.leaf(parameter).loaded = True
+        return result
 
     def _set_attribute(self, original: Any, module: Any, name: str, value: Any) -> None:
         original(module, name, value)
@@ -472,8 +485,7 @@ class Session:
                 if each.requires_grad:
                     ask.outputs.append(log.number(each))
                 else:
-                    number = log.new()
-                    log.keep(each, number)
+                    number = log.differentiated(each, ask.targets)
                     log.trace.sizes[number] = came
                     ask.outputs.append(number)
             return
@@ -684,11 +696,14 @@ class Session:
             if event.op == "read":
                 event.label = renamed.get(event.inputs[0], "")
         optimized = self.optimized()
+        asked = {number for ask in self.asks for number in ask.explicit or ()}
         for leaf in log.leaves:
             source = trace.sources[leaf.number]
             source.lasting = leaf.parameter or leaf.number in optimized
             tensor = leaf.tensor()
             source.trainable = leaf.asks if tensor is None else tensor.requires_grad
+            if not source.lasting and leaf.number in asked:
+                source.trainable = True
             source.copied = leaf.loaded
             source.updated = source.updated or was_assigned(self, leaf)
         self.concerns = {leaf for leaf in log.leaves if self._matters(leaf, optimized)}
@@ -764,6 +779,8 @@ class Session:
             return False
         if any(leaf.number == old for old, _, _ in self.replaced) or leaf.number in self.scripted:
             return False
+        if leaf.handed and not leaf.arrived:
+            return False
         if tensor is not None and not leaf.asks:  # it was frozen when it was looked at last
             return False
         if self.steppers:
@@ -804,7 +821,8 @@ class Session:
                 )
                 if same:
                     found[leaf.number] = None
-            sources, norms = list(found), list(found.values())
+            sources = sorted(found)
+            norms = [found[number] for number in sources]
             outputs = [ask.gradients.get(number) for number in sources]
         births: dict[int, Cut | None] = {}
         for position, size in enumerate(norms):
