@@ -278,6 +278,8 @@ def _all_of(parameter: Parameter, outcomes: Iterable[Outcome]) -> Iterator[Told]
     Of what lies at one line one word is enough.
     """
     missing = [(each, one) for each in outcomes if (one := _missing(parameter, each)) is not None]
+    # What was frozen at first, and trained later, is judged by what came then.
+    missing = [pair for pair in missing if pair[1].kind != "frozen"] or missing
     cut = [(outcome, one) for outcome, one in missing if outcome.verdict == "cut"]
     known: set[Any] = set()
     for outcome, one in cut or missing[:1]:
