@@ -129,13 +129,24 @@ class Given:
         self.number = number
         self.position = position
         self.tracked = tensor.requires_grad
-        self.node = tensor.grad_fn if self.tracked else None
+        self.node = node_of(tensor)
         self.leaf = tensor if self.tracked and self.node is None else None
 
 
 def version_of(tensor: Any) -> int:
     """Return how often a tensor was changed in place; those of inference mode do not count it."""
     return 0 if tensor.is_inference() else tensor._version
+
+
+def node_of(tensor: Any) -> Any:
+    """Return the node that made a tensor, None if there is none or it must not be asked for.
+
+    PyTorch refuses it for a view that was taken under `no_grad` and then written into.
+    """
+    try:
+        return tensor.grad_fn if tensor.requires_grad else None
+    except RuntimeError:
+        return None
 
 
 class Log:
@@ -515,7 +526,7 @@ class Log:
             return
         number = self.new()
         event = len(self.trace.events)
-        connected, others = self._link(target.grad_fn, takes, event, {target.output_nr: number})
+        connected, others = self._link(node_of(target), takes, event, {target.output_nr: number})
         flows = [k in connected for k in range(len(takes))]
         kind = ""
         if any(each.tracked and not flow for each, flow in zip(takes, flows)):
@@ -851,11 +862,16 @@ def name_in_frames(value: Any) -> str:
 
 
 def dropped() -> bool:
-    """Tell whether the user's call that runs now throws its result away."""
+    """Tell whether the user's own call that runs now throws its result away.
+
+    What a library calls is not the user's: `trainer.fit()` drops its own result, not that.
+    """
     frame: Any = sys._getframe(1)
-    while frame is not None and not is_users(frame.f_code.co_filename):
+    while frame is not None and frame.f_code.co_filename.startswith(_OWN):
         frame = frame.f_back
-    return frame is not None and fate_of(frame.f_code, frame.f_lasti) == "dropped"
+    if frame is None or not is_users(frame.f_code.co_filename):
+        return False
+    return fate_of(frame.f_code, frame.f_lasti) == "dropped"
 
 
 _OWN = f"{__file__.rsplit('flow', 1)[0]}"
