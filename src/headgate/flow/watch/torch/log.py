@@ -157,6 +157,7 @@ class Log:
         self.lines = Lines(self.trace)
         self.leaves: list[Leaf] = []  # by number of the source
         self.quiet = 0  # while it is above 0, nothing is noted
+        self.idle = False  # whether nothing is noted until somebody looks again
         self.stepping = 0  # while an optimizer works
         self.stack: list[str] = []  # names of the modules that are being called
         self.turn = 0  # grows with each gradient call and step
@@ -167,7 +168,7 @@ class Log:
         self.seen_lines: dict[int, set[float]] = {}
         self._known: dict[int, Known] = {}
         self._values = 0
-        self._away: list[tuple[int, Any]] = []  # what left for the host since the last call
+        self._away: list[tuple[int, Any]] = []  # what left for the host since the last call but one
         self._slots: dict[
             int, tuple[Any, str, int, bool]
         ] = {}  # id of a tensor -> where it was put
@@ -367,6 +368,7 @@ class Log:
         row = row_of(func)
         if (
             row.role == SKIP
+            or self.idle
             or self.quiet
             or self.full
             or (self.stepping and not torch.is_grad_enabled())
@@ -792,6 +794,12 @@ class Log:
         elif known is not None and given:
             self.keep(tensor, given[0].number)
         return result
+
+    def passed(self, targets: Sequence[int]) -> None:
+        """Note that a gradient call is over; what left long before it comes back no more."""
+        self.turn += 1
+        self._away = [(value, left) for value, left in self._away if value > self.since]
+        self.since = max([self.since, *targets])
 
     # -- where parameters live --------------------------------------------------------------------
 

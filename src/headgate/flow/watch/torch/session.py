@@ -25,7 +25,15 @@ from torch.overrides import _get_current_function_mode
 from headgate.flow.judge import Told
 from headgate.flow.trace import Cut, Gradient, Optimizer, Place, Source, Trace, Update
 from headgate.flow.watch.torch.graph import CUSTOM, Walk, norm
-from headgate.flow.watch.torch.log import MOST, Leaf, Log, Mode, name_in_frames, tensors_in
+from headgate.flow.watch.torch.log import (
+    MOST,
+    Leaf,
+    Log,
+    Mode,
+    inside_library,
+    name_in_frames,
+    tensors_in,
+)
 from headgate.flow.watch.torch.mistakes import mistakes
 from headgate.flow.watch.torch.names import modules_in_frames, outermost, paths_in
 from headgate.flow.watch.torch.ops import OP, Row
@@ -63,6 +71,7 @@ class Line:
     passes: int = 0
     looked: int = 0
     changes: int = 0
+    last: int = 0  # its last call, counted over all lines
 
 
 @dataclass(slots=True, eq=False)
@@ -86,10 +95,11 @@ class Session:
         self.every = every
         self.log = Log()
         self.mode = Mode(self.log)
-        self.on = False
+        self.on = False  # whether what happens is noted
+        self.entered = False  # whether the mode is there
         self.thread = threading.get_ident()
         self.asks: list[Ask] = []
-        self.lines: dict[int, Line] = {}
+        self.lines: dict[tuple[int, str], Line] = {}  # the user's line, and that in a library
         self.steppers: dict[int, Stepper] = {}
         self.roots: dict[int, Any] = {}  # id -> module that is called by the program itself
         self.paths: dict[int, tuple[int, str]] = {}  # source -> (id of the root, path)
@@ -100,6 +110,8 @@ class Session:
         self._slots: dict[tuple[int, str], Any] = {}
         self._undo: list[Callable[[], None]] = []
         self._asking: Walk | None = None
+        self._calls = 0
+        self._latest: Line | None = None
         self._labels: dict[int, str] = {}
 
     # -- what is put in the way -------------------------------------------------------------------
@@ -126,6 +138,7 @@ class Session:
     def end(self) -> None:
         """Leave PyTorch as it was."""
         self._switch(False)
+        self._settle()
         while self._undo:
             self._undo.pop()()
 
@@ -148,23 +161,35 @@ class Session:
         self._undo.append(undo)
 
     def _switch(self, on: bool) -> None:
-        """Enter or leave the mode, if nobody else's mode would be taken for ours."""
+        """Begin to note what happens, if nobody else's mode would be taken for ours, or end it.
+
+        PyTorch takes a mode away while its own handler runs, as in `loss.backward()`, and puts it
+        back afterwards. So it is told to be idle at once, and taken away when it lies on top.
+        """
         if on == self.on or threading.get_ident() != self.thread:
             return
-        top = _get_current_function_mode()
-        if on and top is None:
-            self.mode.__enter__()
+        if on:
+            if not self.entered:
+                if _get_current_function_mode() is not None:
+                    return
+                self.mode.__enter__()
+                self.entered = True
             self._hooks = (
                 modules.register_module_forward_pre_hook(self._enter_module),
                 modules.register_module_forward_hook(self._leave_module, always_call=True),
             )
-            self.on = True
-        elif not on and top is self.mode:
-            self.mode.__exit__(None, None, None)
+        else:
             for handle in self._hooks:
                 handle.remove()
             self.log.stack.clear()
-            self.on = False
+        self.on, self.log.idle = on, not on
+        self._settle()
+
+    def _settle(self) -> None:
+        """Take the mode away once it is idle."""
+        if self.entered and not self.on and _get_current_function_mode() is self.mode:
+            self.mode.__exit__(None, None, None)
+            self.entered = False
 
     @property
     def hears(self) -> bool:
@@ -312,12 +337,13 @@ class Session:
         if self.log.quiet or threading.get_ident() != self.thread or not targets:
             return call()
         place = self.log.here()
-        line = self.lines.setdefault(place, Line())
+        line = self.lines.setdefault((place, inside_library()), Line())
         step = line.passes
         line.passes += 1
+        self._leave_off(line)
         if not self.on:
             result = call()
-            self._think(line)
+            self._take_up(line)
             return result
         line.looked += 1
         ask = self._begin_asking(place, step, targets, inner)
@@ -337,10 +363,8 @@ class Session:
         finally:
             self._asking = None
             self.log.quiet -= 1
-            self.log.turn += 1
-            self.log.since = max([self.log.since, *ask.targets])
+            self.log.passed(ask.targets)
         self._note_result(ask, walk, result, inputs, only, inner)
-        self._think(line)
         return result
 
     def _begin_asking(self, place: int, step: int, targets: list[Any], inner: bool) -> Ask:
@@ -431,14 +455,23 @@ class Session:
             ask.norms = [1.0 if id(each) in nodes else None for each in inputs]
             ask.outputs = [None] * len(inputs)
 
-    def _think(self, line: Line) -> None:
-        """Look closely from here on, or no more."""
-        if self.every is not None or self.wanted is not None:
+    def _leave_off(self, line: Line) -> None:
+        """Look no more once a line was looked at, and each other one that is called in between.
+
+        It is decided when the line is called again, for the steps that its gradients are given to
+        come after the call.
+        """
+        before, self._calls = line.last, self._calls + 1
+        line.last, self._latest = self._calls, line
+        if self.every is not None or self.wanted is not None or line.looked < CLOSELY:
             return
-        fresh = any(each.looked < min(CLOSELY, each.passes + 1) for each in self.lines.values())
-        if self.on and all(each.looked >= CLOSELY for each in self.lines.values()):
+        if all(each.looked >= CLOSELY or each.last < before for each in self.lines.values()):
             self._switch(False)
-        elif not self.on and fresh and any(e.looked < CLOSELY for e in self.lines.values()):
+
+    def _take_up(self, line: Line) -> None:
+        """Look from here on, if a line was not looked at often enough."""
+        if line.looked < CLOSELY and line.changes < CHANGES:
+            line.changes += 1
             self._switch(True)
 
     # -- optimizers -------------------------------------------------------------------------------
@@ -480,6 +513,7 @@ class Session:
         if threading.get_ident() != self.thread:
             return
         self.log.stepping = 0
+        self._settle()
         known = self.steppers.get(id(optimizer))
         if known is None:
             return
@@ -522,12 +556,9 @@ class Session:
 
     def _note_change(self, before: frozenset[int] | None, missing: frozenset[int]) -> None:
         """Look at the next pass if other gradients are missing than before."""
-        if before is not None and before != missing and self.lines:
-            line = next(iter(self.lines.values()))
-            if line.changes < CHANGES:
-                line.changes += 1
-                self._switch(True)
-                line.looked = CLOSELY - 1
+        if before is not None and before != missing and self._latest is not None:
+            self._latest.looked = min(self._latest.looked, CLOSELY - 1)
+            self._take_up(self._latest)
 
     # -- names ------------------------------------------------------------------------------------
 
