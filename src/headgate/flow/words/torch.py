@@ -33,7 +33,7 @@ WHAT: Sayings = {
     "gives None or zeros",
     ("not_watched", ""): "No gradient reaches {names}: it does not require one",
     ("wrong_variable", ""): "The gradient of another parameter is applied to {names}",
-    ("zero_rate", ""): "{names} does not move: the learning rate is 0 in every step",
+    ("zero_rate", ""): "Nothing moves {names}: the learning rate is 0 in every step",
     ("dropped_gate", ""): "Nothing is detached here: the result is dropped, and gradient still "
     "reaches {names}",
     ("unlisted", ""): "The loss depends on it, and no optimizer has it: {names}",
@@ -47,12 +47,12 @@ _THROUGH = "soft + (hard - soft).detach()"
 _TERM = "; if the term is for the log only, leave it out of the loss."
 
 _STOP = (
-    "Remove detach() or .data here, or detach only the part that must stay constant: keep the one "
-    "tensor for the loss and detach another for the log."
+    "Remove detach() or .data here, or detach only what must stay constant, such as what is kept "
+    "for the log."
 )
 _GRAD_OFF = (
-    "Move this line out of the block or the function that switches gradient off; check that "
-    "torch.set_grad_enabled(True) follows where it was set to False."
+    "Move this line out of the block or the function that switches gradient off, or switch it on "
+    "again: torch.set_grad_enabled(True)."
 )
 _NONDIFF = (
     "Use a smooth form of it, or keep the hard value forward and the gradient of a smooth one "
@@ -90,6 +90,7 @@ CURES: Sayings = {
     ("no_grad_block", ""): _GRAD_OFF,
     ("no_grad_block", "normal"): "sample() draws without a gradient: draw with rsample(), or put "
     "log_prob() of what was drawn into the loss.",
+    ("no_grad_block", "copy"): _WRITTEN,
     ("nondiff_op", ""): _NONDIFF,
     ("integer_cast", ""): _CAST,
     ("host_round_trip", ""): _HOST,
