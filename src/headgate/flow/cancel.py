@@ -18,9 +18,16 @@ from dataclasses import dataclass
 
 from headgate.flow.solve import Reach
 from headgate.flow.terms import SUMS
-from headgate.flow.trace import Gradient, Place
+from headgate.flow.trace import GUESSED, Event, Gradient, Place
 
 _SAME = {"identity", "positive", "astype_inexact", "astype"}
+_SHIFTS = {
+    **dict.fromkeys(("linear", "conv1d", "conv2d", "conv3d", "bilinear"), 2),
+    **dict.fromkeys(("layer_norm", "group_norm"), 3),
+    **dict.fromkeys(("batch_norm", "instance_norm"), 4),
+    "addmm": 0,
+}
+"""Ops that add one of their arguments to all the rest: which."""
 _MOST = 32
 """So many values are followed in one sum."""
 
@@ -92,10 +99,17 @@ def _meetings(
                 gave.append((number, position))
             else:
                 todo += outputs
-        shifts = _is_read(reach, value) and all(events[number].op == "add" for number, _ in gave)
+        shifts = _is_read(reach, value) and all(
+            _is_added(events[number], position) for number, position in gave
+        )
         if len(gave) > 1 and sizes.get(value, 0) == 0 and not shifts:
             found += _meeting(reach, gave, way)
     return found
+
+
+def _is_added(event: Event, position: int) -> bool:
+    """Tell whether an event only adds an argument to the others."""
+    return event.op == "add" or event.position(position) == _SHIFTS.get(event.op)
 
 
 def _is_read(reach: Reach, value: int) -> bool:
@@ -125,10 +139,20 @@ def _meeting(reach: Reach, gave: list[tuple[int, int]], way: list[int]) -> list[
 
 
 def _lost(reach: Reach) -> dict[int, int]:
-    """Return the sums that gradient of some sources is lost in: event -> mask of the sources."""
+    """Return the sums that gradient of some sources is lost in: event -> mask of the sources.
+
+    What may only have come from the host (`GUESSED`) makes nothing depend on them.
+    """
     sums: dict[int, tuple[dict[int, int], int]] = {}  # value -> how each counts; what is stopped
     lost: dict[int, int] = {}
+    surely = dict(reach.own)  # value -> mask of the sources that it depends on without guesses
     for number, event in enumerate(reach.trace.events):
+        if event.label != GUESSED:
+            mask = 0
+            for value in event.inputs:
+                mask |= surely.get(value, 0)
+            for value in event.outputs if mask else ():
+                surely[value] = surely.get(value, 0) | mask
         if event.op not in SUMS and event.op not in _SAME:
             continue
         signs = SUMS.get(event.op, (1,))
@@ -136,7 +160,7 @@ def _lost(reach: Reach) -> dict[int, int]:
         stopped = 0
         for k, (value, flows) in enumerate(zip(event.inputs, event.flows, strict=True)):
             if not flows or not reach.by_gradient.get(value, 0):
-                stopped |= reach.by_value.get(value, 0)
+                stopped |= surely.get(value, 0)
                 continue
             inside, below = sums.get(value, ({value: 1}, 0))
             stopped |= below
@@ -146,7 +170,7 @@ def _lost(reach: Reach) -> dict[int, int]:
         for value, count in counts.items():
             if count:
                 kept |= reach.by_gradient[value]
-                stopped |= reach.by_value[value] & ~reach.by_gradient[value]
+                stopped |= surely.get(value, 0) & ~reach.by_gradient[value]
             else:
                 gone |= reach.by_gradient[value]
         if gone & stopped & ~kept:

@@ -26,8 +26,8 @@ from headgate.flow.trace import GUESSED, Event, Place, Source, Trace, Update
 from headgate.flow.watch.lines import Lines
 from headgate.flow.watch.steps import fate_of
 from headgate.flow.watch.torch.ops import (
+    APART,
     FLAG,
-    FLAT,
     GRAD,
     HOOK,
     HOST,
@@ -83,13 +83,24 @@ class Leaf:
 
     __slots__ = (
         *("number", "tensor", "slot", "past", "read", "turn", "flags", "asked", "loaded"),
-        *("cleared", "home", "given", "wiped", "gradient", "parameter", "asks", "hook"),
+        *(
+            "cleared",
+            "home",
+            "given",
+            "wiped",
+            "gradient",
+            "parameter",
+            "asks",
+            "hook",
+            "taken",
+            "arrived",
+        ),
     )
 
     def __init__(self, number: int, tensor: Any, home: bool) -> None:
         self.number = number
         self.tensor = weakref.ref(tensor)
-        self.slot: tuple[Any, str] | None = None
+        self.slot = ""  # the attribute that a module has it by
         self.past: list[int] = []
         self.read = 0
         self.turn = -1
@@ -99,6 +110,8 @@ class Leaf:
         self.cleared = -1
         self.wiped = -1  # the last line that cleared it before any step took it
         self.home = home
+        self.taken = 0  # what is used of it in that pass: `read`, or what a hook lies behind
+        self.arrived = False  # whether any gradient came to it, zeros as well
         self.hook = -1  # the line at which a hook was put on it
         self.given = 0  # steps that had a gradient of it
         self.gradient = 0  # the value of its gradient, as far as it is known
@@ -109,7 +122,7 @@ class Leaf:
 class Known:
     """A tensor that has a number."""
 
-    __slots__ = ("alias", "leaf", "number", "ref", "tracked", "version")
+    __slots__ = ("alias", "leaf", "number", "ref", "shows", "tracked", "version")
 
     def __init__(self, tensor: Any, number: int, leaf: Leaf | None = None) -> None:
         self.ref = weakref.ref(tensor)
@@ -118,12 +131,13 @@ class Known:
         self.tracked = tensor.requires_grad
         self.leaf = leaf
         self.alias: Leaf | None = None  # the leaf whose memory this tensor shows
+        self.shows: Any = None  # the tensor whose memory it shows, without a gradient
 
 
 class Given:
     """An input of an op: its number, which argument it is, and its node in the graph."""
 
-    __slots__ = ("leaf", "node", "number", "position", "tracked")
+    __slots__ = ("leaf", "node", "number", "position", "tensor", "tracked")
 
     def __init__(self, number: int, position: int, tensor: Any) -> None:
         self.number = number
@@ -131,6 +145,7 @@ class Given:
         self.tracked = tensor.requires_grad
         self.node = node_of(tensor)
         self.leaf = tensor if self.tracked and self.node is None else None
+        self.tensor = tensor
 
 
 def version_of(tensor: Any) -> int:
@@ -172,7 +187,10 @@ class Log:
         self._slots: dict[
             int, tuple[Any, str, int, bool]
         ] = {}  # id of a tensor -> where it was put
-        self.hooks: dict[int, int] = {}  # value -> the line at which a hook was put on it
+        self.hooks: dict[int, int] = {}  # value -> the event of a hook that was put on it
+        self.gradients: dict[int, Leaf] = {}  # value -> what it is the gradient of
+        self.writes: list[tuple[int, str, int]] = []  # place, node of what was there, its number
+        self.refused: list[tuple[Leaf, int]] = []  # leaves that could not be written into, where
         self.names: dict[int, str] = {}  # source -> a name in the program's frames
 
     # -- numbers ----------------------------------------------------------------------------------
@@ -241,6 +259,7 @@ class Log:
         value = self.new()
         source = Source("", value, shape=tuple(tensor.shape), place=place)
         leaf = Leaf(len(self.trace.sources), tensor, home)
+        leaf.slot = "" if slot is None else slot[1]
         self.trace.sources.append(source)
         self.leaves.append(leaf)
         self.keep(tensor, value, leaf)
@@ -256,7 +275,10 @@ class Log:
             flows = (asks, *[False] * len(leaf.past))
             kind = "" if asks else "frozen"
             self._event("read", inputs, (leaf.read,), flows, kind, like=tensor)
-        return leaf.read
+            leaf.taken = leaf.read
+            if leaf.hook >= 0:
+                leaf.taken = self._hooked(leaf.read, leaf.hook, tensor)
+        return leaf.taken
 
     def _adopted(self, tensor: Any, past: list[int]) -> int:
         """Return a number for a result that nobody saw being computed, from its own graph."""
@@ -387,11 +409,13 @@ class Log:
                 if number:
                     found.append(Given(number, position, value))
             elif type(value) in (list, tuple):
+                before = position
                 for item in tensors_in(value):
                     number = self.number(item)
                     if number:
                         found.append(Given(number, position, item))
                     position += 1
+                position = max(position, before + 1)
                 continue
             elif type(value) is float and self._away:
                 number = self._returned(value, found)
@@ -412,12 +436,30 @@ class Log:
         self.quiet += 1
         try:
             result = func(*args, **kwargs)
+        except RuntimeError as error:
+            if "leaf Variable that requires grad" in str(error) and target is not None:
+                known = self.known(target)
+                if known is not None and known.leaf is not None:
+                    self.refused.append((known.leaf, self.here()))
+            raise
         finally:
             self.quiet -= 1
         if target is not None and version_of(target) != before:
             self._written(row, target, given)
             return result
+        if row.op.startswith("_foreach_") and type(args[0]) in (list, tuple):
+            factors = [each for each in given if all(each.tensor is not t for t in args[0])]
+            for each in args[0]:
+                own = [Given(known.number, 0, each)] if (known := self.known(each)) else []
+                if own and known is not None and known.version != version_of(each):
+                    self._written(row, each, [*own, *factors])
+            return result
         if not given:
+            return result
+        if row.op in APART:
+            for one, each in zip(tensors_in(args), tensors_in((result,))):
+                if each is not one and (own := self.taken((one,), {})):
+                    self.made(row, own, [each])
             return result
         results = [each for each in tensors_in((result,)) if each is not target]
         if results:
@@ -454,10 +496,6 @@ class Log:
         kind = ""
         if any(each.tracked and not flow for each, flow in zip(given, flows)):
             kind = self._kind(row, results[0])
-        if row.op in FLAT and any(flows):
-            kind, flows = "nondiff_op", [False] * len(given)
-        if kind == "stop_gradient" and row.op in FLAT:
-            kind = "nondiff_op"
         others = [each for each in dict.fromkeys(others) if all(each != g.number for g in given)]
         positions = [each.position for each in given]
         if row.reverse:
@@ -505,7 +543,7 @@ class Log:
     ) -> None:
         """Note where something that is not finite was born."""
         for number, each in zip(numbers, results):
-            if each.dtype.is_floating_point and spoilt(each, row.op in INFINITE):
+            if each.dtype.is_floating_point and spoilt(each, row.op not in INFINITE):
                 if self.spoilt.isdisjoint(inputs):
                     self.infinite.setdefault(event, "nonfinite_value")
                 self.spoilt.add(number)
@@ -521,6 +559,9 @@ class Log:
             self._assigned(alias, row, operands)
             if known is not None and known.leaf is not None:
                 return
+        node = next((each.node for each in given if each.position == 0 and each.node), None)
+        if node is not None:
+            self.writes.append((self.here(), node.name(), known.number if known else 0))
         whole = row.op in OVERWRITES
         takes = operands if whole else given
         if not takes and not target.requires_grad:
@@ -545,8 +586,28 @@ class Log:
             positions=(*(each.position for each in takes), *range(2, 2 + len(others))),
         )
         self._check(row, event, inputs, [number], [target])
+        shown = None if known is None or known.shows is None else known.shows()
+        leaf = None if known is None else self.gradients.pop(known.number, None)
         self.keep(target, number)
+        if leaf is not None:  # it is the gradient of something
+            self.gradients[number] = leaf
+            leaf.gradient = number
+            self._measure(target, number)
+        if shown is not None and (base := self.known(shown)) is not None:
+            value = self.new()
+            into = (base.number, *(each.number for each in operands))
+            through = (True, *[False] * len(operands))
+            self._event("index_put", into, (value,), through, "stateful_write", like=target)
+            base.number = value
         self._show_through(target, number)
+
+    def _measure(self, tensor: Any, number: int) -> None:
+        """Note the norm of a gradient, or of what was made of one."""
+        from headgate.flow.watch.torch.graph import norm
+
+        self.quiet += 1
+        self.trace.sizes[number] = norm(tensor)
+        self.quiet -= 1
 
     def _show_through(self, view: Any, number: int) -> None:
         """Note that what was written into a view is in the tensor that it shows a part of."""
@@ -566,7 +627,7 @@ class Log:
         how = {"add": "assign_add", "subtract": "assign_sub"}.get(row.op, "assign")
         values = [each.number for each in operands]
         if not values and how == "assign":
-            leaf.loaded = leaf.loaded or row.op in ("copy", "set")
+            leaf.loaded = leaf.loaded or (row.op in ("copy", "set") and not _is_initialising())
             leaf.past.clear()
             return
         value = values[0] if len(values) == 1 else None
@@ -575,7 +636,8 @@ class Log:
             leaf.past[:] = values
         leaf.turn = -1
         place = self.here()
-        sizes = (None,)
+        sizes = (self.trace.sizes.get(value or 0),)
+        self.trace.sources[leaf.number].updated = True
         self.trace.updates.append(Update(place, how, (leaf.number,), (value,), sizes))
 
     # -- what is special --------------------------------------------------------------------------
@@ -597,6 +659,9 @@ class Log:
         else:
             event = len(self.trace.events)
             self._note(row, given, [result])
+            made = self.known(result)
+            if made is not None and made.alias is None:
+                made.shows = weakref.ref(target)
             if row.op == "detach" and dropped() and not self.full:
                 self.trace.dropped.add(event)
         return result
@@ -686,7 +751,11 @@ class Log:
         What is the same number or the same memory surely did; anything else is a guess, and what
         stands in the program as it is did not.
         """
-        certain = [value for value, left in self._away if _is_same(content, left)]
+        certain = [
+            value
+            for value, left in self._away
+            if _is_same(content, left) or self._is_multiple(content, left)
+        ]
         if not certain and type(content) is float and self._is_written_there(content):
             return 0
         inputs = tuple(certain) or tuple(value for value, _ in self._away)
@@ -695,17 +764,32 @@ class Log:
         self._event("asarray", inputs, (value,), (False,) * len(inputs), "host_round_trip", label)
         return value
 
-    def _is_written_there(self, number: float) -> bool:
-        """Tell whether a number stands in the program, or has come by this line before."""
+    def _is_multiple(self, content: Any, left: Any) -> bool:
+        """Tell whether a number is another one times, or plus, what stands in the program."""
+        if type(content) is not float or type(left) is not float or not content or not left:
+            return False
+        return bool(
+            self._constants().intersection((content / left, left / content, content - left))
+            - {0.0, 1.0}
+        )
+
+    def _constants(self) -> set[float]:
+        """Return the numbers that stand in the functions that run now."""
+        found: set[float] = set()
         frame: Any = sys._getframe(1)
         while frame is not None:
             code: CodeType = frame.f_code
             if is_users(code.co_filename):
-                if number in code.co_consts or -number in code.co_consts:
-                    return True
+                found.update(each for each in code.co_consts if type(each) in (int, float))
                 if code.co_name == "<module>":
                     break
             frame = frame.f_back
+        return found
+
+    def _is_written_there(self, number: float) -> bool:
+        """Tell whether a number stands in the program, or has come by this line before."""
+        if not self._constants().isdisjoint((number, -number)):
+            return True
         seen = self.seen_lines.setdefault(self.here(), set())
         known = number in seen
         seen.add(number)
@@ -730,12 +814,21 @@ class Log:
     ) -> Any:
         """Note that a gradient is handed to the program on its way."""
         number = self.number(args[0])
-        if number:
-            self.hooks[number] = self.here()
         known = self.known(args[0])
         if known is not None and known.leaf is not None:
             known.leaf.hook = self.here()
+        elif known is not None and number:
+            known.number = self._hooked(number, self.here(), args[0])
         return func(*args, **kwargs)
+
+    def _hooked(self, number: int, place: int, tensor: Any) -> int:
+        """Return the value whose gradient goes through a hook before it is that of another one."""
+        value = self.new()
+        event = self._event("hook", (number,), (value,), (True,), like=tensor)
+        if event is not None:
+            event.place = place
+            self.hooks[number] = len(self.trace.events) - 1
+        return value
 
     def _grad(
         self, row: Row, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -786,6 +879,10 @@ class Log:
     ) -> Any:
         """Note that a tensor gets other memory."""
         tensor, value = args[0], args[1] if len(args) > 1 else None
+        shown = self.known(value) if isinstance(value, torch.Tensor) else None
+        own = self.known(tensor)
+        if shown is not None and own is not None and own.leaf in (shown.leaf, shown.alias):
+            return func(*args, **kwargs)  # as `module.to(device)` does where it is there already
         given = self.taken((value,), {}) if isinstance(value, torch.Tensor) else []
         result = func(*args, **kwargs)
         known = self.known(tensor)
@@ -813,6 +910,7 @@ class Log:
         if known is not None and known.leaf is not None:
             leaf = known.leaf
             leaf.home = slot[3]
+            leaf.slot = name
             self.trace.sources[leaf.number].place = slot[2]
 
 
@@ -820,7 +918,7 @@ def _of_host(number: int, position: int) -> Given:
     """Return an input that comes from the host."""
     given = Given.__new__(Given)
     given.number, given.position = number, position
-    given.tracked, given.node, given.leaf = False, None, None
+    given.tracked, given.node, given.leaf, given.tensor = False, None, None, None
     return given
 
 
@@ -833,7 +931,12 @@ def tensors_in(values: Any, deep: bool = False) -> Iterator[Any]:
             if deep:
                 yield from tensors_in(value, deep)
             else:
-                yield from (item for item in value if isinstance(item, torch.Tensor))
+                for item in value:
+                    if isinstance(item, torch.Tensor):
+                        yield item
+                    elif type(item) is slice:
+                        bounds = item.start, item.stop, item.step
+                        yield from (each for each in bounds if isinstance(each, torch.Tensor))
 
 
 def spoilt(tensor: Any, infinities_are_meant: bool) -> bool:
@@ -880,6 +983,14 @@ def dropped() -> bool:
     if frame is None or not is_users(frame.f_code.co_filename):
         return False
     return fate_of(frame.f_code, frame.f_lasti) == "dropped"
+
+
+def _is_initialising() -> bool:
+    """Tell whether it is one of the functions of `torch.nn.init` that writes now."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_OWN):
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_filename == torch.nn.init.__file__
 
 
 _OWN = f"{__file__.rsplit('flow', 1)[0]}"

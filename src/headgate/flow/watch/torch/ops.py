@@ -156,8 +156,16 @@ OVERWRITES = {
 }
 """In place: nothing of what was there before is left."""
 
-INFINITE = {"masked_fill", "where", "full", "tril", "triu", "index_put", "copy", "fill", "getitem"}
-"""Ops that put infinities in on purpose, as masks do."""
+APART = {"broadcast_tensors", "meshgrid", "atleast_1d", "atleast_2d", "atleast_3d"}
+"""Ops of several tensors that give something for each, which the others have no part in."""
+
+INFINITE = {
+    *("log", "log2", "log10", "log1p", "logit", "divide", "reciprocal", "exp", "exp2", "expm1"),
+    *("rsqrt", "square", "prod", "sum", "mean", "matmul", "linear", "cosh", "sinh", "tan", "atanh"),
+    *("logsumexp", "binary_cross_entropy", "nll_loss", "mse_loss", "poisson_nll_loss", "erfinv"),
+    "pow",
+}
+"""Ops at which an infinity is born by mistake; elsewhere it may be a mask's."""
 
 
 def name_of(function: Callable[..., Any]) -> str:

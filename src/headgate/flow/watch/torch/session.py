@@ -12,6 +12,7 @@ PyTorch's own global hooks of modules and optimizers. All of it is taken back at
 from __future__ import annotations
 
 import functools
+import re
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -23,7 +24,8 @@ from torch.optim import optimizer as optimizers
 from torch.overrides import _get_current_function_mode
 
 from headgate.flow.judge import Told
-from headgate.flow.trace import Cut, Gradient, Optimizer, Place, Source, Trace, Update
+from headgate.flow.solve import Reach
+from headgate.flow.trace import Cut, Freeze, Gradient, Optimizer, Place, Source, Trace, Update
 from headgate.flow.watch.torch.graph import CUSTOM, Walk, norm
 from headgate.flow.watch.torch.log import (
     MOST,
@@ -34,12 +36,15 @@ from headgate.flow.watch.torch.log import (
     name_in_frames,
     tensors_in,
 )
-from headgate.flow.watch.torch.mistakes import mistakes
+from headgate.flow.watch.torch.mistakes import means_requires_grad, mistakes
 from headgate.flow.watch.torch.names import modules_in_frames, outermost, paths_in
 from headgate.flow.watch.torch.ops import OP, Row
 
 CLOSELY = 3
 """So many first passes of a line are looked at closely."""
+
+BROKEN = ("a second time", "modified by an inplace operation")
+"""Parts of what PyTorch says where a walk broke off: nothing that came of it is to be judged."""
 
 CHANGES = 16
 """So often a line is looked at closely because other gradients came than before."""
@@ -62,6 +67,10 @@ class Ask:
     outputs: list[int | None] = field(default_factory=list)
     walk: Walk | None = None
     failed: str = ""
+    first: int = 0  # number of the first event since the call before
+    missing: tuple[Leaf, ...] = ()  # of a call that raised: what it would have reached
+    unasked: dict[int, Cut] = field(default_factory=dict)  # position -> why it cannot have one
+    updates: int = 0  # how many updates there had been
 
 
 @dataclass(slots=True, eq=False)
@@ -104,13 +113,18 @@ class Session:
         self.roots: dict[int, Any] = {}  # id -> module that is called by the program itself
         self.paths: dict[int, tuple[int, str]] = {}  # source -> (id of the root, path)
         self.root_names: dict[int, str] = {}
+        self.holders: dict[int, Any] = {}  # id -> module that paths begin in
         self.replaced: list[tuple[int, int, int]] = []  # old source, new source, place
         self.flags: list[tuple[Any, str, int]] = []  # module, attribute, place
         self.compiled = False
         self._slots: dict[tuple[int, str], Any] = {}
         self._undo: list[Callable[[], None]] = []
         self._asking: Walk | None = None
+        self._held_still: list[tuple[Any, Any]] = []  # frozen parameters that a step may move
+        self.concerns: set[Leaf] = set()
+        self.moved: dict[int, int] = {}  # source that changes though it is frozen -> place
         self._calls = 0
+        self._events = 0
         self._latest: Line | None = None
         self._labels: dict[int, str] = {}
 
@@ -231,7 +245,7 @@ class Session:
 
     def _set_attribute(self, original: Any, module: Any, name: str, value: Any) -> None:
         original(module, name, value)
-        if value is False and _means_requires_grad(name) and not hasattr(type(module), name):
+        if value is False and means_requires_grad(name) and not hasattr(type(module), name):
             self.flags.append((module, name, self.log.here()))
 
     def _compile(self, original: Any, *args: Any, **kwargs: Any) -> Any:
@@ -379,6 +393,8 @@ class Session:
                 numbers.append(number)
                 names.append(name)
         ask = Ask(place, step, tuple(numbers), tuple(names), began, inner)
+        ask.first, self._events = self._events, len(self.log.trace.events)
+        ask.updates = len(self.log.trace.updates)
         self.asks.append(ask)
         return ask
 
@@ -425,13 +441,15 @@ class Session:
                     ask.outputs.append(None)
                     continue
                 log.quiet += 1
-                ask.norms.append(norm(each))
+                came = norm(each)
+                ask.norms.append(came)
                 log.quiet -= 1
                 if each.requires_grad:
                     ask.outputs.append(log.number(each))
                 else:
                     number = log.new()
                     log.keep(each, number)
+                    log.trace.sizes[number] = came
                     ask.outputs.append(number)
             return
         wanted = None if only is None else {id(each) for each in only}
@@ -444,16 +462,27 @@ class Session:
             leaf = log.leaf(tensor)
             ask.arrived[leaf] = size
             leaf.gradient = ask.gradients[leaf.number] = log.new()
+            log.gradients[leaf.gradient] = leaf
+            log.trace.sizes[leaf.gradient] = size
             leaf.cleared = -1
             gradient = tensor.grad
             if gradient is not None:
                 log.keep(gradient, leaf.gradient)
 
     def _note_failure(self, ask: Ask, walk: Walk, inputs: list[Any] | None) -> None:
+        ask.missing = tuple(self.log.leaf(each) for each in walk.leaves)
         if inputs is not None:
-            nodes = {id(leaf) for leaf in walk.leaves}
-            ask.norms = [1.0 if id(each) in nodes else None for each in inputs]
+            nodes = {id(leaf) for leaf in walk.leaves} | {id(node) for node in walk.nodes}
+            ask.norms = [
+                1.0 if id(each) in nodes or id(each.grad_fn) in nodes else None for each in inputs
+            ]
             ask.outputs = [None] * len(inputs)
+            for position, (each, number) in enumerate(zip(inputs, ask.explicit or ())):
+                if not each.requires_grad:
+                    made = self.log.trace.sources[number].place
+                    if made >= 0:
+                        place = self.log.trace.places[made]
+                        ask.unasked[position] = Cut("not_watched", place)
 
     def _leave_off(self, line: Line) -> None:
         """Look no more once a line was looked at, and each other one that is called in between.
@@ -519,9 +548,18 @@ class Session:
             return
         if args[1:] or kwargs.get("closure"):
             self._note_step(known)
+        for parameter, before in self._held_still:
+            if not torch.equal(parameter, before):
+                self.moved.setdefault(self.log.leaf(parameter).number, self.log.here())
+        self._held_still.clear()
         self.log.turn += 1
 
     def _note_step(self, known: Stepper) -> None:
+        self._held_still = [
+            (p, p.detach().clone())
+            for p in known.parameters
+            if not p.requires_grad and p.grad is not None and len(self.moved) < CHANGES
+        ]
         missing = frozenset(id(p) for p in known.parameters if p.grad is None)
         before, known.missing = known.missing, missing
         if not self.on:
@@ -555,8 +593,8 @@ class Session:
         )
 
     def _note_change(self, before: frozenset[int] | None, missing: frozenset[int]) -> None:
-        """Look at the next pass if other gradients are missing than before."""
-        if before is not None and before != missing and self._latest is not None:
+        """Look at the next pass if other gradients are missing than before, or all is new."""
+        if before != missing and self._latest is not None:
             self._latest.looked = min(self._latest.looked, CLOSELY - 1)
             self._take_up(self._latest)
 
@@ -583,6 +621,7 @@ class Session:
             pairs += [(name, module) for name, module in held.items()]
             for name, root in outermost(pairs):
                 self.root_names.setdefault(id(root), name or type(root).__name__.lower())
+                self.holders[id(root)] = root
                 for path, each in paths_in(root):
                     leaf = unnamed.pop(id(each), None) if each is not None else None
                     if leaf is not None:
@@ -623,9 +662,17 @@ class Session:
         for leaf in log.leaves:
             source = trace.sources[leaf.number]
             source.lasting = leaf.parameter or leaf.number in optimized
-            source.trainable = self._matters(leaf, optimized)
+            tensor = leaf.tensor()
+            source.trainable = leaf.asks if tensor is None else tensor.requires_grad
             source.copied = leaf.loaded
-        trace.gradients = [self._as_gradient(ask, optimized) for ask in self.asks]
+        self.concerns = {leaf for leaf in log.leaves if self._matters(leaf, optimized)}
+        reach = Reach(trace)
+        trace.gradients = [
+            self._as_gradient(ask, optimized, reach)
+            for ask in self.asks
+            if not any(words in ask.failed for words in BROKEN)
+        ]
+        trace.freezes = self._freezes()
         trace.optimizers = [
             Optimizer(
                 known.last,
@@ -637,6 +684,19 @@ class Session:
             if known.steps
         ]
         return trace
+
+    def _freezes(self) -> list[Freeze]:
+        """Return the lines that said last that sources need no gradient."""
+        frozen: dict[int, list[int]] = {}
+        for leaf in self.log.leaves:
+            tensor = leaf.tensor()
+            if tensor is not None and not tensor.requires_grad and leaf.flags:
+                frozen.setdefault(leaf.flags[-1][1], []).append(leaf.number)
+        sources = self.log.trace.sources
+        return [
+            Freeze(place, "", tuple(sources[k].name for k in numbers), tuple(numbers))
+            for place, numbers in frozen.items()
+        ]
 
     def optimized(self) -> dict[int, int]:
         """Return the sources that optimizers have: source -> number of the optimizer."""
@@ -659,6 +719,8 @@ class Session:
         tensor = leaf.tensor()
         if tensor is not None and not tensor.requires_grad:
             return False
+        if tensor is not None and not leaf.asks:  # it was frozen when it was looked at last
+            return False
         if self.steppers:
             return leaf.number in optimized
         if not leaf.parameter:
@@ -669,9 +731,8 @@ class Session:
         root = self.paths.get(leaf.number, (None, ""))[0]
         return any(self.paths.get(each.number, (None, ""))[0] == root for each in alive)
 
-    def _as_gradient(self, ask: Ask, optimized: dict[int, int]) -> Gradient:
-        trace, log = self.log.trace, self.log
-        walk = ask.walk
+    def _as_gradient(self, ask: Ask, optimized: dict[int, int], reach: Reach) -> Gradient:
+        log, walk = self.log, ask.walk
         assert walk is not None
         if ask.explicit is not None:
             sources, norms, outputs = ask.explicit, ask.norms, ask.outputs
@@ -679,17 +740,17 @@ class Session:
             outputs = outputs or [None] * len(sources)
         else:
             found: dict[int, float | None] = {
-                leaf.number: size for leaf, size in ask.arrived.items()
+                leaf.number: size for leaf, size in ask.arrived.items() if leaf in self.concerns
             }
             alive = [leaf for leaf in ask.arrived if leaf.parameter or leaf.number in optimized]
             groups = {optimized.get(number) for number in found} - {None}
             roots = {self.paths[number][0] for number in found if number in self.paths}
             for leaf in log.leaves:
-                source = trace.sources[leaf.number]
-                if leaf.number in found or not source.trainable:
+                if leaf.number in found or leaf not in self.concerns:
                     continue
                 same = (
                     not alive
+                    or any(reach.by_value.get(v, 0) >> leaf.number & 1 for v in ask.targets)
                     or optimized.get(leaf.number, -1) in groups
                     or self.paths.get(leaf.number, (-1, ""))[0] in roots
                 )
@@ -700,7 +761,7 @@ class Session:
         births: dict[int, Cut | None] = {}
         for position, size in enumerate(norms):
             if size is not None and size - size != 0:
-                births[position] = self._birth(walk)
+                births[position] = self._birth(ask, walk)
         return Gradient(
             ask.place,
             ask.targets,
@@ -711,19 +772,40 @@ class Session:
             dict(walk.deaths),
             ask.step,
             births,
-            {},
+            ask.unasked | self._copies(ask, sources, norms, reach),
             ask.inner,
             tuple(outputs),
             ask.began,
             None,
             ask.explicit is not None,
+            ask.explicit is not None,
         )
 
-    def _birth(self, walk: Walk) -> Cut | None:
+    def _copies(
+        self, ask: Ask, sources: list[int], norms: list[float | None], reach: Reach
+    ) -> dict[int, Cut]:
+        """Return of which sources the target was not computed, but of what they were made from."""
+        if ask.explicit is None or None not in norms:
+            return {}
+        trace, found = self.log.trace, {}
+        _, behind = reach.behind(ask.targets)
+        for position, (number, size) in enumerate(zip(sources, norms)):
+            source = trace.sources[number]
+            if size is None and not source.lasting and source.value not in behind:
+                _, before = reach.behind([source.value])
+                if any(value in behind for value in before) and source.place >= 0:
+                    found[position] = Cut("non_leaf", trace.places[source.place])
+        return found
+
+    def _birth(self, ask: Ask, walk: Walk) -> Cut | None:
         """Return where what is not finite in a gradient was born."""
-        trace, log = self.log.trace, self.log
-        numbers = [*sorted(log.infinite), *walk.births]
-        kind = "nonfinite_value" if log.infinite else "nonfinite_slope"
+        trace = self.log.trace
+        last = ask.first
+        later = [each.first for each in self.asks if each.first > ask.first]
+        last = min(later, default=len(trace.events))
+        values = sorted(number for number in self.log.infinite if ask.first <= number < last)
+        numbers = [*values, *walk.births]
+        kind = "nonfinite_value" if values else "nonfinite_slope"
         for number in numbers:
             if number < len(trace.events):
                 event = trace.events[number]
@@ -751,17 +833,33 @@ class Session:
         lines = self.lines.values()
         return sum(line.looked for line in lines), sum(line.passes for line in lines)
 
+    def kept_over(self, ask: Ask) -> int:
+        """Return the line that used what was computed before the last walk freed it."""
+        trace = self.log.trace
+        leaves = {source.value for source in trace.sources}
+        reads = {event.outputs[0] for event in trace.events if event.op == "read"}
+        later = [each.first for each in self.asks if each.first > ask.first]
+        for event in trace.events[ask.first : min(later, default=len(trace.events))]:
+            for value, flows in zip(event.inputs, event.flows):
+                if flows and value <= ask.began and value not in leaves and value not in reads:
+                    return event.place
+        return ask.place
+
+    def overwritten(self, ask: Ask) -> int:
+        """Return the line that wrote over what a walk needed."""
+        found = re.search(r"output \d+ of (\w+)", ask.failed)
+        node = found[1] if found else ""
+        for place, name, _ in reversed(self.log.writes):
+            if name.rstrip("0123456789") == node.rstrip("0123456789"):
+                return place
+        if self.log.writes and not self.steppers:
+            return self.log.writes[-1][0]
+        steps = [update.place for update in self.log.trace.updates]
+        return steps[-1] if steps else ask.place
+
     def place(self, number: int) -> Place | None:
         """Return a line by its number."""
         return self.log.trace.places[number] if number >= 0 else None
-
-
-@functools.cache
-def _means_requires_grad(name: str) -> bool:
-    """Tell whether an attribute is meant to be `requires_grad`, perhaps with a slip."""
-    import difflib
-
-    return bool(difflib.get_close_matches(name, ["requires_grad"], cutoff=0.85))
 
 
 def _rate(group: dict[str, Any]) -> float:
