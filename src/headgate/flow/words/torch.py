@@ -27,6 +27,8 @@ WHAT: Sayings = {
     ): "Never updated, put in the place of what the optimizer has: {names}",
     ("non_leaf", ""): "No gradient is kept for {names}: it is the result of an operation, not a "
     "leaf",
+    ("non_leaf", "unused"): "No gradient reaches {names}: the loss was computed from what this was "
+    "made of, or from a copy",
     ("checkpoint", ""): "No gradient reaches {names}: used in a checkpoint none of whose arguments "
     "requires a gradient",
     ("custom_gradient", ""): "No gradient reaches {names}: the backward of a Function, or a hook, "
@@ -109,6 +111,11 @@ CURES: Sayings = {
     "write into the one that it has: with torch.no_grad(): p.copy_(value).",
     ("non_leaf", ""): "Compute first and ask last: w = (0.1 * torch.randn(3)).requires_grad_(); or "
     "call retain_grad() on it before backward().",
+    (
+        "non_leaf",
+        "unused",
+    ): "Compute the loss from this very tensor, or ask for the gradient of "
+    "the one that the loss was computed from.",
     ("checkpoint", ""): "Use checkpoint(..., use_reentrant=False), or let an input require a "
     "gradient: x.requires_grad_().",
     ("custom_gradient", ""): _FUNCTION,
@@ -133,8 +140,8 @@ CURES: Sayings = {
     ("freed_graph", ""): "Compute the loss anew in each pass, add the losses up and call "
     "backward() once, or keep the graph: backward(retain_graph=True). State that is carried over "
     "from the pass before is detached first: h = h.detach().",
-    ("in_place", ""): "Write x = x + y in place of x += y, or write into x.clone(); a step of the "
-    "optimizer comes after all backward() that go through its parameters.",
+    ("in_place", ""): "Write x = x + y in place of x += y, or write into x.clone(); change "
+    "parameters under torch.no_grad(), after all backward() that go through them.",
     ("unlisted", ""): "Make it an nn.Parameter of the model before the optimizer is made, or give "
     "it to the optimizer: optimizer.add_param_group({'params': [p]}).",
     ("not_registered", ""): "Put modules into an nn.ModuleList or nn.ModuleDict, and parameters "
@@ -230,12 +237,11 @@ _SAFE = {
     "range of the dtype, or infinities meet: compute in float32 (x.float()), scale what goes in "
     "down, or look for the infinities that go in.",
     (
-        *("inv", "inverse", "solve", "det", "logdet", "slogdet", "cholesky", "pinv"),
-        *("linalg_inv", "linalg_solve", "linalg_det", "linalg_slogdet", "linalg_cholesky"),
-        "linalg_pinv",
+        *("inverse", "pinverse", "det", "logdet", "slogdet", "cholesky", "linalg_inv"),
+        *("linalg_pinv", "linalg_solve", "linalg_det", "linalg_slogdet", "linalg_cholesky"),
     ): "The matrix is singular, or not positive definite: add a small multiple of the identity to "
     "it.",
-    ("eigh", "svd", "linalg_eigh", "linalg_svd"): "Two values of the spectrum are equal, where "
+    ("svd", "linalg_eigh", "linalg_svd"): "Two values of the spectrum are equal, where "
     "vectors have no slope: use functions of the values only, or separate them.",
 }
 
