@@ -20,6 +20,7 @@ from types import CodeType
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from headgate.flow.trace import GUESSED, Event, Place, Source, Trace, Update
@@ -225,6 +226,8 @@ class Log:
         if known is None:
             if tensor.requires_grad and tensor.grad_fn is not None:
                 return self._adopted(tensor, [])
+            if is_lazy(tensor):
+                return 0
             if tensor.requires_grad or isinstance(tensor, torch.nn.Parameter):
                 return self._read(self.leaf(tensor), tensor)
             return 0
@@ -257,7 +260,8 @@ class Log:
             slot = None
         place, home = (slot[2], slot[3]) if slot is not None else (self.here(), True)
         value = self.new()
-        source = Source("", value, shape=tuple(tensor.shape), place=place)
+        shape = () if is_lazy(tensor) else tuple(tensor.shape)
+        source = Source("", value, shape=shape, place=place)
         leaf = Leaf(len(self.trace.sources), tensor, home)
         leaf.slot = "" if slot is None else slot[1]
         self.trace.sources.append(source)
@@ -637,7 +641,6 @@ class Log:
         leaf.turn = -1
         place = self.here()
         sizes = (self.trace.sizes.get(value or 0),)
-        self.trace.sources[leaf.number].updated = True
         self.trace.updates.append(Update(place, how, (leaf.number,), (value,), sizes))
 
     # -- what is special --------------------------------------------------------------------------
@@ -658,7 +661,8 @@ class Log:
                 self.keep(target, known.number, known.leaf)
         else:
             event = len(self.trace.events)
-            self._note(row, given, [result])
+            label = inside_library() or (".data" if func is _DATA else "")
+            self._note(row, given, [result], label)
             made = self.known(result)
             if made is not None and made.alias is None:
                 made.shows = weakref.ref(target)
@@ -927,6 +931,9 @@ def tensors_in(values: Any, deep: bool = False) -> Iterator[Any]:
     for value in values:
         if isinstance(value, torch.Tensor):
             yield value
+        elif type(value) is slice:
+            bounds = value.start, value.stop, value.step
+            yield from (each for each in bounds if isinstance(each, torch.Tensor))
         elif isinstance(value, list | tuple) and len(value) < 10_000:
             if deep:
                 yield from tensors_in(value, deep)
@@ -939,9 +946,15 @@ def tensors_in(values: Any, deep: bool = False) -> Iterator[Any]:
                         yield from (each for each in bounds if isinstance(each, torch.Tensor))
 
 
+def is_wrapped(tensor: Any) -> bool:
+    """Tell whether a tensor stands for many, in `vmap` and its kin, and shows no numbers."""
+    wrapped: bool = torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+    return wrapped
+
+
 def spoilt(tensor: Any, infinities_are_meant: bool) -> bool:
     """Tell whether a tensor holds NaN or an infinity; if those are meant, NaN alone."""
-    if tensor.is_sparse or tensor.numel() == 0 or tensor.is_meta:
+    if tensor.is_sparse or tensor.is_meta or is_wrapped(tensor) or tensor.numel() == 0:
         return False
     with torch.no_grad():
         total = tensor.sum().item()
@@ -1033,6 +1046,8 @@ def place_of(line: tuple[CodeType, int]) -> Place:
     site = Site(*line)
     return Place(site.file, site.line, line[0].co_qualname)
 
+
+_DATA = torch.Tensor.data.__get__
 
 _HANDLERS: dict[str, Callable[..., Any]] = {
     OP: Log._op,
