@@ -546,11 +546,13 @@ class Log:
         self, row: Row, event: int, inputs: list[int], numbers: list[int], results: list[Any]
     ) -> None:
         """Note where something that is not finite was born."""
+        self.quiet += 1
         for number, each in zip(numbers, results):
             if each.dtype.is_floating_point and spoilt(each, row.op not in INFINITE):
                 if self.spoilt.isdisjoint(inputs):
                     self.infinite.setdefault(event, "nonfinite_value")
                 self.spoilt.add(number)
+        self.quiet -= 1
 
     # -- what is written in place -----------------------------------------------------------------
 
@@ -762,7 +764,14 @@ class Log:
         ]
         if not certain and type(content) is float and self._is_written_there(content):
             return 0
-        inputs = tuple(certain) or tuple(value for value, _ in self._away)
+        kin = [
+            value
+            for value, left in self._away
+            if type(content) is not float or isinstance(left, float) or hasattr(left, "shape")
+        ]
+        inputs = tuple(certain) or tuple(kin)
+        if not inputs:
+            return 0
         value = self.new()
         label = "" if certain else GUESSED
         self._event("asarray", inputs, (value,), (False,) * len(inputs), "host_round_trip", label)
@@ -784,7 +793,9 @@ class Log:
         while frame is not None:
             code: CodeType = frame.f_code
             if is_users(code.co_filename):
-                found.update(each for each in code.co_consts if type(each) in (int, float))
+                for each in code.co_consts:
+                    items = each if type(each) is tuple else (each,)
+                    found.update(item for item in items if type(item) in (int, float))
                 if code.co_name == "<module>":
                     break
             frame = frame.f_back

@@ -47,6 +47,9 @@ CLOSELY = 3
 BROKEN = ("a second time", "modified by an inplace operation")
 """Parts of what PyTorch says where a walk broke off: nothing that came of it is to be judged."""
 
+GONE = 50
+"""A line that was not called in so many calls of others is not waited for."""
+
 CHANGES = 16
 """So often a line is looked at closely because other gradients came than before."""
 
@@ -502,21 +505,21 @@ class Session:
             for position, (each, number) in enumerate(zip(inputs, ask.explicit or ())):
                 if not each.requires_grad:
                     made = self.log.trace.sources[number].place
-                    if made >= 0:
-                        place = self.log.trace.places[made]
-                        ask.unasked[position] = Cut("not_watched", place)
+                    place = self.log.trace.places[made if made >= 0 else ask.place]
+                    ask.unasked[position] = Cut("not_watched", place)
 
     def _leave_off(self, line: Line) -> None:
-        """Look no more once a line was looked at, and each other one that is called in between.
+        """Look no more once a line was looked at, and each other one that is still called.
 
         It is decided when the line is called again, for the steps that its gradients are given to
         come after the call.
         """
-        before, self._calls = line.last, self._calls + 1
+        self._calls += 1
         line.last, self._latest = self._calls, line
         if self.every is not None or self.wanted is not None or line.looked < CLOSELY:
             return
-        if all(each.looked >= CLOSELY or each.last < before for each in self.lines.values()):
+        lines = self.lines.values()
+        if all(each.looked >= CLOSELY or each.last < self._calls - GONE for each in lines):
             self._switch(False)
 
     def _take_up(self, line: Line) -> None:
