@@ -8,9 +8,10 @@ from string import Formatter
 
 import pytest
 
-from headgate.flow.kinds import KINDS, cure
+from headgate.flow.kinds import KINDS, cure, what
 from headgate.flow.report import Finding, as_entries, as_json, as_text, each, merged, render
 from headgate.flow.trace import Place
+from headgate.flow.words import torch
 
 
 def finding(parameter="w", kind="stop_gradient", line=3, **fields):
@@ -31,11 +32,28 @@ def test_the_documentation_lists_every_kind_once():
     assert sorted(named) == sorted(KINDS)
 
 
-def test_a_cure_in_the_words_of_another_framework(monkeypatch):
-    row = KINDS["rewrap"]._replace(elsewhere={"torch": "Use x.clone()."})
-    monkeypatch.setitem(KINDS, "rewrap", row)
-    assert cure("rewrap", framework="torch") == "Use x.clone()."
-    assert cure("rewrap") == cure("rewrap", framework="jax") == row.cure
+def test_words_of_another_framework():
+    assert "torch.stack" in cure("rewrap", framework="torch")
+    assert cure("rewrap") == cure("rewrap", framework="jax") == KINDS["rewrap"].cure
+    assert cure("rewrap", "Parameter", "torch") != cure("rewrap", "tensor", "torch")
+    found = finding(kind="frozen", verdict="connected", framework="torch")
+    assert as_text([found]).startswith("1. Not frozen, it trains all the same: w (frozen)")
+    assert as_json([], [found]) == as_json([], [finding(kind="frozen", verdict="connected")])
+
+
+def test_all_words_of_another_framework_are_sentences_about_known_kinds():
+    for sayings in (torch.WHAT, torch.CURES):
+        assert {kind for kind, _ in sayings} <= set(KINDS)
+        assert not re.search(r"\bhg\b|tape|Headgate|trainable|assign", " ".join(sayings.values()))
+    for said in torch.WHAT.values():
+        assert [field for _, field, _, _ in Formatter().parse(said) if field] == ["names"], said
+    assert [text for text in torch.CURES.values() if not text.endswith(".")] == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_word_of_headgate_is_said_to_users_of_pytorch(kind):
+    said = f"{what(kind, framework='torch')} {cure(kind, framework='torch')}"
+    assert not re.search(r"\bhg\b|tape|Headgate|trainable|assign|variable", said), said
 
 
 def test_cure_of_an_operation_is_closer_than_that_of_its_kind():

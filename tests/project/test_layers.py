@@ -114,6 +114,7 @@ LAYERS = [
     "metrics",
     "flow.trace",
     "flow.patterns",
+    "flow.words",
     "flow.kinds",
     "flow.report",
     "flow.sarif",

@@ -339,8 +339,7 @@ _LABELLED = {"stop_gradient", "nondiff_op", "zero_derivative", "dead_term", *NON
 def _finding(one: Told, framework: str) -> Finding:
     file, line, text = ("", 0, "") if one.place is None else (*one.place[:2], one.place.text)
     label = one.label if one.kind in _LABELLED else ""
-    zeros = one.kind == "custom_gradient" and one.verdict == "zero"
-    advice = cure(one.kind, "zeros" if zeros else label, framework)
+    advice = cure(one.kind, one.label, framework, one.verdict)
     return Finding(
         one.name,
         one.verdict,
@@ -353,6 +352,7 @@ def _finding(one: Told, framework: str) -> Finding:
         called_from=told_of(one.callers),
         term=one.term,
         further=one.further,
+        framework=framework,
     )
 
 

@@ -1,26 +1,23 @@
 """Kinds: what can be wrong with a gradient, one row for each, for all frameworks.
 
-A row says what happened to the parameters and what to do about it, each in a sentence. The order of
-the rows is their rank in a report. A watcher names a kind by its key; only this table knows words.
+A row says what happened to the parameters and what to do about it, each in a sentence, in the words
+of Headgate. The order of the rows is their rank in a report. A watcher names a kind by its key; the
+words are in the tables here, and in `headgate.flow.words` for what other frameworks call else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple
+
+from headgate.flow.words import torch
 
 
 class Kind(NamedTuple):
-    """What a kind of cut does to `{names}`, and what to do about it.
-
-    `cure` is in the words of Headgate; `elsewhere` has it in those of another framework, by its
-    name, where they differ.
-    """
+    """What a kind of cut does to `{names}`, and what to do about it."""
 
     what: str
     cure: str
-    elsewhere: Mapping[str, str] = MappingProxyType({})
 
 
 KINDS = {
@@ -151,20 +148,14 @@ KINDS = {
     "cleared": Kind(
         "The gradient of {names} is taken away before the step",
         "Clear gradients before the call that computes them, or after the step.",
-        {"torch": "Call zero_grad() before backward() or after step(), not between them."},
     ),
     "freed_graph": Kind(
         "No gradient comes of a second walk: what {names} was computed with has been freed",
         "Compute the target anew before it is differentiated again.",
-        {
-            "torch": "Compute the loss anew in each pass, add the losses up and call backward() "
-            "once, or keep the graph: backward(retain_graph=True)."
-        },
     ),
     "in_place": Kind(
         "No gradient reaches {names}: a value that it needs was overwritten",
         "Write into a copy, or compute a new value in place of changing this one.",
-        {"torch": "Write x = x + y in place of x += y, or into x.clone()."},
     ),
     "born_each_pass": Kind(
         "Made anew in every step, so that it never learns: {names}",
@@ -274,24 +265,29 @@ SAFE_CURES = {op: text for ops, text in _SAFE_CURES.items() for op in ops}
 """For operations at which a NaN is born: a cure that is closer than that of the kind."""
 
 
-_TERM_CURES = {
-    "stop_gradient": "Take the stop away from this term, or stop only what must stay constant in "
-    "it; if the term is for the log only, leave it out of the loss.",
-}
+Sayings = Mapping[tuple[str, str], str]
+"""(Kind, operation or verdict, "" for all) -> a sentence that is closer than that of the kind."""
 
-CLOSER: dict[str, dict[str, dict[str, str]]] = {
+WHAT: dict[str, Sayings] = {
     "headgate": {
-        "nondiff_op": OP_CURES,
-        "zero_derivative": OP_CURES,
-        "nonfinite_value": SAFE_CURES,
-        "nonfinite_slope": SAFE_CURES,
-        "custom_gradient": {
-            "zeros": "The rule gives zeros for the values that arrive here: look whether they are "
-            "in the range for which it gives a gradient (the window of a surrogate, a schedule "
-            "that is at 0).",
-        },
-        "dead_term": {
-            kind: KINDS[kind].cure
+        ("zero_derivative", FACTOR): "The gradient of {names} is exactly zero: it is multiplied "
+        "with a number that is exactly 0",
+    },
+    "torch": torch.WHAT,
+}
+"""Framework -> what its kinds do."""
+
+CURES: dict[str, Sayings] = {
+    "headgate": {
+        **{("nondiff_op", op): text for op, text in OP_CURES.items()},
+        **{("zero_derivative", op): text for op, text in OP_CURES.items()},
+        **{("nonfinite_value", op): text for op, text in SAFE_CURES.items()},
+        **{("nonfinite_slope", op): text for op, text in SAFE_CURES.items()},
+        ("custom_gradient", "zero"): "The rule gives zeros for the values that arrive here: look "
+        "whether they are in the range for which it gives a gradient (the window of a surrogate, a "
+        "schedule that is at 0).",
+        **{
+            ("dead_term", kind): KINDS[kind].cure
             for kind in (
                 "no_grad_block",
                 "nondiff_op",
@@ -302,20 +298,23 @@ CLOSER: dict[str, dict[str, dict[str, str]]] = {
                 "outside_tape",
                 "custom_gradient",
             )
-        }
-        | _TERM_CURES,
+        },
+        ("dead_term", "stop_gradient"): "Take the stop away from this term, or stop only what must "
+        "stay constant in it; if the term is for the log only, leave it out of the loss.",
     },
+    "torch": torch.CURES,
 }
-"""Framework -> kind -> operation -> a cure that is closer than that of the kind."""
+"""Framework -> what to do about its kinds."""
 
 
-def cure(kind: str, op: str = "", framework: str = "headgate") -> str:
+def cure(kind: str, op: str = "", framework: str = "headgate", verdict: str = "") -> str:
     """Return what to do about a kind of cut, in one sentence.
 
     Args:
         kind: a key of `KINDS`.
         op: the operation at which gradient ends, by which the advice may be closer.
-        framework: whose words to use, as far as the table has them; else those of Headgate.
+        framework: whose words to use, as far as there are such; else those of Headgate.
+        verdict: what came of the parameter, by which the advice may be closer, too.
 
     Raises:
         ValueError: if there is no such kind.
@@ -323,20 +322,14 @@ def cure(kind: str, op: str = "", framework: str = "headgate") -> str:
     >>> from headgate.flow.kinds import cure
     >>> cure("nondiff_op", "round")
     'Keep the rounded value and pass the gradient on: hg.straight_through(rounded, x).'
+    >>> cure("nondiff_op", "round", "torch")
+    'Keep the rounded value and pass the gradient on: x + (torch.round(x) - x).detach().'
     """
-    found = row(kind)
-    closer = CLOSER.get(framework, {}).get(kind, {})
-    return closer.get(op) or found.elsewhere.get(framework, found.cure)
+    return _said(CURES, kind, (op, verdict), framework) or row(kind).cure
 
 
-_SAID = {
-    ("zero_derivative", FACTOR): "The gradient of {names} is exactly zero: it is multiplied with a "
-    "number that is exactly 0",
-}
-
-
-def what(kind: str, label: str = "") -> str:
-    """Return what a kind of cut does to `{names}`; by its label it may be said more closely.
+def what(kind: str, label: str = "", framework: str = "headgate", verdict: str = "") -> str:
+    """Return what a kind of cut does to `{names}`; the arguments are those of `cure`.
 
     Raises:
         ValueError: if there is no such kind.
@@ -345,7 +338,18 @@ def what(kind: str, label: str = "") -> str:
     >>> what("cancelled").format(names="w")
     'The gradients of w that meet here add up to exactly zero'
     """
-    return _SAID.get((kind, label), row(kind).what)
+    return _said(WHAT, kind, (label, verdict), framework) or row(kind).what
+
+
+def _said(
+    tables: dict[str, Sayings], kind: str, details: tuple[str, str], framework: str
+) -> str | None:
+    """Return the closest sentence that there is, None if the row of the kind has it."""
+    for table in (tables.get(framework, {}), tables["headgate"]):
+        for detail in (*filter(None, details), ""):
+            if (kind, detail) in table:
+                return table[kind, detail]
+    return None
 
 
 def rank(kind: str) -> int:

@@ -194,9 +194,11 @@ def _columns(trace: Trace, title: str, findings: Sequence[dict[str, Any]] | None
 def _entry(finding: dict[str, Any]) -> dict[str, Any]:
     """Return a finding as the page lists it: its kind in words, its file as reports show it."""
     entry = {**finding}
-    kind = finding.get("kind", "")
+    kind, framework = finding.get("kind", ""), entry.pop("framework", "headgate")
     if kind in KINDS:
-        entry["says"] = what(kind, finding.get("label") or "").partition(": ")[2]
+        said = what(kind, finding.get("label") or "", framework, finding.get("verdict", ""))
+        before, _, after = said.partition(": ")
+        entry["says"] = before if "{names}" in after else after
     for place in (entry, finding.get("term"), *finding.get("called_from", ())):
         if isinstance(place, dict) and place.get("file"):
             place["file"] = shown_path(place["file"])

@@ -49,6 +49,7 @@ class Finding:
         term: the line of the term of the loss that is dead, if that is what is wrong.
         further: whether it is one more cut of a parameter, after the one to look at first.
         when: from when on, or how often, in words: "from step 30 of 60".
+        framework: in whose words it is told, a key of `headgate.flow.watcher.WATCHERS`.
     """
 
     parameter: str
@@ -64,6 +65,7 @@ class Finding:
     term: Place | None = None
     when: str = ""
     further: bool = False
+    framework: str = "headgate"
 
     @property
     def order(self) -> tuple[bool, int]:
@@ -75,6 +77,11 @@ class Finding:
         """What findings with one cause share, whatever the parameter."""
         where = self.file, self.line, self.called_from, self.term
         return self.verdict, self.kind, *where, self.when
+
+    @property
+    def said(self) -> str:
+        """What happened, in a sentence about `{names}`."""
+        return what(self.kind, self.label, self.framework, self.verdict)
 
 
 def told_of(callers: Sequence[Place]) -> tuple[Place, ...]:
@@ -155,7 +162,7 @@ def render(findings: Iterable[Finding], shown: Callable[[str], str] = shown_path
     for number, finding in enumerate(merged(findings), 1):
         head = f"{number}. "
         indent = "\n" + " " * len(head)
-        said = what(finding.kind, finding.label).format(names=_names(finding))
+        said = finding.said.format(names=_names(finding))
         label = f" [{finding.label}]" if finding.label else ""
         when = f", {finding.when}" if finding.when else ""
         place = f"{_place(finding, shown)}: " if finding.file else "no line is known"
@@ -225,14 +232,14 @@ def as_json(gradients: Sequence[dict[str, Any]], findings: Iterable[Finding]) ->
 
 
 def as_entries(findings: Iterable[Finding]) -> list[dict[str, Any]]:
-    """Return the findings as `page` takes them: as in the JSON, each with its label.
+    """Return the findings as `page` takes them: as in the JSON, with label and framework.
 
     >>> from headgate.flow.report import Finding, as_entries
     >>> found = Finding("w", "cut", "nondiff_op", "x.py", 3, "h = f(w)", "Use g.", "round")
     >>> as_entries([found])[0]["label"]
     'round'
     """
-    return _entries(findings, (*FIELDS, "label"))
+    return _entries(findings, (*FIELDS, "label", "framework"))
 
 
 FIELDS = (

@@ -63,10 +63,13 @@ def as_sarif(
     from headgate import __version__  # which imports this wing
 
     base = (root or _repository(Path.cwd())).resolve()
+    findings = merged(findings)
+    words = {finding.framework for finding in findings}
+    framework = words.pop() if len(words) == 1 else "headgate"
     rules = {kind: number for number, kind in enumerate(KINDS)}
     prints: Counter[str] = Counter()
     results = []
-    for finding in merged(findings):
+    for finding in findings:
         result = _result(finding, traces, script, base)
         known = result["partialFingerprints"]["headgate/v1"]
         prints[known] += 1
@@ -78,7 +81,11 @@ def as_sarif(
         invocation["toolExecutionNotifications"] = [
             {"level": "error", "message": {"text": _writable(trouble)}}
         ]
-    driver = {"name": "Headgate", "version": __version__, "rules": list(map(_rule, rules))}
+    driver = {
+        "name": "Headgate",
+        "version": __version__,
+        "rules": [_rule(kind, framework) for kind in rules],
+    }
     run = {
         "tool": {"driver": driver},
         "automationDetails": {"id": _writable(f"headgate why {name}/")},
@@ -90,12 +97,12 @@ def as_sarif(
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
-def _rule(kind: str) -> dict[str, Any]:
-    said = KINDS[kind].what.format(names="a parameter")
+def _rule(kind: str, framework: str) -> dict[str, Any]:
+    said = what(kind, framework=framework).format(names="a parameter")
     return {
         "id": kind,
         "shortDescription": {"text": f"{said}."},
-        "help": {"text": cure(kind)},
+        "help": {"text": cure(kind, framework=framework)},
         "defaultConfiguration": {"level": _level(kind)},
     }
 
@@ -106,7 +113,7 @@ def _level(kind: str) -> str:
 
 def _result(finding: Finding, traces: Sequence[Trace], script: str, base: Path) -> dict[str, Any]:
     parameters = (finding.parameter, *finding.others)
-    said = what(finding.kind, finding.label).format(names=", ".join(parameters))
+    said = finding.said.format(names=", ".join(parameters))
     when = f", {finding.when}" if finding.when else ""
     if finding.file:
         at = [_location(Place(finding.file, finding.line), base, finding.text)]

@@ -46,11 +46,13 @@ def updates(trace: Trace) -> list[Finding]:
 
 def found(trace: Trace, name: str, kind: str, place: int, verdict: str, label: str = "") -> Finding:
     """Return a finding at a line of a trace."""
-    advice = cure(kind, framework=trace.framework)
-    if place < 0:
-        return Finding(name, verdict, kind, "", 0, "", advice, label)
-    line = trace.places[place]
-    return Finding(name, verdict, kind, line.file, line.line, line.text, advice, label)
+    framework = trace.framework
+    advice = cure(kind, framework=framework, verdict=verdict)
+    at = ("", 0, "")
+    if place >= 0:
+        line = trace.places[place]
+        at = line.file, line.line, line.text
+    return Finding(name, verdict, kind, *at, advice, label, framework=framework)
 
 
 # -- what is in a value ----------------------------------------------------------------------------

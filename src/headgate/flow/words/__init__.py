@@ -1,0 +1,1 @@
+"""What is said of each kind in the words of other frameworks, a file for each."""
