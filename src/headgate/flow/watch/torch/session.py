@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -78,6 +79,10 @@ class Stepper:
     missing: frozenset[int] | None = None  # which parameters had no gradient at its last step
 
 
+began: list[weakref.ref[Session]] = []
+"""All sessions that are still there, the newest last."""
+
+
 class Session:
     """One time of looking on, from the import of PyTorch or the beginning of a block."""
 
@@ -106,6 +111,7 @@ class Session:
 
     def begin(self) -> None:
         """Begin to look on."""
+        began[:] = [each for each in began if each() is not None] + [weakref.ref(self)]
         self._replace(torch.autograd, "backward", self._backward)
         self._replace(torch.autograd, "grad", self._gradient)
         self._replace(torch, "from_numpy", self._from_numpy)
@@ -152,7 +158,7 @@ class Session:
         if on == self.on or threading.get_ident() != self.thread:
             return
         top = _get_current_function_mode()
-        if on and top is None:
+        if on and (top is None or isinstance(top, Mode)):
             self.mode.__enter__()
             self._hooks = (
                 modules.register_module_forward_pre_hook(self._enter_module),
@@ -320,11 +326,11 @@ class Session:
             self._think(line)
             return result
         line.looked += 1
-        ask = self._begin_asking(place, step, targets, inner)
-        explicit = None if inputs is None else [self._source_of(each) for each in inputs]
+        ask = self.begin_asking(place, step, targets, inner)
+        explicit = None if inputs is None else [self.source_of(each) for each in inputs]
         if explicit is not None:
             ask.explicit = [number for number, _ in explicit]
-        self._name()
+        self.find_names()
         self.log.quiet += 1
         walk = self._asking = ask.walk = Walk(self.log, targets)
         try:
@@ -343,7 +349,7 @@ class Session:
         self._think(line)
         return result
 
-    def _begin_asking(self, place: int, step: int, targets: list[Any], inner: bool) -> Ask:
+    def begin_asking(self, place: int, step: int, targets: list[Any], inner: bool) -> Ask:
         numbers, names = [], []
         began = self.log.since
         for target in targets:
@@ -358,7 +364,7 @@ class Session:
         self.asks.append(ask)
         return ask
 
-    def _source_of(self, tensor: Any) -> tuple[int, Leaf | None]:
+    def source_of(self, tensor: Any) -> tuple[int, Leaf | None]:
         """Return the source that the program differentiates by, made for this call if need be."""
         log = self.log
         known = log.known(tensor)
@@ -464,13 +470,20 @@ class Session:
             known.parameters.append(each)
             self.log.leaf(each)
 
+    def _adopt(self, optimizer: Any) -> Stepper:
+        """Return what is known of an optimizer that was made before anybody looked on."""
+        known = self.steppers[id(optimizer)] = Stepper(optimizer, self.log.here())
+        for group in optimizer.param_groups:
+            known.parameters += group["params"]
+            for each in group["params"]:
+                self.log.leaf(each)
+        return known
+
     def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         if threading.get_ident() != self.thread:
             return
         self.log.stepping = 1
-        known = self.steppers.get(id(optimizer))
-        if known is None:
-            return
+        known = self.steppers.get(id(optimizer)) or self._adopt(optimizer)
         known.steps += 1
         known.rate = max(known.rate, *(_rate(group) for group in optimizer.param_groups))
         if not args[1:] and not kwargs.get("closure"):
@@ -531,7 +544,7 @@ class Session:
 
     # -- names ------------------------------------------------------------------------------------
 
-    def _name(self) -> None:
+    def find_names(self) -> None:
         """Find out what parameters are called that have no name yet."""
         log = self.log
         unnamed = {
@@ -565,7 +578,7 @@ class Session:
         finally:
             log.quiet -= 1
 
-    def _names(self) -> dict[int, str]:
+    def names(self) -> dict[int, str]:
         """Return what all sources are called."""
         roots = {root for root, _ in self.paths.values()}
         names = dict(self.log.names)
@@ -580,9 +593,9 @@ class Session:
 
     def trace(self) -> Trace:
         """Return what happened as a neutral trace."""
-        self._name()
+        self.find_names()
         log, trace = self.log, self.log.trace
-        for number, name in self._names().items():
+        for number, name in self.names().items():
             trace.sources[number].name = name
         renamed = {source.value: source.name for source in trace.sources}
         for event in trace.events:
