@@ -26,7 +26,6 @@ from math import ceil
 from typing import NamedTuple
 
 from headgate.flow.trace import GUESSED, Event, Gradient, Place, Trace
-from headgate.record.site import shown_path
 
 MOST_CHILDREN = 40
 MOST_VARIANTS = 6
@@ -164,7 +163,8 @@ def fold(trace: Trace) -> Folded:
         if is_plain_read(event) and parameters:
             number = parameters[0]
         else:
-            line = (event.scope, event.place, event.op, event.kind)
+            place = event.place if trace.places[event.place].file else -1 - position
+            line = (event.scope, place, event.op, event.kind)
             known = variants.setdefault(line, [])
             to = leading[position]
             if to not in known:
@@ -315,10 +315,7 @@ def _run(children: list[int | _Branch], nodes: list[Node], places: list[Place]) 
 
 def where(places: list[Place], number: int) -> str:
     """Return the file and line of a place as reports show it; "" if it is unknown."""
-    if number < 0:
-        return ""
-    place = places[number]
-    return f"{shown_path(place.file)}:{place.line}"
+    return str(places[number]) if number >= 0 and places[number].file else ""
 
 
 def opened(folded: Folded, most: int) -> set[int]:
