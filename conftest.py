@@ -25,7 +25,12 @@ os.environ.setdefault("JAX_ENABLE_X64", "1")  # Headgate's default float is NumP
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-collect_ignore = ["tests/typing/user_program.py", "tests/typing/wrong_program.py"]
+# Those of tests/strangers are collected only where a command names them: `make test-strangers`.
+collect_ignore = [
+    "tests/typing/user_program.py",
+    "tests/typing/wrong_program.py",
+    "tests/strangers",
+]
 if importlib.util.find_spec("torch") is None:  # no example is there, but an import of torch
     collect_ignore.append("src/headgate/flow/watch/torch")
 NEEDS = {"peers": "jax", "tensorflow": "tensorflow", "torch": "torch"}

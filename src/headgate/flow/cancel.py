@@ -18,9 +18,16 @@ from dataclasses import dataclass
 
 from headgate.flow.solve import Reach
 from headgate.flow.terms import SUMS
-from headgate.flow.trace import Gradient, Place
+from headgate.flow.trace import Event, Gradient, Place
 
 _SAME = {"identity", "positive", "astype_inexact", "astype"}
+_SHIFTS = {
+    **dict.fromkeys(("linear", "conv1d", "conv2d", "conv3d", "bilinear"), 2),
+    **dict.fromkeys(("layer_norm", "group_norm"), 3),
+    **dict.fromkeys(("batch_norm", "instance_norm"), 4),
+    "addmm": 0,
+}
+"""Ops that add one of their arguments to all the rest: which."""
 _MOST = 32
 """So many values are followed in one sum."""
 
@@ -92,10 +99,17 @@ def _meetings(
                 gave.append((number, position))
             else:
                 todo += outputs
-        shifts = _is_read(reach, value) and all(events[number].op == "add" for number, _ in gave)
+        shifts = _is_read(reach, value) and all(
+            _is_added(events[number], position) for number, position in gave
+        )
         if len(gave) > 1 and sizes.get(value, 0) == 0 and not shifts:
             found += _meeting(reach, gave, way)
     return found
+
+
+def _is_added(event: Event, position: int) -> bool:
+    """Tell whether an event only adds an argument to the others."""
+    return event.op == "add" or event.position(position) == _SHIFTS.get(event.op)
 
 
 def _is_read(reach: Reach, value: int) -> bool:

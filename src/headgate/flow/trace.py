@@ -169,6 +169,7 @@ class Gradient:
         beside: sources that were given to the differentiated function, but not as what to
             differentiate by; None if a tape was asked, not a function.
         explicit: whether the program itself said what to watch.
+        demanded: whether it said what to differentiate by; else everything got what there was.
     """
 
     place: int
@@ -186,6 +187,7 @@ class Gradient:
     began: int = 0
     beside: tuple[int, ...] | None = None
     explicit: bool = False
+    demanded: bool = True
 
 
 @dataclass(slots=True)

@@ -240,6 +240,7 @@ def _never_applied(trace: Trace, gradients: Masks) -> Iterator[Finding]:
             own = value is not None and gradients.get(value, 0) >> source & 1
             (known if own else unknown).add(source)
     known -= unknown
+    stepped |= known
     for (place, sources), calls in lines.items():
         if (
             len(calls) > 1
@@ -257,8 +258,8 @@ def _never_applied(trace: Trace, gradients: Masks) -> Iterator[Finding]:
 
 
 def _followed(trace: Trace) -> list[Gradient]:
-    """Return the calls whose gradients can be followed."""
-    return [call for call in trace.gradients if any(call.outputs)]
+    """Return the calls that asked for certain gradients, which can be followed."""
+    return [call for call in trace.gradients if call.demanded and any(call.outputs)]
 
 
 def _used(trace: Trace) -> set[int]:

@@ -33,7 +33,6 @@ class Walk:
         cotangents: value -> norm of its cotangent.
         deaths: (event, input) -> how a gradient became zero there.
         births: events at which a gradient became NaN or infinite, the last op first.
-        hooked: values whose gradient a hook made zeros of.
     """
 
     def __init__(self, log: Log, targets: Iterable[Any]) -> None:
@@ -43,7 +42,6 @@ class Walk:
         self.cotangents: dict[int, float] = {}
         self.deaths: dict[tuple[int, int], Death] = {}
         self.births: list[int] = []
-        self.hooked: list[int] = []
         self._delivered: set[tuple[int, int]] = set()
         self._handles: list[Any] = []
         self.nodes = nodes_behind(targets)
@@ -76,8 +74,9 @@ class Walk:
             self.arrived[id(leaf)] = size
             if known is not None and known.leaf is not None:
                 self.cotangents[known.leaf.read] = size
-                if size == 0 and known.leaf.hook >= 0 and (number, 0) in self._delivered:
-                    self.hooked.append(known.leaf.read)
+                known.leaf.arrived = True
+                if size == 0 and (number, 0) in self._delivered:
+                    self._by_hook(known.leaf.read, g)
 
         return come
 
@@ -99,8 +98,8 @@ class Walk:
                 if nr < len(sizes) and sizes[nr] is not None:
                     self.cotangents[value] = sizes[nr]
                     was = (number, nr) in self._delivered
-                    if sizes[nr] == 0 and was and value in self.log.hooks:
-                        self.hooked.append(value)
+                    if sizes[nr] == 0 and was:
+                        self._by_hook(value, came[nr])
             lively = [size for size in sizes if size is not None]
             finite = all(map(math.isfinite, lively))
             if finite and any(size is not None and not math.isfinite(size) for size in gave):
@@ -116,6 +115,13 @@ class Walk:
                         self.deaths[event, position] = death
 
         return passed
+
+    def _by_hook(self, value: int, g: Any) -> None:
+        """Note that a gradient died in a hook, if there is one on the value."""
+        if value in self.log.hooks:
+            self.deaths[self.log.hooks[value], 0] = Death(
+                0, g.numel(), "custom_gradient", -1, "hook"
+            )
 
     def _autopsy(self, node: Any, name: str, number: int, position: int, g: Any) -> Death:
         """Find out how a node turned a gradient into zeros."""

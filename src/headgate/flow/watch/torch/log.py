@@ -27,7 +27,6 @@ from headgate.flow.watch.lines import Lines
 from headgate.flow.watch.steps import fate_of
 from headgate.flow.watch.torch.ops import (
     FLAG,
-    FLAT,
     GRAD,
     HOOK,
     HOST,
@@ -83,13 +82,24 @@ class Leaf:
 
     __slots__ = (
         *("number", "tensor", "slot", "past", "read", "turn", "flags", "asked", "loaded"),
-        *("cleared", "home", "given", "wiped", "gradient", "parameter", "asks", "hook"),
+        *(
+            "cleared",
+            "home",
+            "given",
+            "wiped",
+            "gradient",
+            "parameter",
+            "asks",
+            "hook",
+            "taken",
+            "arrived",
+        ),
     )
 
     def __init__(self, number: int, tensor: Any, home: bool) -> None:
         self.number = number
         self.tensor = weakref.ref(tensor)
-        self.slot: tuple[Any, str] | None = None
+        self.slot = ""  # the attribute that a module has it by
         self.past: list[int] = []
         self.read = 0
         self.turn = -1
@@ -99,6 +109,8 @@ class Leaf:
         self.cleared = -1
         self.wiped = -1  # the last line that cleared it before any step took it
         self.home = home
+        self.taken = 0  # what is used of it in that pass: `read`, or what a hook lies behind
+        self.arrived = False  # whether any gradient came to it, zeros as well
         self.hook = -1  # the line at which a hook was put on it
         self.given = 0  # steps that had a gradient of it
         self.gradient = 0  # the value of its gradient, as far as it is known
@@ -109,7 +121,7 @@ class Leaf:
 class Known:
     """A tensor that has a number."""
 
-    __slots__ = ("alias", "leaf", "number", "ref", "tracked", "version")
+    __slots__ = ("alias", "leaf", "number", "ref", "shows", "tracked", "version")
 
     def __init__(self, tensor: Any, number: int, leaf: Leaf | None = None) -> None:
         self.ref = weakref.ref(tensor)
@@ -118,24 +130,37 @@ class Known:
         self.tracked = tensor.requires_grad
         self.leaf = leaf
         self.alias: Leaf | None = None  # the leaf whose memory this tensor shows
+        self.shows: Any = None  # the tensor whose memory it shows, without a gradient
 
 
 class Given:
     """An input of an op: its number, which argument it is, and its node in the graph."""
 
-    __slots__ = ("leaf", "node", "number", "position", "tracked")
+    __slots__ = ("leaf", "node", "number", "position", "tensor", "tracked")
 
     def __init__(self, number: int, position: int, tensor: Any) -> None:
         self.number = number
         self.position = position
         self.tracked = tensor.requires_grad
-        self.node = tensor.grad_fn if self.tracked else None
+        self.node = node_of(tensor)
         self.leaf = tensor if self.tracked and self.node is None else None
+        self.tensor = tensor
 
 
 def version_of(tensor: Any) -> int:
     """Return how often a tensor was changed in place; those of inference mode do not count it."""
     return 0 if tensor.is_inference() else tensor._version
+
+
+def node_of(tensor: Any) -> Any:
+    """Return the node that made a tensor, None if there is none or it must not be asked for.
+
+    PyTorch refuses it for a view that was taken under `no_grad` and then written into.
+    """
+    try:
+        return tensor.grad_fn if tensor.requires_grad else None
+    except RuntimeError:
+        return None
 
 
 class Log:
@@ -146,6 +171,7 @@ class Log:
         self.lines = Lines(self.trace)
         self.leaves: list[Leaf] = []  # by number of the source
         self.quiet = 0  # while it is above 0, nothing is noted
+        self.idle = False  # whether nothing is noted until somebody looks again
         self.stepping = 0  # while an optimizer works
         self.stack: list[str] = []  # names of the modules that are being called
         self.turn = 0  # grows with each gradient call and step
@@ -156,11 +182,14 @@ class Log:
         self.seen_lines: dict[int, set[float]] = {}
         self._known: dict[int, Known] = {}
         self._values = 0
-        self._away: list[tuple[int, Any]] = []  # what left for the host since the last call
+        self._away: list[tuple[int, Any]] = []  # what left for the host since the last call but one
         self._slots: dict[
             int, tuple[Any, str, int, bool]
         ] = {}  # id of a tensor -> where it was put
-        self.hooks: dict[int, int] = {}  # value -> the line at which a hook was put on it
+        self.hooks: dict[int, int] = {}  # value -> the event of a hook that was put on it
+        self.gradients: dict[int, Leaf] = {}  # value -> what it is the gradient of
+        self.writes: list[tuple[int, str, int]] = []  # place, node of what was there, its number
+        self.refused: list[tuple[Leaf, int]] = []  # leaves that could not be written into, where
         self.names: dict[int, str] = {}  # source -> a name in the program's frames
 
     # -- numbers ----------------------------------------------------------------------------------
@@ -229,6 +258,7 @@ class Log:
         value = self.new()
         source = Source("", value, shape=tuple(tensor.shape), place=place)
         leaf = Leaf(len(self.trace.sources), tensor, home)
+        leaf.slot = "" if slot is None else slot[1]
         self.trace.sources.append(source)
         self.leaves.append(leaf)
         self.keep(tensor, value, leaf)
@@ -244,7 +274,10 @@ class Log:
             flows = (asks, *[False] * len(leaf.past))
             kind = "" if asks else "frozen"
             self._event("read", inputs, (leaf.read,), flows, kind, like=tensor)
-        return leaf.read
+            leaf.taken = leaf.read
+            if leaf.hook >= 0:
+                leaf.taken = self._hooked(leaf.read, leaf.hook, tensor)
+        return leaf.taken
 
     def _adopted(self, tensor: Any, past: list[int]) -> int:
         """Return a number for a result that nobody saw being computed, from its own graph."""
@@ -356,6 +389,7 @@ class Log:
         row = row_of(func)
         if (
             row.role == SKIP
+            or self.idle
             or self.quiet
             or self.full
             or (self.stepping and not torch.is_grad_enabled())
@@ -374,11 +408,13 @@ class Log:
                 if number:
                     found.append(Given(number, position, value))
             elif type(value) in (list, tuple):
+                before = position
                 for item in tensors_in(value):
                     number = self.number(item)
                     if number:
                         found.append(Given(number, position, item))
                     position += 1
+                position = max(position, before + 1)
                 continue
             elif type(value) is float and self._away:
                 number = self._returned(value, found)
@@ -399,10 +435,23 @@ class Log:
         self.quiet += 1
         try:
             result = func(*args, **kwargs)
+        except RuntimeError as error:
+            if "leaf Variable that requires grad" in str(error) and target is not None:
+                known = self.known(target)
+                if known is not None and known.leaf is not None:
+                    self.refused.append((known.leaf, self.here()))
+            raise
         finally:
             self.quiet -= 1
         if target is not None and version_of(target) != before:
             self._written(row, target, given)
+            return result
+        if row.op.startswith("_foreach_") and type(args[0]) in (list, tuple):
+            factors = [each for each in given if all(each.tensor is not t for t in args[0])]
+            for each in args[0]:
+                own = [Given(known.number, 0, each)] if (known := self.known(each)) else []
+                if own and known is not None and known.version != version_of(each):
+                    self._written(row, each, [*own, *factors])
             return result
         if not given:
             return result
@@ -441,10 +490,6 @@ class Log:
         kind = ""
         if any(each.tracked and not flow for each, flow in zip(given, flows)):
             kind = self._kind(row, results[0])
-        if row.op in FLAT and any(flows):
-            kind, flows = "nondiff_op", [False] * len(given)
-        if kind == "stop_gradient" and row.op in FLAT:
-            kind = "nondiff_op"
         others = [each for each in dict.fromkeys(others) if all(each != g.number for g in given)]
         positions = [each.position for each in given]
         if row.reverse:
@@ -492,7 +537,7 @@ class Log:
     ) -> None:
         """Note where something that is not finite was born."""
         for number, each in zip(numbers, results):
-            if each.dtype.is_floating_point and spoilt(each, row.op in INFINITE):
+            if each.dtype.is_floating_point and spoilt(each, row.op not in INFINITE):
                 if self.spoilt.isdisjoint(inputs):
                     self.infinite.setdefault(event, "nonfinite_value")
                 self.spoilt.add(number)
@@ -508,6 +553,9 @@ class Log:
             self._assigned(alias, row, operands)
             if known is not None and known.leaf is not None:
                 return
+        node = next((each.node for each in given if each.position == 0 and each.node), None)
+        if node is not None:
+            self.writes.append((self.here(), node.name(), known.number if known else 0))
         whole = row.op in OVERWRITES
         takes = operands if whole else given
         if not takes and not target.requires_grad:
@@ -515,7 +563,7 @@ class Log:
             return
         number = self.new()
         event = len(self.trace.events)
-        connected, others = self._link(target.grad_fn, takes, event, {target.output_nr: number})
+        connected, others = self._link(node_of(target), takes, event, {target.output_nr: number})
         flows = [k in connected for k in range(len(takes))]
         kind = ""
         if any(each.tracked and not flow for each, flow in zip(takes, flows)):
@@ -532,8 +580,28 @@ class Log:
             positions=(*(each.position for each in takes), *range(2, 2 + len(others))),
         )
         self._check(row, event, inputs, [number], [target])
+        shown = None if known is None or known.shows is None else known.shows()
+        leaf = None if known is None else self.gradients.pop(known.number, None)
         self.keep(target, number)
+        if leaf is not None:  # it is the gradient of something
+            self.gradients[number] = leaf
+            leaf.gradient = number
+            self._measure(target, number)
+        if shown is not None and (base := self.known(shown)) is not None:
+            value = self.new()
+            into = (base.number, *(each.number for each in operands))
+            through = (True, *[False] * len(operands))
+            self._event("index_put", into, (value,), through, "stateful_write", like=target)
+            base.number = value
         self._show_through(target, number)
+
+    def _measure(self, tensor: Any, number: int) -> None:
+        """Note the norm of a gradient, or of what was made of one."""
+        from headgate.flow.watch.torch.graph import norm
+
+        self.quiet += 1
+        self.trace.sizes[number] = norm(tensor)
+        self.quiet -= 1
 
     def _show_through(self, view: Any, number: int) -> None:
         """Note that what was written into a view is in the tensor that it shows a part of."""
@@ -562,7 +630,8 @@ class Log:
             leaf.past[:] = values
         leaf.turn = -1
         place = self.here()
-        sizes = (None,)
+        sizes = (self.trace.sizes.get(value or 0),)
+        self.trace.sources[leaf.number].updated = True
         self.trace.updates.append(Update(place, how, (leaf.number,), (value,), sizes))
 
     # -- what is special --------------------------------------------------------------------------
@@ -584,6 +653,9 @@ class Log:
         else:
             event = len(self.trace.events)
             self._note(row, given, [result])
+            made = self.known(result)
+            if made is not None and made.alias is None:
+                made.shows = weakref.ref(target)
             if row.op == "detach" and dropped() and not self.full:
                 self.trace.dropped.add(event)
         return result
@@ -673,7 +745,11 @@ class Log:
         What is the same number or the same memory surely did; anything else is a guess, and what
         stands in the program as it is did not.
         """
-        certain = [value for value, left in self._away if _is_same(content, left)]
+        certain = [
+            value
+            for value, left in self._away
+            if _is_same(content, left) or self._is_multiple(content, left)
+        ]
         if not certain and type(content) is float and self._is_written_there(content):
             return 0
         inputs = tuple(certain) or tuple(value for value, _ in self._away)
@@ -682,17 +758,32 @@ class Log:
         self._event("asarray", inputs, (value,), (False,) * len(inputs), "host_round_trip", label)
         return value
 
-    def _is_written_there(self, number: float) -> bool:
-        """Tell whether a number stands in the program, or has come by this line before."""
+    def _is_multiple(self, content: Any, left: Any) -> bool:
+        """Tell whether a number is another one times, or plus, what stands in the program."""
+        if type(content) is not float or type(left) is not float or not content or not left:
+            return False
+        return bool(
+            self._constants().intersection((content / left, left / content, content - left))
+            - {0.0, 1.0}
+        )
+
+    def _constants(self) -> set[float]:
+        """Return the numbers that stand in the functions that run now."""
+        found: set[float] = set()
         frame: Any = sys._getframe(1)
         while frame is not None:
             code: CodeType = frame.f_code
             if is_users(code.co_filename):
-                if number in code.co_consts or -number in code.co_consts:
-                    return True
+                found.update(each for each in code.co_consts if type(each) in (int, float))
                 if code.co_name == "<module>":
                     break
             frame = frame.f_back
+        return found
+
+    def _is_written_there(self, number: float) -> bool:
+        """Tell whether a number stands in the program, or has come by this line before."""
+        if not self._constants().isdisjoint((number, -number)):
+            return True
         seen = self.seen_lines.setdefault(self.here(), set())
         known = number in seen
         seen.add(number)
@@ -717,12 +808,21 @@ class Log:
     ) -> Any:
         """Note that a gradient is handed to the program on its way."""
         number = self.number(args[0])
-        if number:
-            self.hooks[number] = self.here()
         known = self.known(args[0])
         if known is not None and known.leaf is not None:
             known.leaf.hook = self.here()
+        elif known is not None and number:
+            known.number = self._hooked(number, self.here(), args[0])
         return func(*args, **kwargs)
+
+    def _hooked(self, number: int, place: int, tensor: Any) -> int:
+        """Return the value whose gradient goes through a hook before it is that of another one."""
+        value = self.new()
+        event = self._event("hook", (number,), (value,), (True,), like=tensor)
+        if event is not None:
+            event.place = place
+            self.hooks[number] = len(self.trace.events) - 1
+        return value
 
     def _grad(
         self, row: Row, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -782,6 +882,12 @@ class Log:
             self.keep(tensor, given[0].number)
         return result
 
+    def passed(self, targets: Sequence[int]) -> None:
+        """Note that a gradient call is over; what left long before it comes back no more."""
+        self.turn += 1
+        self._away = [(value, left) for value, left in self._away if value > self.since]
+        self.since = max([self.since, *targets])
+
     # -- where parameters live --------------------------------------------------------------------
 
     def registered(self, module: Any, name: str, parameter: Any) -> None:
@@ -794,6 +900,7 @@ class Log:
         if known is not None and known.leaf is not None:
             leaf = known.leaf
             leaf.home = slot[3]
+            leaf.slot = name
             self.trace.sources[leaf.number].place = slot[2]
 
 
@@ -801,7 +908,7 @@ def _of_host(number: int, position: int) -> Given:
     """Return an input that comes from the host."""
     given = Given.__new__(Given)
     given.number, given.position = number, position
-    given.tracked, given.node, given.leaf = False, None, None
+    given.tracked, given.node, given.leaf, given.tensor = False, None, None, None
     return given
 
 
@@ -814,7 +921,12 @@ def tensors_in(values: Any, deep: bool = False) -> Iterator[Any]:
             if deep:
                 yield from tensors_in(value, deep)
             else:
-                yield from (item for item in value if isinstance(item, torch.Tensor))
+                for item in value:
+                    if isinstance(item, torch.Tensor):
+                        yield item
+                    elif type(item) is slice:
+                        bounds = item.start, item.stop, item.step
+                        yield from (each for each in bounds if isinstance(each, torch.Tensor))
 
 
 def spoilt(tensor: Any, infinities_are_meant: bool) -> bool:
@@ -851,11 +963,16 @@ def name_in_frames(value: Any) -> str:
 
 
 def dropped() -> bool:
-    """Tell whether the user's call that runs now throws its result away."""
+    """Tell whether the user's own call that runs now throws its result away.
+
+    What a library calls is not the user's: `trainer.fit()` drops its own result, not that.
+    """
     frame: Any = sys._getframe(1)
-    while frame is not None and not is_users(frame.f_code.co_filename):
+    while frame is not None and frame.f_code.co_filename.startswith(_OWN):
         frame = frame.f_back
-    return frame is not None and fate_of(frame.f_code, frame.f_lasti) == "dropped"
+    if frame is None or not is_users(frame.f_code.co_filename):
+        return False
+    return fate_of(frame.f_code, frame.f_lasti) == "dropped"
 
 
 _OWN = f"{__file__.rsplit('flow', 1)[0]}"

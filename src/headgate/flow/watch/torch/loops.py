@@ -31,11 +31,13 @@ class Look:
         self._done = 0
         self._looks = False
 
-    def begin(self) -> None:
-        """Begin to look on."""
+    def begin(self, model: Any) -> None:
+        """Begin to look on at the training of a model."""
         self.leave()
         self._done = 0
         self.watch = Watch().__enter__()
+        if self.watch.session is not None:
+            self.watch.session.knows(model)
         self._looks = True
 
     def stepped(self) -> None:
@@ -73,7 +75,7 @@ def for_lightning(steps: int, strict: bool) -> Any:
     except ModuleNotFoundError:
         library = import_module("pytorch_lightning")
 
-    class Callback(Look, library.Callback):  # type: ignore[misc, name-defined]
+    class Callback(Look, library.Callback):  # type: ignore[misc]
         """Looks at the first steps of `Trainer.fit`."""
 
         _at = 0
@@ -81,7 +83,7 @@ def for_lightning(steps: int, strict: bool) -> Any:
         def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
             if stage == "fit":
                 self._at = trainer.global_step
-                self.begin()
+                self.begin(pl_module)
 
         def on_train_batch_end(self, trainer: Any, *others: Any, **named: Any) -> None:
             at, self._at = self._at, trainer.global_step
@@ -105,11 +107,11 @@ def for_transformers(steps: int, strict: bool) -> Any:
     """Return a callback for the Trainer of Transformers."""
     library: Any = import_module("transformers")
 
-    class Callback(Look, library.TrainerCallback):  # type: ignore[misc, name-defined]
+    class Callback(Look, library.TrainerCallback):  # type: ignore[misc]
         """Looks at the first steps of `Trainer.train`."""
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
-            self.begin()
+            self.begin(others["model"])
 
         def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
             if self._looks:

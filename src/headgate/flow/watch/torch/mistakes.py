@@ -8,21 +8,36 @@ the whole run.
 
 from __future__ import annotations
 
+import ast
+import difflib
+import functools
+import linecache
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from headgate.flow.judge import Told
+from headgate.flow.judge import Facts, Told, facts_of
+from headgate.flow.solve import Reach
+from headgate.flow.trace import Place
 
 if TYPE_CHECKING:
-    from headgate.flow.watch.torch.session import Session
+    from headgate.flow.watch.torch.session import Ask, Session
+
+
+@functools.cache
+def means_requires_grad(name: str) -> bool:
+    """Tell whether an attribute is meant to be `requires_grad`, perhaps with a slip."""
+    return bool(difflib.get_close_matches(name, ["requires_grad"], cutoff=0.85))
 
 
 def mistakes(session: Session) -> Iterator[Told]:
     """Yield what is wrong with parameters beside all gradient calls."""
-    replaced = list(_replaced(session))
+    replaced = [*_failures(session), *_replaced(session)]
     yield from replaced
     known = {one.name for one in replaced}
-    for find in (_not_registered, _passed_over, _non_leaves, _flags, _cleared, _thawed):
+    for find in (
+        *(_not_registered, _passed_over, _forgotten, _non_leaves, _flags, _misspelt, _cleared),
+        _thawed,
+    ):
         for one in find(session):
             if one.name not in known:
                 yield one
@@ -66,7 +81,7 @@ def _not_registered(session: Session) -> Iterator[Told]:
     for leaf in _unnoticed(session):
         tensor = leaf.tensor()
         root = session.paths.get(leaf.number, (0, ""))[0]
-        if tensor is None or root not in listed or not leaf.parameter:
+        if tensor is None or root not in listed or not (leaf.parameter or leaf.slot):
             continue
         if id(tensor) not in listed[root]:
             place = session.log.trace.sources[leaf.number].place
@@ -95,6 +110,30 @@ def _passed_over(session: Session) -> Iterator[Told]:
         yield Told(_name(session, leaf.number), "connected", "optimizer_mask", session.place(place))
 
 
+def _forgotten(session: Session) -> Iterator[Told]:
+    """Find parameters that no optimizer has, behind others that are trained: of a loss, say."""
+    optimized = 0
+    for number in session.optimized():
+        optimized |= 1 << number
+    if not optimized:
+        return
+    reach = Reach(session.log.trace)
+    for leaf in _unnoticed(session):
+        source = session.log.trace.sources[leaf.number]
+        root = session.paths.get(leaf.number, (0, ""))[0]
+        whole = session.roots.get(root)
+        if leaf.loaded or not leaf.parameter or whole is None:
+            continue
+        if any(session.log.leaf(each).number in session.optimized() for each in whole.parameters()):
+            continue  # then it is passed over
+        bit = 1 << leaf.number
+        for event in session.log.trace.events:
+            masks = [reach.by_gradient.get(value, 0) for value in event.inputs]
+            if any(m & bit for m in masks) and any(m & optimized and not m & bit for m in masks):
+                yield Told(source.name, "connected", "unlisted", session.place(source.place))
+                break
+
+
 def _non_leaves(session: Session) -> Iterator[Told]:
     """Find results of which the program wants a gradient that PyTorch does not keep."""
     for place, name in session.log.non_leaves.values():
@@ -112,6 +151,81 @@ def _flags(session: Session) -> Iterator[Told]:
                 yield Told(_name(session, leaf.number), "connected", "frozen", session.place(place))
 
 
+def _misspelt(session: Session) -> Iterator[Told]:
+    """Find flags of parameters with a slip in them: attributes that nobody reads."""
+    for leaf in session.reached():
+        for name in getattr(leaf.tensor(), "__dict__", ()):
+            if means_requires_grad(name):
+                place = _line_that_sets(name, session)
+                yield Told(_name(session, leaf.number), "connected", "frozen", place)
+
+
+def _line_that_sets(name: str, session: Session) -> Place | None:
+    """Return the first line of the program that sets an attribute of this name."""
+    for file in dict.fromkeys(place.file for place in session.log.trace.places):
+        try:
+            tree = ast.parse("".join(linecache.getlines(file)))
+        except SyntaxError:
+            continue
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Attribute)
+                and node.attr == name
+                and isinstance(node.ctx, ast.Store)
+            ):
+                return Place(file, node.lineno)
+    return None
+
+
+def _failures(session: Session) -> Iterator[Told]:
+    """Find what made a gradient call fail, or an op that writes in place."""
+    for leaf, line in session.log.refused:
+        yield Told(_name(session, leaf.number), "cut", "in_place", session.place(line))
+    facts = None
+    for ask in session.asks:
+        if not ask.failed:
+            continue
+        missing = [leaf for leaf in ask.missing if leaf.parameter] or list(ask.missing)
+        if "a second time" in ask.failed:
+            place = session.place(session.kept_over(ask))
+            for leaf in missing:
+                yield Told(_name(session, leaf.number), "cut", "freed_graph", place)
+        elif "modified by an inplace operation" in ask.failed:
+            place = session.place(session.overwritten(ask))
+            for leaf in missing:
+                yield Told(_name(session, leaf.number), "cut", "in_place", place)
+        else:
+            facts = facts or facts_of(session.log.trace)
+            told = [*_of_failed(session, ask, facts)]
+            yield from told or _all_frozen(session, ask)
+
+
+def _of_failed(session: Session, ask: Ask, facts: Facts) -> Iterator[Told]:
+    """Yield what was cut in a call that raised, also of what got a gradient in others."""
+    place = session.place(ask.place)
+    for call in facts.calls:
+        if call.place == place and call.step == ask.step:
+            for outcome in call.outcomes.values():
+                if outcome.verdict == "cut" and outcome.norm is None and outcome.causes:
+                    cut = outcome.causes[0]
+                    yield Told(
+                        outcome.name, "cut", cut.kind, cut.place, cut.label, callers=cut.callers
+                    )
+
+
+def _all_frozen(session: Session, ask: Ask) -> Iterator[Told]:
+    """Yield what a target without any gradient was computed from, if all of it is frozen."""
+    reach = Reach(session.log.trace)
+    trace = session.log.trace
+    for leaf in session.log.leaves:
+        tensor = leaf.tensor()
+        if tensor is None or tensor.requires_grad or not leaf.flags:
+            continue
+        if any(reach.by_value.get(value, 0) >> leaf.number & 1 for value in ask.targets):
+            place = session.place(leaf.flags[-1][1])
+            yield Told(trace.sources[leaf.number].name, "not asked for", "frozen", place)
+
+
 def _cleared(session: Session) -> Iterator[Told]:
     """Find gradients that are taken away between the call and each step."""
     optimized = session.optimized()
@@ -124,10 +238,9 @@ def _cleared(session: Session) -> Iterator[Told]:
 
 def _thawed(session: Session) -> Iterator[Told]:
     """Find parameters that were told to train, and were frozen again before they ever did."""
-    reached = session.reached()
     for leaf in session.log.leaves:
         tensor = leaf.tensor()
-        if leaf in reached or tensor is None or tensor.requires_grad or len(leaf.flags) < 2:
+        if leaf.arrived or tensor is None or tensor.requires_grad or len(leaf.flags) < 2:
             continue
         if any(flag for flag, _ in leaf.flags[:-1]) and not leaf.flags[-1][0]:
             place = leaf.flags[-1][1]

@@ -157,8 +157,24 @@ OVERWRITES = {
 }
 """In place: nothing of what was there before is left."""
 
-INFINITE = {"masked_fill", "where", "full", "tril", "triu", "index_put", "copy", "fill", "getitem"}
-"""Ops that put infinities in on purpose, as masks do."""
+INFINITE = {
+    *(
+        "log",
+        "log2",
+        "log10",
+        "log1p",
+        "logit",
+        "divide",
+        "reciprocal",
+        "exp",
+        "exp2",
+        "expm1",
+        "pow",
+    ),
+    *("rsqrt", "square", "prod", "sum", "mean", "matmul", "linear", "cosh", "sinh", "tan", "atanh"),
+    *("logsumexp", "binary_cross_entropy", "nll_loss", "mse_loss", "poisson_nll_loss", "erfinv"),
+}
+"""Ops at which an infinity is born by mistake; elsewhere it may be a mask's."""
 
 
 def name_of(function: Callable[..., Any]) -> str:

@@ -12,6 +12,7 @@ PyTorch's own global hooks of modules and optimizers. All of it is taken back at
 from __future__ import annotations
 
 import functools
+import re
 import threading
 import weakref
 from collections.abc import Callable, Iterable
@@ -24,15 +25,27 @@ from torch.optim import optimizer as optimizers
 from torch.overrides import _get_current_function_mode
 
 from headgate.flow.judge import Told
-from headgate.flow.trace import Cut, Gradient, Optimizer, Place, Source, Trace, Update
+from headgate.flow.solve import Reach
+from headgate.flow.trace import Cut, Freeze, Gradient, Optimizer, Place, Source, Trace, Update
 from headgate.flow.watch.torch.graph import CUSTOM, Walk, norm
-from headgate.flow.watch.torch.log import MOST, Leaf, Log, Mode, name_in_frames, tensors_in
-from headgate.flow.watch.torch.mistakes import mistakes
+from headgate.flow.watch.torch.log import (
+    MOST,
+    Leaf,
+    Log,
+    Mode,
+    inside_library,
+    name_in_frames,
+    tensors_in,
+)
+from headgate.flow.watch.torch.mistakes import means_requires_grad, mistakes
 from headgate.flow.watch.torch.names import modules_in_frames, outermost, paths_in
 from headgate.flow.watch.torch.ops import OP, Row
 
 CLOSELY = 3
 """So many first passes of a line are looked at closely."""
+
+BROKEN = ("a second time", "modified by an inplace operation")
+"""Parts of what PyTorch says where a walk broke off: nothing that came of it is to be judged."""
 
 CHANGES = 16
 """So often a line is looked at closely because other gradients came than before."""
@@ -55,6 +68,9 @@ class Ask:
     outputs: list[int | None] = field(default_factory=list)
     walk: Walk | None = None
     failed: str = ""
+    first: int = 0  # number of the first event since the call before
+    missing: tuple[Leaf, ...] = ()  # of a call that raised: what it would have reached
+    unasked: dict[int, Cut] = field(default_factory=dict)  # position -> why it cannot have one
 
 
 @dataclass(slots=True, eq=False)
@@ -64,6 +80,7 @@ class Line:
     passes: int = 0
     looked: int = 0
     changes: int = 0
+    last: int = 0  # its last call, counted over all lines
 
 
 @dataclass(slots=True, eq=False)
@@ -91,10 +108,11 @@ class Session:
         self.every = every
         self.log = Log()
         self.mode = Mode(self.log)
-        self.on = False
+        self.on = False  # whether what happens is noted
+        self.entered = False  # whether the mode is there
         self.thread = threading.get_ident()
         self.asks: list[Ask] = []
-        self.lines: dict[int, Line] = {}
+        self.lines: dict[tuple[int, str], Line] = {}  # the user's line, and that in a library
         self.steppers: dict[int, Stepper] = {}
         self.roots: dict[int, Any] = {}  # id -> module that is called by the program itself
         self.paths: dict[int, tuple[int, str]] = {}  # source -> (id of the root, path)
@@ -105,6 +123,12 @@ class Session:
         self._slots: dict[tuple[int, str], Any] = {}
         self._undo: list[Callable[[], None]] = []
         self._asking: Walk | None = None
+        self._held_still: list[tuple[Any, Any]] = []  # frozen parameters that a step may move
+        self.concerns: set[Leaf] = set()
+        self.moved: dict[int, int] = {}  # source that changes though it is frozen -> place
+        self._calls = 0
+        self._events = 0
+        self._latest: Line | None = None
         self._labels: dict[int, str] = {}
 
     # -- what is put in the way -------------------------------------------------------------------
@@ -132,6 +156,7 @@ class Session:
     def end(self) -> None:
         """Leave PyTorch as it was."""
         self._switch(False)
+        self._settle()
         while self._undo:
             self._undo.pop()()
 
@@ -154,23 +179,36 @@ class Session:
         self._undo.append(undo)
 
     def _switch(self, on: bool) -> None:
-        """Enter or leave the mode, if nobody else's mode would be taken for ours."""
+        """Begin to note what happens, if nobody else's mode would be taken for ours, or end it.
+
+        PyTorch takes a mode away while its own handler runs, as in `loss.backward()`, and puts it
+        back afterwards. So it is told to be idle at once, and taken away when it lies on top.
+        """
         if on == self.on or threading.get_ident() != self.thread:
             return
-        top = _get_current_function_mode()
-        if on and (top is None or isinstance(top, Mode)):
-            self.mode.__enter__()
+        if on:
+            if not self.entered:
+                top = _get_current_function_mode()
+                if top is not None and not isinstance(top, Mode):
+                    return
+                self.mode.__enter__()
+                self.entered = True
             self._hooks = (
                 modules.register_module_forward_pre_hook(self._enter_module),
                 modules.register_module_forward_hook(self._leave_module, always_call=True),
             )
-            self.on = True
-        elif not on and top is self.mode:
-            self.mode.__exit__(None, None, None)
+        else:
             for handle in self._hooks:
                 handle.remove()
             self.log.stack.clear()
-            self.on = False
+        self.on, self.log.idle = on, not on
+        self._settle()
+
+    def _settle(self) -> None:
+        """Take the mode away once it is idle."""
+        if self.entered and not self.on and _get_current_function_mode() is self.mode:
+            self.mode.__exit__(None, None, None)
+            self.entered = False
 
     @property
     def hears(self) -> bool:
@@ -179,13 +217,17 @@ class Session:
 
     # -- modules and parameters -------------------------------------------------------------------
 
+    def knows(self, module: Any) -> None:
+        """Note that a module is one of its own, and not a part of what is called."""
+        self.roots[id(module)] = module
+        for path, child in module.named_modules():
+            self._labels[id(child)] = f"{type(child).__name__} {path}".rstrip()
+
     def _enter_module(self, module: Any, args: Any) -> None:
         if threading.get_ident() != self.thread:
             return
-        if not self.log.stack and not self.log.quiet and id(module) not in self.roots:
-            self.roots[id(module)] = module
-            for path, child in module.named_modules():
-                self._labels[id(child)] = f"{type(child).__name__} {path}".rstrip()
+        if not self.log.stack and not self.log.quiet and id(module) not in self._labels:
+            self.knows(module)
         self.log.stack.append(self._labels.get(id(module)) or type(module).__name__)
 
     def _leave_module(self, module: Any, args: Any, result: Any) -> None:
@@ -212,7 +254,7 @@ class Session:
 
     def _set_attribute(self, original: Any, module: Any, name: str, value: Any) -> None:
         original(module, name, value)
-        if value is False and _means_requires_grad(name) and not hasattr(type(module), name):
+        if value is False and means_requires_grad(name) and not hasattr(type(module), name):
             self.flags.append((module, name, self.log.here()))
 
     def _compile(self, original: Any, *args: Any, **kwargs: Any) -> Any:
@@ -318,12 +360,13 @@ class Session:
         if self.log.quiet or threading.get_ident() != self.thread or not targets:
             return call()
         place = self.log.here()
-        line = self.lines.setdefault(place, Line())
+        line = self.lines.setdefault((place, inside_library()), Line())
         step = line.passes
         line.passes += 1
+        self._leave_off(line)
         if not self.on:
             result = call()
-            self._think(line)
+            self._take_up(line)
             return result
         line.looked += 1
         ask = self.begin_asking(place, step, targets, inner)
@@ -343,10 +386,8 @@ class Session:
         finally:
             self._asking = None
             self.log.quiet -= 1
-            self.log.turn += 1
-            self.log.since = max([self.log.since, *ask.targets])
+            self.log.passed(ask.targets)
         self._note_result(ask, walk, result, inputs, only, inner)
-        self._think(line)
         return result
 
     def begin_asking(self, place: int, step: int, targets: list[Any], inner: bool) -> Ask:
@@ -361,6 +402,7 @@ class Session:
                 numbers.append(number)
                 names.append(name)
         ask = Ask(place, step, tuple(numbers), tuple(names), began, inner)
+        ask.first, self._events = self._events, len(self.log.trace.events)
         self.asks.append(ask)
         return ask
 
@@ -407,13 +449,15 @@ class Session:
                     ask.outputs.append(None)
                     continue
                 log.quiet += 1
-                ask.norms.append(norm(each))
+                came = norm(each)
+                ask.norms.append(came)
                 log.quiet -= 1
                 if each.requires_grad:
                     ask.outputs.append(log.number(each))
                 else:
                     number = log.new()
                     log.keep(each, number)
+                    log.trace.sizes[number] = came
                     ask.outputs.append(number)
             return
         wanted = None if only is None else {id(each) for each in only}
@@ -426,25 +470,45 @@ class Session:
             leaf = log.leaf(tensor)
             ask.arrived[leaf] = size
             leaf.gradient = ask.gradients[leaf.number] = log.new()
+            log.gradients[leaf.gradient] = leaf
+            log.trace.sizes[leaf.gradient] = size
             leaf.cleared = -1
             gradient = tensor.grad
             if gradient is not None:
                 log.keep(gradient, leaf.gradient)
 
     def _note_failure(self, ask: Ask, walk: Walk, inputs: list[Any] | None) -> None:
+        ask.missing = tuple(self.log.leaf(each) for each in walk.leaves)
         if inputs is not None:
-            nodes = {id(leaf) for leaf in walk.leaves}
-            ask.norms = [1.0 if id(each) in nodes else None for each in inputs]
+            nodes = {id(leaf) for leaf in walk.leaves} | {id(node) for node in walk.nodes}
+            ask.norms = [
+                1.0 if id(each) in nodes or id(each.grad_fn) in nodes else None for each in inputs
+            ]
             ask.outputs = [None] * len(inputs)
+            for position, (each, number) in enumerate(zip(inputs, ask.explicit or ())):
+                if not each.requires_grad:
+                    made = self.log.trace.sources[number].place
+                    if made >= 0:
+                        place = self.log.trace.places[made]
+                        ask.unasked[position] = Cut("not_watched", place)
 
-    def _think(self, line: Line) -> None:
-        """Look closely from here on, or no more."""
-        if self.every is not None or self.wanted is not None:
+    def _leave_off(self, line: Line) -> None:
+        """Look no more once a line was looked at, and each other one that is called in between.
+
+        It is decided when the line is called again, for the steps that its gradients are given to
+        come after the call.
+        """
+        before, self._calls = line.last, self._calls + 1
+        line.last, self._latest = self._calls, line
+        if self.every is not None or self.wanted is not None or line.looked < CLOSELY:
             return
-        fresh = any(each.looked < min(CLOSELY, each.passes + 1) for each in self.lines.values())
-        if self.on and all(each.looked >= CLOSELY for each in self.lines.values()):
+        if all(each.looked >= CLOSELY or each.last < before for each in self.lines.values()):
             self._switch(False)
-        elif not self.on and fresh and any(e.looked < CLOSELY for e in self.lines.values()):
+
+    def _take_up(self, line: Line) -> None:
+        """Look from here on, if a line was not looked at often enough."""
+        if line.looked < CLOSELY and line.changes < CHANGES:
+            line.changes += 1
             self._switch(True)
 
     # -- optimizers -------------------------------------------------------------------------------
@@ -493,14 +557,24 @@ class Session:
         if threading.get_ident() != self.thread:
             return
         self.log.stepping = 0
+        self._settle()
         known = self.steppers.get(id(optimizer))
         if known is None:
             return
         if args[1:] or kwargs.get("closure"):
             self._note_step(known)
+        for parameter, before in self._held_still:
+            if not torch.equal(parameter, before):
+                self.moved.setdefault(self.log.leaf(parameter).number, self.log.here())
+        self._held_still.clear()
         self.log.turn += 1
 
     def _note_step(self, known: Stepper) -> None:
+        self._held_still = [
+            (p, p.detach().clone())
+            for p in known.parameters
+            if not p.requires_grad and p.grad is not None and len(self.moved) < CHANGES
+        ]
         missing = frozenset(id(p) for p in known.parameters if p.grad is None)
         before, known.missing = known.missing, missing
         if not self.on:
@@ -535,12 +609,9 @@ class Session:
 
     def _note_change(self, before: frozenset[int] | None, missing: frozenset[int]) -> None:
         """Look at the next pass if other gradients are missing than before."""
-        if before is not None and before != missing and self.lines:
-            line = next(iter(self.lines.values()))
-            if line.changes < CHANGES:
-                line.changes += 1
-                self._switch(True)
-                line.looked = CLOSELY - 1
+        if before is not None and before != missing and self._latest is not None:
+            self._latest.looked = min(self._latest.looked, CLOSELY - 1)
+            self._take_up(self._latest)
 
     # -- names ------------------------------------------------------------------------------------
 
@@ -605,9 +676,27 @@ class Session:
         for leaf in log.leaves:
             source = trace.sources[leaf.number]
             source.lasting = leaf.parameter or leaf.number in optimized
-            source.trainable = self._matters(leaf, optimized)
+            tensor = leaf.tensor()
+            source.trainable = leaf.asks if tensor is None else tensor.requires_grad
             source.copied = leaf.loaded
-        trace.gradients = [self._as_gradient(ask, optimized) for ask in self.asks]
+        self.concerns = {leaf for leaf in log.leaves if self._matters(leaf, optimized)}
+        reach = Reach(trace)
+        trace.gradients = [
+            self._as_gradient(ask, optimized, reach)
+            for ask in self.asks
+            if not any(words in ask.failed for words in BROKEN)
+        ]
+        trace.freezes = [
+            Freeze(
+                leaf.flags[-1][1] if leaf.flags else self.moved[leaf.number],
+                "",
+                (trace.sources[leaf.number].name,),
+                (leaf.number,),
+                (leaf.number,) if leaf.number in self.moved else (),
+            )
+            for leaf in log.leaves
+            if (leaf.flags and not leaf.flags[-1][0]) or leaf.number in self.moved
+        ]
         trace.optimizers = [
             Optimizer(
                 known.last,
@@ -651,9 +740,8 @@ class Session:
         root = self.paths.get(leaf.number, (None, ""))[0]
         return any(self.paths.get(each.number, (None, ""))[0] == root for each in alive)
 
-    def _as_gradient(self, ask: Ask, optimized: dict[int, int]) -> Gradient:
-        trace, log = self.log.trace, self.log
-        walk = ask.walk
+    def _as_gradient(self, ask: Ask, optimized: dict[int, int], reach: Reach) -> Gradient:
+        log, walk = self.log, ask.walk
         assert walk is not None
         if ask.explicit is not None:
             sources, norms, outputs = ask.explicit, ask.norms, ask.outputs
@@ -661,17 +749,17 @@ class Session:
             outputs = outputs or [None] * len(sources)
         else:
             found: dict[int, float | None] = {
-                leaf.number: size for leaf, size in ask.arrived.items()
+                leaf.number: size for leaf, size in ask.arrived.items() if leaf in self.concerns
             }
             alive = [leaf for leaf in ask.arrived if leaf.parameter or leaf.number in optimized]
             groups = {optimized.get(number) for number in found} - {None}
             roots = {self.paths[number][0] for number in found if number in self.paths}
             for leaf in log.leaves:
-                source = trace.sources[leaf.number]
-                if leaf.number in found or not source.trainable:
+                if leaf.number in found or leaf not in self.concerns:
                     continue
                 same = (
                     not alive
+                    or any(reach.by_value.get(v, 0) >> leaf.number & 1 for v in ask.targets)
                     or optimized.get(leaf.number, -1) in groups
                     or self.paths.get(leaf.number, (-1, ""))[0] in roots
                 )
@@ -682,7 +770,7 @@ class Session:
         births: dict[int, Cut | None] = {}
         for position, size in enumerate(norms):
             if size is not None and size - size != 0:
-                births[position] = self._birth(walk)
+                births[position] = self._birth(ask, walk)
         return Gradient(
             ask.place,
             ask.targets,
@@ -693,19 +781,40 @@ class Session:
             dict(walk.deaths),
             ask.step,
             births,
-            {},
+            ask.unasked | self._copies(ask, sources, norms, reach),
             ask.inner,
             tuple(outputs),
             ask.began,
             None,
             ask.explicit is not None,
+            ask.explicit is not None,
         )
 
-    def _birth(self, walk: Walk) -> Cut | None:
+    def _copies(
+        self, ask: Ask, sources: list[int], norms: list[float | None], reach: Reach
+    ) -> dict[int, Cut]:
+        """Return of which sources the target was not computed, but of what they were made from."""
+        if ask.explicit is None or None not in norms:
+            return {}
+        trace, found = self.log.trace, {}
+        _, behind = reach.behind(ask.targets)
+        for position, (number, size) in enumerate(zip(sources, norms)):
+            source = trace.sources[number]
+            if size is None and not source.lasting and source.value not in behind:
+                _, before = reach.behind([source.value])
+                if any(value in behind for value in before) and source.place >= 0:
+                    found[position] = Cut("non_leaf", trace.places[source.place])
+        return found
+
+    def _birth(self, ask: Ask, walk: Walk) -> Cut | None:
         """Return where what is not finite in a gradient was born."""
-        trace, log = self.log.trace, self.log
-        numbers = [*sorted(log.infinite), *walk.births]
-        kind = "nonfinite_value" if log.infinite else "nonfinite_slope"
+        trace = self.log.trace
+        last = ask.first
+        later = [each.first for each in self.asks if each.first > ask.first]
+        last = min(later, default=len(trace.events))
+        values = sorted(number for number in self.log.infinite if ask.first <= number < last)
+        numbers = [*values, *walk.births]
+        kind = "nonfinite_value" if values else "nonfinite_slope"
         for number in numbers:
             if number < len(trace.events):
                 event = trace.events[number]
@@ -733,17 +842,33 @@ class Session:
         lines = self.lines.values()
         return sum(line.looked for line in lines), sum(line.passes for line in lines)
 
+    def kept_over(self, ask: Ask) -> int:
+        """Return the line that used what was computed before the last walk freed it."""
+        trace = self.log.trace
+        leaves = {source.value for source in trace.sources}
+        reads = {event.outputs[0] for event in trace.events if event.op == "read"}
+        later = [each.first for each in self.asks if each.first > ask.first]
+        for event in trace.events[ask.first : min(later, default=len(trace.events))]:
+            for value, flows in zip(event.inputs, event.flows):
+                if flows and value <= ask.began and value not in leaves and value not in reads:
+                    return event.place
+        return ask.place
+
+    def overwritten(self, ask: Ask) -> int:
+        """Return the line that wrote over what a walk needed."""
+        found = re.search(r"output \d+ of (\w+)", ask.failed)
+        node = found[1] if found else ""
+        for place, name, _ in reversed(self.log.writes):
+            if name.rstrip("0123456789") == node.rstrip("0123456789"):
+                return place
+        if self.log.writes and not self.steppers:
+            return self.log.writes[-1][0]
+        steps = [update.place for update in self.log.trace.updates]
+        return steps[-1] if steps else ask.place
+
     def place(self, number: int) -> Place | None:
         """Return a line by its number."""
         return self.log.trace.places[number] if number >= 0 else None
-
-
-@functools.cache
-def _means_requires_grad(name: str) -> bool:
-    """Tell whether an attribute is meant to be `requires_grad`, perhaps with a slip."""
-    import difflib
-
-    return bool(difflib.get_close_matches(name, ["requires_grad"], cutoff=0.85))
 
 
 def _rate(group: dict[str, Any]) -> float:
