@@ -163,8 +163,8 @@ def fold(trace: Trace) -> Folded:
         if is_plain_read(event) and parameters:
             number = parameters[0]
         else:
-            place = event.place if trace.places[event.place].file else -1 - position
-            line = (event.scope, place, event.op, event.kind)
+            place = event.place if trace.places[event.place].file else -1
+            line = (event.scope, place if place >= 0 else -1 - position, event.op, event.kind)
             known = variants.setdefault(line, [])
             to = leading[position]
             if to not in known:
@@ -172,7 +172,7 @@ def fold(trace: Trace) -> Folded:
                     to = known[-1]
                 else:
                     known.append(to)
-            node = Node(CUT if event.kind else OP, event.op, event.place, event.kind)
+            node = Node(CUT if event.kind else OP, event.op, place, event.kind)
             node.leads = bool(to)
             number = number_of((*line, to), scope, node)
         nodes[number].members.append(position)
