@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from headgate.flow.solve import Reach
 from headgate.flow.terms import SUMS
-from headgate.flow.trace import Event, Gradient, Place
+from headgate.flow.trace import GUESSED, Event, Gradient, Place
 
 _SAME = {"identity", "positive", "astype_inexact", "astype"}
 _SHIFTS = {
@@ -139,10 +139,20 @@ def _meeting(reach: Reach, gave: list[tuple[int, int]], way: list[int]) -> list[
 
 
 def _lost(reach: Reach) -> dict[int, int]:
-    """Return the sums that gradient of some sources is lost in: event -> mask of the sources."""
+    """Return the sums that gradient of some sources is lost in: event -> mask of the sources.
+
+    What may only have come from the host (`GUESSED`) makes nothing depend on them.
+    """
     sums: dict[int, tuple[dict[int, int], int]] = {}  # value -> how each counts; what is stopped
     lost: dict[int, int] = {}
+    surely = dict(reach.own)  # value -> mask of the sources that it depends on without guesses
     for number, event in enumerate(reach.trace.events):
+        if event.label != GUESSED:
+            mask = 0
+            for value in event.inputs:
+                mask |= surely.get(value, 0)
+            for value in event.outputs if mask else ():
+                surely[value] = surely.get(value, 0) | mask
         if event.op not in SUMS and event.op not in _SAME:
             continue
         signs = SUMS.get(event.op, (1,))
@@ -150,7 +160,7 @@ def _lost(reach: Reach) -> dict[int, int]:
         stopped = 0
         for k, (value, flows) in enumerate(zip(event.inputs, event.flows, strict=True)):
             if not flows or not reach.by_gradient.get(value, 0):
-                stopped |= reach.by_value.get(value, 0)
+                stopped |= surely.get(value, 0)
                 continue
             inside, below = sums.get(value, ({value: 1}, 0))
             stopped |= below
@@ -160,7 +170,7 @@ def _lost(reach: Reach) -> dict[int, int]:
         for value, count in counts.items():
             if count:
                 kept |= reach.by_gradient[value]
-                stopped |= reach.by_value[value] & ~reach.by_gradient[value]
+                stopped |= surely.get(value, 0) & ~reach.by_gradient[value]
             else:
                 gone |= reach.by_gradient[value]
         if gone & stopped & ~kept:

@@ -171,11 +171,14 @@ def _solve_one(reach: Reach, number: int, gradient: Gradient) -> Iterator[Flow]:
         if cut & wanted:
             cutting.append((k, cut, first))
     dying = _dying(reach, gradient, way, found) if gradient.deaths else []
+    surely = _surely(reach, gradient, way)
     for source, size in zip(gradient.sources, gradient.norms, strict=True):
         bit, value = 1 << source, sources[source].value
         path = tuple([k for k, mask in zip(way, masks) if mask & bit])
         cuts = tuple([k for k, cut, _ in cutting if cut & bit])
+        cuts = tuple([k for k in cuts if k in surely]) or cuts
         severing = tuple([k for k, _, first in cutting if first & bit])
+        severing = tuple([k for k in severing if k in surely]) or severing
         zero_at: int | None = None
         zeros: tuple[tuple[int, int], ...] = ()
         connected = found.get(value, False)
@@ -195,6 +198,20 @@ def _solve_one(reach: Reach, number: int, gradient: Gradient) -> Iterator[Flow]:
         else:
             verdict = "unused"
         yield Flow(number, source, verdict, cuts, path, zero_at, severing, zeros)
+
+
+def _surely(reach: Reach, gradient: Gradient, way: list[int]) -> set[int]:
+    """Return the events on a way that may be blamed before others.
+
+    Those behind a value that may only have come back from the host (`GUESSED`) may have nothing to
+    do with it: what a policy computed without gradient as it played, say. Only that a value with a
+    gradient left for the host is told there as well.
+    """
+    events = reach.trace.events
+    if all(events[k].label != GUESSED for k in way):
+        return set(way)
+    sure, _ = reach.behind(gradient.targets, guesses=False)
+    return {*sure, *(k for k in way if events[k].kind == "host_round_trip")}
 
 
 def _refusing(

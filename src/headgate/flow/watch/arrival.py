@@ -41,15 +41,22 @@ class _Finder(MetaPathFinder):
     def __init__(self, name: str, then: Callable[[], None]) -> None:
         self.name = name
         self.then = then
+        self.looking = False  # it asks the others now
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Let the others find the module, and wait for its loader to be done."""
-        if fullname != self.name:
+        """Let the others find the module, and wait for its loader to be done.
+
+        Who only asks whether there is such a module does not load it, and it is waited for still.
+        """
+        if fullname != self.name or self.looking:
             return None
-        self.leave()
-        spec = importlib.util.find_spec(fullname)
+        self.looking = True
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self.looking = False
         if spec is None or spec.loader is None:
             return spec
         loader: Any = spec.loader
@@ -58,7 +65,9 @@ class _Finder(MetaPathFinder):
         def exec_module(module: ModuleType) -> None:
             del loader.exec_module
             execute(module)
-            self.then()
+            if self in sys.meta_path:
+                self.leave()
+                self.then()
 
         loader.exec_module = exec_module
         return spec

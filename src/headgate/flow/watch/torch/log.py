@@ -26,6 +26,7 @@ from headgate.flow.trace import GUESSED, Event, Place, Source, Trace, Update
 from headgate.flow.watch.lines import Lines
 from headgate.flow.watch.steps import fate_of
 from headgate.flow.watch.torch.ops import (
+    APART,
     FLAG,
     GRAD,
     HOOK,
@@ -455,6 +456,11 @@ class Log:
             return result
         if not given:
             return result
+        if row.op in APART:
+            for one, each in zip(tensors_in(args), tensors_in((result,))):
+                if each is not one and (own := self.taken((one,), {})):
+                    self.made(row, own, [each])
+            return result
         results = [each for each in tensors_in((result,)) if each is not target]
         if results:
             self.made(row, given, results)
@@ -621,7 +627,7 @@ class Log:
         how = {"add": "assign_add", "subtract": "assign_sub"}.get(row.op, "assign")
         values = [each.number for each in operands]
         if not values and how == "assign":
-            leaf.loaded = leaf.loaded or row.op in ("copy", "set")
+            leaf.loaded = leaf.loaded or (row.op in ("copy", "set") and not _is_initialising())
             leaf.past.clear()
             return
         value = values[0] if len(values) == 1 else None
@@ -873,6 +879,10 @@ class Log:
     ) -> Any:
         """Note that a tensor gets other memory."""
         tensor, value = args[0], args[1] if len(args) > 1 else None
+        shown = self.known(value) if isinstance(value, torch.Tensor) else None
+        own = self.known(tensor)
+        if shown is not None and own is not None and own.leaf in (shown.leaf, shown.alias):
+            return func(*args, **kwargs)  # as `module.to(device)` does where it is there already
         given = self.taken((value,), {}) if isinstance(value, torch.Tensor) else []
         result = func(*args, **kwargs)
         known = self.known(tensor)
@@ -973,6 +983,14 @@ def dropped() -> bool:
     if frame is None or not is_users(frame.f_code.co_filename):
         return False
     return fate_of(frame.f_code, frame.f_lasti) == "dropped"
+
+
+def _is_initialising() -> bool:
+    """Tell whether it is one of the functions of `torch.nn.init` that writes now."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_OWN):
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_filename == torch.nn.init.__file__
 
 
 _OWN = f"{__file__.rsplit('flow', 1)[0]}"

@@ -20,6 +20,7 @@ from headgate.flow.solve import Reach
 from headgate.flow.trace import Place
 
 if TYPE_CHECKING:
+    from headgate.flow.watch.torch.log import Leaf
     from headgate.flow.watch.torch.session import Ask, Session
 
 
@@ -48,20 +49,26 @@ def _name(session: Session, number: int) -> str:
 
 
 def _unnoticed(session: Session) -> list[Any]:
-    """Return the leaves that gradient reaches, that no optimizer has, and that never change."""
-    optimized = session.optimized()
+    """Return the leaves that gradient reaches, that no optimizer has, and that never change.
+
+    An optimizer that takes no step has nothing.
+    """
+    steppers, reached = list(session.steppers.values()), session.reached()
+    optimized = {leaf for leaf, number in session.optimized().items() if steppers[number].steps}
     return [
         leaf
         for leaf in session.log.leaves
-        if leaf in session.reached()
+        if leaf in reached
         and leaf.number not in optimized
         and not session.log.trace.sources[leaf.number].updated
-        and not _assigned(session, leaf.number)
+        and not _assigned(session, leaf)
     ]
 
 
-def _assigned(session: Session, number: int) -> bool:
-    return any(number in update.sources for update in session.log.trace.updates)
+def _assigned(session: Session, leaf: Leaf) -> bool:
+    """Tell whether the program writes into a leaf once a gradient has come to it."""
+    first = min((ask.updates for ask in session.asks if ask.arrived.get(leaf)), default=0)
+    return any(leaf.number in update.sources for update in session.log.trace.updates[first:])
 
 
 def _replaced(session: Session) -> Iterator[Told]:
@@ -102,7 +109,7 @@ def _passed_over(session: Session) -> Iterator[Told]:
         root = session.paths.get(leaf.number, (None, ""))[0]
         if root not in roots or not leaf.parameter or leaf.loaded:
             continue
-        module = session.roots.get(root)
+        module = session.holders.get(root)
         tensor = leaf.tensor()
         if module is None or all(each is not tensor for each in module.parameters()):
             continue

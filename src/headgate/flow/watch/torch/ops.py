@@ -157,22 +157,14 @@ OVERWRITES = {
 }
 """In place: nothing of what was there before is left."""
 
+APART = {"broadcast_tensors", "meshgrid", "atleast_1d", "atleast_2d", "atleast_3d"}
+"""Ops of several tensors that give something for each, which the others have no part in."""
+
 INFINITE = {
-    *(
-        "log",
-        "log2",
-        "log10",
-        "log1p",
-        "logit",
-        "divide",
-        "reciprocal",
-        "exp",
-        "exp2",
-        "expm1",
-        "pow",
-    ),
+    *("log", "log2", "log10", "log1p", "logit", "divide", "reciprocal", "exp", "exp2", "expm1"),
     *("rsqrt", "square", "prod", "sum", "mean", "matmul", "linear", "cosh", "sinh", "tan", "atanh"),
     *("logsumexp", "binary_cross_entropy", "nll_loss", "mse_loss", "poisson_nll_loss", "erfinv"),
+    "pow",
 }
 """Ops at which an infinity is born by mistake; elsewhere it may be a mask's."""
 

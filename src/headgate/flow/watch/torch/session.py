@@ -71,6 +71,7 @@ class Ask:
     first: int = 0  # number of the first event since the call before
     missing: tuple[Leaf, ...] = ()  # of a call that raised: what it would have reached
     unasked: dict[int, Cut] = field(default_factory=dict)  # position -> why it cannot have one
+    updates: int = 0  # how many updates there had been
 
 
 @dataclass(slots=True, eq=False)
@@ -117,6 +118,7 @@ class Session:
         self.roots: dict[int, Any] = {}  # id -> module that is called by the program itself
         self.paths: dict[int, tuple[int, str]] = {}  # source -> (id of the root, path)
         self.root_names: dict[int, str] = {}
+        self.holders: dict[int, Any] = {}  # id -> module that paths begin in
         self.replaced: list[tuple[int, int, int]] = []  # old source, new source, place
         self.flags: list[tuple[Any, str, int]] = []  # module, attribute, place
         self.compiled = False
@@ -403,6 +405,7 @@ class Session:
                 names.append(name)
         ask = Ask(place, step, tuple(numbers), tuple(names), began, inner)
         ask.first, self._events = self._events, len(self.log.trace.events)
+        ask.updates = len(self.log.trace.updates)
         self.asks.append(ask)
         return ask
 
@@ -608,8 +611,8 @@ class Session:
         )
 
     def _note_change(self, before: frozenset[int] | None, missing: frozenset[int]) -> None:
-        """Look at the next pass if other gradients are missing than before."""
-        if before is not None and before != missing and self._latest is not None:
+        """Look at the next pass if other gradients are missing than before, or all is new."""
+        if before != missing and self._latest is not None:
             self._latest.looked = min(self._latest.looked, CLOSELY - 1)
             self._take_up(self._latest)
 
@@ -636,6 +639,7 @@ class Session:
             pairs += [(name, module) for name, module in held.items()]
             for name, root in outermost(pairs):
                 self.root_names.setdefault(id(root), name or type(root).__name__.lower())
+                self.holders[id(root)] = root
                 for path, each in paths_in(root):
                     leaf = unnamed.pop(id(each), None) if each is not None else None
                     if leaf is not None:
@@ -686,17 +690,7 @@ class Session:
             for ask in self.asks
             if not any(words in ask.failed for words in BROKEN)
         ]
-        trace.freezes = [
-            Freeze(
-                leaf.flags[-1][1] if leaf.flags else self.moved[leaf.number],
-                "",
-                (trace.sources[leaf.number].name,),
-                (leaf.number,),
-                (leaf.number,) if leaf.number in self.moved else (),
-            )
-            for leaf in log.leaves
-            if (leaf.flags and not leaf.flags[-1][0]) or leaf.number in self.moved
-        ]
+        trace.freezes = self._freezes()
         trace.optimizers = [
             Optimizer(
                 known.last,
@@ -708,6 +702,19 @@ class Session:
             if known.steps
         ]
         return trace
+
+    def _freezes(self) -> list[Freeze]:
+        """Return the lines that said last that sources need no gradient."""
+        frozen: dict[int, list[int]] = {}
+        for leaf in self.log.leaves:
+            tensor = leaf.tensor()
+            if tensor is not None and not tensor.requires_grad and leaf.flags:
+                frozen.setdefault(leaf.flags[-1][1], []).append(leaf.number)
+        sources = self.log.trace.sources
+        return [
+            Freeze(place, "", tuple(sources[k].name for k in numbers), tuple(numbers))
+            for place, numbers in frozen.items()
+        ]
 
     def optimized(self) -> dict[int, int]:
         """Return the sources that optimizers have: source -> number of the optimizer."""
@@ -729,6 +736,8 @@ class Session:
         """
         tensor = leaf.tensor()
         if tensor is not None and not tensor.requires_grad:
+            return False
+        if tensor is not None and not leaf.asks:  # it was frozen when it was looked at last
             return False
         if self.steppers:
             return leaf.number in optimized
