@@ -20,13 +20,14 @@ QUICK := tests/core tests/tf_semantics tests/project/test_layers.py tests/ops/te
 CANDIDATES := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo quick test test-peers test-gpu reliability mutation lint lines inside format bench results clean
+.PHONY: help demo quick test test-peers test-strangers test-gpu reliability mutation lint lines inside format bench results clean
 
 help:
 	@echo 'make demo        train the three programs of the article; results in ./headgate-demo'
 	@echo 'make quick       run the tests of the core and of the ops, in a minute'
 	@echo 'make test        run the tests (JAX is installed; neither PyTorch nor TensorFlow is)'
 	@echo 'make test-peers  run the tests with PyTorch and TensorFlow as well'
+	@echo 'make test-strangers  run programs of other libraries (transformers, timm, ...) under the watch'
 	@echo 'make test-gpu    run the tests of compiled functions on the GPU that JAX has'
 	@echo 'make reliability interrupt training and the rest at 12,000 places; compiled beside eager'
 	@echo 'make mutation    put 200 small faults in, one at a time: do the tests notice them?'
@@ -49,6 +50,9 @@ test: $(VENV)/.dev,examples,xla
 
 test-peers: $(VENV)/.bench,dev,examples,xla
 	$(PYTEST) $(ARGS)
+
+test-strangers: $(VENV)/.strangers,dev
+	$(PYTEST) tests/strangers $(ARGS)
 
 test-gpu: $(VENV)/.dev,examples,xla
 	$(BIN)/python tests/accelerator.py $(ARGS)

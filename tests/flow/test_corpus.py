@@ -8,22 +8,11 @@ and must come to what the program itself got from each of its gradient calls.
 import contextlib
 import functools
 import io
-import itertools
-import runpy
-import shlex
-import warnings
 
 import pytest
 
-from flow.test_corpus_truth import (
-    BROKEN,
-    CASES,
-    CORRECT,
-    FIXED,
-    causes,
-    header,
-    lines_named,
-)
+from flow.corpus import causes, header, lines_named, options, run
+from flow.test_corpus_truth import BROKEN, CORRECT, FIXED
 from headgate.flow.judge import facts_of
 from headgate.flow.solve import solve
 from headgate.flow.watch.headgate import Watch
@@ -39,25 +28,15 @@ WAITING = [name for name in BROKEN if name.startswith(PENDING)]
 @functools.cache
 def watched(name):
     """Run a program under a watcher, once."""
-    with (
-        warnings.catch_warnings(),
-        contextlib.redirect_stdout(io.StringIO()),
-        Watch() as watch,
-    ):
-        warnings.simplefilter("ignore")  # a broken program may well be warned of its mistake
-        runpy.run_path(str(CASES / name), run_name="__main__")
+    with contextlib.redirect_stdout(io.StringIO()), Watch() as watch:
+        run(name)
     return watch
 
 
 @functools.cache
 def findings(name):
     """Return what is found in a program, with the options that its header gives."""
-    return watched(name).findings(no_flow=patterns(name))
-
-
-def patterns(name):
-    words = shlex.split(header(name).get("args", ""))
-    return [value for option, value in itertools.pairwise(words) if option == "--no-flow"]
+    return watched(name).findings(no_flow=options(name, "--no-flow"))
 
 
 @pytest.mark.parametrize("name", [*FIXED, *CORRECT])
@@ -168,7 +147,7 @@ def test_the_solver_agrees_with_the_masks(name):
 def test_the_neutral_way_finds_what_the_masks_find(name, monkeypatch):
     by_masks = findings(name)
     monkeypatch.setattr(Watch, "facts", lambda watch: facts_of(watch.trace))
-    neutral = watched(name).findings(no_flow=patterns(name))
+    neutral = watched(name).findings(no_flow=options(name, "--no-flow"))
     assert set(map(brief, neutral)) == set(map(brief, by_masks))
 
 

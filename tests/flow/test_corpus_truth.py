@@ -7,22 +7,24 @@ fixed twin must cure every parameter that the broken one names as affected.
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import io
-import re
-import runpy
-import warnings
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-CASES = Path(__file__).parents[1] / "why_cases"
-BROKEN = sorted(path.name for path in CASES.glob("h*_broken.py"))
-FIXED = sorted(path.name for path in CASES.glob("h*_fixed.py"))
-CORRECT = sorted(path.name for path in CASES.glob("ok*.py"))
-FIELDS = {"cause", "line", "affected", "symptom", "expect", "also"}
+from flow.corpus import (
+    CASES,
+    FIELDS,
+    OPTIONAL,
+    causes,
+    expected,
+    header,
+    imported,
+    lines_named,
+    named,
+    statuses,
+)
+
+BROKEN, FIXED, CORRECT = named("h*_broken.py"), named("h*_fixed.py"), named("ok*.py")
 CLASSICAL = {  # a parameter has no gradient, zero, NaN, or one that it must not have
     "stop_gradient",
     "no_grad_block",
@@ -67,64 +69,16 @@ KINDS = CLASSICAL | WHOLE_STEP
 LIBRARIES = {"headgate", "numpy", "functools"}
 
 
-def header(name: str) -> dict[str, str]:
-    """Return the fields at the head of a program."""
-    lines = (CASES / name).read_text().splitlines()
-    found = {}
-    for line in lines:
-        match = re.fullmatch(r"# (\w+): (.+)", line)
-        if match is None:
-            break
-        found[match[1]] = match[2]
-    return found
-
-
-def causes(name: str) -> list[str]:
-    """Return the kinds that are right, the best one first."""
-    return header(name)["cause"].split()
-
-
-def lines_named(fields: dict[str, str]) -> list[int]:
-    """Return the line of the cut and all other right answers, or the legitimate stops."""
-    texts = [fields["line"], fields["also"], fields.get("stops", "-")]
-    return [int(word) for text in texts for word in text.split() if word not in ("0", "-")]
-
-
-@functools.cache
-def printed(name: str) -> str:
-    """Run a program and return what it prints, in the form of `expect`."""
-    out = io.StringIO()
-    with warnings.catch_warnings(), contextlib.redirect_stdout(out):
-        warnings.simplefilter("ignore")  # a broken program may well be warned of its mistake
-        runpy.run_path(str(CASES / name), run_name="__main__")
-    text = " ".join(line.replace(": ", "=") for line in out.getvalue().splitlines())
-    # The headers do not name the models around a layer.
-    return re.sub(r"\S*/(?=[^/\s]+/[^/\s]+=)", "", text)
-
-
-def values_of(text: str) -> dict[str, str | float]:
-    """Return what a program prints of each parameter: a word, or a size."""
-    pairs = [word.split("=") for word in text.split()]
-    return {name: float(said) if "." in said else said for name, said in pairs}
-
-
-def statuses(name: str) -> dict[str, str | float]:
-    return values_of(printed(name))
-
-
 @pytest.mark.parametrize("name", [*BROKEN, *FIXED, *CORRECT])
 def test_a_program_prints_what_its_header_expects(name):
-    assert statuses(name) == {
-        parameter: pytest.approx(said, abs=0.002) if isinstance(said, float) else said
-        for parameter, said in values_of(header(name)["expect"]).items()
-    }
+    assert statuses(name) == expected(name)
 
 
 @pytest.mark.parametrize("name", [*BROKEN, *FIXED, *CORRECT])
 def test_a_header_is_complete(name):
     fields = header(name)
     assert fields.keys() >= FIELDS
-    assert fields.keys() <= FIELDS | {"args", "stops", "since"}
+    assert fields.keys() <= FIELDS | OPTIONAL
     lines = (CASES / name).read_text().splitlines()
     for number in lines_named(fields):
         assert number > len(fields), "a line of the header"
@@ -191,10 +145,5 @@ def test_half_of_the_programs_use_each_set_of_names(module):
 
 
 def test_programs_import_nothing_else():
-    imported = set()
-    for name in (*BROKEN, *FIXED, *CORRECT):
-        for line in (CASES / name).read_text().splitlines():
-            match = re.match(r"\s*(?:import|from) ([\w.]+)", line)
-            if match:
-                imported.add(match[1].split(".")[0])
-    assert imported == LIBRARIES
+    found = set().union(*(imported(name) for name in (*BROKEN, *FIXED, *CORRECT)))
+    assert found == LIBRARIES

@@ -62,7 +62,8 @@ class Outcome:
     @property
     def blamed(self) -> Cut | None:
         """The cut that the verdict is about."""
-        of_kind = [cut for cut in self.cuts if cut.kind == self.kind]
+        known = (*self.severing, *self.cuts) if self.verdict == "cut" else self.cuts
+        of_kind = [cut for cut in known if cut.kind == self.kind]
         return next(iter(of_kind or self.cuts), None)
 
     @property

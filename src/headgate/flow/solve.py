@@ -108,13 +108,14 @@ class Reach:
                     by_gradient[value] = by_gradient.get(value, 0) | flowing
 
     def behind(
-        self, targets: Iterable[int], guesses: bool = True
+        self, targets: Iterable[int], guesses: bool = True, past: bool = True
     ) -> tuple[list[int], dict[int, bool]]:
         """Return what some values depend on.
 
         Args:
             targets: the values.
             guesses: whether to follow what may only have come from the host (`GUESSED`).
+            past: whether to follow what the values of sources were once made from.
 
         Returns:
             The events that lead to them, in order, and the values that do: value -> whether
@@ -132,8 +133,11 @@ class Reach:
             event = self.trace.events[number]
             if not guesses and event.label == GUESSED:
                 continue
+            taken = list(zip(event.inputs, event.flows, strict=True))
+            if not past and event.op == "read":
+                taken = taken[:1]
             carries = any(found.get(value, False) for value in event.outputs)
-            for value, flows in zip(event.inputs, event.flows, strict=True):
+            for value, flows in taken:
                 known = found.get(value)
                 if known is None:
                     self._queue(value, number, todo, queued)
@@ -204,14 +208,16 @@ def _surely(reach: Reach, gradient: Gradient, way: list[int]) -> set[int]:
     """Return the events on a way that may be blamed before others.
 
     Those behind a value that may only have come back from the host (`GUESSED`) may have nothing to
-    do with it: what a policy computed without gradient as it played, say. Only that a value with a
-    gradient left for the host is told there as well.
+    do with it: what a policy computed without gradient as it played, say. And a source that was
+    made as a copy of another one, as target networks are, does not owe it a gradient. Only that a
+    value with a gradient left for the host, or was put into a source, is told there as well.
     """
     events = reach.trace.events
-    if all(events[k].label != GUESSED for k in way):
-        return set(way)
-    sure, _ = reach.behind(gradient.targets, guesses=False)
-    return {*sure, *(k for k in way if events[k].kind == "host_round_trip")}
+    sure, _ = reach.behind(gradient.targets, guesses=False, past=False)
+    return {*sure, *(k for k in way if events[k].kind in _MOVED)}
+
+
+_MOVED = ("host_round_trip", "rewrap", "stateful_write")
 
 
 def _refusing(

@@ -12,7 +12,7 @@ setup = SAC._setup_model
 def with_other_temperature(self):
     setup(self)
     copy = self.log_ent_coef.detach().clone().requires_grad_()
-    self.ent_coef_optimizer = torch.optim.Adam([copy], lr=3e-4)  # planted
+    self.ent_coef_optimizer = torch.optim.Adam([copy], lr=3e-4)
 
 
 SAC._setup_model = with_other_temperature

@@ -20,6 +20,7 @@ from types import CodeType
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from headgate.flow.trace import GUESSED, Event, Place, Source, Trace, Update
@@ -225,6 +226,8 @@ class Log:
         if known is None:
             if tensor.requires_grad and tensor.grad_fn is not None:
                 return self._adopted(tensor, [])
+            if is_lazy(tensor):
+                return 0
             if tensor.requires_grad or isinstance(tensor, torch.nn.Parameter):
                 return self._read(self.leaf(tensor), tensor)
             return 0
@@ -257,7 +260,8 @@ class Log:
             slot = None
         place, home = (slot[2], slot[3]) if slot is not None else (self.here(), True)
         value = self.new()
-        source = Source("", value, shape=tuple(tensor.shape), place=place)
+        shape = () if is_lazy(tensor) else tuple(tensor.shape)
+        source = Source("", value, shape=shape, place=place)
         leaf = Leaf(len(self.trace.sources), tensor, home)
         leaf.slot = "" if slot is None else slot[1]
         self.trace.sources.append(source)
@@ -542,11 +546,13 @@ class Log:
         self, row: Row, event: int, inputs: list[int], numbers: list[int], results: list[Any]
     ) -> None:
         """Note where something that is not finite was born."""
+        self.quiet += 1
         for number, each in zip(numbers, results):
             if each.dtype.is_floating_point and spoilt(each, row.op not in INFINITE):
                 if self.spoilt.isdisjoint(inputs):
                     self.infinite.setdefault(event, "nonfinite_value")
                 self.spoilt.add(number)
+        self.quiet -= 1
 
     # -- what is written in place -----------------------------------------------------------------
 
@@ -637,7 +643,6 @@ class Log:
         leaf.turn = -1
         place = self.here()
         sizes = (self.trace.sizes.get(value or 0),)
-        self.trace.sources[leaf.number].updated = True
         self.trace.updates.append(Update(place, how, (leaf.number,), (value,), sizes))
 
     # -- what is special --------------------------------------------------------------------------
@@ -658,7 +663,8 @@ class Log:
                 self.keep(target, known.number, known.leaf)
         else:
             event = len(self.trace.events)
-            self._note(row, given, [result])
+            label = inside_library() or (".data" if func is _DATA else "")
+            self._note(row, given, [result], label)
             made = self.known(result)
             if made is not None and made.alias is None:
                 made.shows = weakref.ref(target)
@@ -758,7 +764,14 @@ class Log:
         ]
         if not certain and type(content) is float and self._is_written_there(content):
             return 0
-        inputs = tuple(certain) or tuple(value for value, _ in self._away)
+        kin = [
+            value
+            for value, left in self._away
+            if type(content) is not float or isinstance(left, float) or hasattr(left, "shape")
+        ]
+        inputs = tuple(certain) or tuple(kin)
+        if not inputs:
+            return 0
         value = self.new()
         label = "" if certain else GUESSED
         self._event("asarray", inputs, (value,), (False,) * len(inputs), "host_round_trip", label)
@@ -780,7 +793,9 @@ class Log:
         while frame is not None:
             code: CodeType = frame.f_code
             if is_users(code.co_filename):
-                found.update(each for each in code.co_consts if type(each) in (int, float))
+                for each in code.co_consts:
+                    items = each if type(each) is tuple else (each,)
+                    found.update(item for item in items if type(item) in (int, float))
                 if code.co_name == "<module>":
                     break
             frame = frame.f_back
@@ -933,6 +948,9 @@ def tensors_in(values: Any, deep: bool = False) -> Iterator[Any]:
     for value in values:
         if isinstance(value, torch.Tensor):
             yield value
+        elif type(value) is slice:
+            bounds = value.start, value.stop, value.step
+            yield from (each for each in bounds if isinstance(each, torch.Tensor))
         elif isinstance(value, list | tuple) and len(value) < 10_000:
             if deep:
                 yield from tensors_in(value, deep)
@@ -945,9 +963,15 @@ def tensors_in(values: Any, deep: bool = False) -> Iterator[Any]:
                         yield from (each for each in bounds if isinstance(each, torch.Tensor))
 
 
+def is_wrapped(tensor: Any) -> bool:
+    """Tell whether a tensor stands for many, in `vmap` and its kin, and shows no numbers."""
+    wrapped: bool = torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+    return wrapped
+
+
 def spoilt(tensor: Any, infinities_are_meant: bool) -> bool:
     """Tell whether a tensor holds NaN or an infinity; if those are meant, NaN alone."""
-    if tensor.is_sparse or tensor.numel() == 0 or tensor.is_meta:
+    if tensor.is_sparse or tensor.is_meta or is_wrapped(tensor) or tensor.numel() == 0:
         return False
     with torch.no_grad():
         total = tensor.sum().item()
@@ -1039,6 +1063,8 @@ def place_of(line: tuple[CodeType, int]) -> Place:
     site = Site(*line)
     return Place(site.file, site.line, line[0].co_qualname)
 
+
+_DATA = torch.Tensor.data.__get__
 
 _HANDLERS: dict[str, Callable[..., Any]] = {
     OP: Log._op,

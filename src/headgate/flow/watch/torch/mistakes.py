@@ -61,11 +61,11 @@ def _unnoticed(session: Session) -> list[Any]:
         if leaf in reached
         and leaf.number not in optimized
         and not session.log.trace.sources[leaf.number].updated
-        and not _assigned(session, leaf)
+        and not was_assigned(session, leaf)
     ]
 
 
-def _assigned(session: Session, leaf: Leaf) -> bool:
+def was_assigned(session: Session, leaf: Leaf) -> bool:
     """Tell whether the program writes into a leaf once a gradient has come to it."""
     first = min((ask.updates for ask in session.asks if ask.arrived.get(leaf)), default=0)
     return any(leaf.number in update.sources for update in session.log.trace.updates[first:])
@@ -91,15 +91,32 @@ def _not_registered(session: Session) -> Iterator[Told]:
         if tensor is None or root not in listed or not (leaf.parameter or leaf.slot):
             continue
         if id(tensor) not in listed[root]:
-            place = session.log.trace.sources[leaf.number].place
+            place = _line_of_list(session, tensor)
+            if place < 0:
+                place = session.log.trace.sources[leaf.number].place
             yield Told(
                 _name(session, leaf.number), "connected", "not_registered", session.place(place)
             )
 
 
+def _line_of_list(session: Session, tensor: Any) -> int:
+    """Return the line at which the list was put into a module that has a parameter in it."""
+    for value, place in session.lists:
+        for member in value.values() if isinstance(value, dict) else value:
+            inside = member.parameters() if hasattr(member, "parameters") else [member]
+            if any(each is tensor for each in inside):
+                return place
+    return -1
+
+
 def _passed_over(session: Session) -> Iterator[Told]:
-    """Find parameters with a gradient that no optimizer has, though it has others of its module."""
-    optimized = session.optimized()
+    """Find parameters with a gradient that no optimizer has, though it has others of its module.
+
+    Whoever trains a head leaves the trunk alone. So it is told only of what lies behind something
+    that is trained, of one whose neighbours in the same layer are, and of one that the program
+    itself said to train.
+    """
+    optimized, downstream = session.optimized(), None
     steppers = list(session.steppers.values())
     roots: dict[int, int] = {}
     for number, stepper in optimized.items():
@@ -113,32 +130,59 @@ def _passed_over(session: Session) -> Iterator[Told]:
         tensor = leaf.tensor()
         if module is None or all(each is not tensor for each in module.parameters()):
             continue
+        wanted = any(flag for flag, _ in leaf.flags) or _has_neighbour(session, module, tensor)
+        if not wanted:
+            if downstream is None:
+                downstream = _behind_trained(session)
+            if leaf not in downstream:
+                continue
         place = steppers[roots[root]].place
         yield Told(_name(session, leaf.number), "connected", "optimizer_mask", session.place(place))
 
 
-def _forgotten(session: Session) -> Iterator[Told]:
-    """Find parameters that no optimizer has, behind others that are trained: of a loss, say."""
-    optimized = 0
+def _has_neighbour(session: Session, module: Any, tensor: Any) -> bool:
+    """Tell whether an optimizer has another parameter of the very layer that has this one."""
+    optimized = session.optimized()
+    return any(
+        session.log.leaf(each).number in optimized
+        for child in module.modules()
+        if any(own is tensor for own in child._parameters.values())
+        for each in child._parameters.values()
+        if each is not None
+    )
+
+
+def _behind_trained(session: Session) -> set[Leaf]:
+    """Return the sources that are used together with something that comes of trained ones."""
+    trained = 0
     for number in session.optimized():
-        optimized |= 1 << number
-    if not optimized:
-        return
-    reach = Reach(session.log.trace)
+        trained |= 1 << number
+    reach, found = Reach(session.log.trace), set()
     for leaf in _unnoticed(session):
-        source = session.log.trace.sources[leaf.number]
-        root = session.paths.get(leaf.number, (0, ""))[0]
-        whole = session.roots.get(root)
-        if leaf.loaded or not leaf.parameter or whole is None:
-            continue
-        if any(session.log.leaf(each).number in session.optimized() for each in whole.parameters()):
-            continue  # then it is passed over
         bit = 1 << leaf.number
         for event in session.log.trace.events:
             masks = [reach.by_gradient.get(value, 0) for value in event.inputs]
-            if any(m & bit for m in masks) and any(m & optimized and not m & bit for m in masks):
-                yield Told(source.name, "connected", "unlisted", session.place(source.place))
+            if any(m & bit for m in masks) and any(m & trained and not m & bit for m in masks):
+                found.add(leaf)
                 break
+    return found
+
+
+def _forgotten(session: Session) -> Iterator[Told]:
+    """Find parameters that no optimizer has, behind others that are trained: of a loss, say."""
+    optimized = session.optimized()
+    if not optimized:
+        return
+    behind = _behind_trained(session)
+    for leaf in _unnoticed(session):
+        root = session.paths.get(leaf.number, (0, ""))[0]
+        whole = session.roots.get(root)
+        if leaf.loaded or not leaf.parameter or whole is None or leaf not in behind:
+            continue
+        if any(session.log.leaf(each).number in optimized for each in whole.parameters()):
+            continue  # then it is passed over
+        source = session.log.trace.sources[leaf.number]
+        yield Told(source.name, "connected", "unlisted", session.place(source.place))
 
 
 def _non_leaves(session: Session) -> Iterator[Told]:
@@ -210,9 +254,18 @@ def _failures(session: Session) -> Iterator[Told]:
 def _of_failed(session: Session, ask: Ask, facts: Facts) -> Iterator[Told]:
     """Yield what was cut in a call that raised, also of what got a gradient in others."""
     place = session.place(ask.place)
+    elsewhere = {
+        outcome.name
+        for call in facts.calls
+        if call.place != place
+        for outcome in call.outcomes.values()
+        if outcome.arrived
+    }
     for call in facts.calls:
         if call.place == place and call.step == ask.step:
             for outcome in call.outcomes.values():
+                if outcome.name in elsewhere:
+                    continue
                 if outcome.verdict == "cut" and outcome.norm is None and outcome.causes:
                     cut = outcome.causes[0]
                     yield Told(

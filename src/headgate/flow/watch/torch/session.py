@@ -37,15 +37,19 @@ from headgate.flow.watch.torch.log import (
     name_in_frames,
     tensors_in,
 )
-from headgate.flow.watch.torch.mistakes import means_requires_grad, mistakes
+from headgate.flow.watch.torch.mistakes import means_requires_grad, mistakes, was_assigned
 from headgate.flow.watch.torch.names import modules_in_frames, outermost, paths_in
 from headgate.flow.watch.torch.ops import OP, Row
+from headgate.record.site import chain
 
 CLOSELY = 3
 """So many first passes of a line are looked at closely."""
 
 BROKEN = ("a second time", "modified by an inplace operation")
 """Parts of what PyTorch says where a walk broke off: nothing that came of it is to be judged."""
+
+GONE = 50
+"""A line that was not called in so many calls of others is not waited for."""
 
 CHANGES = 16
 """So often a line is looked at closely because other gradients came than before."""
@@ -121,12 +125,15 @@ class Session:
         self.holders: dict[int, Any] = {}  # id -> module that paths begin in
         self.replaced: list[tuple[int, int, int]] = []  # old source, new source, place
         self.flags: list[tuple[Any, str, int]] = []  # module, attribute, place
+        self.scripted: set[int] = set()  # sources in modules that run as TorchScript
+        self.lists: list[tuple[Any, int]] = []  # lists with modules in a module, place
         self.compiled = False
         self._slots: dict[tuple[int, str], Any] = {}
         self._undo: list[Callable[[], None]] = []
         self._asking: Walk | None = None
         self._held_still: list[tuple[Any, Any]] = []  # frozen parameters that a step may move
         self.concerns: set[Leaf] = set()
+        self.differentiated: set[int] = set()  # sources behind what is differentiated twice
         self.moved: dict[int, int] = {}  # source that changes though it is frozen -> place
         self._calls = 0
         self._events = 0
@@ -224,6 +231,9 @@ class Session:
         self.roots[id(module)] = module
         for path, child in module.named_modules():
             self._labels[id(child)] = f"{type(child).__name__} {path}".rstrip()
+            if isinstance(child, torch.jit.ScriptModule):
+                inside = [self.log.leaf(each) for each in child.parameters()]
+                self.scripted.update(leaf.number for leaf in inside)
 
     def _enter_module(self, module: Any, args: Any) -> None:
         if threading.get_ident() != self.thread:
@@ -256,6 +266,8 @@ class Session:
 
     def _set_attribute(self, original: Any, module: Any, name: str, value: Any) -> None:
         original(module, name, value)
+        if type(value) in (list, tuple, dict) and _holds_modules(value):
+            self.lists.append((value, self.log.here()))
         if value is False and means_requires_grad(name) and not hasattr(type(module), name):
             self.flags.append((module, name, self.log.here()))
 
@@ -300,7 +312,7 @@ class Session:
         result = original(cls, *args, **kwargs)
         results = list(tensors_in((result,)))
         tracked = any(each.requires_grad for each in results)
-        here = log.here()
+        _, here, led = log.lines.chain(chain())
         for event in log.trace.events[first:]:
             if event.kind == "no_grad_block":
                 event.kind = "" if tracked else "checkpoint"
@@ -308,7 +320,7 @@ class Session:
                 if tracked:
                     event.flows = (True,) * len(event.inputs)
                 else:
-                    event.place = here
+                    event.place, event.callers = here, led
             elif tracked and not event.kind:
                 event.flows = (True,) * len(event.inputs)
         for each in results:
@@ -324,6 +336,12 @@ class Session:
         given = args[5] if len(args) > 5 else kwargs.get("inputs")
         create = args[3] if len(args) > 3 else kwargs.get("create_graph", False)
         targets = list(tensors_in((tensors,)))
+        if given is not None and not isinstance(given, torch.Tensor | list | tuple):
+            given = tuple(given)
+            if len(args) > 5:
+                args = (*args[:5], given, *args[6:])
+            else:
+                kwargs["inputs"] = given
 
         def call() -> Any:
             return original(*args, **kwargs)
@@ -333,13 +351,20 @@ class Session:
         return self._look(call, targets, None, given, False, bool(create))
 
     def _gradient(self, original: Any, *args: Any, **kwargs: Any) -> Any:
-        names = ("outputs", "inputs", "grad_outputs", "retain_graph", "create_graph")
+        names = (
+            *("outputs", "inputs", "grad_outputs", "retain_graph", "create_graph", "only_inputs"),
+            *("allow_unused", "is_grads_batched", "materialize_grads"),
+        )
         said = {**dict(zip(names, args)), **kwargs}
+        for name in ("outputs", "inputs"):  # they may be given only once
+            given = said.get(name)
+            if given is not None and not isinstance(given, torch.Tensor | list | tuple):
+                given = said[name] = tuple(given)
         targets = list(tensors_in((said.get("outputs"),)))
         inputs = list(tensors_in((said.get("inputs"),)))
 
         def call() -> Any:
-            return original(*args, **kwargs)
+            return original(**said)
 
         return self._look(call, targets, inputs, None, bool(said.get("create_graph")), False)
 
@@ -491,21 +516,21 @@ class Session:
             for position, (each, number) in enumerate(zip(inputs, ask.explicit or ())):
                 if not each.requires_grad:
                     made = self.log.trace.sources[number].place
-                    if made >= 0:
-                        place = self.log.trace.places[made]
-                        ask.unasked[position] = Cut("not_watched", place)
+                    place = self.log.trace.places[made if made >= 0 else ask.place]
+                    ask.unasked[position] = Cut("not_watched", place)
 
     def _leave_off(self, line: Line) -> None:
-        """Look no more once a line was looked at, and each other one that is called in between.
+        """Look no more once a line was looked at, and each other one that is still called.
 
         It is decided when the line is called again, for the steps that its gradients are given to
         come after the call.
         """
-        before, self._calls = line.last, self._calls + 1
+        self._calls += 1
         line.last, self._latest = self._calls, line
         if self.every is not None or self.wanted is not None or line.looked < CLOSELY:
             return
-        if all(each.looked >= CLOSELY or each.last < before for each in self.lines.values()):
+        lines = self.lines.values()
+        if all(each.looked >= CLOSELY or each.last < self._calls - GONE for each in lines):
             self._switch(False)
 
     def _take_up(self, line: Line) -> None:
@@ -683,8 +708,17 @@ class Session:
             tensor = leaf.tensor()
             source.trainable = leaf.asks if tensor is None else tensor.requires_grad
             source.copied = leaf.loaded
+            source.updated = source.updated or was_assigned(self, leaf)
         self.concerns = {leaf for leaf in log.leaves if self._matters(leaf, optimized)}
         reach = Reach(trace)
+        self.differentiated = {
+            leaf.number
+            for leaf in log.leaves
+            for ask in self.asks
+            if ask.inner
+            for value in ask.targets
+            if reach.by_value.get(value, 0) >> leaf.number & 1
+        }
         trace.gradients = [
             self._as_gradient(ask, optimized, reach)
             for ask in self.asks
@@ -708,11 +742,19 @@ class Session:
         frozen: dict[int, list[int]] = {}
         for leaf in self.log.leaves:
             tensor = leaf.tensor()
-            if tensor is not None and not tensor.requires_grad and leaf.flags:
-                frozen.setdefault(leaf.flags[-1][1], []).append(leaf.number)
+            if tensor is not None and not tensor.requires_grad:
+                place = leaf.flags[-1][1] if leaf.flags else self.moved.get(leaf.number, -1)
+                if place >= 0:
+                    frozen.setdefault(place, []).append(leaf.number)
         sources = self.log.trace.sources
         return [
-            Freeze(place, "", tuple(sources[k].name for k in numbers), tuple(numbers))
+            Freeze(
+                place,
+                "",
+                tuple(sources[k].name for k in numbers),
+                tuple(numbers),
+                tuple(k for k in numbers if k in self.moved),
+            )
             for place, numbers in frozen.items()
         ]
 
@@ -724,9 +766,10 @@ class Session:
             for parameter in known.parameters
         }
 
-    def reached(self) -> set[Leaf]:
-        """Return the sources that some call brought a gradient that is not zero."""
-        return {leaf for ask in self.asks for leaf, size in ask.arrived.items() if size}
+    def reached(self) -> dict[Leaf, None]:
+        """Return the sources that some call brought a gradient that is not zero, in order."""
+        found = {leaf for ask in self.asks for leaf, size in ask.arrived.items() if size}
+        return dict.fromkeys(leaf for leaf in self.log.leaves if leaf in found)
 
     def _matters(self, leaf: Leaf, optimized: dict[int, int]) -> bool:
         """Tell whether a missing gradient of a source is anybody's concern.
@@ -736,6 +779,8 @@ class Session:
         """
         tensor = leaf.tensor()
         if tensor is not None and not tensor.requires_grad:
+            return False
+        if any(leaf.number == old for old, _, _ in self.replaced) or leaf.number in self.scripted:
             return False
         if tensor is not None and not leaf.asks:  # it was frozen when it was looked at last
             return False
@@ -765,6 +810,8 @@ class Session:
             roots = {self.paths[number][0] for number in found if number in self.paths}
             for leaf in log.leaves:
                 if leaf.number in found or leaf not in self.concerns:
+                    continue
+                if leaf not in ask.arrived and leaf.number in self.differentiated:
                     continue
                 same = (
                     not alive
@@ -842,6 +889,8 @@ class Session:
         found = []
         if self.compiled:
             found.append("Functions given to torch.compile ran uncompiled, to be seen.")
+        if self.scripted:
+            found.append("What happens inside torch.jit.script is not seen.")
         if self.log.full:
             found.append(f"After {MOST:,} operations nothing more was noted.")
         return found
@@ -878,6 +927,11 @@ class Session:
     def place(self, number: int) -> Place | None:
         """Return a line by its number."""
         return self.log.trace.places[number] if number >= 0 else None
+
+
+def _holds_modules(value: Any) -> bool:
+    members = value.values() if isinstance(value, dict) else value
+    return any(isinstance(each, torch.nn.Module | torch.nn.Parameter) for each in members)
 
 
 def _rate(group: dict[str, Any]) -> float:

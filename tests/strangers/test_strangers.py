@@ -1,0 +1,162 @@
+"""`headgate why` on programs that use the libraries of others, as their users write them.
+
+Each program runs plainly and under `headgate why`, in a process each: what it prints, sums of its
+parameters among it, is the same to the last bit, and it has no finding, or one that is true. Then a
+script plants a defect from outside, into the library or between it and the program, and runs the
+program: the finding names a parameter that lost its gradient, the kind, and the planted line.
+"""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+PROGRAMS = sorted(path.stem for path in (HERE / "programs").glob("*.py"))
+
+TRUE = {
+    "byol_images": {
+        ("*.fc.weight", "unused_parameter"): "the loss takes the layer before this one",
+        ("*.fc.bias", "unused_parameter"): "the loss takes the layer before this one",
+    },
+}
+"""Program -> pattern of a parameter and kind of a finding that is true -> why it is."""
+
+
+@dataclass(frozen=True)
+class Plant:
+    """What is to be found once a defect is planted.
+
+    Attributes:
+        program: the one that the script runs.
+        kinds: kinds that are right, of the first finding on a parameter.
+        parameters: patterns of the parameters that are hurt; each has a finding, and no other has.
+        options: those of `headgate why`.
+        fails: whether the program fails.
+    """
+
+    program: str
+    kinds: tuple[str, ...]
+    parameters: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    fails: bool = False
+
+
+PLANTS = {
+    "lora_gpt2_detached": Plant("lora_gpt2", ("stop_gradient",), ("*.h.0.*.lora_?.*",)),
+    "lora_llama_frozen_inputs": Plant(
+        "lora_llama_checkpointed", ("checkpoint",), ("*.layers.[01].*.lora_?.*",)
+    ),
+    "bert_left_out": Plant("bert_classifier", ("optimizer_mask",), ("classifier.*",)),
+    "bert_frozen_by_attribute": Plant(
+        "bert_classifier", ("freeze_without_effect", "frozen"), ("bert.encoder.*",)
+    ),
+    "ppo_frozen": Plant("sb3_ppo", ("frozen",), ("value_net.*",), ("--flow", "value_net.*")),
+    "ppo_no_grad": Plant(
+        "sb3_ppo", ("no_grad_block",), ("*value_net.[0-9].*", "value_net.weight", "value_net.bias")
+    ),
+    "sac_host_round_trip": Plant("sb3_sac", ("host_round_trip", "stop_gradient"), ("actor.*",)),
+    "sac_temperature_left_out": Plant("sb3_sac", ("not_applied",), ("*log_ent_coef",)),
+    "dqn_left_out": Plant("sb3_dqn", ("optimizer_mask",), ("q_net.q_net.0.*",)),
+    "vq_detached": Plant("vq_autoencoder", ("stop_gradient",), ("encoder.*",)),
+    "byol_data": Plant("byol_images", ("stop_gradient",), ("*net.*",)),
+    "gan_detached": Plant("lightning_gan", ("stop_gradient",), ("generator.*",), fails=True),
+    "timm_copied_head": Plant(
+        "timm_new_head", ("optimizer_mask", "variable_replaced"), ("classifier.*",)
+    ),
+    "timm_rounded": Plant("timm_new_head", ("nondiff_op", "zero_derivative"), ("*",)),
+    "metric_detached": Plant("metric_learning", ("stop_gradient",), ("*[02].*",)),
+    "gp_item": Plant("gp_regression", ("host_round_trip",), ("*raw_lengthscale",)),
+    "captum_integers": Plant("captum_attributions", ("integer_cast",), ("conv.*",)),
+}
+
+
+@functools.cache
+def ran(script, *command):
+    """Run a script of this folder in a process, and return how it ended."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(HERE / "site"),
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    return subprocess.run(
+        [sys.executable, *command, script],
+        cwd=HERE,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+
+
+def why(script, folder, *options):
+    """Run a script under `headgate why`, and return how it ended and what was found."""
+    report = folder / "why.json"
+    ended = ran(script, "-m", "headgate.cli", "why", "--json", str(report), *options)
+    assert report.exists(), ended.stderr
+    return ended, json.loads(report.read_text())["findings"]
+
+
+def told(finding):
+    return f"{finding['parameter']}: {finding['kind']} at {finding['file']}:{finding['line']}"
+
+
+def is_true(finding, program):
+    return any(
+        fnmatchcase(finding["parameter"], pattern) and finding["kind"] == kind
+        for pattern, kind in TRUE.get(program, ())
+    )
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_runs_as_it_does_alone_and_has_no_finding_that_is_not_true(program, tmp_path):
+    script = f"programs/{program}.py"
+    alone = ran(script)
+    assert alone.returncode == 0, alone.stderr
+    watched, findings = why(script, tmp_path)
+    assert watched.stdout[: len(alone.stdout)] == alone.stdout
+    assert [told(each) for each in findings if not is_true(each, program)] == []
+    assert watched.returncode == (1 if program in TRUE else 0), watched.stderr
+    for pattern, kind in TRUE.get(program, ()):
+        assert any(
+            fnmatchcase(each["parameter"], pattern) and each["kind"] == kind for each in findings
+        )
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_a_planted_defect_is_found_at_its_line(name, tmp_path):
+    plant = PLANTS[name]
+    script = HERE / "plants" / f"{name}.py"
+    ended, findings = why(f"plants/{name}.py", tmp_path, *plant.options)
+    assert ended.returncode == (2 if plant.fails else 1), ended.stderr
+    findings = [each for each in findings if not is_true(each, plant.program)]
+    hurt = [
+        [each for each in findings if fnmatchcase(each["parameter"], pattern)]
+        for pattern in plant.parameters
+    ]
+    said = [told(each) for each in findings]
+    assert all(hurt), said
+    there = {
+        (str(script), number)
+        for number, line in enumerate(script.read_text().splitlines(), 1)
+        if line.endswith("# planted")
+    }
+    first = {each["parameter"]: each for group in hurt for each in reversed(group)}
+    assert first.keys() == {each["parameter"] for each in findings}, said
+    for each in first.values():
+        assert each["kind"] in plant.kinds, said
+        lines = {(place["file"], place["line"]) for place in (each, *each["called_from"])}
+        assert not there or lines & there, said
+
+
+def test_each_program_has_a_defect_planted_into_it():
+    assert {plant.program for plant in PLANTS.values()} == set(PROGRAMS)
+    assert set(PLANTS) == {path.stem for path in (HERE / "plants").glob("*.py")}

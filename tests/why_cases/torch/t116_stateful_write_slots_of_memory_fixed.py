@@ -1,0 +1,48 @@
+# cause: none
+# line: 0
+# affected: -
+# symptom: fixed twin
+# expect: writer.weight=nonzero writer.bias=nonzero query.weight=nonzero query.bias=nonzero out.weight=nonzero out.bias=nonzero
+# also: -
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.manual_seed(15)
+
+
+class MemoryNet(nn.Module):
+    """Writes what it sees into slots, and answers by reading them."""
+
+    def __init__(self, width=6, slots=4):
+        super().__init__()
+        self.writer = nn.Linear(width, width)
+        self.query = nn.Linear(width, width)
+        self.out = nn.Linear(width, width)
+        self.register_buffer("memory", torch.zeros(slots, width))
+
+    def write(self, facts):
+        h = torch.tanh(self.writer(facts))
+        self.memory = h
+
+    def read(self, question):
+        weights = F.softmax(self.query(question) @ self.memory.t(), dim=-1)
+        return self.out(weights @ self.memory)
+
+    def forward(self, facts, question):
+        self.write(facts)
+        return self.read(question)
+
+
+model = MemoryNet()
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+for _step in range(4):
+    facts = torch.randn(4, 6)
+    asked = torch.randint(0, 4, (8,))
+    answer = model(facts, facts[asked] + 0.05 * torch.randn(8, 6))
+    loss = F.mse_loss(answer, facts[asked].flip(1))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+for name, p in model.named_parameters():
+    print(f"{name}: {'None' if p.grad is None else 'nonzero'}")
