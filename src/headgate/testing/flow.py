@@ -488,9 +488,9 @@ class Cell:
         if not norms:
             raise refusal(
                 RuntimeError,
-                "the norm is not known, because the graph had been freed; call flow_matrix before "
-                "tape.gradient or backward(), or keep the graph: GradientTape(persistent=True), "
-                "backward(retain_graph=True)",
+                "the norm is not known, because the graph had been freed; call flow_matrix "
+                "before it is, by tape.gradient or backward(), or keep the graph: "
+                "GradientTape(persistent=True), backward(retain_graph=True)",
             )
         return math.hypot(*norms)
 
