@@ -802,7 +802,7 @@ def test_a_trace_of_nothing_opens(show):
 @chromium
 def test_notebook_frame_is_sandboxed_and_draws(browser, tmp_path):
     file = tmp_path / "notebook.html"
-    file.write_text(f"<!doctype html>{notebook(traces.hostile())}", encoding="utf-8")
+    file.write_text(f"<!doctype html>{notebook(page(traces.hostile()))}", encoding="utf-8")
     tab = browser.new_page()
     tab.goto(file.as_uri())
     frame = tab.frame_locator("iframe")

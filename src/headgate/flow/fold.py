@@ -26,7 +26,6 @@ from math import ceil
 from typing import NamedTuple
 
 from headgate.flow.trace import GUESSED, Event, Gradient, Place, Trace
-from headgate.record.site import shown_path
 
 MOST_CHILDREN = 40
 MOST_VARIANTS = 6
@@ -164,7 +163,8 @@ def fold(trace: Trace) -> Folded:
         if is_plain_read(event) and parameters:
             number = parameters[0]
         else:
-            line = (event.scope, event.place, event.op, event.kind)
+            place = event.place if trace.places[event.place].file else -1
+            line = (event.scope, place if place >= 0 else -1 - position, event.op, event.kind)
             known = variants.setdefault(line, [])
             to = leading[position]
             if to not in known:
@@ -172,7 +172,7 @@ def fold(trace: Trace) -> Folded:
                     to = known[-1]
                 else:
                     known.append(to)
-            node = Node(CUT if event.kind else OP, event.op, event.place, event.kind)
+            node = Node(CUT if event.kind else OP, event.op, place, event.kind)
             node.leads = bool(to)
             number = number_of((*line, to), scope, node)
         nodes[number].members.append(position)
@@ -315,10 +315,7 @@ def _run(children: list[int | _Branch], nodes: list[Node], places: list[Place]) 
 
 def where(places: list[Place], number: int) -> str:
     """Return the file and line of a place as reports show it; "" if it is unknown."""
-    if number < 0:
-        return ""
-    place = places[number]
-    return f"{shown_path(place.file)}:{place.line}"
+    return str(places[number]) if number >= 0 and places[number].file else ""
 
 
 def opened(folded: Folded, most: int) -> set[int]:

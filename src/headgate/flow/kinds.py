@@ -190,6 +190,15 @@ KINDS = {
         "Set trainable to True before the variables are collected, or declare it frozen: "
         "--no-flow NAME.",
     ),
+    "unreached": Kind(
+        "No gradient reaches {names}: the graph of the target does not lead there",
+        "Have somebody look on while the target is computed: then it is known what cuts the "
+        "gradient, and at which line.",
+        {
+            "torch": "Compute the loss within `with headgate.why.watching():` and ask there: then "
+            "it is known what cuts the gradient, and at which line."
+        },
+    ),
     "unused_parameter": Kind(
         "No gradient reaches {names}: not used for the target",
         "Use it, or what was computed from it, in the target; or do not ask for its gradient.",

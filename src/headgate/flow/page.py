@@ -80,16 +80,15 @@ def page(
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _asset("map.html"))
 
 
-def notebook(trace: Trace, height: int = 640) -> str:
-    """Return the map as a frame of so many pixels in height, for `_repr_html_`.
+def notebook(page: str, height: int = 640) -> str:
+    """Return a page as a frame of so many pixels in height, for `_repr_html_`.
 
-    >>> from headgate.flow.trace import Trace
-    >>> notebook(Trace())[:27]
+    >>> notebook("<!doctype html>")[:27]
     '<iframe sandbox="allow-scri'
     """
     return (
         '<iframe sandbox="allow-scripts" title="Gradient flow" '
-        f'style="width:100%;height:{height}px;border:0" srcdoc="{html.escape(page(trace))}">'
+        f'style="width:100%;height:{height}px;border:0" srcdoc="{html.escape(page)}">'
         "</iframe>"
     )
 

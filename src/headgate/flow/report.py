@@ -209,6 +209,27 @@ def as_text(findings: Iterable[Finding]) -> str:
     return render(findings).plain
 
 
+def summary(looked: int, findings: int, calls: int) -> str:
+    """Return how much was found, and in how many gradient calls of how many.
+
+    >>> from headgate.flow.report import summary
+    >>> summary(3, 0, 20)
+    'No findings; 3 of 20 gradient calls looked at.'
+    """
+    of = f"{looked} of " if looked < calls else ""
+    return f"{counted(findings, 'finding')}; {of}{counted(calls, 'gradient call')} looked at."
+
+
+def counted(count: int, word: str) -> str:
+    """Return a number of things in words.
+
+    >>> from headgate.flow.report import counted
+    >>> counted(0, "finding"), counted(1, "finding")
+    ('No findings', '1 finding')
+    """
+    return f"{count or 'No'} {word}{'' if count == 1 else 's'}"
+
+
 def as_json(gradients: Sequence[dict[str, Any]], findings: Iterable[Finding]) -> dict[str, Any]:
     """Return the report as `headgate why --json` writes it.
 

@@ -38,7 +38,7 @@ from rich.text import Text
 
 from headgate.flow.matrix import Matrix, as_tables, entries, matrices
 from headgate.flow.patterns import covers_call, covers_name, function_of, line_of
-from headgate.flow.report import Finding, as_entries, as_json, merged, render
+from headgate.flow.report import Finding, as_entries, as_json, merged, render, summary
 from headgate.flow.sarif import as_sarif
 from headgate.flow.trace import Trace
 from headgate.flow.watcher import Watcher
@@ -144,10 +144,10 @@ def why(question: Question, watch: Callable[[], Sequence[Watcher]]) -> int:
         trouble = " ".join(filter(None, [ending.words, complaint]))
         calls = sum(watcher.coverage()[1] for watcher in watchers)
         remarks = [remark for watcher in watchers for remark in watcher.remarks() if remark]
-        summary = " ".join([_summary(len(gradients), len(merged(findings)), calls), *remarks])
+        said = " ".join([_summary(len(gradients), len(merged(findings)), calls), *remarks])
         found = [matrices(trace, question.step) for trace in traces if question.matrix]
         tables = [table for some in found for table in as_tables(some)]
-        _show(f"{trouble} {summary}".lstrip(), render(findings), tables, (out, errors))
+        _show(f"{trouble} {said}".lstrip(), render(findings), tables, (out, errors))
         seen = Seen(traces, gradients, findings, found, trouble)
         for path, page in pages:
             _write(path, page(seen))
@@ -360,12 +360,7 @@ def _summary(looked: int, findings: int, calls: int) -> str:
         return (
             f"No gradient was computed with Headgate or PyTorch: there is nothing to explain.{more}"
         )
-    of = f"{looked} of " if looked < calls else ""
-    return f"{_counted(findings, 'finding')}; {of}{_counted(calls, 'gradient call')} looked at."
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count or 'No'} {word}{'' if count == 1 else 's'}"
+    return summary(looked, findings, calls)
 
 
 def _show(

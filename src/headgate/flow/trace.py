@@ -22,6 +22,8 @@ import linecache
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from headgate.record.site import shown_path
+
 
 class Place(NamedTuple):
     """A line of the user's program. `function` is the name of what it lies in."""
@@ -34,6 +36,9 @@ class Place(NamedTuple):
     def text(self) -> str:
         """The source text of the line."""
         return linecache.getline(self.file, self.line).strip()
+
+    def __str__(self) -> str:
+        return f"{shown_path(self.file)}:{self.line}"
 
 
 class Cut(NamedTuple):

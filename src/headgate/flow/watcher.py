@@ -16,11 +16,12 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Any, Self
 
+from headgate.flow import report
 from headgate.flow.course import coverage
 from headgate.flow.judge import Call, Facts, Told, facts_of, judge, lost, noticed
 from headgate.flow.page import notebook, page
 from headgate.flow.patterns import names_it, with_aliases
-from headgate.flow.report import Finding, as_entries
+from headgate.flow.report import Finding, as_entries, as_json
 from headgate.flow.statements import statements
 from headgate.flow.text import as_dot, as_mermaid, as_text
 from headgate.flow.trace import Trace
@@ -34,22 +35,16 @@ WATCHERS = {"headgate": "headgate", "torch": "torch.watch"}
 """Framework -> the module in `headgate.flow.watch` that has its `Watch`."""
 
 
-class Watcher(ABC):
-    """Sees the gradient calls of one framework while it is entered; a context manager.
+class Account(ABC):
+    """What is known of the gradients of a program, and all that can be asked about it.
+
+    `str()` of it is what `headgate why` prints; a notebook shows its map.
 
     Attributes:
-        framework: its key in `WATCHERS`.
+        framework: in whose words it is told, a key of `WATCHERS`.
     """
 
     framework: str
-
-    @abstractmethod
-    def __enter__(self) -> Self:
-        """Begin to look on."""
-
-    @abstractmethod
-    def __exit__(self, *exception: object) -> None:
-        """Leave the framework as it was."""
 
     @property
     @abstractmethod
@@ -61,7 +56,7 @@ class Watcher(ABC):
         return facts_of(self.trace)
 
     def told(self) -> Iterable[Told]:
-        """Return what this watcher found by itself, beside all gradient calls."""
+        """Return what was found beside all gradient calls."""
         return ()
 
     def gradients(self) -> list[dict[str, Any]]:
@@ -89,7 +84,21 @@ class Watcher(ABC):
         """Return how many gradient calls were looked at closely, and of how many."""
         return coverage(self.trace.courses)
 
+    def json(self) -> dict[str, Any]:
+        """Return the report as `headgate why --json` writes it."""
+        return as_json(self.gradients(), self.findings())
+
     # -- what a person looks at -------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        findings = self.findings()
+        head = " ".join([self.summary(findings), *self.remarks()])
+        return "\n".join(filter(None, [head, report.as_text(findings)]))
+
+    def summary(self, findings: Sequence[Finding]) -> str:
+        """Return in a sentence how much was found, and in how much."""
+        looked, calls = len(self.gradients()), self.coverage()[1]
+        return report.summary(looked, len(report.merged(findings)), calls)
 
     def text(self) -> str:
         """Return the flow as text for a terminal."""
@@ -108,7 +117,19 @@ class Watcher(ABC):
         return page(self.trace, title, as_entries(self.findings()))
 
     def _repr_html_(self) -> str:
-        return notebook(self.trace)
+        return notebook(self.html())
+
+
+class Watcher(Account):
+    """Sees the gradient calls of one framework while it is entered; a context manager."""
+
+    @abstractmethod
+    def __enter__(self) -> Self:
+        """Begin to look on."""
+
+    @abstractmethod
+    def __exit__(self, *exception: object) -> None:
+        """Leave the framework as it was."""
 
 
 def judged(

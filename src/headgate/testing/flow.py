@@ -6,6 +6,8 @@ While the graph is there, the walk is run as well, without freeing anything: it 
 gradients that are connected and exactly zero, and the graph shows on which lines a source is used.
 When `gradient` has freed the graph, connection and cuts are all that is left to check.
 
+Losses of PyTorch are examined by its own graph, and by what a watch saw (`headgate.testing.torch`).
+
 `flow_matrix` asks the same of several losses and several groups of parameters at once.
 """
 
@@ -15,6 +17,7 @@ import functools
 import html
 import math
 import operator
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -27,6 +30,7 @@ from headgate.core.asked import all_asked, question
 from headgate.core.pull import pull
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
+from headgate.flow.trace import Place as Line
 from headgate.nn.layer import Layer
 from headgate.record.asked import Asked
 from headgate.record.errors import describe, refusal
@@ -56,10 +60,15 @@ def assert_flow(target: Any, sources: Any, *, nonzero: bool = True) -> None:
     Works within the tape's block and after it, and frees nothing. After `tape.gradient` has freed
     the graph, zeros can no longer be seen: connection is all that is checked.
 
+    A loss of PyTorch is checked in the same way, without writing any `.grad`. What cuts it is known
+    if it was computed in a block of `headgate.why.watching()`, or if a function that computes it is
+    given.
+
     Args:
-        target: a tensor or variable, or a nested structure of them (their gradients are added).
+        target: a tensor or variable, or a nested structure of them (their gradients are added); of
+            PyTorch also a function without arguments that computes it.
         sources: tensors, variables or layers (which stand for their trainable variables), or a
-            nested structure of them.
+            nested structure of them; of PyTorch also modules, optimizers and patterns of names.
         nonzero: a gradient of which each element is exactly zero does not count.
 
     Raises:
@@ -81,7 +90,7 @@ def assert_flow(target: Any, sources: Any, *, nonzero: bool = True) -> None:
       stop_gradient at ...: loss = hg.stop_gradient(w) * 3.0 + b
     reached: b
     """
-    findings = _examine(_tensors(target, "target"), _sources(sources, "sources"))
+    (findings,) = _examined({"target": target}, {"sources": sources})[0]
     missing = [f for f in findings if f.missing(nonzero)]
     if missing:
         raise FlowError(
@@ -125,7 +134,7 @@ def assert_no_flow(target: Any, sources: Any) -> None:
     ...
     not reached: w
     """
-    findings = _examine(_tensors(target, "target"), _sources(sources, "sources"))
+    (findings,) = _examined({"target": target}, {"sources": sources})[0]
     reached = [f for f in findings if f.reached]
     if reached:
         raise FlowError(
@@ -175,15 +184,40 @@ def flow_matrix(losses: Mapping[str, Any], groups: Mapping[str, Any]) -> FlowMat
                 f"flow_matrix takes {what} as a dictionary with a name for each, "
                 f"got {describe(given)}",
             )
-    columns = [_sources(group, f"group {name!r}") for name, group in groups.items()]
-    rows = []
-    for name, loss in losses.items():
-        findings = iter(_examine(_tensors(loss, f"loss {name!r}"), list(chain(*columns))))
-        rows.append(tuple(Cell(tuple(next(findings) for _ in column)) for column in columns))
+    targets = {f"loss {name!r}": loss for name, loss in losses.items()}
+    sources = {f"group {name!r}": group for name, group in groups.items()}
+    rows = [tuple(Cell(tuple(found)) for found in row) for row in _examined(targets, sources)]
     return FlowMatrix(tuple(losses), tuple(groups), tuple(rows))
 
 
 # -- what is found out ----------------------------------------------------------------------------
+
+
+def _examined(targets: Mapping[str, Any], groups: Mapping[str, Any]) -> list[list[list[Finding]]]:
+    """Return for each target and each group of sources what holds for each source."""
+    if _is_of_torch([*targets.values(), *groups.values()]):
+        from headgate.testing.torch import examined
+
+        return examined(targets, groups)
+    columns = [_sources(group, name) for name, group in groups.items()]
+    rows = []
+    for name, target in targets.items():
+        findings = iter(_examine(_tensors(target, name), list(chain(*columns))))
+        rows.append([[next(findings) for _ in column] for column in columns])
+    return rows
+
+
+def _is_of_torch(tree: Any) -> bool:
+    """Tell whether anything in a structure is of PyTorch, without importing it.
+
+    Functions and names only stand for something there.
+    """
+    return "torch" in sys.modules and any(
+        isinstance(leaf, str)
+        or (callable(leaf) and not isinstance(leaf, Layer))
+        or any(base.__module__.partition(".")[0] == "torch" for base in type(leaf).__mro__)
+        for leaf in optree.tree_leaves(tree)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,13 +226,16 @@ class Finding:
 
     `norm` is None where nothing arrived or the graph is gone; `entries` are the lines of the ops
     that took the source, on paths that gradient comes back on. `zeros` says where a gradient that
-    is exactly zero became so.
+    is exactly zero became so. `cure` is what to do where none arrives, if it is known by then, and
+    `stop` what to do where some does and should not.
     """
 
     verdict: Verdict
     norm: float | None = None
-    entries: tuple[Site, ...] = ()
+    entries: tuple[Site | Line, ...] = ()
     zeros: Verdict | None = None
+    cure: str = ""
+    stop: str = "put headgate.stop_gradient(...) around the value"
 
     @property
     def reached(self) -> bool:
@@ -217,16 +254,21 @@ class Finding:
         return f"; gradient norm {self.norm:.4g}" if self.norm else "; exactly zero"
 
     def __str__(self) -> str:
+        lines = self._told()
+        return "\n".join([*lines, f"  {self.cure}"] if self.cure else lines)
+
+    def _told(self) -> list[str]:
         if self.norm is not None and not self.verdict.connected:  # blocked for another target
-            return f"{self.verdict.source}: connected{self.strength}"
+            return [f"{self.verdict.source}: connected{self.strength}"]
         first, *cuts = str(self.verdict).splitlines()
+        others = _OTHERS if first.endswith(_OTHERS) else ""
+        first = first.removesuffix(_OTHERS) + self.strength
         if self.zeros is None:
-            others = _OTHERS if first.endswith(_OTHERS) else ""
-            return "\n".join([first.removesuffix(_OTHERS) + self.strength + others, *cuts])
+            return [first + others, *cuts]
         why = self.zeros.detail.partition(": ")[2]
         places = [f"  {place}" for place in self.zeros.cuts]
-        more = [f"  {_OTHERS.removeprefix('; ')}", *cuts] if first.endswith(_OTHERS) else []
-        return "\n".join([f"{first.removesuffix(_OTHERS)}{self.strength}: {why}", *places, *more])
+        more = [f"  {_OTHERS.removeprefix('; ')}", *cuts] if others else []
+        return [f"{first}: {why}", *places, *more]
 
 
 _OTHERS = "; other paths are cut:"
@@ -399,17 +441,18 @@ def _paragraphs(findings: list[Finding]) -> list[str]:
         groups.setdefault(str(alike).removeprefix(finding.verdict.source), []).append(finding)
     found: list[str] = []
     for words, group in groups.items():
-        if len(group) <= SHOWN:
+        if len(group) <= SHOWN and not group[0].cure:
             found += map(str, group)
         else:
             names = ", ".join(finding.verdict.source for finding in group[:SHOWN])
-            found.append(f"{names} and {len(group) - SHOWN} more{words}")
+            more = f" and {len(group) - SHOWN} more" if len(group) > SHOWN else ""
+            found.append(f"{names}{more}{words}")
     return found
 
 
 def _report(findings: list[Finding]) -> str:
     """Return all that was found out, for the section that the pytest plugin shows."""
-    return "\n".join(map(str, findings))
+    return "\n".join(str(replace(finding, cure="")) for finding in findings)
 
 
 def _missing_stop(finding: Finding) -> str:
@@ -417,7 +460,7 @@ def _missing_stop(finding: Finding) -> str:
     head = f"{finding.verdict.source}: missing_stop{finding.strength}"
     lines = dict.fromkeys(f"  enters at {site}: {site.text}" for site in finding.entries)
     where = "there" if lines else "on its way to the target"
-    cure = f"  put headgate.stop_gradient(...) around the value {where}"
+    cure = f"  {finding.stop} {where}"
     return "\n".join([head, *lines, cure])
 
 
@@ -445,8 +488,9 @@ class Cell:
         if not norms:
             raise refusal(
                 RuntimeError,
-                "the norm is not known, because tape.gradient had freed the graph; call "
-                "flow_matrix before it, or make the tape with persistent=True",
+                "the norm is not known, because the graph had been freed; call flow_matrix "
+                "before it is, by tape.gradient or backward(), or keep the graph: "
+                "GradientTape(persistent=True), backward(retain_graph=True)",
             )
         return math.hypot(*norms)
 

@@ -357,7 +357,8 @@ function node_label(node) {
   const many = times > 1 ? `\u00d7 ${times.toLocaleString("en")}  ` : "";
   const shape = what(node) === "op" && text(events.shape[members[node][times - 1]]).replace(/^.*\[/, "[");
   const size = shape && shape !== "[]" ? `  ${shape}` : "";
-  parts.push(minor(many + short_place(place, 32 - many.length - size.length) + size));
+  const below = (many + short_place(place, 32 - many.length - size.length) + size).trim();
+  if (below) parts.push(minor(below));
   if (what(node) === "cut" && source_text(place) && !is_quiet(node)) parts.push(quoted(source_text(place)));
   return parts.join("");
 }
@@ -832,7 +833,7 @@ function tell() {
   if (found === "not finite") {
     words.push(` (norm ${figure(norm)})`);
     const [node] = births(path.source);
-    if (node !== undefined) words.push(`: the first such value is from ${name(node)}, ${where(nodes.place[node])}`);
+    if (node !== undefined) words.push(`: the first such value is from ${stands(node)}`);
   }
   if (found === "zero" && path.zero_at >= 0) {
     words.push(`: it becomes zero at ${describe(path.zero_at)}`);
@@ -849,10 +850,8 @@ function tell() {
   for (const node of [...stops.keys()].slice(0, PANEL_ROWS)) find("cuts").append(make("li", {}, jump_to_cut(node)));
 }
 
-const describe = (event) => {
-  const node = events.node[event];
-  return `${name(node)}, ${where(nodes.place[node])}`;
-};
+const stands = (node) => [name(node), where(nodes.place[node])].filter(Boolean).join(", ");
+const describe = (event) => stands(events.node[event]);
 
 function jump_to_cut(node) {
   const place = nodes.place[node];

@@ -44,7 +44,7 @@ class Walk:
         self.births: list[int] = []
         self._delivered: set[tuple[int, int]] = set()
         self._handles: list[Any] = []
-        self.nodes = _nodes_behind(targets)
+        self.nodes = nodes_behind(targets)
 
     def __enter__(self) -> Walk:
         for node in self.nodes:
@@ -171,7 +171,7 @@ def _saved(node: Any, name: str) -> Any:
         return None
 
 
-def _nodes_behind(targets: Iterable[Any]) -> list[Any]:
+def nodes_behind(targets: Iterable[Any]) -> list[Any]:
     """Return all nodes of the graph behind some tensors."""
     found = []
     todo = [target.grad_fn or edge_of(target) for target in targets if target.requires_grad]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import CodeType
 from typing import Any
 
@@ -504,7 +504,7 @@ class Log:
                 met, more = self._link(each.grad_fn, given, event, {each.output_nr: number})
                 connected |= met
                 others += more
-        flows = [k in connected for k in range(len(given))]
+        flows = _flows(given, connected)
         kind = ""
         if any(each.tracked and not flow for each, flow in zip(given, flows)):
             kind = self._kind(row, results[0])
@@ -584,7 +584,7 @@ class Log:
         number = self.new()
         event = len(self.trace.events)
         connected, others = self._link(node_of(target), takes, event, {target.output_nr: number})
-        flows = [k in connected for k in range(len(takes))]
+        flows = _flows(takes, connected)
         kind = ""
         if any(each.tracked and not flow for each, flow in zip(takes, flows)):
             kind = self._kind(row, target)
@@ -936,6 +936,12 @@ class Log:
             leaf.home = slot[3]
             leaf.slot = name
             self.trace.sources[leaf.number].place = slot[2]
+
+
+def _flows(given: Sequence[Given], connected: Iterable[int]) -> list[bool]:
+    """Return for each input whether gradient comes back; one that is there twice counts twice."""
+    numbers = {given[position].number for position in connected}
+    return [each.number in numbers for each in given]
 
 
 def _of_host(number: int, position: int) -> Given:

@@ -7,6 +7,7 @@ apart and factors recognised in the same way everywhere. What is not listed goes
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
@@ -191,3 +192,15 @@ def row_of(function: Callable[..., Any]) -> Row:
         return Row(OP, _REVERSED[name], reverse=True)
     plain = name.removesuffix("_") if not name.endswith("__") else name
     return Row(OP, _OPS.get(name) or _OPS.get(plain) or plain or name)
+
+
+def op_of_node(name: str) -> str:
+    """Return the op that a node of PyTorch's graph is of, by the name of the node.
+
+    >>> from headgate.flow.watch.torch.ops import op_of_node
+    >>> op_of_node("MulBackward0"), op_of_node("LogSoftmaxBackward0")
+    ('multiply', 'log_softmax')
+    """
+    plain = name.rstrip("0123456789").removesuffix("Backward")
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", plain).lower()
+    return _OPS.get(words, words)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import re
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,6 +101,10 @@ class Stepper:
     missing: frozenset[int] | None = None  # which parameters had no gradient at its last step
 
 
+began: list[weakref.ref[Session]] = []
+"""All sessions that are still there, the newest last."""
+
+
 class Session:
     """One time of looking on, from the import of PyTorch or the beginning of a block."""
 
@@ -139,6 +144,7 @@ class Session:
 
     def begin(self) -> None:
         """Begin to look on."""
+        began[:] = [each for each in began if each() is not None] + [weakref.ref(self)]
         self._replace(torch.autograd, "backward", self._backward)
         self._replace(torch.autograd, "grad", self._gradient)
         self._replace(torch, "from_numpy", self._from_numpy)
@@ -192,7 +198,8 @@ class Session:
             return
         if on:
             if not self.entered:
-                if _get_current_function_mode() is not None:
+                top = _get_current_function_mode()
+                if top is not None and not isinstance(top, Mode):
                     return
                 self.mode.__enter__()
                 self.entered = True
@@ -224,16 +231,20 @@ class Session:
 
     # -- modules and parameters -------------------------------------------------------------------
 
+    def knows(self, module: Any) -> None:
+        """Note that a module is one of its own, and not a part of what is called."""
+        self.roots[id(module)] = module
+        for path, child in module.named_modules():
+            self._labels[id(child)] = f"{type(child).__name__} {path}".rstrip()
+            if isinstance(child, torch.jit.ScriptModule):
+                inside = [self.log.leaf(each) for each in child.parameters()]
+                self.scripted.update(leaf.number for leaf in inside)
+
     def _enter_module(self, module: Any, args: Any) -> None:
         if threading.get_ident() != self.thread:
             return
-        if not self.log.stack and not self.log.quiet and id(module) not in self.roots:
-            self.roots[id(module)] = module
-            for path, child in module.named_modules():
-                self._labels[id(child)] = f"{type(child).__name__} {path}".rstrip()
-                if isinstance(child, torch.jit.ScriptModule):
-                    inside = [self.log.leaf(each) for each in child.parameters()]
-                    self.scripted.update(leaf.number for leaf in inside)
+        if not self.log.stack and not self.log.quiet and id(module) not in self._labels:
+            self.knows(module)
         self.log.stack.append(self._labels.get(id(module)) or type(module).__name__)
 
     def _leave_module(self, module: Any, args: Any, result: Any) -> None:
@@ -398,11 +409,11 @@ class Session:
             self._take_up(line)
             return result
         line.looked += 1
-        ask = self._begin_asking(place, step, targets, inner)
-        explicit = None if inputs is None else [self._source_of(each) for each in inputs]
+        ask = self.begin_asking(place, step, targets, inner)
+        explicit = None if inputs is None else [self.source_of(each) for each in inputs]
         if explicit is not None:
             ask.explicit = [number for number, _ in explicit]
-        self._name()
+        self.find_names()
         self.log.quiet += 1
         walk = self._asking = ask.walk = Walk(self.log, targets)
         try:
@@ -419,7 +430,7 @@ class Session:
         self._note_result(ask, walk, result, inputs, only, inner)
         return result
 
-    def _begin_asking(self, place: int, step: int, targets: list[Any], inner: bool) -> Ask:
+    def begin_asking(self, place: int, step: int, targets: list[Any], inner: bool) -> Ask:
         numbers, names = [], []
         began = self.log.since
         for target in targets:
@@ -436,7 +447,7 @@ class Session:
         self.asks.append(ask)
         return ask
 
-    def _source_of(self, tensor: Any) -> tuple[int, Leaf | None]:
+    def source_of(self, tensor: Any) -> tuple[int, Leaf | None]:
         """Return the source that the program differentiates by, made for this call if need be."""
         log = self.log
         known = log.known(tensor)
@@ -563,13 +574,20 @@ class Session:
             known.parameters.append(each)
             self.log.leaf(each)
 
+    def _adopt(self, optimizer: Any) -> Stepper:
+        """Return what is known of an optimizer that was made before anybody looked on."""
+        known = self.steppers[id(optimizer)] = Stepper(optimizer, self.log.here())
+        for group in optimizer.param_groups:
+            known.parameters += group["params"]
+            for each in group["params"]:
+                self.log.leaf(each)
+        return known
+
     def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         if threading.get_ident() != self.thread:
             return
         self.log.stepping = 1
-        known = self.steppers.get(id(optimizer))
-        if known is None:
-            return
+        known = self.steppers.get(id(optimizer)) or self._adopt(optimizer)
         known.steps += 1
         known.rate = max(known.rate, *(_rate(group) for group in optimizer.param_groups))
         if not args[1:] and not kwargs.get("closure"):
@@ -637,7 +655,7 @@ class Session:
 
     # -- names ------------------------------------------------------------------------------------
 
-    def _name(self) -> None:
+    def find_names(self) -> None:
         """Find out what parameters are called that have no name yet."""
         log = self.log
         unnamed = {
@@ -672,7 +690,7 @@ class Session:
         finally:
             log.quiet -= 1
 
-    def _names(self) -> dict[int, str]:
+    def names(self) -> dict[int, str]:
         """Return what all sources are called."""
         roots = {root for root, _ in self.paths.values()}
         names = dict(self.log.names)
@@ -687,9 +705,9 @@ class Session:
 
     def trace(self) -> Trace:
         """Return what happened as a neutral trace."""
-        self._name()
+        self.find_names()
         log, trace = self.log, self.log.trace
-        for number, name in self._names().items():
+        for number, name in self.names().items():
             trace.sources[number].name = name
         renamed = {source.value: source.name for source in trace.sources}
         for event in trace.events:

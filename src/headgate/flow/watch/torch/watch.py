@@ -68,6 +68,11 @@ class Watch(Watcher):
         else:
             self._session = session
 
+    @property
+    def session(self) -> Session | None:
+        """What looks on, None as long as PyTorch is not there."""
+        return self._session
+
     def remarks(self) -> list[str]:
         """Return in a sentence each what could not be seen."""
         return [self._unseen] if self._session is None else self._session.remarks()
