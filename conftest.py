@@ -32,7 +32,7 @@ collect_ignore = [
     "tests/strangers",
 ]
 if importlib.util.find_spec("torch") is None:  # no example is there, but an import of torch
-    collect_ignore.append("src/headgate/flow/watch/torch")
+    collect_ignore += ["src/headgate/flow/watch/torch", "src/headgate/testing/torch.py"]
 NEEDS = {"peers": "jax", "tensorflow": "tensorflow", "torch": "torch"}
 
 

@@ -194,10 +194,6 @@ KINDS = {
         "No gradient reaches {names}: the graph of the target does not lead there",
         "Have somebody look on while the target is computed: then it is known what cuts the "
         "gradient, and at which line.",
-        {
-            "torch": "Compute the loss within `with headgate.why.watching():` and ask there: then "
-            "it is known what cuts the gradient, and at which line."
-        },
     ),
     "unused_parameter": Kind(
         "No gradient reaches {names}: not used for the target",

@@ -51,8 +51,8 @@ def _findings(found: Answer) -> Iterator[Finding]:
 def _finding(outcome: Outcome, entries: tuple[Line, ...]) -> Finding:
     name, kind, verdict = outcome.name, outcome.kind or None, outcome.verdict
     label = outcome.blamed.label if outcome.blamed else ""
-    said = what(kind, label).partition(": ")[2] if kind else ""
-    advice = cure(kind, label, "torch") if kind else ""
+    said = what(kind, label, "torch", verdict).partition(": ")[2] if kind else ""
+    advice = cure(kind, label, "torch", verdict) if kind else ""
     cuts = tuple([_place(cut) for cut in outcome.cuts if cut.place.file])
     if verdict == "zero":
         zeros = Verdict(name, verdict, kind, cuts, f"{label}: {said}")

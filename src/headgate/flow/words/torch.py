@@ -83,6 +83,8 @@ _CREATE_GRAPH = (
 )
 
 CURES: Sayings = {
+    ("unreached", ""): "Compute the loss within `with headgate.why.watching():` and ask there: "
+    "then it is known what cuts the gradient, and at which line.",
     ("missing_stop", ""): "Put detach() on what is used here, or compute it under torch.no_grad().",
     ("nonfinite_slope", ""): "Keep what goes in here away from the point: use torch.where twice, "
     "around what goes in and around the result.",
