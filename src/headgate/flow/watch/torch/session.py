@@ -797,8 +797,8 @@ class Session:
             return False
         if any(leaf.number == old for old, _, _ in self.replaced) or leaf.number in self.scripted:
             return False
-        if leaf.handed and not leaf.arrived:
-            return False
+        if not leaf.arrived and (leaf.handed or was_assigned(self, leaf)):
+            return False  # the program itself moves it
         if tensor is not None and not leaf.asks:  # it was frozen when it was looked at last
             return False
         if self.steppers:
