@@ -88,7 +88,9 @@ def _not_registered(session: Session) -> Iterator[Told]:
     for leaf in _unnoticed(session):
         tensor = leaf.tensor()
         root = session.paths.get(leaf.number, (0, ""))[0]
-        if tensor is None or root not in listed or not (leaf.parameter or leaf.slot):
+        if tensor is None or root not in listed:
+            continue
+        if not leaf.parameter and not (leaf.slot and leaf.home):  # a library's buffer is its own
             continue
         if id(tensor) not in listed[root]:
             place = _line_of_list(session, tensor)
