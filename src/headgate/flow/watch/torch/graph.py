@@ -10,7 +10,7 @@ was cut before the graph was built, is in the log.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -51,9 +51,9 @@ class Walk:
             leaf = getattr(node, "variable", None)
             if leaf is not None:
                 self.leaves.append(leaf)
-                self._handles.append(node.register_prehook(self._at_leaf(leaf, node)))
+                self._handles.append(node.register_prehook(self._safe(self._at_leaf(leaf, node))))
             else:
-                self._handles.append(node.register_hook(self._at_node(node)))
+                self._handles.append(node.register_hook(self._safe(self._at_node(node))))
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -61,6 +61,17 @@ class Walk:
             handle.remove()
         self._handles.clear()
         self.nodes.clear()
+
+    def _safe(self, hook: Callable[..., None]) -> Callable[..., None]:
+        """Return a hook whose errors are the watcher's, and do not end the walk."""
+
+        def instead(*given: Any) -> None:
+            try:
+                hook(*given)
+            except Exception as error:
+                self.log.fault(error)
+
+        return instead
 
     def _at_leaf(self, leaf: Any, node: Any) -> Any:
         number = id(node)

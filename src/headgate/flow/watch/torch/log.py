@@ -14,6 +14,7 @@ own, a read. Constants have no number: an op on constants leaves no trace.
 from __future__ import annotations
 
 import sys
+import traceback
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import CodeType
@@ -192,6 +193,10 @@ class Log:
         self.hooks: dict[int, int] = {}  # value -> the event of a hook that was put on it
         self.gradients: dict[int, Leaf] = {}  # value -> what it is the gradient of
         self.writes: list[tuple[int, str, int]] = []  # place, node of what was there, its number
+        self.faults: list[str] = []  # errors of the watcher itself
+        self._did = False
+        self._raised: Exception | None = None
+        self._result: Any = None
         self.refused: list[tuple[Leaf, int]] = []  # leaves that could not be written into, where
         self.names: dict[int, str] = {}  # source -> a name in the program's frames
 
@@ -401,8 +406,35 @@ class Log:
             or (self.stepping and not torch.is_grad_enabled())
         ):
             return func(*args, **kwargs)
-        handler = _HANDLERS[row.role]
-        return handler(self, row, func, args, kwargs)
+        handler, quiet = _HANDLERS[row.role], self.quiet
+        self._did, self._raised, self._result = False, None, None
+        try:
+            return handler(self, row, func, args, kwargs)
+        except Exception as error:
+            if error is self._raised:
+                raise
+            self.fault(error)
+            self.quiet = quiet
+            return self._result if self._did else func(*args, **kwargs)
+        finally:
+            self._raised = self._result = None
+
+    def _call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call what the program called; so its own errors are told from those of the watcher."""
+        try:
+            self._result = func(*args, **kwargs)
+        except Exception as error:
+            self._raised = error
+            raise
+        self._did = True
+        return self._result
+
+    def fault(self, error: Exception) -> None:
+        """Note an error of the watcher itself, and look no further: the program must go on."""
+        self.idle = True
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        file = last.filename.rpartition("/")[2]
+        self.faults.append(f"{type(error).__name__}: {error} ({file}:{last.lineno})")
 
     def taken(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Given]:
         """Return the inputs that have a number."""
@@ -440,7 +472,7 @@ class Log:
         before = version_of(target) if target is not None else 0
         self.quiet += 1
         try:
-            result = func(*args, **kwargs)
+            result = self._call(func, args, kwargs)
         except RuntimeError as error:
             if "leaf Variable that requires grad" in str(error) and target is not None:
                 known = self.known(target)
@@ -661,7 +693,7 @@ class Log:
         """Note a detach, in place or not."""
         given = self.taken(args, kwargs)
         target = args[0]
-        result = func(*args, **kwargs)
+        result = self._call(func, args, kwargs)
         if not given:
             return result
         if result is target:  # detach_()
@@ -692,7 +724,7 @@ class Log:
             for each in tensors_in((content,), deep=True)
             if (number := self.number(each))
         ]
-        result = func(*args, **kwargs)
+        result = self._call(func, args, kwargs)
         if given and result is content:
             return result
         if not given and self._away:
@@ -740,7 +772,7 @@ class Log:
     ) -> Any:
         """Note that a value leaves for Python or NumPy."""
         given = self.taken(args[:1], {})
-        result = func(*args, **kwargs)
+        result = self._call(func, args, kwargs)
         if given and given[0].number > self.since:
             event = next(
                 (
@@ -823,7 +855,7 @@ class Log:
     ) -> Any:
         """Note that the program says whether a tensor requires a gradient."""
         tensor = args[0]
-        result = func(*args, **kwargs)
+        result = self._call(func, args, kwargs)
         flag = bool(args[1] if len(args) > 1 else kwargs.get("requires_grad", True))
         known = self.known(tensor)
         if isinstance(tensor, torch.nn.Parameter) or (known is not None and known.leaf):
@@ -842,7 +874,7 @@ class Log:
             known.leaf.hook = self.here()
         elif known is not None and number:
             known.number = self._hooked(number, self.here(), args[0])
-        return func(*args, **kwargs)
+        return self._call(func, args, kwargs)
 
     def _hooked(self, number: int, place: int, tensor: Any) -> int:
         """Return the value whose gradient goes through a hook before it is that of another one."""
@@ -858,7 +890,7 @@ class Log:
     ) -> Any:
         """Note that the program looks at a gradient."""
         tensor = args[0]
-        result = func(*args, **kwargs)
+        result = self._call(func, args, kwargs)
         known = self.known(tensor)
         if known is None:
             return result
@@ -882,7 +914,7 @@ class Log:
     ) -> Any:
         """Note that the program sets a gradient, or takes it away."""
         known = self.known(args[0])
-        result = func(*args, **kwargs)
+        result = self._call(func, args, kwargs)
         if known is not None and known.leaf is not None:
             value = args[1] if len(args) > 1 else None
             if value is None:
@@ -906,9 +938,11 @@ class Log:
         shown = self.known(value) if isinstance(value, torch.Tensor) else None
         own = self.known(tensor)
         if shown is not None and own is not None and own.leaf in (shown.leaf, shown.alias):
-            return func(*args, **kwargs)  # as `module.to(device)` does where it is there already
+            return self._call(
+                func, args, kwargs
+            )  # as `module.to(device)` does where it is there already
         given = self.taken((value,), {}) if isinstance(value, torch.Tensor) else []
-        result = func(*args, **kwargs)
+        result = self._call(func, args, kwargs)
         known = self.known(tensor)
         if known is not None and known.leaf is not None:
             self._assigned(known.leaf, Row(OP, "set"), given)

@@ -105,6 +105,22 @@ began: list[weakref.ref[Session]] = []
 """All sessions that are still there, the newest last."""
 
 
+def _shielded(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method of a session whose errors do not reach the program; it then gives None."""
+
+    @functools.wraps(method)
+    def instead(session: Session, *args: Any, **kwargs: Any) -> Any:
+        quiet = session.log.quiet
+        try:
+            return method(session, *args, **kwargs)
+        except Exception as error:
+            session.log.quiet = quiet
+            session.log.fault(error)
+            return None
+
+    return instead
+
+
 class Session:
     """One time of looking on, from the import of PyTorch or the beginning of a block."""
 
@@ -240,6 +256,7 @@ class Session:
                 inside = [self.log.leaf(each) for each in child.parameters()]
                 self.scripted.update(leaf.number for leaf in inside)
 
+    @_shielded
     def _enter_module(self, module: Any, args: Any) -> None:
         if threading.get_ident() != self.thread:
             return
@@ -247,10 +264,12 @@ class Session:
             self.knows(module)
         self.log.stack.append(self._labels.get(id(module)) or type(module).__name__)
 
+    @_shielded
     def _leave_module(self, module: Any, args: Any, result: Any) -> None:
         if self.log.stack and threading.get_ident() == self.thread:
             self.log.stack.pop()
 
+    @_shielded
     def _registered(self, module: Any, name: str, value: Any) -> None:
         if not isinstance(value, torch.Tensor) or threading.get_ident() != self.thread:
             return
@@ -473,6 +492,7 @@ class Session:
         log.names[leaf.number] = name
         return leaf.number, None
 
+    @_shielded
     def _note_result(
         self,
         ask: Ask,
@@ -517,6 +537,7 @@ class Session:
             if gradient is not None:
                 log.keep(gradient, leaf.gradient)
 
+    @_shielded
     def _note_failure(self, ask: Ask, walk: Walk, inputs: list[Any] | None) -> None:
         ask.missing = tuple(self.log.leaf(each) for each in walk.leaves)
         if inputs is not None:
@@ -609,6 +630,7 @@ class Session:
         self._held_still.clear()
         self.log.turn += 1
 
+    @_shielded
     def _note_step(self, known: Stepper) -> None:
         self._held_still = [
             (p, p.detach().clone())
@@ -655,6 +677,7 @@ class Session:
 
     # -- names ------------------------------------------------------------------------------------
 
+    @_shielded
     def find_names(self) -> None:
         """Find out what parameters are called that have no name yet."""
         log = self.log
@@ -908,6 +931,7 @@ class Session:
         found = []
         if self.compiled:
             found.append("Functions given to torch.compile ran uncompiled, to be seen.")
+        found += [f"The watcher itself failed, and saw no more: {f}." for f in self.log.faults[:1]]
         if self.scripted:
             found.append("What happens inside torch.jit.script is not seen.")
         if self.log.full:
