@@ -61,6 +61,9 @@ STAND_IN = """
         def gradients(self):
             return [{"where": f"{place.file}:{place.line}"} for place in self.trace.places]
 
+        def remarks(self):
+            return []
+
         def coverage(self):
             return len(self.trace.places), len(self.trace.places)
 

@@ -177,9 +177,9 @@ def _zeroed(trace: Trace, gradients: Masks) -> Iterator[Finding]:
                 given.setdefault(source, []).append((update, value, size))
     for source, triples in given.items():
         if all(size == 0 for _, _, size in triples) and _has_own(trace, source):
-            if not any(
-                value is None or alive.get(value, 0) >> source & 1 for _, value, _ in triples
-            ):
+            its_own = [gradients.get(value or 0, 0) >> source & 1 for _, value, _ in triples]
+            lively = [alive.get(value or 0, 0) >> source & 1 for _, value, _ in triples]
+            if all(its_own) and not any(lively):
                 continue  # the gradient that it was given is zero itself
             update, value, _ = triples[-1]
             place = None if value is None else _became_zero(trace, value, alive, source)
