@@ -60,6 +60,20 @@ def test_the_cured_script_has_no_finding(title, tmp_path):
     assert report.startswith("No findings; ")
 
 
+def test_what_the_page_says_of_python_runs(tmp_path):
+    section = (
+        PAGE.read_text(encoding="utf-8").partition("## From Python\n")[2].partition("\n## ")[0]
+    )
+    script = "\n".join(re.findall(r"```python\n(.*?)```", section, re.DOTALL))
+    assert "headgate.why.torch" in script
+    (tmp_path / "ask.py").write_text(script, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "ask.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "stop_gradient" in done.stdout
+
+
 WORDS = " ".join(CURES.values())
 FINITE = {
     "torch.log(x.clamp(min=1e-7))": 0.0,
