@@ -13,6 +13,7 @@ import itertools
 import re
 import runpy
 import shlex
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,15 @@ def lines_named(fields: dict[str, str]) -> list[int]:
 
 def run(name: str) -> None:
     """Run a program as a script. Its error, if it has one, is not caught."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a broken program may well be warned of its mistake
-        runpy.run_path(str(CASES / name), run_name="__main__")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a broken program may well be warned of its mistake
+            runpy.run_path(str(CASES / name), run_name="__main__")
+    finally:
+        torch = sys.modules.get("torch")
+        if torch is not None:  # that a program leaves the gradient off may be its very defect
+            torch.set_grad_enabled(True)
+            torch.set_default_dtype(torch.float32)
 
 
 @functools.cache

@@ -48,16 +48,6 @@ def programs(names):
     return pytest.mark.parametrize("name", names, ids=map(name_of, names))
 
 
-@pytest.fixture(autouse=True)
-def _grad_mode():
-    """Bring back what a broken program leaves behind."""
-    import torch
-
-    yield
-    torch.set_grad_enabled(True)
-    torch.set_default_dtype(torch.float32)
-
-
 # -- what the headers say --------------------------------------------------------------------------
 
 
