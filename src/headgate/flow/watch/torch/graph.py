@@ -17,8 +17,9 @@ import torch
 
 from headgate.flow.kinds import FACTOR
 from headgate.flow.trace import Death
-from headgate.flow.watch.torch.log import Log, is_wrapped
+from headgate.flow.watch.torch.log import Log
 from headgate.flow.watch.torch.ops import FLAT, PRODUCTS, SELECTIONS
+from headgate.flow.watch.torch.values import is_wrapped
 
 MOST = 200_000
 """So many nodes are walked."""

@@ -13,20 +13,25 @@ own, a read. Constants have no number: an op on constants leaves no trace.
 
 from __future__ import annotations
 
-import sys
 import traceback
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import CodeType
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
-from headgate.flow.trace import GUESSED, Event, Place, Source, Trace, Update
+from headgate.flow.trace import GUESSED, Event, Source, Trace, Update
 from headgate.flow.watch.lines import Lines
-from headgate.flow.watch.steps import fate_of
+from headgate.flow.watch.torch.frames import (
+    constants,
+    dropped,
+    inside_library,
+    is_home,
+    is_initialising,
+    name_in_frames,
+)
 from headgate.flow.watch.torch.ops import (
     APART,
     FLAG,
@@ -44,7 +49,18 @@ from headgate.flow.watch.torch.ops import (
     Row,
     row_of,
 )
-from headgate.record.site import chain, is_users
+from headgate.flow.watch.torch.values import (
+    Given,
+    Known,
+    Leaf,
+    is_same,
+    node_of,
+    of_host,
+    spoilt,
+    tensors_in,
+    version_of,
+)
+from headgate.record.site import chain
 
 MOST = 100_000
 """So many events are kept; what comes after is not traced."""
@@ -65,106 +81,6 @@ class Mode(TorchFunctionMode):  # type: ignore[misc]
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         return self.log.called(func, args, kwargs or {})
-
-
-class Leaf:
-    """A source, with what only PyTorch knows of it.
-
-    Attributes:
-        number: of the source in the trace.
-        tensor: itself, while it is there.
-        module: the name of the slot and the module that it was registered in, if it was.
-        past: values that it was made from or that were written into it.
-        read: its number in the pass `turn`.
-        flags: each time that the program set `requires_grad`: (flag, place).
-        asked: whether the program looked at its gradient.
-        loaded: whether its value was written by the program, from something computed nowhere here.
-        cleared: the line that took the gradient away since it came, -1 if none did.
-        home: whether it was made for the user's own code, not within a library.
-    """
-
-    __slots__ = (
-        *("number", "tensor", "slot", "past", "read", "taken", "turn", "flags", "asked", "loaded"),
-        *(
-            "handed",
-            "arrived",
-            "cleared",
-            "wiped",
-            "home",
-            "given",
-            "gradient",
-            "parameter",
-            "asks",
-        ),
-        "hook",
-    )
-
-    def __init__(self, number: int, tensor: Any, home: bool) -> None:
-        self.number = number
-        self.tensor = weakref.ref(tensor)
-        self.slot = ""  # the attribute that a module has it by
-        self.past: list[int] = []
-        self.read = 0
-        self.turn = -1
-        self.flags: list[tuple[bool, int]] = []
-        self.asked = False
-        self.loaded = False
-        self.cleared = -1
-        self.wiped = -1  # the last line that cleared it before any step took it
-        self.home = home
-        self.taken = 0  # what is used of it in that pass: `read`, or what a hook lies behind
-        self.handed = False  # whether the program itself set its gradient
-        self.arrived = False  # whether any gradient came to it, zeros as well
-        self.hook = -1  # the line at which a hook was put on it
-        self.given = 0  # steps that had a gradient of it
-        self.gradient = 0  # the value of its gradient, as far as it is known
-        self.parameter = isinstance(tensor, torch.nn.Parameter)
-        self.asks = bool(tensor.requires_grad)
-
-
-class Known:
-    """A tensor that has a number."""
-
-    __slots__ = ("alias", "leaf", "number", "ref", "shows", "tracked", "version")
-
-    def __init__(self, tensor: Any, number: int, leaf: Leaf | None = None) -> None:
-        self.ref = weakref.ref(tensor)
-        self.number = number
-        self.version = version_of(tensor)
-        self.tracked = tensor.requires_grad
-        self.leaf = leaf
-        self.alias: Leaf | None = None  # the leaf whose memory this tensor shows
-        self.shows: Any = None  # the tensor whose memory it shows, without a gradient
-
-
-class Given:
-    """An input of an op: its number, which argument it is, and its node in the graph."""
-
-    __slots__ = ("leaf", "node", "number", "position", "tensor", "tracked")
-
-    def __init__(self, number: int, position: int, tensor: Any) -> None:
-        self.number = number
-        self.position = position
-        self.tracked = tensor.requires_grad
-        self.node = node_of(tensor)
-        self.leaf = tensor if self.tracked and self.node is None else None
-        self.tensor = tensor
-
-
-def version_of(tensor: Any) -> int:
-    """Return how often a tensor was changed in place; those of inference mode do not count it."""
-    return 0 if tensor.is_inference() else tensor._version
-
-
-def node_of(tensor: Any) -> Any:
-    """Return the node that made a tensor, None if there is none or it must not be asked for.
-
-    PyTorch refuses it for a view that was taken under `no_grad` and then written into.
-    """
-    try:
-        return tensor.grad_fn if tensor.requires_grad else None
-    except RuntimeError:
-        return None
 
 
 class Log:
@@ -457,7 +373,7 @@ class Log:
             elif type(value) is float and self._away:
                 number = self._returned(value, found)
                 if number:
-                    found.append(_of_host(number, position))
+                    found.append(of_host(number, position))
             position += 1
         return found
 
@@ -673,7 +589,7 @@ class Log:
         how = {"add": "assign_add", "subtract": "assign_sub"}.get(row.op, "assign")
         values = [each.number for each in operands]
         if not values and how == "assign":
-            leaf.loaded = leaf.loaded or (row.op in ("copy", "set") and not _is_initialising())
+            leaf.loaded = leaf.loaded or (row.op in ("copy", "set") and not is_initialising())
             leaf.past.clear()
             return
         value = values[0] if len(values) == 1 else None
@@ -729,7 +645,7 @@ class Log:
             return result
         if not given and self._away:
             number = self._returned(content, [])
-            given = [_of_host(number, 0)] if number else []
+            given = [of_host(number, 0)] if number else []
         if given:
             tracked = result.requires_grad and result.grad_fn is None
             value = self.new()
@@ -800,7 +716,7 @@ class Log:
         certain = [
             value
             for value, left in self._away
-            if _is_same(content, left) or self._is_multiple(content, left)
+            if is_same(content, left) or self._is_multiple(content, left)
         ]
         if not certain and type(content) is float and self._is_written_there(content):
             return 0
@@ -822,28 +738,12 @@ class Log:
         if type(content) is not float or type(left) is not float or not content or not left:
             return False
         return bool(
-            self._constants().intersection((content / left, left / content, content - left))
-            - {0.0, 1.0}
+            constants().intersection((content / left, left / content, content - left)) - {0.0, 1.0}
         )
-
-    def _constants(self) -> set[float]:
-        """Return the numbers that stand in the functions that run now."""
-        found: set[float] = set()
-        frame: Any = sys._getframe(1)
-        while frame is not None:
-            code: CodeType = frame.f_code
-            if is_users(code.co_filename):
-                for each in code.co_consts:
-                    items = each if type(each) is tuple else (each,)
-                    found.update(item for item in items if type(item) in (int, float))
-                if code.co_name == "<module>":
-                    break
-            frame = frame.f_back
-        return found
 
     def _is_written_there(self, number: float) -> bool:
         """Tell whether a number stands in the program, or has come by this line before."""
-        if not self._constants().isdisjoint((number, -number)):
+        if not constants().isdisjoint((number, -number)):
             return True
         seen = self.seen_lines.setdefault(self.here(), set())
         known = number in seen
@@ -976,135 +876,6 @@ def _flows(given: Sequence[Given], connected: Iterable[int]) -> list[bool]:
     """Return for each input whether gradient comes back; one that is there twice counts twice."""
     numbers = {given[position].number for position in connected}
     return [each.number in numbers for each in given]
-
-
-def _of_host(number: int, position: int) -> Given:
-    """Return an input that comes from the host."""
-    given = Given.__new__(Given)
-    given.number, given.position = number, position
-    given.tracked, given.node, given.leaf, given.tensor = False, None, None, None
-    return given
-
-
-def tensors_in(values: Any, deep: bool = False) -> Iterator[Any]:
-    """Yield the tensors among some values, and in the lists and tuples that they are."""
-    for value in values:
-        if isinstance(value, torch.Tensor):
-            yield value
-        elif type(value) is slice:
-            bounds = value.start, value.stop, value.step
-            yield from (each for each in bounds if isinstance(each, torch.Tensor))
-        elif isinstance(value, list | tuple) and len(value) < 10_000:
-            if deep:
-                yield from tensors_in(value, deep)
-            else:
-                for item in value:
-                    if isinstance(item, torch.Tensor):
-                        yield item
-                    elif type(item) is slice:
-                        bounds = item.start, item.stop, item.step
-                        yield from (each for each in bounds if isinstance(each, torch.Tensor))
-
-
-def is_wrapped(tensor: Any) -> bool:
-    """Tell whether a tensor stands for many, in `vmap` and its kin, and shows no numbers."""
-    wrapped: bool = torch._C._functorch.is_functorch_wrapped_tensor(tensor)
-    return wrapped
-
-
-def spoilt(tensor: Any, infinities_are_meant: bool) -> bool:
-    """Tell whether a tensor holds NaN or an infinity; if those are meant, NaN alone."""
-    if tensor.is_sparse or tensor.is_meta or is_wrapped(tensor) or tensor.numel() == 0:
-        return False
-    with torch.no_grad():
-        total = tensor.sum().item()
-        if total - total == 0:
-            return False
-        return bool((tensor.isnan() if infinities_are_meant else ~tensor.isfinite()).any())
-
-
-def _is_same(content: Any, left: Any) -> bool:
-    """Tell whether what comes from the host is what left for it."""
-    if content is left:
-        return True
-    if isinstance(content, float) and isinstance(left, float):
-        return content == left and content not in (0.0, 1.0, -1.0)
-    if hasattr(content, "__array_interface__") and hasattr(left, "__array_interface__"):
-        import numpy as np
-
-        return bool(np.may_share_memory(content, left))
-    if isinstance(content, list | tuple) and len(content) < 1_000:
-        return any(_is_same(item, left) for item in content)
-    return False
-
-
-def name_in_frames(value: Any) -> str:
-    """Return what the program calls a value, "" if nothing."""
-    from headgate.record.names import paths_to
-
-    return next(iter(paths_to({id(value)}, lambda _: 0).get(id(value), [])), "")
-
-
-def dropped() -> bool:
-    """Tell whether the user's own call that runs now throws its result away.
-
-    What a library calls is not the user's: `trainer.fit()` drops its own result, not that.
-    """
-    frame: Any = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_OWN):
-        frame = frame.f_back
-    if frame is None or not is_users(frame.f_code.co_filename):
-        return False
-    return fate_of(frame.f_code, frame.f_lasti) == "dropped"
-
-
-def _is_initialising() -> bool:
-    """Tell whether it is one of the functions of `torch.nn.init` that writes now."""
-    frame: Any = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_OWN):
-        frame = frame.f_back
-    return frame is not None and frame.f_code.co_filename == torch.nn.init.__file__
-
-
-_OWN = f"{__file__.rsplit('flow', 1)[0]}"
-_TORCH = torch.__file__.removesuffix("__init__.py")
-
-
-def _innermost() -> Any:
-    """Return the innermost frame that is neither Headgate's nor PyTorch's."""
-    frame: Any = sys._getframe(1)
-    while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith((_OWN, _TORCH, "<")):
-            return frame
-        frame = frame.f_back
-    return None
-
-
-def inside_library() -> str:
-    """Return "inside library/file.py:12" if a library is what calls PyTorch now, else ""."""
-    frame = _innermost()
-    if frame is None:
-        return ""
-    file: str = frame.f_code.co_filename
-    if is_users(file):
-        return ""
-    _, found, inside = file.replace("\\", "/").rpartition("-packages/")
-    return f"inside {inside}:{frame.f_lineno}" if found else ""
-
-
-def is_home() -> bool:
-    """Tell whether it is the user's own code that calls PyTorch now, not a library."""
-    frame = _innermost()
-    return frame is None or is_users(frame.f_code.co_filename)
-
-
-def place_of(line: tuple[CodeType, int]) -> Place:
-    """Return a line of code as a place."""
-    from headgate.record.site import Site
-
-    site = Site(*line)
-    return Place(site.file, site.line, line[0].co_qualname)
 
 
 _DATA = torch.Tensor.data.__get__

@@ -12,6 +12,7 @@ import ast
 import difflib
 import functools
 import linecache
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,8 @@ from headgate.flow.solve import Reach
 from headgate.flow.trace import Place
 
 if TYPE_CHECKING:
-    from headgate.flow.watch.torch.log import Leaf
     from headgate.flow.watch.torch.session import Ask, Session
+    from headgate.flow.watch.torch.values import Leaf
 
 
 @functools.cache
@@ -250,17 +251,43 @@ def _failures(session: Session) -> Iterator[Told]:
             continue
         missing = [leaf for leaf in ask.missing if leaf.parameter] or list(ask.missing)
         if "a second time" in ask.failed:
-            place = session.place(session.kept_over(ask))
+            place = session.place(_kept_over(session, ask))
             for leaf in missing:
                 yield Told(_name(session, leaf.number), "cut", "freed_graph", place)
         elif "modified by an inplace operation" in ask.failed:
-            place = session.place(session.overwritten(ask))
+            place = session.place(_overwritten(session, ask))
             for leaf in missing:
                 yield Told(_name(session, leaf.number), "cut", "in_place", place)
         else:
             facts = facts or facts_of(session.log.trace)
             told = [*_of_failed(session, ask, facts)]
             yield from told or _all_frozen(session, ask)
+
+
+def _kept_over(session: Session, ask: Ask) -> int:
+    """Return the line that used what was computed before the last walk freed it."""
+    trace = session.log.trace
+    leaves = {source.value for source in trace.sources}
+    reads = {event.outputs[0] for event in trace.events if event.op == "read"}
+    later = [each.first for each in session.asks if each.first > ask.first]
+    for event in trace.events[ask.first : min(later, default=len(trace.events))]:
+        for value, flows in zip(event.inputs, event.flows):
+            if flows and value <= ask.began and value not in leaves and value not in reads:
+                return event.place
+    return ask.place
+
+
+def _overwritten(session: Session, ask: Ask) -> int:
+    """Return the line that wrote over what a walk needed."""
+    found = re.search(r"output \d+ of (\w+)", ask.failed)
+    node = found[1] if found else ""
+    for place, name, _ in reversed(session.log.writes):
+        if name.rstrip("0123456789") == node.rstrip("0123456789"):
+            return place
+    if session.log.writes and not session.steppers:
+        return session.log.writes[-1][0]
+    steps = [update.place for update in session.log.trace.updates]
+    return steps[-1] if steps else ask.place
 
 
 def _of_failed(session: Session, ask: Ask, facts: Facts) -> Iterator[Told]:

@@ -12,7 +12,6 @@ PyTorch's own global hooks of modules and optimizers. All of it is taken back at
 from __future__ import annotations
 
 import functools
-import re
 import threading
 import weakref
 from collections.abc import Callable, Iterable
@@ -25,28 +24,19 @@ from torch.optim import optimizer as optimizers
 from torch.overrides import _get_current_function_mode
 
 from headgate.flow.judge import Told
-from headgate.flow.solve import Reach
-from headgate.flow.trace import Cut, Freeze, Gradient, Optimizer, Place, Source, Trace, Update
+from headgate.flow.trace import Cut, Place, Source, Trace, Update
+from headgate.flow.watch.torch.account import account
+from headgate.flow.watch.torch.frames import inside_library, name_in_frames
 from headgate.flow.watch.torch.graph import CUSTOM, Walk, norm
-from headgate.flow.watch.torch.log import (
-    MOST,
-    Leaf,
-    Log,
-    Mode,
-    inside_library,
-    name_in_frames,
-    tensors_in,
-)
-from headgate.flow.watch.torch.mistakes import means_requires_grad, mistakes, was_assigned
+from headgate.flow.watch.torch.log import MOST, Log, Mode
+from headgate.flow.watch.torch.mistakes import means_requires_grad, mistakes
 from headgate.flow.watch.torch.names import modules_in_frames, outermost, paths_in
 from headgate.flow.watch.torch.ops import OP, Row
+from headgate.flow.watch.torch.values import Leaf, tensors_in
 from headgate.record.site import chain
 
 CLOSELY = 3
 """So many first passes of a line are looked at closely."""
-
-BROKEN = ("a second time", "modified by an inplace operation")
-"""Parts of what PyTorch says where a walk broke off: nothing that came of it is to be judged."""
 
 GONE = 50
 """A line that was not called in so many calls of others is not waited for."""
@@ -151,6 +141,7 @@ class Session:
         self.concerns: set[Leaf] = set()
         self.differentiated: set[int] = set()  # sources behind what is differentiated twice
         self.moved: dict[int, int] = {}  # source that changes though it is frozen -> place
+        self._accounted: tuple[int, ...] = ()  # how much had happened when it was last told
         self._calls = 0
         self._events = 0
         self._latest: Line | None = None
@@ -728,73 +719,15 @@ class Session:
 
     def trace(self) -> Trace:
         """Return what happened as a neutral trace."""
-        self.find_names()
-        log, trace = self.log, self.log.trace
-        for number, name in self.names().items():
-            trace.sources[number].name = name
-        renamed = {source.value: source.name for source in trace.sources}
-        for event in trace.events:
-            if event.op == "read":
-                event.label = renamed.get(event.inputs[0], "")
-        optimized = self.optimized()
-        asked = {number for ask in self.asks for number in ask.explicit or ()}
-        for leaf in log.leaves:
-            source = trace.sources[leaf.number]
-            source.lasting = leaf.parameter or leaf.number in optimized
-            tensor = leaf.tensor()
-            source.trainable = leaf.asks if tensor is None else tensor.requires_grad
-            if not source.lasting and leaf.number in asked:
-                source.trainable = True
-            source.copied = leaf.loaded
-            source.updated = source.updated or was_assigned(self, leaf)
-        self.concerns = {leaf for leaf in log.leaves if self._matters(leaf, optimized)}
-        reach = Reach(trace)
-        self.differentiated = {
-            leaf.number
-            for leaf in log.leaves
-            for ask in self.asks
-            if ask.inner
-            for value in ask.targets
-            if reach.by_value.get(value, 0) >> leaf.number & 1
-        }
-        trace.gradients = [
-            self._as_gradient(ask, optimized, reach)
-            for ask in self.asks
-            if not any(words in ask.failed for words in BROKEN)
-        ]
-        trace.freezes = self._freezes()
-        trace.optimizers = [
-            Optimizer(
-                known.last,
-                known.steps,
-                known.rate,
-                tuple(log.leaf(p).number for p in known.parameters if p.requires_grad),
-            )
-            for known in self.steppers.values()
-            if known.steps
-        ]
-        return trace
-
-    def _freezes(self) -> list[Freeze]:
-        """Return the lines that said last that sources need no gradient."""
-        frozen: dict[int, list[int]] = {}
-        for leaf in self.log.leaves:
-            tensor = leaf.tensor()
-            if tensor is not None and not tensor.requires_grad:
-                place = leaf.flags[-1][1] if leaf.flags else self.moved.get(leaf.number, -1)
-                if place >= 0:
-                    frozen.setdefault(place, []).append(leaf.number)
-        sources = self.log.trace.sources
-        return [
-            Freeze(
-                place,
-                "",
-                tuple(sources[k].name for k in numbers),
-                tuple(numbers),
-                tuple(k for k in numbers if k in self.moved),
-            )
-            for place, numbers in frozen.items()
-        ]
+        steps = sum(known.steps for known in self.steppers.values())
+        flags = sum(len(leaf.flags) for leaf in self.log.leaves)
+        trace = self.log.trace
+        so_far = len(trace.events), len(trace.updates), steps, flags, *map(id, self.asks)
+        if so_far != self._accounted:
+            self.find_names()
+            account(self)
+            self._accounted = so_far
+        return self.log.trace
 
     def optimized(self) -> dict[int, int]:
         """Return the sources that optimizers have: source -> number of the optimizer."""
@@ -808,118 +741,6 @@ class Session:
         """Return the sources that some call brought a gradient that is not zero, in order."""
         found = {leaf for ask in self.asks for leaf, size in ask.arrived.items() if size}
         return dict.fromkeys(leaf for leaf in self.log.leaves if leaf in found)
-
-    def _matters(self, leaf: Leaf, optimized: dict[int, int]) -> bool:
-        """Tell whether a missing gradient of a source is anybody's concern.
-
-        An optimizer says so. Where there is none, what has parts that got a gradient does, and
-        everything if nothing got one.
-        """
-        tensor = leaf.tensor()
-        if tensor is not None and not tensor.requires_grad:
-            return False
-        if any(leaf.number == old for old, _, _ in self.replaced) or leaf.number in self.scripted:
-            return False
-        if not leaf.arrived and (leaf.handed or was_assigned(self, leaf)):
-            return False  # the program itself moves it
-        if tensor is not None and not leaf.asks:  # it was frozen when it was looked at last
-            return False
-        if self.steppers:
-            return leaf.number in optimized
-        if not leaf.parameter:
-            return leaf.asked
-        alive = [each for each in self.reached() if each.parameter]
-        if not alive:
-            return True
-        root = self.paths.get(leaf.number, (None, ""))[0]
-        return any(self.paths.get(each.number, (None, ""))[0] == root for each in alive)
-
-    def _as_gradient(self, ask: Ask, optimized: dict[int, int], reach: Reach) -> Gradient:
-        log, walk = self.log, ask.walk
-        assert walk is not None
-        if ask.explicit is not None:
-            sources, norms, outputs = ask.explicit, ask.norms, ask.outputs
-            norms = norms or [None] * len(sources)
-            outputs = outputs or [None] * len(sources)
-        else:
-            found: dict[int, float | None] = {
-                leaf.number: size for leaf, size in ask.arrived.items() if leaf in self.concerns
-            }
-            alive = [leaf for leaf in ask.arrived if leaf.parameter or leaf.number in optimized]
-            groups = {optimized.get(number) for number in found} - {None}
-            roots = {self.paths[number][0] for number in found if number in self.paths}
-            for leaf in log.leaves:
-                if leaf.number in found or leaf not in self.concerns:
-                    continue
-                behind = any(reach.by_value.get(v, 0) >> leaf.number & 1 for v in ask.targets)
-                if leaf.number in self.differentiated and not behind:
-                    continue  # it counts by what it does to a slope, and that may be nothing
-                same = (
-                    not alive
-                    or behind
-                    or optimized.get(leaf.number, -1) in groups
-                    or self.paths.get(leaf.number, (-1, ""))[0] in roots
-                )
-                if same:
-                    found[leaf.number] = None
-            sources = sorted(found)
-            norms = [found[number] for number in sources]
-            outputs = [ask.gradients.get(number) for number in sources]
-        births: dict[int, Cut | None] = {}
-        for position, size in enumerate(norms):
-            if size is not None and size - size != 0:
-                births[position] = self._birth(ask, walk)
-        return Gradient(
-            ask.place,
-            ask.targets,
-            ask.names,
-            tuple(sources),
-            tuple(norms),
-            dict(walk.cotangents),
-            dict(walk.deaths),
-            ask.step,
-            births,
-            ask.unasked | self._copies(ask, sources, norms, reach),
-            ask.inner,
-            tuple(outputs),
-            ask.began,
-            None,
-            ask.explicit is not None,
-            ask.explicit is not None,
-        )
-
-    def _copies(
-        self, ask: Ask, sources: list[int], norms: list[float | None], reach: Reach
-    ) -> dict[int, Cut]:
-        """Return of which sources the target was not computed, but of what they were made from."""
-        if ask.explicit is None or None not in norms:
-            return {}
-        trace, found = self.log.trace, {}
-        _, behind = reach.behind(ask.targets)
-        for position, (number, size) in enumerate(zip(sources, norms)):
-            source = trace.sources[number]
-            if size is None and not source.lasting and source.value not in behind:
-                _, before = reach.behind([source.value])
-                if any(value in behind for value in before) and source.place >= 0:
-                    found[position] = Cut("non_leaf", trace.places[source.place])
-        return found
-
-    def _birth(self, ask: Ask, walk: Walk) -> Cut | None:
-        """Return where what is not finite in a gradient was born."""
-        trace = self.log.trace
-        last = ask.first
-        later = [each.first for each in self.asks if each.first > ask.first]
-        last = min(later, default=len(trace.events))
-        values = sorted(number for number in self.log.infinite if ask.first <= number < last)
-        numbers = [*values, *walk.births]
-        kind = "nonfinite_value" if values else "nonfinite_slope"
-        for number in numbers:
-            if number < len(trace.events):
-                event = trace.events[number]
-                return Cut(
-                    kind, trace.place_of(event), event.op, event.shape, trace.callers_of(event)
-                )
-        return None
 
     def told(self) -> Iterable[Told]:
         """Yield what is wrong with parameters beside all gradient calls."""
@@ -942,30 +763,6 @@ class Session:
         """Return how many gradient calls were looked at closely, and of how many."""
         lines = self.lines.values()
         return sum(line.looked for line in lines), sum(line.passes for line in lines)
-
-    def kept_over(self, ask: Ask) -> int:
-        """Return the line that used what was computed before the last walk freed it."""
-        trace = self.log.trace
-        leaves = {source.value for source in trace.sources}
-        reads = {event.outputs[0] for event in trace.events if event.op == "read"}
-        later = [each.first for each in self.asks if each.first > ask.first]
-        for event in trace.events[ask.first : min(later, default=len(trace.events))]:
-            for value, flows in zip(event.inputs, event.flows):
-                if flows and value <= ask.began and value not in leaves and value not in reads:
-                    return event.place
-        return ask.place
-
-    def overwritten(self, ask: Ask) -> int:
-        """Return the line that wrote over what a walk needed."""
-        found = re.search(r"output \d+ of (\w+)", ask.failed)
-        node = found[1] if found else ""
-        for place, name, _ in reversed(self.log.writes):
-            if name.rstrip("0123456789") == node.rstrip("0123456789"):
-                return place
-        if self.log.writes and not self.steppers:
-            return self.log.writes[-1][0]
-        steps = [update.place for update in self.log.trace.updates]
-        return steps[-1] if steps else ask.place
 
     def place(self, number: int) -> Place | None:
         """Return a line by its number."""
