@@ -129,6 +129,7 @@ def _as_gradient(session: Session, ask: Ask, optimized: dict[int, int], reach: R
             leaf.number: size for leaf, size in ask.arrived.items() if leaf in session.concerns
         }
         alive = [leaf for leaf in ask.arrived if leaf.parameter or leaf.number in optimized]
+        starved = _starved(session)
         groups = {optimized.get(number) for number in found} - {None}
         roots = {session.paths[number][0] for number in found if number in session.paths}
         for leaf in log.leaves:
@@ -139,6 +140,7 @@ def _as_gradient(session: Session, ask: Ask, optimized: dict[int, int], reach: R
                 continue  # it counts by what it does to a slope, and that may be nothing
             same = (
                 not alive
+                or leaf.number in starved
                 or behind
                 or optimized.get(leaf.number, -1) in groups
                 or session.paths.get(leaf.number, (-1, ""))[0] in roots
@@ -170,6 +172,16 @@ def _as_gradient(session: Session, ask: Ask, optimized: dict[int, int], reach: R
         ask.explicit is not None,
         ask.explicit is not None,
     )
+
+
+def _starved(session: Session) -> set[int]:
+    """Return the sources of optimizers that step again and again and never have a gradient."""
+    return {
+        session.log.leaf(parameter).number
+        for known in session.steppers.values()
+        if known.steps > 1 and not known.fed
+        for parameter in known.parameters
+    }
 
 
 def _copies(

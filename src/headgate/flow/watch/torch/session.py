@@ -88,6 +88,7 @@ class Stepper:
     steps: int = 0
     rate: float = 0.0
     last: int = -1
+    fed: bool = False  # whether any of its parameters ever had a gradient at a step
     missing: frozenset[int] | None = None  # which parameters had no gradient at its last step
 
 
@@ -134,6 +135,8 @@ class Session:
         self.scripted: set[int] = set()  # sources in modules that run as TorchScript
         self.lists: list[tuple[Any, int]] = []  # lists with modules in a module, place
         self.compiled = False
+        self.blocked = False  # by a function mode of the program's own
+        self.elsewhere = 0  # gradient calls in other threads
         self._slots: dict[tuple[int, str], Any] = {}
         self._undo: list[Callable[[], None]] = []
         self._asking: Walk | None = None
@@ -206,7 +209,8 @@ class Session:
         if on:
             if not self.entered:
                 top = _get_current_function_mode()
-                if top is not None and not isinstance(top, Mode):
+                self.blocked = top is not None and not isinstance(top, Mode)
+                if self.blocked:
                     return
                 self.mode.__enter__()
                 self.entered = True
@@ -407,7 +411,10 @@ class Session:
             self._asking.arrived.update(nested.arrived)
             self._asking.leaves += nested.leaves
             return result
-        if self.log.quiet or threading.get_ident() != self.thread or not targets:
+        if threading.get_ident() != self.thread:
+            self.elsewhere += 1
+            return call()
+        if self.log.quiet or not targets:
             return call()
         place = self.log.here()
         line = self.lines.setdefault((place, inside_library()), Line())
@@ -630,6 +637,7 @@ class Session:
         ]
         missing = frozenset(id(p) for p in known.parameters if p.grad is None)
         before, known.missing = known.missing, missing
+        known.fed = known.fed or len(missing) < len(known.parameters)
         if not self.on:
             self._note_change(before, missing)
             return
@@ -753,6 +761,13 @@ class Session:
         if self.compiled:
             found.append("Functions given to torch.compile ran uncompiled, to be seen.")
         found += [f"The watcher itself failed, and saw no more: {f}." for f in self.log.faults[:1]]
+        if self.blocked:
+            found.append(
+                "A TorchFunctionMode of the program's own was there first, such as that of "
+                "torch.set_default_device: what ran meanwhile was not seen."
+            )
+        if self.elsewhere:
+            found.append(f"Gradient calls in other threads were not looked at: {self.elsewhere}.")
         if self.scripted:
             found.append("What happens inside torch.jit.script is not seen.")
         if self.log.full:
