@@ -555,12 +555,16 @@ class Log:
             self.gradients[number] = leaf
             leaf.gradient = number
             self._measure(target, number)
-        if shown is not None and (base := self.known(shown)) is not None:
-            value = self.new()
-            into = (base.number, *(each.number for each in operands))
-            through = (True, *[False] * len(operands))
+        if shown is not None:
+            base, value = self.known(shown), self.new()
+            before = () if base is None or not base.number else (base.number,)
+            into = (*before, *(each.number for each in operands))
+            through = (*[True] * len(before), *[False] * len(operands))
             self._event("index_put", into, (value,), through, "stateful_write", like=target)
-            base.number = value
+            if base is None:
+                self.keep(shown, value)
+            else:
+                base.number = value
         self._show_through(target, number)
 
     def _measure(self, tensor: Any, number: int) -> None:
@@ -611,6 +615,8 @@ class Log:
         target = args[0]
         result = self._call(func, args, kwargs)
         if not given:
+            if result is not target:  # a constant so far, and something may be written into it
+                self.keep(result, 0).shows = weakref.ref(target)
             return result
         if result is target:  # detach_()
             known = self.known(target)
