@@ -54,6 +54,7 @@ from headgate.flow.watch.torch.values import (
     Known,
     Leaf,
     is_same,
+    leaf_of,
     node_of,
     of_host,
     spoilt,
@@ -184,7 +185,7 @@ class Log:
         value = self.new()
         shape = () if is_lazy(tensor) else tuple(tensor.shape)
         source = Source("", value, shape=shape, place=place)
-        leaf = Leaf(len(self.trace.sources), tensor, home)
+        leaf = leaf_of(len(self.trace.sources), tensor, home)
         leaf.slot = "" if slot is None else slot[1]
         self.trace.sources.append(source)
         self.leaves.append(leaf)

@@ -32,7 +32,7 @@ from headgate.flow.watch.torch.log import MOST, Log, Mode
 from headgate.flow.watch.torch.mistakes import means_requires_grad, mistakes
 from headgate.flow.watch.torch.names import modules_in_frames, outermost, paths_in
 from headgate.flow.watch.torch.ops import OP, Row
-from headgate.flow.watch.torch.values import Leaf, tensors_in
+from headgate.flow.watch.torch.values import Leaf, leaf_of, tensors_in
 from headgate.record.site import chain
 
 CLOSELY = 3
@@ -485,7 +485,7 @@ class Session:
                 break
         source = Source(name, number or log.new(), shape=shape, lasting=False, place=place)
         log.trace.sources.append(source)
-        leaf = Leaf(len(log.trace.sources) - 1, tensor, True)
+        leaf = leaf_of(len(log.trace.sources) - 1, tensor, True)
         log.leaves.append(leaf)
         log.names[leaf.number] = name
         return leaf.number, None

@@ -7,65 +7,66 @@ tells without being changed; all of it may be a stand-in, as within `vmap`, and 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 
+@dataclass(slots=True, eq=False)
 class Leaf:
     """A source, with what only PyTorch knows of it.
 
     Attributes:
         number: of the source in the trace.
-        tensor: itself, while it is there.
-        module: the name of the slot and the module that it was registered in, if it was.
+        tensor: gives the tensor itself, while it is there.
+        home: whether it was made for the user's own code, not within a library.
+        parameter: whether it is an `nn.Parameter`.
+        asks: whether it required a gradient when it was looked at last.
+        slot: the attribute that a module has it by, "" if none does.
         past: values that it was made from or that were written into it.
-        read: its number in the pass `turn`.
+        turn: the pass that it was read in last.
+        read: its number in that pass.
+        taken: what is used of it in that pass: `read`, or what a hook lies behind.
         flags: each time that the program set `requires_grad`: (flag, place).
         asked: whether the program looked at its gradient.
-        loaded: whether its value was written by the program, from something computed nowhere here.
+        loaded: whether the program gave it its value, from something computed nowhere here.
+        handed: whether the program itself set its gradient.
+        arrived: whether any gradient came to it, zeros as well.
+        gradient: the value of its gradient, 0 if there is none now.
         cleared: the line that took the gradient away since it came, -1 if none did.
-        home: whether it was made for the user's own code, not within a library.
+        wiped: the last line that did so before any step took it.
+        given: steps that had a gradient of it.
+        hook: the line at which a hook was put on it, -1 if none was.
     """
 
-    __slots__ = (
-        *("number", "tensor", "slot", "past", "read", "taken", "turn", "flags", "asked", "loaded"),
-        *(
-            "handed",
-            "arrived",
-            "cleared",
-            "wiped",
-            "home",
-            "given",
-            "gradient",
-            "parameter",
-            "asks",
-        ),
-        "hook",
-    )
+    number: int
+    tensor: Callable[[], Any]
+    home: bool
+    parameter: bool
+    asks: bool
+    slot: str = ""
+    past: list[int] = field(default_factory=list)
+    turn: int = -1
+    read: int = 0
+    taken: int = 0
+    flags: list[tuple[bool, int]] = field(default_factory=list)
+    asked: bool = False
+    loaded: bool = False
+    handed: bool = False
+    arrived: bool = False
+    gradient: int = 0
+    cleared: int = -1
+    wiped: int = -1
+    given: int = 0
+    hook: int = -1
 
-    def __init__(self, number: int, tensor: Any, home: bool) -> None:
-        self.number = number
-        self.tensor = weakref.ref(tensor)
-        self.slot = ""  # the attribute that a module has it by
-        self.past: list[int] = []
-        self.read = 0
-        self.turn = -1
-        self.flags: list[tuple[bool, int]] = []
-        self.asked = False
-        self.loaded = False
-        self.cleared = -1
-        self.wiped = -1  # the last line that cleared it before any step took it
-        self.home = home
-        self.taken = 0  # what is used of it in that pass: `read`, or what a hook lies behind
-        self.handed = False  # whether the program itself set its gradient
-        self.arrived = False  # whether any gradient came to it, zeros as well
-        self.hook = -1  # the line at which a hook was put on it
-        self.given = 0  # steps that had a gradient of it
-        self.gradient = 0  # the value of its gradient, as far as it is known
-        self.parameter = isinstance(tensor, torch.nn.Parameter)
-        self.asks = bool(tensor.requires_grad)
+
+def leaf_of(number: int, tensor: Any, home: bool) -> Leaf:
+    """Return what is known of a source at first."""
+    parameter = isinstance(tensor, torch.nn.Parameter)
+    return Leaf(number, weakref.ref(tensor), home, parameter, bool(tensor.requires_grad))
 
 
 class Known:
