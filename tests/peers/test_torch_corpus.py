@@ -1,4 +1,4 @@
-"""The corpus of broken PyTorch programs (`tests/why_cases/torch`): its truth, and what is found.
+"""The corpus of broken PyTorch programs (`tests/why_cases/pytorch`): its truth, and what is found.
 
 As for Headgate's own programs (`tests/flow/test_corpus_truth.py`, `tests/flow/test_corpus.py`),
 the headers are checked first: each program prints what its header expects, and its fixed twin cures
@@ -32,8 +32,8 @@ from headgate.flow.watch.torch.watch import Watch
 
 pytestmark = pytest.mark.torch
 
-BROKEN, FIXED = named("torch/t*_broken.py"), named("torch/t*_fixed.py")
-CORRECT = named("torch/ok*.py")
+BROKEN, FIXED = named("pytorch/t*_broken.py"), named("pytorch/t*_fixed.py")
+CORRECT = named("pytorch/ok*.py")
 OTHER_CAUSES = {"zero_factor"}  # found as a zero derivative that has the factor as its label
 HURT = {"None", "zero", "still", "nan", "lost", "moves"}
 OUTSIDE = {"torch", "numpy"}  # what programs may import beside the standard library
@@ -41,7 +41,7 @@ OUTSIDE = {"torch", "numpy"}  # what programs may import beside the standard lib
 
 def name_of(path):
     """Return the name of a program without its ending, by which tests are called."""
-    return path.removeprefix("torch/").removesuffix(".py")
+    return path.removeprefix("pytorch/").removesuffix(".py")
 
 
 def programs(names):
