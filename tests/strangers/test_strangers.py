@@ -64,7 +64,7 @@ PLANTS = {
     "sac_host_round_trip": Plant("sb3_sac", ("host_round_trip", "stop_gradient"), ("actor.*",)),
     "sac_temperature_left_out": Plant("sb3_sac", ("not_applied",), ("*log_ent_coef",)),
     "dqn_left_out": Plant("sb3_dqn", ("optimizer_mask",), ("q_net.q_net.0.*",)),
-    "vq_detached": Plant("vq_autoencoder", ("stop_gradient",), ("encoder.*",)),
+    "vq_detached": Plant("vq_autoencoder", ("stop_gradient",), ("*encoder.*",)),
     "byol_data": Plant("byol_images", ("stop_gradient",), ("*net.*",)),
     "gan_detached": Plant("lightning_gan", ("stop_gradient",), ("generator.*",), fails=True),
     "timm_copied_head": Plant(

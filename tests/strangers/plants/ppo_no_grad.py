@@ -15,7 +15,7 @@ evaluate_actions = ActorCriticPolicy.evaluate_actions
 def with_constant_values(self, obs, actions):
     _, log_prob, entropy = evaluate_actions(self, obs, actions)
     with torch.no_grad():  # planted
-        values = self.predict_values(obs)
+        values = self.predict_values(obs)  # planted
     return values, log_prob, entropy
 
 
