@@ -131,7 +131,7 @@ def report_of(done):
 
 def test_what_cuts_is_said_after_the_first_steps(run):
     said = report_of(run(LOOKS, stops=True))
-    assert "No gradient reaches encoder.weight, encoder.bias: the value passes a stop" in said
+    assert "No gradient reaches encoder.weight, encoder.bias: the value is detached" in said
     assert "train.py:" in said
     assert "h = h.detach()" in said
 

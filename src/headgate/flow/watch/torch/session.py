@@ -144,7 +144,7 @@ class Session:
         self.concerns: set[Leaf] = set()
         self.differentiated: set[int] = set()  # sources behind what is differentiated twice
         self.moved: dict[int, int] = {}  # source that changes though it is frozen -> place
-        self._accounted: tuple[int, ...] = ()  # how much had happened when it was last told
+        self._accounted: tuple[Any, ...] = ()  # how much had happened when it was last told
         self._calls = 0
         self._events = 0
         self._latest: Line | None = None
@@ -730,7 +730,7 @@ class Session:
         steps = sum(known.steps for known in self.steppers.values())
         flags = sum(len(leaf.flags) for leaf in self.log.leaves)
         trace = self.log.trace
-        so_far = len(trace.events), len(trace.updates), steps, flags, *map(id, self.asks)
+        so_far = len(trace.events), len(trace.updates), steps, flags, *self.asks
         if so_far != self._accounted:
             self.find_names()
             account(self)
