@@ -1,11 +1,11 @@
 """Watchers: each sees the gradient calls of one framework, and all are asked the same questions.
 
 While it is entered, a watcher notes what one framework computes and differentiates, in neutral form
-(`headgate.flow.trace`); afterwards it says what it found. A framework has one file in
-`headgate/flow/watch` with one class, `Watch`, and one line in `WATCHERS`; `headgate
-why` enters all of them around the script. Judging, drawing and reporting need nothing but the
-trace, so they are written once, here: a watcher that writes a trace has all of it. One that knows
-better what came of its gradient calls, or finds something by itself, overrides `facts` or `told`.
+(`headgate.flow.trace`); afterwards it says what it found. A framework has one class, `Watch`, in
+`headgate/flow/watch`, and one line in `WATCHERS`; `headgate why` enters all of them around the
+script. Judging, drawing and reporting need nothing but the trace, so they are written once, here: a
+watcher that writes a trace has all of it. One that knows better what came of its gradient calls, or
+finds something by itself, overrides `facts` or `told`.
 """
 
 from __future__ import annotations

@@ -204,7 +204,6 @@ def _copies(
 def _birth(session: Session, ask: Ask, walk: Walk) -> Cut | None:
     """Return where what is not finite in a gradient was born."""
     trace = session.log.trace
-    last = ask.first
     later = [each.first for each in session.asks if each.first > ask.first]
     last = min(later, default=len(trace.events))
     values = sorted(number for number in session.log.infinite if ask.first <= number < last)

@@ -372,7 +372,7 @@ class Log:
                 position = max(position, before + 1)
                 continue
             elif type(value) is float and self._away:
-                number = self._returned(value, found)
+                number = self._returned(value)
                 if number:
                     found.append(of_host(number, position))
             position += 1
@@ -401,7 +401,7 @@ class Log:
         if target is not None and version_of(target) != before:
             self._written(row, target, given)
             return result
-        if row.op.startswith("_foreach_") and type(args[0]) in (list, tuple):
+        if row.op.startswith("_foreach_") and args and type(args[0]) in (list, tuple):
             factors = [each for each in given if all(each.tensor is not t for t in args[0])]
             for each in args[0]:
                 own = [Given(known.number, 0, each)] if (known := self.known(each)) else []
@@ -651,7 +651,7 @@ class Log:
         if given and result is content:
             return result
         if not given and self._away:
-            number = self._returned(content, [])
+            number = self._returned(content)
             given = [of_host(number, 0)] if number else []
         if given:
             tracked = result.requires_grad and result.grad_fn is None
@@ -686,7 +686,7 @@ class Log:
         """Note that a tensor is made of an array."""
         if self.quiet or self.full or not self._away:
             return
-        number = self._returned(array, [])
+        number = self._returned(array)
         if number:
             self.keep(result, number)
 
@@ -714,7 +714,7 @@ class Log:
             self._away.append((value, result))
         return result
 
-    def _returned(self, content: Any, found: list[Given]) -> int:
+    def _returned(self, content: Any) -> int:
         """Return a value for what comes from the host, if it may have left from here.
 
         What is the same number or the same memory surely did; anything else is a guess, and what

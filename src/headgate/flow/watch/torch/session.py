@@ -137,7 +137,7 @@ class Session:
         self.compiled = False
         self.blocked = False  # by a function mode of the program's own
         self.elsewhere = 0  # gradient calls in other threads
-        self._slots: dict[tuple[int, str], Any] = {}
+        self._slots: dict[tuple[int, str], tuple[Any, Any]] = {}  # weakly: module, what is there
         self._undo: list[Callable[[], None]] = []
         self._asking: Walk | None = None
         self._held_still: list[tuple[Any, Any]] = []  # frozen parameters that a step may move
@@ -238,7 +238,8 @@ class Session:
     @property
     def hears(self) -> bool:
         """Whether what happens now is to be noted."""
-        return self.on and not self.log.quiet and threading.get_ident() == self.thread
+        silent = self.log.idle or self.log.quiet
+        return self.on and not silent and threading.get_ident() == self.thread
 
     # -- modules and parameters -------------------------------------------------------------------
 
@@ -269,8 +270,9 @@ class Session:
         if not isinstance(value, torch.Tensor) or threading.get_ident() != self.thread:
             return
         self.log.registered(module, name, value)
-        before = self._slots.get((id(module), name))
-        self._slots[id(module), name] = value
+        here, before = self._slots.get((id(module), name), (lambda: None, lambda: None))
+        self._slots[id(module), name] = weakref.ref(module), weakref.ref(value)
+        before = before() if here() is module else None
         if before is not None and before is not value and self.steppers:
             here = self.log.here()
             old, new = self.log.leaf(before), self.log.leaf(value)
@@ -361,7 +363,6 @@ class Session:
     def _backward(self, original: Any, *args: Any, **kwargs: Any) -> Any:
         tensors = args[0] if args else kwargs.get("tensors")
         given = args[5] if len(args) > 5 else kwargs.get("inputs")
-        create = args[3] if len(args) > 3 else kwargs.get("create_graph", False)
         targets = list(tensors_in((tensors,)))
         if given is not None and not isinstance(given, torch.Tensor | list | tuple):
             given = tuple(given)
@@ -375,7 +376,7 @@ class Session:
 
         if given is not None:
             given = [given] if isinstance(given, torch.Tensor) else list(given)
-        return self._look(call, targets, None, given, False, bool(create))
+        return self._look(call, targets, None, given, False)
 
     def _gradient(self, original: Any, *args: Any, **kwargs: Any) -> Any:
         names = (
@@ -393,7 +394,7 @@ class Session:
         def call() -> Any:
             return original(**said)
 
-        return self._look(call, targets, inputs, None, bool(said.get("create_graph")), False)
+        return self._look(call, targets, inputs, None, bool(said.get("create_graph")))
 
     def _look(
         self,
@@ -402,7 +403,6 @@ class Session:
         inputs: list[Any] | None,
         only: list[Any] | None,
         inner: bool,
-        keeps: bool,
     ) -> Any:
         """Make a gradient call, and note what comes of it if it is to be looked at."""
         if self._asking is not None:  # within another one, as checkpoints do
@@ -421,7 +421,7 @@ class Session:
         step = line.passes
         line.passes += 1
         self._leave_off(line)
-        if not self.on:
+        if not self.on or self.log.idle:
             result = call()
             self._take_up(line)
             return result
@@ -444,7 +444,7 @@ class Session:
             self._asking = None
             self.log.quiet -= 1
             self.log.passed(ask.targets)
-        self._note_result(ask, walk, result, inputs, only, inner)
+        self._note_result(ask, walk, result, inputs, only)
         return result
 
     def begin_asking(self, place: int, step: int, targets: list[Any], inner: bool) -> Ask:
@@ -467,7 +467,6 @@ class Session:
     def source_of(self, tensor: Any) -> tuple[int, Leaf | None]:
         """Return the source that the program differentiates by, made for this call if need be."""
         log = self.log
-        known = log.known(tensor)
         number = log.number(tensor)
         known = log.known(tensor)
         if known is not None and known.leaf is not None:
@@ -498,7 +497,6 @@ class Session:
         result: Any,
         inputs: list[Any] | None,
         only: list[Any] | None,
-        inner: bool,
     ) -> None:
         log = self.log
         if inputs is not None:
