@@ -235,6 +235,11 @@ class Session:
             self.mode.__exit__(None, None, None)
             self.entered = False
 
+    @_shielded
+    def _safely(self, note: Callable[..., Any], *args: Any) -> Any:
+        """Call what only notes something; its errors are the watcher's."""
+        return note(*args)
+
     @property
     def hears(self) -> bool:
         """Whether what happens now is to be noted."""
@@ -282,16 +287,19 @@ class Session:
         data = args[0] if args else kwargs.get("data")
         made = original(cls, *args, **kwargs)
         if self.hears and type(data) is torch.Tensor and isinstance(made, torch.nn.Parameter):
-            self.log.put_into(data, made)
+            self._safely(self.log.put_into, data, made)
         return made
 
     def _load(self, original: Any, module: Any, *args: Any, **kwargs: Any) -> Any:
         """Note what has its values from elsewhere."""
         result = original(module, *args, **kwargs)
         if threading.get_ident() == self.thread:
-            for parameter in module.parameters():
-                self.log.leaf(parameter).loaded = True
+            self._safely(self._note_loaded, module)
         return result
+
+    def _note_loaded(self, module: Any) -> None:
+        for parameter in module.parameters():
+            self.log.leaf(parameter).loaded = True
 
     def _set_attribute(self, original: Any, module: Any, name: str, value: Any) -> None:
         original(module, name, value)
@@ -310,7 +318,7 @@ class Session:
     def _from_numpy(self, original: Any, *args: Any, **kwargs: Any) -> Any:
         result = original(*args, **kwargs)
         if self.hears and args:
-            self.log.from_host(args[0], result)
+            self._safely(self.log.from_host, args[0], result)
         return result
 
     def _apply(self, original: Any, cls: Any, *args: Any, **kwargs: Any) -> Any:
@@ -320,7 +328,7 @@ class Session:
         if cls.__name__ == "CheckpointFunction":
             return self._checkpoint(original, cls, *args, **kwargs)
         log = self.log
-        given = log.taken(args, kwargs)
+        given = self._safely(log.taken, args, kwargs)
         log.quiet += 1
         try:
             result = original(cls, *args, **kwargs)
@@ -328,7 +336,7 @@ class Session:
             log.quiet -= 1
         results = list(tensors_in((result,)))
         if given and results:
-            log.made(Row(OP, cls.__name__), given, results, CUSTOM)
+            self._safely(log.made, Row(OP, cls.__name__), given, results, CUSTOM)
         return result
 
     def _checkpoint(self, original: Any, cls: Any, *args: Any, **kwargs: Any) -> Any:
