@@ -112,6 +112,7 @@ LAYERS = [
     "nn",
     "losses",
     "metrics",
+    "fit",
     "flow.trace",
     "flow.patterns",
     "flow.words",
