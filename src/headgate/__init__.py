@@ -9,7 +9,7 @@ print(tape.gradient(loss, w))   # None
 print(tape.why(loss, w))        # where gradient stops, and what stopped it
 """
 
-from headgate import checkpoint, data, linalg, losses, metrics, nn, optim, random, why
+from headgate import checkpoint, data, fit, linalg, losses, metrics, nn, optim, random, why
 from headgate.compile.backend import to_backend
 from headgate.compile.control import cond, scan, while_loop
 from headgate.compile.function import RecompileWarning, function
@@ -301,6 +301,7 @@ __all__ = [
     "expand_dims",
     "expm1",
     "eye",
+    "fit",
     "flip",
     "floor",
     "floor_divide",

@@ -12,6 +12,7 @@ from headgate.fit.callbacks import (
     TensorBoard,
     TerminateOnNaN,
 )
+from headgate.fit.models import Model, Sequential
 from headgate.fit.trainer import Trainer
 
 __all__ = [
@@ -21,8 +22,10 @@ __all__ = [
     "History",
     "LambdaCallback",
     "LearningRateScheduler",
+    "Model",
     "ModelCheckpoint",
     "ReduceLROnPlateau",
+    "Sequential",
     "TensorBoard",
     "TerminateOnNaN",
     "Trainer",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 class Line:
@@ -23,10 +23,20 @@ class Line:
     def __init__(self, head: str, steps: int | None, moving: bool) -> None:
         self.head, self.steps, self.done = head, steps, 0
         self.began = time.perf_counter()
+        from rich.console import Console  # not before it is needed: it takes a while
+
         console = Console(file=sys.stdout, highlight=False)
         self.console = console
         self.bar: Progress | None = None
         if moving and console.is_terminal:
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                Progress,
+                TextColumn,
+                TimeElapsedColumn,
+            )
+
             self.bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=20),

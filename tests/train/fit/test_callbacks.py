@@ -60,7 +60,9 @@ def test_early_stopping_ends_and_gives_the_best_weights_back():
     assert len(losses) == best + 3 < 20
     assert stop.stopped_epoch == best + 2
     assert np.array_equal(made.get_weights()[0], weights[best][0])
-    with pytest.raises(ValueError, match="watches 'val_loss', and the numbers of an epoch are loss"):
+    with pytest.raises(
+        ValueError, match="watches 'val_loss', and the numbers of an epoch are loss"
+    ):
         made.fit(X, Y, verbose=0, callbacks=[keras.callbacks.EarlyStopping()])
     with pytest.raises(ValueError, match="whether 'val_mine' is to be small or large"):
         keras.callbacks.EarlyStopping("val_mine")
@@ -100,8 +102,8 @@ def test_weights_are_saved_when_they_are_better(tmp_path):
     steps = keras.callbacks.ModelCheckpoint(tmp_path / "steps" / "{epoch}", save_freq=3)
     made.fit(X, Y, batch_size=10, epochs=2, verbose=0, callbacks=[steps])
     assert sorted(path.stem for path in (tmp_path / "steps").iterdir()) == ["1", "2"]
+    wrong = keras.callbacks.ModelCheckpoint(str(tmp_path / "{val_mae}"))
     with pytest.raises(ValueError, match="names 'val_mae', and the numbers are epoch, loss"):
-        wrong = keras.callbacks.ModelCheckpoint(str(tmp_path / "{val_mae}"))
         made.fit(X, Y, verbose=0, callbacks=[wrong])
 
 
