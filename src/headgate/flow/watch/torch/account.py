@@ -12,10 +12,12 @@ from headgate.flow.solve import Reach
 from headgate.flow.trace import Cut, Freeze, Gradient, Optimizer
 from headgate.flow.watch.torch.graph import Walk
 from headgate.flow.watch.torch.mistakes import was_assigned
+from headgate.flow.watch.torch.names import names_of
 from headgate.flow.watch.torch.values import Leaf
 
 if TYPE_CHECKING:
-    from headgate.flow.watch.torch.session import Ask, Session
+    from headgate.flow.watch.torch.records import Ask
+    from headgate.flow.watch.torch.session import Session
 
 BROKEN = ("a second time", "modified by an inplace operation")
 """Parts of what PyTorch says where a walk broke off: nothing that came of it is to be judged."""
@@ -24,7 +26,7 @@ BROKEN = ("a second time", "modified by an inplace operation")
 def account(session: Session) -> None:
     """Put what is found out at the end into the trace of a session's log."""
     log, trace = session.log, session.log.trace
-    for number, name in session.names().items():
+    for number, name in names_of(session).items():
         trace.sources[number].name = name
     renamed = {source.value: source.name for source in trace.sources}
     for event in trace.events:

@@ -19,7 +19,7 @@ from headgate.flow.kinds import FACTOR
 from headgate.flow.trace import Death
 from headgate.flow.watch.torch.log import Log
 from headgate.flow.watch.torch.ops import FLAT, PRODUCTS, SELECTIONS
-from headgate.flow.watch.torch.values import is_wrapped
+from headgate.flow.watch.torch.values import norm
 
 MOST = 200_000
 """So many nodes are walked."""
@@ -203,20 +203,3 @@ def nodes_behind(targets: Iterable[Any]) -> list[Any]:
 def edge_of(leaf: Any) -> Any:
     """Return the node at which the gradient of a leaf arrives."""
     return torch.autograd.graph.get_gradient_edge(leaf).node
-
-
-def norm(g: Any) -> float:
-    """Return the Euclidean norm of a gradient, 0 only if all of it is exactly zero."""
-    if is_wrapped(g):
-        return 1.0  # nobody can look into it
-    with torch.no_grad():
-        if g.layout is not torch.strided:
-            g = g.coalesce().values() if g.layout is torch.sparse_coo else g.to_dense()
-        if g.numel() == 0:
-            return 0.0
-        found = float(torch.linalg.vector_norm(g.detach()))
-        if found == 0 and bool(g.any()):  # the squares have left the range
-            found = float(g.detach().abs().max())
-        elif math.isinf(found) and bool(g.isfinite().all()):
-            found = float(torch.linalg.vector_norm(g.detach().double()))
-        return found

@@ -21,7 +21,8 @@ from headgate.flow.solve import Reach
 from headgate.flow.trace import Place
 
 if TYPE_CHECKING:
-    from headgate.flow.watch.torch.session import Ask, Session
+    from headgate.flow.watch.torch.records import Ask
+    from headgate.flow.watch.torch.session import Session
     from headgate.flow.watch.torch.values import Leaf
 
 

@@ -6,6 +6,7 @@ tells without being changed; all of it may be a stand-in, as within `vmap`, and 
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -172,3 +173,20 @@ def is_same(content: Any, left: Any) -> bool:
     if isinstance(content, list | tuple) and len(content) < 1_000:
         return any(is_same(item, left) for item in content)
     return False
+
+
+def norm(g: Any) -> float:
+    """Return the Euclidean norm of a gradient, 0 only if all of it is exactly zero."""
+    if is_wrapped(g):
+        return 1.0  # nobody can look into it
+    with torch.no_grad():
+        if g.layout is not torch.strided:
+            g = g.coalesce().values() if g.layout is torch.sparse_coo else g.to_dense()
+        if g.numel() == 0:
+            return 0.0
+        found = float(torch.linalg.vector_norm(g.detach()))
+        if found == 0 and bool(g.any()):  # the squares have left the range
+            found = float(g.detach().abs().max())
+        elif math.isinf(found) and bool(g.isfinite().all()):
+            found = float(torch.linalg.vector_norm(g.detach().double()))
+        return found
