@@ -13,6 +13,7 @@ from headgate.flow.trace import Cut, Freeze, Gradient, Optimizer
 from headgate.flow.watch.torch.graph import Walk
 from headgate.flow.watch.torch.mistakes import was_assigned
 from headgate.flow.watch.torch.names import names_of
+from headgate.flow.watch.torch.steps import courses
 from headgate.flow.watch.torch.values import Leaf
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def account(session: Session) -> None:
         for ask in session.asks
         if not any(words in ask.failed for words in BROKEN)
     ]
+    trace.courses = [*courses(session)]
     trace.freezes = _freezes(session)
     trace.optimizers = [
         Optimizer(
@@ -155,7 +157,7 @@ def _as_gradient(session: Session, ask: Ask, optimized: dict[int, int], reach: R
     births: dict[int, Cut | None] = {}
     for position, size in enumerate(norms):
         if size is not None and size - size != 0:
-            births[position] = _birth(session, ask, walk)
+            births[position] = ask.birth or _birth(session, ask, walk)
     return Gradient(
         ask.place,
         ask.targets,

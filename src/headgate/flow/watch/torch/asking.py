@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from headgate.flow.trace import Cut, Source
+from headgate.flow.watch.torch.again import recognised, remember
 from headgate.flow.watch.torch.frames import inside_library, name_in_frames
 from headgate.flow.watch.torch.graph import Walk
 from headgate.flow.watch.torch.names import find_names
@@ -81,10 +82,13 @@ def _look(
     if line is None:
         return call()
     if not session.hears:
-        result = call()
-        _taken_up(session, line)
-        return result
-    begun = _begun(session, line, targets, inputs, inner)
+        begun = recognised(session, line, targets) if inputs is None else None
+        if begun is None:
+            result = call()
+            _taken_up(session, line)
+            return result
+    else:
+        begun = _begun(session, line, targets, inputs, inner)
     if begun is None:
         return call()
     ask, walk = begun
@@ -101,6 +105,8 @@ def _look(
         session.log.quiet -= 1
         _over(session, ask, walk)
     _note_result(session, ask, walk, result, inputs, only)
+    if not session.on:
+        _taken_up(session, line)
     return result
 
 
@@ -122,7 +128,8 @@ def _within(session: Session, outer: Walk, call: Callable[[], Any], targets: lis
 @shielded
 def _line_here(session: Session) -> Line:
     """Count a pass of the line that asks now."""
-    line = session.lines.setdefault((session.log.here(), inside_library()), Line())
+    place = session.log.here()
+    line = session.lines.setdefault((place, inside_library()), Line(place))
     line.passes += 1
     session.leave_off(line)
     return line
@@ -145,7 +152,9 @@ def _begun(
     find_names(session)
     walk = ask.walk = Walk(session.log, targets)
     try:
-        return ask, walk.__enter__()
+        walk.__enter__()
+        remember(session, line, ask, walk)
+        return ask, walk
     except Exception:
         walk.__exit__()
         session.asks.remove(ask)

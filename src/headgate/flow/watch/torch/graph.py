@@ -63,6 +63,10 @@ class Walk:
         self._handles.clear()
         self.nodes.clear()
 
+    def ends(self) -> list[Any]:
+        """Return the tensors that gradient may reach."""
+        return [node.variable for node in self.nodes if hasattr(node, "variable")]
+
     def _safe(self, hook: Callable[..., None]) -> Callable[..., None]:
         """Return a hook whose errors are the watcher's, and do not end the walk."""
 
@@ -203,3 +207,23 @@ def nodes_behind(targets: Iterable[Any]) -> list[Any]:
 def edge_of(leaf: Any) -> Any:
     """Return the node at which the gradient of a leaf arrives."""
     return torch.autograd.graph.get_gradient_edge(leaf).node
+
+
+def in_order(nodes: Iterable[Any]) -> list[Any]:
+    """Return nodes so that each comes after all that it was computed from."""
+    known = {id(node): node for node in nodes}
+    ordered: dict[int, Any] = {}
+    for root in known.values():
+        todo = [(root, False)]
+        while todo:
+            node, done = todo.pop()
+            if done:
+                ordered[id(node)] = node
+            elif id(node) not in ordered:
+                todo.append((node, True))
+                todo += [
+                    (known[id(child)], False)
+                    for child, _ in node.next_functions
+                    if id(child) in known and id(child) not in ordered
+                ]
+    return list(ordered.values())

@@ -25,7 +25,7 @@ from torch.nn.parameter import is_lazy
 from headgate.flow.trace import Event, Source, Trace
 from headgate.flow.watch.lines import Lines
 from headgate.flow.watch.torch.frames import inside_library, is_home, name_in_frames
-from headgate.flow.watch.torch.values import Given, Known, Leaf, leaf_of, version_of
+from headgate.flow.watch.torch.values import Given, Known, Leaf, leaf_of, spoilt, version_of
 from headgate.record.site import chain
 
 MOST = 100_000
@@ -150,6 +150,10 @@ class Log:
             flows = (asks, *[False] * len(leaf.past))
             kind = "" if asks else "frozen"
             self.event("read", inputs, (leaf.read,), flows, kind, like=tensor)
+            self.quiet += 1
+            if tensor.dtype.is_floating_point and not is_lazy(tensor) and spoilt(tensor, False):
+                self.spoilt.add(leaf.read)  # it came so; nothing here is to blame
+            self.quiet -= 1
             leaf.taken = leaf.read
             if leaf.hook >= 0:
                 leaf.taken = self.hooked(leaf.read, leaf.hook, tensor)

@@ -67,6 +67,18 @@ def make_parameter(session: Session, original: Any, cls: Any, *args: Any, **kwar
     return made
 
 
+@shielded
+def flagged(session: Session, parameter: Any, flag: bool) -> None:
+    """Note a flag that is set while the mode is away; with it, the mode notes it."""
+    if session.hears or session.log.quiet or threading.get_ident() != session.thread:
+        return
+    said = bool(flag), session.log.here()
+    flags = session.log.leaf(parameter).flags
+    if said in flags:
+        flags.remove(said)
+    flags.append(said)
+
+
 def load(session: Session, original: Any, module: Any, *args: Any, **kwargs: Any) -> Any:
     """Note what has its values from elsewhere."""
     result = original(module, *args, **kwargs)

@@ -26,7 +26,7 @@ from headgate.flow.report import NAMES_SHOWN, Finding, counted
 from headgate.flow.solve import Reach
 from headgate.flow.trace import Cut, Event, Gradient, Trace
 from headgate.flow.watch.torch.asking import begin_asking, source_of
-from headgate.flow.watch.torch.graph import Walk, nodes_behind
+from headgate.flow.watch.torch.graph import Walk, in_order, nodes_behind
 from headgate.flow.watch.torch.log import Log
 from headgate.flow.watch.torch.mistakes import mistakes
 from headgate.flow.watch.torch.names import (
@@ -470,7 +470,7 @@ def _forget(session: Session, before: int) -> None:
 
 def _draw(log: Log, targets: Sequence[Any]) -> list[Any]:
     """Write down the graph behind some tensors, an event for each node; return the nodes."""
-    nodes = _in_order(nodes_behind(targets))
+    nodes = in_order(nodes_behind(targets))
     results: dict[int, dict[int, int]] = {id(node): {} for node in nodes}
     for node in nodes:
         for child, nr in node.next_functions:
@@ -505,23 +505,3 @@ def _draw(log: Log, targets: Sequence[Any]) -> list[Any]:
         if target.grad_fn is not None:
             log.keep(target, results[id(target.grad_fn)][target.output_nr])
     return nodes
-
-
-def _in_order(nodes: Iterable[Any]) -> list[Any]:
-    """Return nodes so that each comes after all that it was computed from."""
-    known = {id(node): node for node in nodes}
-    ordered: dict[int, Any] = {}
-    for root in known.values():
-        todo = [(root, False)]
-        while todo:
-            node, done = todo.pop()
-            if done:
-                ordered[id(node)] = node
-            elif id(node) not in ordered:
-                todo.append((node, True))
-                todo += [
-                    (known[id(child)], False)
-                    for child, _ in node.next_functions
-                    if id(child) in known and id(child) not in ordered
-                ]
-    return list(ordered.values())

@@ -40,16 +40,20 @@ class Ask:
     missing: tuple[Leaf, ...] = ()  # of a call that raised: what it would have reached
     unasked: dict[int, Cut] = field(default_factory=dict)  # position -> why it cannot have one
     updates: int = 0  # how many updates there had been
+    birth: Cut | None = None  # where numbers that are not finite came to be, if it is known
 
 
 @dataclass(slots=True, eq=False)
 class Line:
     """A line that asks for gradients."""
 
+    place: int
     passes: int = 0
     looked: int = 0
     changes: int = 0
     last: int = 0  # its last call, counted over all lines
+    finite: bool = True  # whether what was differentiated last was
+    memory: Any = None  # of the last pass that was looked at
 
 
 @dataclass(slots=True, eq=False)
@@ -64,3 +68,8 @@ class Stepper:
     last: int = -1
     fed: bool = False  # whether any of its parameters ever had a gradient at a step
     missing: frozenset[int] | None = None  # which parameters had no gradient at its last step
+    zero: frozenset[int] = frozenset()  # which had one of zeros when that was last looked at
+    was_zero: frozenset[int] = frozenset()  # which ever had
+    finite: bool = True  # whether all of them were finite then
+    runs: dict[int, dict[int, list[tuple[int, str]]]] = field(default_factory=dict)
+    """Place of a gradient call -> position of a parameter -> from which pass on it had what."""

@@ -96,6 +96,7 @@ class Session:
         began[:] = [each for each in began if each() is not None] + [weakref.ref(self)]
         for owner, name, wrapper, how in _REPLACED:
             self._replace(owner, name, partial(wrapper, self), how)
+        self._hear_flags()
         registered = partial(modules.registered, self)
         for handle in (
             of_modules.register_module_parameter_registration_hook(registered),
@@ -130,6 +131,26 @@ class Session:
                 setattr(owner, name, own)
 
         self.undo.append(undo)
+
+    def _hear_flags(self) -> None:
+        """Hear of the flags of parameters as well while the mode is away."""
+        plain = torch.Tensor.requires_grad
+
+        def put(parameter: Any, flag: bool) -> None:
+            plain.__set__(parameter, flag)
+            modules.flagged(self, parameter, flag)
+
+        def requires_grad_(parameter: Any, requires_grad: bool = True) -> Any:
+            torch.Tensor.requires_grad_(parameter, requires_grad)
+            modules.flagged(self, parameter, requires_grad)
+            return parameter
+
+        for name, made in (
+            ("requires_grad", property(plain.__get__, put)),
+            ("requires_grad_", requires_grad_),
+        ):
+            setattr(torch.nn.Parameter, name, made)
+            self.undo.append(partial(_take_back, torch.nn.Parameter, name, made))
 
     def switch(self, on: bool) -> None:
         """Begin to note what happens, if nobody else's mode would be taken for ours, or end it.
@@ -258,3 +279,9 @@ class Session:
     def place(self, number: int) -> Place | None:
         """Return a line by its number."""
         return self.log.trace.places[number] if number >= 0 else None
+
+
+def _take_back(owner: Any, name: str, made: Any) -> None:
+    """Delete an attribute that a class has for us, unless somebody has put another one there."""
+    if vars(owner).get(name) is made:
+        delattr(owner, name)

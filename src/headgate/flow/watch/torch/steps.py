@@ -6,12 +6,15 @@ known, and a step that has others than the one before brings a closer look.
 
 from __future__ import annotations
 
+import math
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from headgate.flow.trace import Update
+from headgate.flow.course import looks_at
+from headgate.flow.trace import Course, Update
 from headgate.flow.watch.torch.records import CHANGES, CLOSELY, Stepper
 from headgate.flow.watch.torch.shield import shielded
 from headgate.flow.watch.torch.values import norm, tensors_in
@@ -104,8 +107,17 @@ def _note_step(session: Session, known: Stepper) -> None:
     missing = frozenset(id(p) for p in known.parameters if p.grad is None)
     before, known.missing = known.missing, missing
     known.fed = known.fed or len(missing) < len(known.parameters)
+    new, zero = before != missing, known.zero
+    if looks_at(known.steps):
+        session.log.quiet += 1
+        new = _measured(known) or new
+        session.log.quiet -= 1
+    if new or zero != known.zero:
+        _note_course(session, known)
     if not session.on:
-        _note_change(session, before, missing)
+        if new and session.latest is not None:  # other gradients than before, or all is new
+            session.latest.looked = min(session.latest.looked, CLOSELY - 1)
+            session.take_up(session.latest)
         return
     log = session.log
     place = known.last = log.here()
@@ -135,11 +147,45 @@ def _note_step(session: Session, known: Stepper) -> None:
     )
 
 
-def _note_change(session: Session, before: frozenset[int] | None, missing: frozenset[int]) -> None:
-    """Look at the next pass if other gradients are missing than before, or all is new."""
-    if before != missing and session.latest is not None:
-        session.latest.looked = min(session.latest.looked, CLOSELY - 1)
-        session.take_up(session.latest)
+def _measured(known: Stepper) -> bool:
+    """Look at what the gradients are; tell whether some are zero or not finite anew.
+
+    It is done at ever fewer steps.
+    """
+    sizes = [(id(p), norm(p.grad)) for p in known.parameters if p.grad is not None]
+    known.zero = frozenset(number for number, size in sizes if size == 0)
+    was_finite, known.finite = known.finite, all(math.isfinite(size) for _, size in sizes)
+    new = not known.zero <= known.was_zero
+    known.was_zero |= known.zero
+    return new or (was_finite and not known.finite)
+
+
+def _note_course(session: Session, known: Stepper) -> None:
+    """Note for each parameter what it has from this pass of the line on that was called last."""
+    line = session.latest
+    if line is None:
+        return
+    runs = known.runs.setdefault(line.place, {})
+    for position, parameter in enumerate(known.parameters):
+        number = id(parameter)
+        state = "none" if number in (known.missing or ()) else "some"
+        state = "zero" if number in known.zero and state == "some" else state
+        mine = runs.setdefault(position, [])
+        if not mine or mine[-1][1] != state:
+            mine.append((line.passes - 1 if mine else 0, state))
+
+
+def courses(session: Session) -> Iterator[Course]:
+    """Yield how the gradients of all parameters of optimizers went."""
+    passes: dict[int, tuple[int, int]] = {}
+    for line in session.lines.values():
+        before = passes.get(line.place, (0, 0))
+        passes[line.place] = before[0] + line.passes, before[1] + line.looked
+    for known in session.steppers.values():
+        for place, runs in known.runs.items():
+            for position, mine in runs.items():
+                number = session.log.leaf(known.parameters[position]).number
+                yield Course(number, place, tuple(mine), *passes[place])
 
 
 def _rate(group: dict[str, Any]) -> float:
