@@ -149,6 +149,7 @@ LAYERS = [
     "flow.watch.torch.names",
     "flow.watch.torch.mistakes",
     "flow.watch.torch.records",
+    "flow.watch.torch.wiped",
     "flow.watch.torch.steps",
     "flow.watch.torch.account",
     "flow.watch.torch.modules",

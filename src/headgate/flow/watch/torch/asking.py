@@ -17,6 +17,7 @@ from headgate.flow.watch.torch.records import Ask, Line
 from headgate.flow.watch.torch.results import differentiated
 from headgate.flow.watch.torch.shield import shielded
 from headgate.flow.watch.torch.values import Leaf, leaf_of, norm, tensors_in
+from headgate.flow.watch.torch.wiped import after_call, before_call
 
 if TYPE_CHECKING:
     from headgate.flow.watch.torch.session import Session
@@ -70,7 +71,7 @@ def _look(
     only: list[Any] | None,
     inner: bool,
 ) -> Any:
-    """Make a gradient call, and note what comes of it if it is to be looked at."""
+    """Make a gradient call, and count it."""
     if session.walking is not None:
         return _within(session, session.walking, call, targets)
     if threading.get_ident() != session.thread:
@@ -81,6 +82,22 @@ def _look(
     line = _line_here(session)
     if line is None:
         return call()
+    before_call(session, line)
+    result = _look_at(session, line, call, targets, inputs, only, inner)
+    after_call(session, line)
+    return result
+
+
+def _look_at(
+    session: Session,
+    line: Line,
+    call: Callable[[], Any],
+    targets: list[Any],
+    inputs: list[Any] | None,
+    only: list[Any] | None,
+    inner: bool,
+) -> Any:
+    """Make a gradient call, and note what comes of it if this pass of its line is looked at."""
     if not session.hears:
         begun = recognised(session, line, targets) if inputs is None else None
         if begun is None:

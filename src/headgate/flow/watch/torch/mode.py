@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from headgate.flow.watch.torch.frames import dropped, inside_library
+from headgate.flow.watch.torch.frames import dropped, inside_library, is_direct
 from headgate.flow.watch.torch.host import returned
 from headgate.flow.watch.torch.log import Log
 from headgate.flow.watch.torch.ops import (
@@ -245,6 +245,7 @@ def _grad(
         return result
     if known.leaf is not None:
         known.leaf.asked = True
+        known.leaf.seized = known.leaf.seized or (result is not None and is_direct())
         if result is not None and known.leaf.gradient and log.known(result) is None:
             log.keep(result, known.leaf.gradient)
     elif result is None and tensor.grad_fn is not None and not tensor.retains_grad:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from headgate.flow.watch.torch.frames import name_in_frames
+from headgate.flow.watch.torch.frames import names_in_frames
 from headgate.flow.watch.torch.shield import shielded
 from headgate.record.site import is_users
 
@@ -129,11 +129,8 @@ def find_names(session: Session) -> None:
                 if leaf is not None:
                     session.paths[leaf.number] = id(root), path
                     log.trace.sources[leaf.number].held = True
-        for leaf in unnamed.values():
-            tensor = leaf.tensor()
-            name = name_in_frames(tensor) if tensor is not None else ""
-            if name:
-                log.names[leaf.number] = name
+        for key, name in names_in_frames(unnamed).items():
+            log.names[unnamed[key].number] = name
     finally:
         log.quiet -= 1
 

@@ -57,6 +57,30 @@ class Line:
 
 
 @dataclass(slots=True, eq=False)
+class Waiting:
+    """What an optimizer is to get at its next step.
+
+    Attributes:
+        line: whose last call brought its parameters gradients; None after any step.
+        probe: one of those parameters.
+        gone: how many calls were for nothing since its last step.
+        cycles: how many were before each of its steps.
+        place: the line that took gradients away, -1 as long as nobody knows.
+    """
+
+    line: Line | None = None
+    probe: Any = None
+    gone: int = 0
+    cycles: list[int] = field(default_factory=list)
+    place: int = -1
+
+    @property
+    def wiped(self) -> bool:
+        """Whether as many gradients are lost before every step."""
+        return len(self.cycles) > 1 and min(self.cycles) > 0 and len({*self.cycles}) == 1
+
+
+@dataclass(slots=True, eq=False)
 class Stepper:
     """An optimizer: where it was made and what it has."""
 
@@ -73,3 +97,4 @@ class Stepper:
     finite: bool = True  # whether all of them were finite then
     runs: dict[int, dict[int, list[tuple[int, str]]]] = field(default_factory=dict)
     """Place of a gradient call -> position of a parameter -> from which pass on it had what."""
+    waiting: Waiting = field(default_factory=Waiting)

@@ -18,6 +18,7 @@ from headgate.flow.trace import Course, Update
 from headgate.flow.watch.torch.records import CHANGES, CLOSELY, Stepper
 from headgate.flow.watch.torch.shield import shielded
 from headgate.flow.watch.torch.values import norm, tensors_in
+from headgate.flow.watch.torch.wiped import stepped
 
 if TYPE_CHECKING:
     from headgate.flow.watch.torch.session import Session
@@ -73,6 +74,7 @@ def before_step(session: Session, optimizer: Any, args: Any, kwargs: Any) -> Non
     session.log.stepping = 1
     known = session.steppers.get(id(optimizer)) or _adopt(session, optimizer)
     known.steps += 1
+    stepped(session, known)
     known.rate = max(known.rate, *(_rate(group) for group in optimizer.param_groups))
     if not args[1:] and not kwargs.get("closure"):
         _note_step(session, known)

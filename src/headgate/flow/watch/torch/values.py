@@ -34,6 +34,7 @@ class Leaf:
         asked: whether the program looked at its gradient.
         loaded: whether the program gave it its value, from something computed nowhere here.
         handed: whether the program itself set its gradient.
+        seized: whether the program itself took its gradient, not a function of PyTorch.
         arrived: whether any gradient came to it, zeros as well.
         gradient: the value of its gradient, 0 if there is none now.
         cleared: the line that took the gradient away since it came, -1 if none did.
@@ -56,6 +57,7 @@ class Leaf:
     asked: bool = False
     loaded: bool = False
     handed: bool = False
+    seized: bool = False
     arrived: bool = False
     gradient: int = 0
     cleared: int = -1
