@@ -156,6 +156,7 @@ LAYERS = [
     "flow.watch.torch.functions",
     "flow.watch.torch.again",
     "flow.watch.torch.asking",
+    "flow.watch.torch.transforms",
     "flow.watch.torch.session",
     "flow.watch.torch.watch",
     "flow.watch.torch.question",

@@ -79,7 +79,7 @@ def _look(
         return call()
     if session.log.quiet or not targets:
         return call()
-    line = _line_here(session)
+    line = line_here(session)
     if line is None:
         return call()
     before_call(session, line)
@@ -143,7 +143,7 @@ def _within(session: Session, outer: Walk, call: Callable[[], Any], targets: lis
 
 
 @shielded
-def _line_here(session: Session) -> Line:
+def line_here(session: Session) -> Line:
     """Count a pass of the line that asks now."""
     place = session.log.here()
     line = session.lines.setdefault((place, inside_library()), Line(place))

@@ -25,7 +25,7 @@ from torch.overrides import _get_current_function_mode
 
 from headgate.flow.judge import Told
 from headgate.flow.trace import Place, Trace
-from headgate.flow.watch.torch import asking, functions, modules, steps
+from headgate.flow.watch.torch import asking, functions, modules, steps, transforms
 from headgate.flow.watch.torch.account import account
 from headgate.flow.watch.torch.graph import Walk
 from headgate.flow.watch.torch.log import MOST, Log
@@ -42,6 +42,9 @@ began: list[weakref.ref[Session]] = []
 _REPLACED: tuple[tuple[Any, str, Callable[..., Any], Any], ...] = (
     (torch.autograd, "backward", asking.backward, None),
     (torch.autograd, "grad", asking.gradient, None),
+    (torch.func, "grad", transforms.grad, None),
+    (torch.func, "grad_and_value", transforms.grad, None),
+    (torch.func, "vjp", transforms.vjp, None),
     (torch, "from_numpy", functions.from_numpy, None),
     (torch, "compile", functions.compile_, None),
     (torch.optim.Optimizer, "add_param_group", steps.add_param_group, None),
