@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from types import CodeType
 from typing import Any
 
@@ -15,7 +16,14 @@ from headgate.record.site import is_users
 
 def name_in_frames(value: Any) -> str:
     """Return what the program calls a value, "" if nothing."""
-    return next(iter(paths_to({id(value)}, lambda _: 0).get(id(value), [])), "")
+    return names_in_frames({id(value)}).get(id(value), "")
+
+
+def names_in_frames(wanted: Collection[int]) -> dict[int, str]:
+    """Return what the program calls some values, by their ids, in one search."""
+    if not wanted:
+        return {}
+    return {key: names[0] for key, names in paths_to(wanted, lambda _: 0).items()}
 
 
 def dropped() -> bool:
@@ -64,6 +72,14 @@ def inside_library() -> str:
         return ""
     _, found, inside = file.replace("\\", "/").rpartition("-packages/")
     return f"inside {inside}:{frame.f_lineno}" if found else ""
+
+
+def is_direct() -> bool:
+    """Tell whether PyTorch was called from outside, not by one of its own functions."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_OWN):
+        frame = frame.f_back
+    return frame is not None and not frame.f_code.co_filename.startswith(_TORCH)
 
 
 def is_home() -> bool:

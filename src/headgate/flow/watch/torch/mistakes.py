@@ -21,7 +21,8 @@ from headgate.flow.solve import Reach
 from headgate.flow.trace import Place
 
 if TYPE_CHECKING:
-    from headgate.flow.watch.torch.session import Ask, Session
+    from headgate.flow.watch.torch.records import Ask
+    from headgate.flow.watch.torch.session import Session
     from headgate.flow.watch.torch.values import Leaf
 
 
@@ -38,7 +39,7 @@ def mistakes(session: Session) -> Iterator[Told]:
     known = {one.name for one in replaced}
     for find in (
         *(_not_registered, _passed_over, _forgotten, _non_leaves, _flags, _misspelt, _cleared),
-        _thawed,
+        *(_wiped, _thawed),
     ):
         for one in find(session):
             if one.name not in known:
@@ -333,6 +334,21 @@ def _cleared(session: Session) -> Iterator[Told]:
             yield Told(
                 _name(session, leaf.number), "connected", "cleared", session.place(leaf.wiped)
             )
+
+
+def _wiped(session: Session) -> Iterator[Told]:
+    """Find gradients of which a step gets only those of the last call, the others being cleared."""
+    reached = session.reached()
+    for known in session.steppers.values():
+        place = session.place(known.waiting.place)
+        if not known.waiting.wiped or place is None:
+            continue
+        leaves = [session.log.leaf(each) for each in known.parameters]
+        if any(leaf.handed or leaf.seized for leaf in leaves):
+            continue  # the program adds them up by itself
+        for leaf in leaves:
+            if leaf in reached:
+                yield Told(_name(session, leaf.number), "part", "cleared", place)
 
 
 def _thawed(session: Session) -> Iterator[Told]:
