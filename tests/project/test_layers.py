@@ -148,6 +148,21 @@ LAYERS = [
     "flow.watch.torch.watch",
     "flow.watch.torch.question",
     "flow.watch.torch.loops",
+    "flow.watch.jax.ops",
+    "flow.watch.jax.places",
+    "flow.watch.jax.events",
+    "flow.watch.jax.names",
+    "flow.watch.jax.definitions",
+    "flow.watch.jax.bystanders",
+    "flow.watch.jax.forward",
+    "flow.watch.jax.measure",
+    "flow.watch.jax.log",
+    "flow.watch.jax.look",
+    "flow.watch.jax.beside",
+    "flow.watch.jax.calls",
+    "flow.watch.jax.account",
+    "flow.watch.jax.session",
+    "flow.watch.jax.watch",
     "flow.run",
     "why",
     "testing",
@@ -224,6 +239,8 @@ def violations(source: str, module: str, is_package: bool = False) -> list[str]:
     third_party = REQUIRED | (EXAMPLES if layer == "examples" else set())
     if layer.startswith("flow.watch.torch.") and layer != "flow.watch.torch.watch":
         third_party |= {"torch"}  # nothing imports these before the program has
+    if layer.startswith("flow.watch.jax.") and layer != "flow.watch.jax.watch":
+        third_party |= {"jax"}
     found = []
     for line, name in imports(source, module, is_package):
         top, target = name.partition(".")[0], layer_of(name)

@@ -47,7 +47,7 @@ from headgate.record.site import printable
 CLEAN, FOUND, UNANSWERED = 0, 1, 2
 """Exit statuses of `headgate why`."""
 
-UNWATCHED = {"jax": "JAX", "tensorflow": "TensorFlow", "keras": "Keras"}
+UNWATCHED = {"tensorflow": "TensorFlow", "keras": "Keras"}
 """Frameworks whose gradients no watcher sees yet, by the module that a script imports."""
 
 
@@ -357,9 +357,10 @@ def _summary(looked: int, findings: int, calls: int) -> str:
     if not calls:
         others = [name for module, name in UNWATCHED.items() if module in sys.modules]
         more = f" The script uses {' and '.join(others)}, not watched yet." if others else ""
-        return (
-            f"No gradient was computed with Headgate or PyTorch: there is nothing to explain.{more}"
+        none = (
+            "No gradient was computed with Headgate, PyTorch or JAX: there is nothing to explain."
         )
+        return none + more
     return summary(looked, findings, calls)
 
 
