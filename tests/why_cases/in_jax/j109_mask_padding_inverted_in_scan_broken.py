@@ -3,7 +3,7 @@
 # affected: cell.b cell.u cell.w embed out
 # symptom: zero
 # expect: bias=nonzero cell.b=zero cell.u=zero cell.w=zero embed=zero out=zero
-# also: 20 25 24
+# also: 20 24 25
 import jax
 import jax.numpy as jnp
 
