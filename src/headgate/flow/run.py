@@ -47,9 +47,6 @@ from headgate.record.site import printable
 CLEAN, FOUND, UNANSWERED = 0, 1, 2
 """Exit statuses of `headgate why`."""
 
-UNWATCHED = {"tensorflow": "TensorFlow", "keras": "Keras"}
-"""Frameworks whose gradients no watcher sees yet, by the module that a script imports."""
-
 
 class CannotRun(Exception):
     """There is nothing to run, or nowhere to write to; the message is for people."""
@@ -355,12 +352,10 @@ def _fullest(traces: Sequence[Trace]) -> Trace:
 
 def _summary(looked: int, findings: int, calls: int) -> str:
     if not calls:
-        others = [name for module, name in UNWATCHED.items() if module in sys.modules]
-        more = f" The script uses {' and '.join(others)}, not watched yet." if others else ""
-        none = (
-            "No gradient was computed with Headgate, PyTorch or JAX: there is nothing to explain."
+        return (
+            "No gradient was computed with Headgate, PyTorch, JAX or TensorFlow: there is nothing "
+            "to explain."
         )
-        return none + more
     return summary(looked, findings, calls)
 
 
