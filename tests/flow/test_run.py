@@ -189,7 +189,8 @@ def test_never_a_gradient(why):
     done = why("s.py", script="print('hello')")
     assert done.returncode == 0
     assert report_of(done)[1] == (
-        "No gradient was computed with Headgate or PyTorch: there is nothing to explain.\n"
+        "No gradient was computed with Headgate, PyTorch or TensorFlow: there is nothing to "
+        "explain.\n"
     )
 
 

@@ -148,6 +148,19 @@ LAYERS = [
     "flow.watch.torch.watch",
     "flow.watch.torch.question",
     "flow.watch.torch.loops",
+    "flow.watch.tensorflow.entrance",
+    "flow.watch.tensorflow.ops",
+    "flow.watch.tensorflow.values",
+    "flow.watch.tensorflow.frames",
+    "flow.watch.tensorflow.log",
+    "flow.watch.tensorflow.host",
+    "flow.watch.tensorflow.walk",
+    "flow.watch.tensorflow.names",
+    "flow.watch.tensorflow.optimizers",
+    "flow.watch.tensorflow.mistakes",
+    "flow.watch.tensorflow.account",
+    "flow.watch.tensorflow.session",
+    "flow.watch.tensorflow.watch",
     "flow.run",
     "why",
     "testing",
@@ -224,6 +237,8 @@ def violations(source: str, module: str, is_package: bool = False) -> list[str]:
     third_party = REQUIRED | (EXAMPLES if layer == "examples" else set())
     if layer.startswith("flow.watch.torch.") and layer != "flow.watch.torch.watch":
         third_party |= {"torch"}  # nothing imports these before the program has
+    if layer.startswith("flow.watch.tensorflow.") and layer != "flow.watch.tensorflow.watch":
+        third_party |= {"tensorflow"}
     found = []
     for line, name in imports(source, module, is_package):
         top, target = name.partition(".")[0], layer_of(name)

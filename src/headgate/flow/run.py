@@ -47,7 +47,7 @@ from headgate.record.site import printable
 CLEAN, FOUND, UNANSWERED = 0, 1, 2
 """Exit statuses of `headgate why`."""
 
-UNWATCHED = {"jax": "JAX", "tensorflow": "TensorFlow", "keras": "Keras"}
+UNWATCHED = {"jax": "JAX"}
 """Frameworks whose gradients no watcher sees yet, by the module that a script imports."""
 
 
@@ -358,7 +358,8 @@ def _summary(looked: int, findings: int, calls: int) -> str:
         others = [name for module, name in UNWATCHED.items() if module in sys.modules]
         more = f" The script uses {' and '.join(others)}, not watched yet." if others else ""
         return (
-            f"No gradient was computed with Headgate or PyTorch: there is nothing to explain.{more}"
+            "No gradient was computed with Headgate, PyTorch or TensorFlow: there is nothing to "
+            f"explain.{more}"
         )
     return summary(looked, findings, calls)
 
