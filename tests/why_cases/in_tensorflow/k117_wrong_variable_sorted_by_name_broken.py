@@ -1,8 +1,8 @@
 # cause: wrong_variable
 # line: 37
-# affected: update reset candidate
+# affected: gates['candidate'] gates['update']
 # symptom: wrong update
-# expect: update=0.227 reset=0.376 candidate=0.358
+# expect: gates['update']=0.227 gates['reset']=0.376 gates['candidate']=0.358
 # also: 25 36
 import tensorflow as tf
 
@@ -36,4 +36,4 @@ for _step in range(4):
     names = sorted(gates)
     descend(zip(gradients, [gates[name] for name in names]))
 for name, gate in gates.items():
-    print(f"{name}: {tf.reduce_mean(tf.abs(gate)):.3f}")
+    print(f"gates[{name!r}]: {tf.reduce_mean(tf.abs(gate)):.3f}")

@@ -2,7 +2,7 @@
 # line: 0
 # affected: -
 # symptom: fixed twin
-# expect: update=0.235 reset=0.376 candidate=0.322
+# expect: gates['update']=0.235 gates['reset']=0.376 gates['candidate']=0.322
 # also: -
 import tensorflow as tf
 
@@ -36,4 +36,4 @@ for _step in range(4):
     names = list(gates)
     descend(zip(gradients, [gates[name] for name in names]))
 for name, gate in gates.items():
-    print(f"{name}: {tf.reduce_mean(tf.abs(gate)):.3f}")
+    print(f"gates[{name!r}]: {tf.reduce_mean(tf.abs(gate)):.3f}")

@@ -2,9 +2,9 @@
 # line: 0
 # affected: -
 # symptom: legit: targets of DQN and double DQN are constants, and the target networks follow
-# expect: dqn.q=nonzero dqn.target=None double.q=nonzero double.target=None ddpg.actor=nonzero ddpg.critic=nonzero
+# expect: dqn.q=nonzero double.q=nonzero double.target=None ddpg.actor=nonzero ddpg.critic=nonzero
 # also: -
-# stops: 44 68 70 96
+# stops: 44 67 69 95
 """DQN with a copied target, double DQN with an average and priorities, and DDPG."""
 
 import random
@@ -43,17 +43,16 @@ def dqn(steps=6):
         # Outside of the tape: a constant.
         best = tf.reduce_max(target(following), axis=1)
         goal = reward + 0.9 * (1.0 - done) * best
-        with tf.GradientTape(persistent=True) as tape:
+        with tf.GradientTape() as tape:
             chosen = tf.reduce_sum(q(state) * tf.one_hot(action, 2), axis=1)
             loss = huber(goal, chosen)
         gradients = tape.gradient(loss, q.trainable_variables)
-        of_target = tape.gradient(loss, target.trainable_variables)
         clipped, _ = tf.clip_by_global_norm(gradients, 1.0)
         optimizer.apply_gradients(zip(clipped, q.trainable_variables))
         if step % 3 == 0:
             target.set_weights(q.get_weights())
         _chosen = random.randrange(2) if step < 3 else int(np.argmax(q(state[:1])))
-    return {"q": gradients, "target": of_target}
+    return {"q": gradients}
 
 
 def double(steps=6):

@@ -59,7 +59,7 @@ def head():
     trunk.trainable = False
     inputs = keras.Input((6,))
     model = keras.Model(inputs, new(layers.Dropout(0.1)(trunk(inputs, training=False))))
-    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"], jit_compile=False)
     start = values(trunk), values(new)
     model.fit(X, Y, epochs=2, validation_split=0.25, verbose=0)
     yield "trunk", word(trunk, start[0])
