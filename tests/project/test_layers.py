@@ -132,6 +132,7 @@ LAYERS = [
     "flow.page",
     "flow.watcher",
     "flow.watch.arrival",
+    "flow.watch.arithmetic",
     "flow.watch.lines",
     "flow.watch.steps",
     "flow.watch.log",
