@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from headgate.flow.solve import Reach
 from headgate.flow.trace import Cut, Freeze, Gradient, Optimizer
 from headgate.flow.watch.torch.graph import Walk
-from headgate.flow.watch.torch.mistakes import was_assigned
+from headgate.flow.watch.torch.mistakes import copies_in_optimizers, was_assigned
 from headgate.flow.watch.torch.names import names_of
 from headgate.flow.watch.torch.steps import courses
 from headgate.flow.watch.torch.values import Leaf
@@ -44,7 +44,12 @@ def account(session: Session) -> None:
             source.trainable = True
         source.copied = leaf.loaded
         source.updated = source.updated or was_assigned(session, leaf)
-    session.concerns = {leaf for leaf in log.leaves if _matters(session, leaf, optimized)}
+    copies = {
+        log.leaf(parameter)
+        for known, _ in copies_in_optimizers(session)
+        for parameter in known.parameters
+    }
+    session.concerns = {leaf for leaf in log.leaves if _matters(session, leaf, optimized)} - copies
     reach = Reach(trace)
     session.differentiated = {
         leaf.number

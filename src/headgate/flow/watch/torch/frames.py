@@ -51,7 +51,7 @@ _OWN = f"{__file__.rsplit('flow', 1)[0]}"
 _TORCH = torch.__file__.removesuffix("__init__.py")
 
 
-def _innermost() -> Any:
+def innermost() -> Any:
     """Return the innermost frame that is neither Headgate's nor PyTorch's."""
     frame: Any = sys._getframe(1)
     while frame is not None:
@@ -64,7 +64,7 @@ def _innermost() -> Any:
 
 def inside_library() -> str:
     """Return "inside library/file.py:12" if a library is what calls PyTorch now, else ""."""
-    frame = _innermost()
+    frame = innermost()
     if frame is None:
         return ""
     file: str = frame.f_code.co_filename
@@ -84,7 +84,7 @@ def is_direct() -> bool:
 
 def is_home() -> bool:
     """Tell whether it is the user's own code that calls PyTorch now, not a library."""
-    frame = _innermost()
+    frame = innermost()
     return frame is None or is_users(frame.f_code.co_filename)
 
 

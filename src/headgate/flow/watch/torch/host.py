@@ -1,7 +1,8 @@
 """The host: values that leave for Python or NumPy, and what comes back from there.
 
 A number is only a number there. What is the same one or the same memory as something that left a
-moment ago surely came of it, and so did one times, or plus, what stands in the program as it is;
+moment ago surely came of it, and so did one times, or plus, what stands in the program as it is,
+and what the function that hands it over computes from it (`headgate.flow.watch.arithmetic`);
 anything else is a guess (`headgate.flow.trace.GUESSED`).
 """
 
@@ -10,9 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 from headgate.flow.trace import GUESSED
-from headgate.flow.watch.torch.frames import constants
+from headgate.flow.watch.arithmetic import computed_from
+from headgate.flow.watch.torch.frames import constants, innermost
 from headgate.flow.watch.torch.log import Log
 from headgate.flow.watch.torch.values import is_same
+from headgate.record.site import is_users
 
 
 def put_into(log: Log, data: Any, made: Any) -> None:
@@ -46,13 +49,17 @@ def returned(log: Log, content: Any) -> int:
     stands in the program as it is did not.
     """
     certain = [
-        value for value, left in log.away if is_same(content, left) or _is_multiple(content, left)
+        value
+        for value, left, _ in log.away
+        if is_same(content, left) or _is_multiple(content, left)
     ]
+    if not certain:
+        certain = _computed(log)
     if not certain and type(content) is float and _is_written_there(log, content):
         return 0
     kin = [
         value
-        for value, left in log.away
+        for value, left, _ in log.away
         if type(content) is not float or isinstance(left, float) or hasattr(left, "shape")
     ]
     inputs = tuple(certain) or tuple(kin)
@@ -62,6 +69,17 @@ def returned(log: Log, content: Any) -> int:
     label = "" if certain else GUESSED
     log.event("asarray", inputs, (value,), (False,) * len(inputs), "host_round_trip", label)
     return value
+
+
+def _computed(log: Log) -> list[int]:
+    """Return the values from which the program's own function computes what it hands over now."""
+    frame = innermost()
+    if frame is None or not is_users(frame.f_code.co_filename):
+        return []
+    file, places = frame.f_code.co_filename, log.trace.places
+    away = [each for each in log.away if places[each[2]].file == file]
+    found = computed_from(frame, [(left, places[at].line) for _, left, at in away])
+    return [away[position][0] for position in sorted(found)]
 
 
 def _is_multiple(content: Any, left: Any) -> bool:

@@ -51,7 +51,7 @@ class Log:
         self.seen_lines: dict[int, set[float]] = {}
         self._known: dict[int, Known] = {}
         self._values = 0
-        self.away: list[tuple[int, Any]] = []  # what left for the host since the last call but one
+        self.away: list[tuple[int, Any, int]] = []  # what left for the host: value, it, place
         self._slots: dict[
             int, tuple[Any, str, int, bool]
         ] = {}  # id of a tensor -> where it was put
@@ -291,7 +291,7 @@ class Log:
     def passed(self, targets: Sequence[int]) -> None:
         """Note that a gradient call is over; what left long before it comes back no more."""
         self.turn += 1
-        self.away = [(value, left) for value, left in self.away if value > self.since]
+        self.away = [each for each in self.away if each[0] > self.since]
         self.since = max([self.since, *targets])
 
     def non_leaf(self, tensor: Any, known: Known) -> None:

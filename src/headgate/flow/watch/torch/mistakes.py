@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 from headgate.flow.judge import Facts, Told, facts_of
 from headgate.flow.solve import Reach
 from headgate.flow.trace import Place
+from headgate.record.cuts import bits
 
 if TYPE_CHECKING:
-    from headgate.flow.watch.torch.records import Ask
+    from headgate.flow.watch.torch.records import Ask, Stepper
     from headgate.flow.watch.torch.session import Session
     from headgate.flow.watch.torch.values import Leaf
 
@@ -34,7 +35,7 @@ def means_requires_grad(name: str) -> bool:
 
 def mistakes(session: Session) -> Iterator[Told]:
     """Yield what is wrong with parameters beside all gradient calls."""
-    replaced = [*_failures(session), *_replaced(session)]
+    replaced = [*_failures(session), *_replaced(session), *_copied(session)]
     yield from replaced
     known = {one.name for one in replaced}
     for find in (
@@ -80,6 +81,31 @@ def _replaced(session: Session) -> Iterator[Told]:
     for old, new, place in session.replaced:
         if old in optimized and new not in optimized and old not in reached and new in reached:
             yield Told(_name(session, new), "connected", "variable_replaced", session.place(place))
+
+
+def _copied(session: Session) -> Iterator[Told]:
+    """Find parameters of which an optimizer has copies, so that it never gets a gradient."""
+    reached = {leaf.number for leaf in session.reached()}
+    for known, originals in copies_in_optimizers(session):
+        for number in originals:
+            if number in reached:
+                place = session.place(known.place)
+                yield Told(_name(session, number), "copied", "variable_replaced", place)
+
+
+def copies_in_optimizers(session: Session) -> Iterator[tuple[Stepper, list[int]]]:
+    """Yield the optimizers that step and never have a gradient, with what theirs are copies of."""
+    starved = [known for known in session.steppers.values() if known.steps > 1 and not known.fed]
+    reach = Reach(session.log.trace) if starved else None
+    for known in starved:
+        assert reach is not None
+        mask = 0
+        for parameter in known.parameters:
+            leaf = session.log.leaf(parameter)
+            for value in leaf.past:
+                mask |= reach.by_value.get(value, 0) & ~(1 << leaf.number)
+        if mask:
+            yield known, [*bits(mask)]
 
 
 def _not_registered(session: Session) -> Iterator[Told]:

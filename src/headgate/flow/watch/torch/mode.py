@@ -202,7 +202,7 @@ def _host(
             number = event.inputs[0]
         value = log.new()
         log.event(row.op, (number,), (value,), (False,), "host_round_trip", like=args[0])
-        log.away.append((value, result))
+        log.away.append((value, result, log.here()))
     return result
 
 
