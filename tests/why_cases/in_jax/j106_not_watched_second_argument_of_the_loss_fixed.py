@@ -4,6 +4,7 @@
 # symptom: fixed twin
 # expect: encoder.0=learns encoder.1=learns decoder.0=learns decoder.1=learns
 # also: -
+# args: --flow 'decoder*'
 import jax
 import jax.numpy as jnp
 

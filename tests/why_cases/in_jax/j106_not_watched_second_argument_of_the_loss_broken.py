@@ -1,9 +1,10 @@
-# cause: unlisted not_watched
-# line: 39
+# cause: not_watched unlisted
+# line: 40
 # affected: decoder.0 decoder.1
 # symptom: absent
 # expect: encoder.0=learns encoder.1=learns decoder.0=still decoder.1=still
-# also: 33 43 32 23 22 18 19 24 17
+# also: 34 44 33 24 23 19 20 25 18
+# args: --flow 'decoder*'
 import jax
 import jax.numpy as jnp
 
