@@ -12,8 +12,10 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python import pywrap_tfe
 from tensorflow.python.eager import backprop, record
+from tensorflow.python.eager.polymorphic_function import concrete_function
 from tensorflow.python.framework import op_callbacks, ops
-from tensorflow.python.ops import resource_variable_ops
+from tensorflow.python.ops import resource_variable_ops, script_ops
+from tensorflow.python.util import tf_stack
 
 EagerTensor: Any = ops.EagerTensor
 TENSOR: Any = ops._EagerTensorBase
@@ -21,6 +23,12 @@ TENSOR: Any = ops._EagerTensorBase
 
 VARIABLE: Any = resource_variable_ops.BaseResourceVariable
 TAPE: Any = tf.GradientTape
+FUNCTION: Any = concrete_function.ConcreteFunction
+"""What runs when a compiled function is called, with tensors alone."""
+
+SCRIPTS: Any = script_ops
+"""The module of functions that are given arrays."""
+
 RECORD: Any = record
 """The module through which Python code puts an operation on the tapes."""
 
@@ -78,3 +86,18 @@ def content(tensor: Any) -> Any:
 def is_eager(tensor: Any) -> bool:
     """Tell whether something is a tensor that has numbers."""
     return isinstance(tensor, EagerTensor)
+
+
+def graph_of(graph: Any, name: str) -> Any:
+    """Return the graph of a function that a graph calls, None if it is not known."""
+    while graph is not None:
+        function = graph._get_function(name)
+        if function is not None:
+            return getattr(function, "graph", None)
+        graph = getattr(graph, "outer_graph", None)
+    return None
+
+
+def stack() -> Any:
+    """Return the stack as TensorFlow tells it: with the lines of the program as it is written."""
+    return tf_stack.extract_stack()

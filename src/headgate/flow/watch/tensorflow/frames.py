@@ -14,7 +14,7 @@ from headgate.flow.watch.steps import fate_of
 from headgate.record.names import paths_to
 from headgate.record.site import is_users
 
-_OWN = f"{__file__.rsplit('flow', 1)[0]}"
+OWN = f"{__file__.rsplit('flow', 1)[0]}"
 _FOLDER = os.path.dirname(os.path.dirname(tf.__file__)) + os.sep
 _FRAMEWORK = tuple(_FOLDER + name + os.sep for name in ("tensorflow", "keras", "tf_keras"))
 
@@ -23,7 +23,7 @@ def _innermost() -> Any:
     """Return the innermost frame that is neither Headgate's nor TensorFlow's nor Keras's."""
     frame: Any = sys._getframe(1)
     while frame is not None:
-        if not frame.f_code.co_filename.startswith((_OWN, *_FRAMEWORK, "<")):
+        if not frame.f_code.co_filename.startswith((OWN, *_FRAMEWORK, "<")):
             return frame
         frame = frame.f_back
     return None
@@ -57,7 +57,7 @@ def dropped() -> bool:
 def given_by_caller(levels: int = 3) -> Iterator[Any]:
     """Yield what the functions of TensorFlow that run now were given, the innermost's first."""
     frame: Any = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_OWN):
+    while frame is not None and frame.f_code.co_filename.startswith(OWN):
         frame = frame.f_back
     for _ in range(levels):
         if frame is None or not frame.f_code.co_filename.startswith(_FRAMEWORK):
@@ -66,10 +66,18 @@ def given_by_caller(levels: int = 3) -> Iterator[Any]:
         frame = frame.f_back
 
 
+def within_py_function() -> bool:
+    """Tell whether it is the machinery of `tf.py_function` that calls now."""
+    frame: Any = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.startswith(OWN):
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_filename.endswith("script_ops.py")
+
+
 def arguments_of_operation() -> list[Any]:
     """Return what the function of an operation was given, in order, without its lists."""
     frame: Any = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_OWN):
+    while frame is not None and frame.f_code.co_filename.startswith(OWN):
         frame = frame.f_back
     while frame is not None and frame.f_code.co_name in ("execute_with_callbacks", "quick_execute"):
         frame = frame.f_back

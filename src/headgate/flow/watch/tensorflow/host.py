@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headgate.flow.trace import GUESSED
+from headgate.flow.trace import GUESSED, Place
 from headgate.flow.watch.tensorflow import entrance
-from headgate.flow.watch.tensorflow.frames import constants
-from headgate.flow.watch.tensorflow.values import Known, carries
+from headgate.flow.watch.tensorflow.frames import constants, given_by_caller
+from headgate.flow.watch.tensorflow.provenance import origin_of
+from headgate.flow.watch.tensorflow.values import Known, carries, has_numbers, tensors_in
 
 if TYPE_CHECKING:
     from headgate.flow.watch.tensorflow.log import Log
@@ -49,6 +50,8 @@ class Host:
         """Look at all ways to the host."""
         for name in WAYS:
             replace(entrance.TENSOR, name, self._leaves)
+        replace(entrance.SCRIPTS, "py_func_common", self.called)
+        replace(entrance.SCRIPTS.EagerFunc, "__call__", self.runs)
         for owner in entrance.TENSOR.__mro__:
             if "__getattr__" in vars(owner):
                 replace(owner, "__getattr__", self._attribute)
@@ -64,6 +67,55 @@ class Host:
         if name in _THROUGH_NUMPY and entrance.is_eager(tensor) and self.away_from(tensor):
             self.left(tensor, None, "numpy()")
         return original(tensor, name)
+
+    def called(self, original: Any, *args: Any, **kwargs: Any) -> Any:
+        """Note a function that is given arrays and gives arrays back."""
+        log = self.log
+        result = original(*args, **kwargs)
+        if not (log.quiet or log.idle or log.full or not log.listens):
+            log.quiet += 1
+            try:
+                self._note_call(args[1] if len(args) > 1 else kwargs.get("inp"), result)
+            except Exception as error:
+                log.fault(error)
+            finally:
+                log.quiet -= 1
+        return result
+
+    def _note_call(self, given: Any, result: Any) -> None:
+        log = self.log
+        taken = [known for each in tensors_in(given) if (known := log.of(each)) is not None]
+        made = list(tensors_in(result))
+        if not taken or not all(map(entrance.is_eager, made)):
+            return
+        numbers = tuple(log.new() for _ in made)
+        inputs = tuple(known.number for known in taken)
+        kind = "host_round_trip" if any(known.tapes for known in taken) else ""
+        log.event("numpy_function", inputs, numbers, (False,) * len(inputs), kind)
+        log.masks.append((0,) * len(inputs))
+        for number, each in zip(numbers, made):
+            log.keep(each, number)
+
+    def runs(self, original: Any, function: Any, device: Any, token: Any, args: Any) -> Any:
+        """Note what a function of `tf.py_function` computes: it is given copies of tensors."""
+        log = self.log
+        if log.quiet or log.idle or not log.listens:
+            return original(function, device, token, args)
+        given = [
+            each
+            for value in given_by_caller(12)
+            if type(value) in (list, tuple)
+            for each in value
+            if entrance.is_eager(each) and log.of(each) is not None
+        ]
+        copies = [each for each in tensors_in(args) if entrance.is_eager(each)]
+        for each, copy in zip(given, copies):
+            known = log.of(each)
+            if known is not None and each.shape == copy.shape:
+                log.keep(copy, known.number, known.tapes)
+        result = original(function, device, token, args)
+        log.inner = [*tensors_in(result)]
+        return result
 
     def away_from(self, tensor: Any) -> bool:
         """Tell whether a tensor that leaves now is to be noted."""
@@ -102,36 +154,57 @@ class Host:
     def returned(self, tensor: Any) -> Known | None:
         """Return what is known of a tensor made of numbers from the host, if they may have left
         from here."""
+        log = self.log
         number = entrance.number_of(tensor)
-        away = [(value, left) for value, left, when in self.away if number > when]
-        if not away or not entrance.is_eager(tensor):
+        if not has_numbers(tensor) or log.makes_constants():
             return None
         numbers = np.asarray(entrance.content(tensor))
+        if not numbers.size:
+            return None
+        away = [(value, left) for value, left, when in self.away if number > when]
         certain = [value for value, left in away if _is_same(numbers, left)]
+        if not certain and numbers.ndim:
+            with np.errstate(all="ignore"):
+                value = log.sums.get((numbers.shape, float(numbers.sum().real)))
+            certain = [] if value is None or not numbers.any() else [value]
+        place = -1
         if not certain:
             if numbers.size == 1:
-                number_ = float(numbers.reshape(-1)[0].real)
-                certain = [value for value, left in away if _is_multiple(number_, left)]
-                if not certain and self._is_written_there(number_):
+                found = float(numbers.reshape(-1)[0].real)
+                certain = [value for value, left in away if _is_multiple(found, left)]
+                if not certain and self._is_written_there(found):
                     return None
-            elif not numbers.any() or (numbers == 1).all():
+            elif not numbers.any() or (numbers == numbers.reshape(-1)[0]).all():
                 return None
-        log = self.log
-        inputs = tuple(certain) or tuple(value for value, _ in away)
+        if not certain and number > self.log.first:
+            origin = origin_of(self._follows)
+            if origin is not None:
+                certain = [log.known[entrance.number_of(each)].number for each in origin.tensors]
+                place = log.lines.at(Place(origin.file, origin.line, origin.function))
+        inputs = tuple(dict.fromkeys(certain)) or tuple(value for value, _ in away)
+        if not inputs:
+            return None
         made = log.new()
-        label = "" if certain else GUESSED
         log.event(
             "asarray",
             inputs,
             (made,),
             (False,) * len(inputs),
             "host_round_trip",
-            label,
+            "" if certain else GUESSED,
             tuple(tensor.shape),
             tensor.dtype.name,
+            place=place,
         )
         log.masks.append((0,) * len(inputs))
         return log.keep(tensor, made)
+
+    def _follows(self, value: Any) -> bool:
+        """Tell whether a value is a tensor that some tape follows, computed since the last call."""
+        if not entrance.is_eager(value):
+            return False
+        known = self.log.known.get(entrance.number_of(value))
+        return known is not None and bool(known.tapes) and known.number > self.log.since
 
     def _is_written_there(self, number: float) -> bool:
         """Tell whether a number stands in the program, or has come by this line before."""

@@ -50,9 +50,10 @@ from headgate.flow.watch.tensorflow.values import (
     Tape,
     carries,
     handle_of,
-    is_finite,
+    has_numbers,
     is_variable,
     plain,
+    summed,
     weak,
 )
 from headgate.record.site import chain
@@ -87,10 +88,15 @@ class Log:
         self.of_gradient: set[int] = set()  # values that were computed from gradients
         self.attributes: dict[int, tuple[Any, int]] = {}  # id of an op's attributes -> its event
         self.makers: dict[int, int] = {}  # value -> the event that made it
+        self.sums: dict[tuple[tuple[int, ...], float], int] = {}  # (shape, sum) -> value
         self.host: Any = None  # who knows what left for the host
         self.faults: list[str] = []  # errors of the watcher itself
         self.names: dict[int, str] = {}  # source -> a name in the program's frames
-        self.listens = True
+        self.listens = False
+        self.first = 0  # the number of a tensor when looking began
+        self.inner: list[Any] = []  # what a function of tf.py_function has just computed
+        self.place = -1  # the line of what is replayed now, -1 if nothing is
+        self.led = 0  # the lines that led there
         self._values = 0
         self._latest = 0
 
@@ -133,6 +139,8 @@ class Log:
 
     def here(self) -> int:
         """Return the number of the user's line."""
+        if self.place >= 0:
+            return self.place
         code, instruction = chain()[0]
         return self.lines.place(code, instruction)
 
@@ -214,6 +222,7 @@ class Log:
         self.quiet += 1
         if outputs:
             self._latest = entrance.number_of(outputs[-1])
+            self.first = self.first or self._latest
         try:
             row = row_of(op.decode() if isinstance(op, bytes) else op)
             if row.role != SKIP:
@@ -249,7 +258,9 @@ class Log:
                 value = self._read_for(inputs[0], outputs[0])
                 given = [] if value is None else [(0, value, True, 0)]
             else:
-                given = self._given(inputs)
+                given = self._given(self.inner if name == "EagerPyFunc" else inputs)
+                if name == "EagerPyFunc":
+                    self.inner = []
             if not given:
                 self._faint(inputs, outputs)
             else:
@@ -381,13 +392,18 @@ class Log:
         inputs: Sequence[Any] = (),
     ) -> int:
         """Note the results of an operation, and return the number of its event."""
-        running = self.running
         stopped = entrance.is_stopped()
+        # What a library computes while all tapes are paused is told where the result is used.
+        as_if = stopped and not self.paused and row.role != STOP
+        running = self._entered() if as_if else self.running
         gives = row.role not in (STOP, HOST) and name not in NOTHING and entrance.has_rule(name)
         soft = [carries(each.dtype) for each in outputs]
         masks, tracked, lost = [], 0, False
+        paused = False
         for _, known, carrying, _ in given:
             flowing = known.tapes & running if carrying else 0
+            if flowing and known.paused and not as_if:
+                flowing, paused = 0, True
             tracked |= flowing
             passes = flowing if gives and any(soft) else 0
             masks.append(passes)
@@ -395,6 +411,7 @@ class Log:
         kind = ""
         if lost and not any(masks):
             kind = self._kind(name, row, any(soft), running, tracked, stopped, gives)
+            kind = "no_grad_block" if paused and not kind.startswith("stop") else kind
         numbers = [self.new() for _ in outputs]
         shape = tuple(outputs[0].shape)
         label = ""
@@ -413,16 +430,16 @@ class Log:
         )
         self.masks.append(tuple(masks))
         for number, each, carrying in zip(numbers, outputs, soft):
-            self.keep(each, number, tracked if carrying else 0)
+            self.keep(each, number, tracked if carrying else 0).paused = as_if
         if any(known.number in self.of_gradient for _, known, _, _ in given):
             self.of_gradient.update(numbers)
             for number, each, carrying in zip(numbers, outputs, soft):
-                if carrying and entrance.is_eager(each):
+                if carrying and has_numbers(each):
                     self.trace.sizes[number] = float(np.linalg.norm(entrance.content(each)))
         if tracked:
             for each in inputs:
                 self.uses.setdefault(entrance.number_of(each), event)
-        if row.op == "stop_gradient" and kind and dropped():
+        if row.op == "stop_gradient" and kind and self.place < 0 and dropped():
             self.trace.dropped.add(event)
         self._check(row, event, [known.number for _, known, _, _ in given], numbers, outputs)
         return event
@@ -453,12 +470,46 @@ class Log:
     ) -> None:
         """Note where something that is not finite was born."""
         for number, each in zip(numbers, outputs):
-            if not entrance.is_eager(each) or not carries(each.dtype):
+            if not has_numbers(each):
                 continue
-            if not is_finite(each, row.op not in INFINITE):
+            total, finite = summed(each, row.op not in INFINITE)
+            if each.shape.rank:
+                self.sums[tuple(each.shape), total] = number
+            if not finite:
                 if self.spoilt.isdisjoint(inputs):
                     self.infinite.setdefault(event, "nonfinite_value")
                 self.spoilt.add(number)
+
+    def makes_constants(self) -> bool:
+        """Tell whether nothing is computed with variables yet."""
+        return not self.trace.events
+
+    def operation(self, name: str, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        """Note an operation that was not run, or as another one."""
+        self.quiet += 1
+        try:
+            self._note(name, row_of(name), inputs, None, outputs)
+        finally:
+            self.quiet -= 1
+
+    def written(self, name: str, inputs: Sequence[Any]) -> None:
+        """Note that a variable would get another value."""
+        self.quiet += 1
+        try:
+            self._write(name, inputs)
+        finally:
+            self.quiet -= 1
+
+    def forget(self, tensor: Any) -> None:
+        """Let a tensor be a constant from now on."""
+        self.known.pop(entrance.number_of(tensor), None)
+        self.faint[entrance.number_of(tensor)] = -1, ()
+
+    def constant(self, tensor: Any) -> None:
+        """Note that a tensor comes from nowhere, unless it is known."""
+        number = entrance.number_of(tensor)
+        if number not in self.known:
+            self.faint.setdefault(number, (-1, ()))
 
     def _faint(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
         """Note in short what is computed from constants."""
@@ -480,9 +531,14 @@ class Log:
         shape: tuple[int, ...] = (),
         dtype: str = "",
         positions: tuple[int, ...] = (),
+        place: int = -1,
     ) -> int:
-        """Note an event at the user's line, and return its number."""
+        """Note an event at the user's line, or at another one, and return its number."""
         code, at, led = self.lines.chain(chain())
+        if self.place >= 0:
+            at, led = self.place, self.led
+        if place >= 0:
+            at, led = place, 0
         number = len(self.trace.events)
         if positions == tuple(range(len(positions))):
             positions = ()
@@ -566,4 +622,5 @@ class Log:
         """Note that a gradient call is over."""
         if self.host is not None:
             self.host.forget(self.since)
+        self.sums.clear()
         self.since = max([self.since, *targets])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from headgate.flow.trace import Update
+from headgate.flow.watch.tensorflow.notes import STEP, Stepped, count, named
 from headgate.flow.watch.tensorflow.values import norm, tensors_in, weak
 
 if TYPE_CHECKING:
@@ -96,11 +97,13 @@ class Optimizers:
         self, original: Any, optimizer: Any, grads: Any, trainable_variables: Any = None
     ) -> Any:
         session = self.session
-        if threading.get_ident() != session.thread or not tf.executing_eagerly():
+        if threading.get_ident() != session.thread or session.log.idle:
             return original(optimizer, grads, trainable_variables)
         grads = list(grads)
         if trainable_variables is not None:
             trainable_variables = list(trainable_variables)
+        if not tf.executing_eagerly():
+            return self._apply_in_graph(original, optimizer, grads, trainable_variables)
         session.safely(self._note_step, optimizer, grads, trainable_variables)
         log = session.log
         log.stepping += 1
@@ -110,6 +113,35 @@ class Optimizers:
         finally:
             log.stepping -= 1
             log.quiet -= 1
+
+    def _apply_in_graph(
+        self, original: Any, optimizer: Any, grads: list[Any], variables: list[Any] | None
+    ) -> Any:
+        at = count()
+        result = original(optimizer, grads, variables)
+        self.session.safely(self._note_in_graph, optimizer, grads, variables, at)
+        return result
+
+    def _note_in_graph(
+        self, optimizer: Any, grads: list[Any], variables: list[Any] | None, at: int
+    ) -> None:
+        if variables is None:
+            variables = list(getattr(optimizer, "_trainable_variables", ()))
+        stepped = Stepped(
+            weak(optimizer),
+            self.session.line_in_graph()[0],
+            count(),
+            list(map(named, grads)),
+            list(map(named, variables)),
+        )
+        self.session.notes.add(STEP, stepped, at)
+
+    def stepped(self, optimizer: Any, gradients: list[Any], variables: list[Any]) -> None:
+        """Note a step that a compiled function makes."""
+        found = optimizer()
+        if found is not None:
+            pairs = [pair for pair in zip(gradients, variables) if pair[1] is not None]
+            self._note_step(found, [g for g, _ in pairs], [v for _, v in pairs])
 
     def _note_step(self, optimizer: Any, grads: list[Any], variables: list[Any] | None) -> None:
         session, log = self.session, self.session.log

@@ -25,12 +25,31 @@ from headgate.flow.trace import Place, Source, Trace
 from headgate.flow.watch.arrival import when_imported
 from headgate.flow.watch.tensorflow import entrance
 from headgate.flow.watch.tensorflow.account import account
-from headgate.flow.watch.tensorflow.frames import inside_library, name_in_frames
+from headgate.flow.watch.tensorflow.frames import (
+    OWN,
+    inside_library,
+    name_in_frames,
+    within_py_function,
+)
+from headgate.flow.watch.tensorflow.functions import Functions
 from headgate.flow.watch.tensorflow.host import Host
 from headgate.flow.watch.tensorflow.log import MOST, Log
 from headgate.flow.watch.tensorflow.mistakes import mistakes
 from headgate.flow.watch.tensorflow.names import names_in_frames, own_name, path_of
+from headgate.flow.watch.tensorflow.notes import (
+    ASK,
+    PAUSE,
+    POP,
+    PUSH,
+    RESUME,
+    WATCH,
+    Asked,
+    Notes,
+    count,
+    named,
+)
 from headgate.flow.watch.tensorflow.optimizers import Optimizers
+from headgate.flow.watch.tensorflow.replay import operations_in
 from headgate.flow.watch.tensorflow.values import (
     Leaf,
     Tape,
@@ -42,6 +61,7 @@ from headgate.flow.watch.tensorflow.values import (
     weak,
 )
 from headgate.flow.watch.tensorflow.walk import CUSTOM, Walk
+from headgate.record.site import HOPS, is_users
 
 CLOSELY = 3
 """So many first passes of a line are looked at closely."""
@@ -114,6 +134,8 @@ class Session:
         self.log = Log()
         self.host = self.log.host = Host(self.log)
         self.optimizers = Optimizers(self)
+        self.notes = Notes()
+        self.functions = Functions(self)
         self.on = False  # whether what happens is noted
         self.thread = threading.get_ident()
         self.asks: list[Ask] = []
@@ -125,7 +147,9 @@ class Session:
         self._undo: list[Callable[[], None]] = []
         self._looking: list[Callable[[], None]] = []
         self._asking = 0
-        self._walk: Walk | None = None
+        self._hidden = 0  # while it is the watcher itself that uses tapes
+        self.walk: Walk | None = None
+        self.walked = 0  # the tape that is asked now
         self._bits = 0
         self._calls = 0
         self._events = 0
@@ -144,6 +168,7 @@ class Session:
         replace(entrance.TAPE, "gradient", self._gradient)
         replace(entrance.TAPE, "jacobian", self._jacobian)
         replace(entrance.TAPE, "batch_jacobian", self._jacobian)
+        replace(entrance.FUNCTION, "_call_flat", self.functions.called)
         replace(entrance.RECORD, "record_operation", self._record)
         replace(entrance.VARIABLE, "__init__", self._variable)
         self.host.begin(replace)
@@ -187,7 +212,7 @@ class Session:
             for ask in self.asks[-100:]:  # what becomes of these gradients is not seen
                 if ask.updates == len(self.log.trace.updates):
                     ask.outputs = [None] * len(ask.outputs)
-        self.on = on
+        self.on = self.log.listens = on
 
     @shielded
     def safely(self, note: Callable[..., Any], *args: Any) -> Any:
@@ -207,38 +232,68 @@ class Session:
         found = self.tapes.get(id(tape))
         if found is None or found[0]() is not tape:
             known = Tape(
-                1 << self._bits, bool(tape._watch_accessed_variables), self.log.here(), weak(tape)
+                1 << self._bits,
+                bool(tape._watch_accessed_variables),
+                -1,
+                weak(tape),
+                bool(tape._persistent),
             )
             self._bits += 1
             found = self.tapes[id(tape)] = weakref.ref(tape), known
         return found[1]
 
+    def unseen(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Use a tape as the watcher itself, which is not noted."""
+        self._hidden += 1
+        try:
+            return function(*args, **kwargs)
+        finally:
+            self._hidden -= 1
+
+    def _sees(self) -> bool:
+        return not self._hidden and not self.log.idle and threading.get_ident() == self.thread
+
     def _push(self, original: Any, tape: Any) -> None:
         original(tape)
-        if threading.get_ident() == self.thread:
+        if self._sees():
             self.safely(self._note_push, tape)
 
     def _note_push(self, tape: Any) -> None:
         known = self.tape(tape)
-        if known not in self.log.tapes:
+        if not tf.executing_eagerly():
+            self.notes.add(PUSH, known)
+        elif known not in self.log.tapes:
             self.log.tapes.append(known)
 
     def _pop(self, original: Any, tape: Any) -> None:
         original(tape)
-        if threading.get_ident() == self.thread:
-            known = self.tape(tape)
-            if known in self.log.tapes:
-                self.log.tapes.remove(known)
+        if self._sees():
+            self.safely(self._note_pop, tape)
+
+    def _note_pop(self, tape: Any) -> None:
+        known = self.tape(tape)
+        if not tf.executing_eagerly():
+            self.notes.add(POP, known)
+        elif known in self.log.tapes:
+            self.log.tapes.remove(known)
 
     def _watch(self, original: Any, tape: Any, tensor: Any) -> None:
         original(tape, tensor)
-        if self.hears:
+        if self._sees() and not self.log.quiet and not within_py_function():
             self.safely(self._note_watch, tape, tensor)
 
     def _note_watch(self, tape: Any, tensor: Any) -> None:
         known = self.tape(tape)
-        for each in tf.nest.flatten(tensor):
-            if is_variable(each) or isinstance(each, tf.Tensor):
+        found = [
+            each
+            for each in tf.nest.flatten(tensor)
+            if is_variable(each) or isinstance(each, tf.Tensor)
+        ]
+        if not tf.executing_eagerly():
+            known.explicit.update(handle_of(each) for each in found if is_variable(each))
+            self.notes.add(WATCH, (known, list(map(named, found))))
+        elif self.on:
+            for each in found:
                 self.log.watched(each, known)
 
     def _stop_recording(self, original: Any, tape: Any) -> Any:
@@ -252,27 +307,53 @@ class Session:
     # -- what tapes are told, and ask -------------------------------------------------------------
 
     def _record(
-        self, original: Any, op: Any, outputs: Any, inputs: Any, backward: Any, *m: Any, **more: Any
+        self,
+        original: Any,
+        op_type: Any,
+        output_tensors: Any,
+        input_tensors: Any,
+        backward_function: Any,
+        forward_function: Any = None,
     ) -> None:
-        if not self.hears or not tf.executing_eagerly():
-            original(op, outputs, inputs, backward, *m, **more)
-            return
-        number = self.safely(self._note_record, str(op), list(outputs), list(inputs))
-        if number is not None and number >= 0:
-            backward = self._measured(number, list(inputs), backward)
-        original(op, outputs, inputs, backward, *m, **more)
+        outputs, inputs, rule = list(output_tensors), list(input_tensors), backward_function
+        if self._sees() and not tf.executing_eagerly():
+            rule = self.safely(self._noting_rule, outputs, rule) or rule
+        elif self.hears and self.functions.calling is not None:
+            rule = self.functions.measured(outputs, rule)
+        elif self.hears:
+            rule = self.safely(self._recorded, op_type, outputs, inputs, rule) or rule
+        original(op_type, outputs, inputs, rule, forward_function)
 
-    def _note_record(self, op: str, outputs: Sequence[Any], inputs: Sequence[Any]) -> int:
-        """Note an operation that has a rule of its own."""
-        log = self.log
+    def record(self, op: str, outputs: list[Any], inputs: list[Any], backward: Any) -> None:
+        """Put an operation with a rule of its own on the tapes, and note it."""
+        entrance.RECORD.record_operation(op, outputs, inputs, backward)
+
+    def _recorded(self, op: Any, outputs: Any, inputs: Any, backward: Any) -> Any:
+        """Note an operation that has a rule of its own; return its rule, measured."""
+        outputs, inputs = list(outputs), list(inputs)
         if not outputs or not all(entrance.is_eager(each) for each in (*outputs, *inputs)):
-            return -1
-        return log.recorded(op, outputs, inputs, CUSTOM)
+            return None
+        number = self.log.recorded(str(op), outputs, inputs, CUSTOM)
+        return self._measured(number, inputs, backward) if number >= 0 else None
+
+    def _noting_rule(self, outputs: Any, backward: Any) -> Any:
+        """Return a rule of the program's own that notes what it gives while a graph is made."""
+        op = getattr(next(iter(outputs), None), "op", None)
+        if op is None or op.type != "IdentityN":
+            return None
+        rules, name = self.notes.of(op.graph).rules, op.name
+
+        def instead(*came: Any, **more: Any) -> Any:
+            gave = backward(*came, **more)
+            rules[name] = [_said_of(each) for each in gave]
+            return gave
+
+        return instead
 
     def _measured(self, number: int, inputs: list[Any], backward: Any) -> Any:
         def instead(*came: Any, **more: Any) -> Any:
             gave = backward(*came, **more)
-            walk = self._walk
+            walk = self.walk
             if walk is not None:
                 self.safely(_passed, walk, number, inputs, came, gave)
             return gave
@@ -293,12 +374,12 @@ class Session:
     ) -> Any:
         """Answer a tape that asks for the gradient of an operation, and measure the answer."""
         gave = original(op, attributes, count, inputs, outputs, came, skipped, scope)
-        if self._walk is not None:
+        if self.walk is not None:
             known = self.log.attributes.get(id(attributes))
             if known is not None:
                 log, quiet = self.log, self.log.quiet
                 log.quiet += 1
-                self.safely(_passed, self._walk, known[1], inputs, came, gave, skipped or ())
+                self.safely(_passed, self.walk, known[1], inputs, came, gave, skipped or ())
                 log.quiet = quiet
         return gave
 
@@ -345,44 +426,131 @@ class Session:
         whole: bool = True,
     ) -> Any:
         """Make a gradient call, and note what comes of it if it is to be looked at."""
-        if self._asking or self.log.quiet or not tf.executing_eagerly():
+        if self._asking or self._hidden or self.log.quiet or self.log.idle:
             return call()
         if threading.get_ident() != self.thread:
             self.elsewhere += 1
             return call()
-        place = self.log.here()
-        line = self.lines.setdefault((place, inside_library()), Line())
-        step = line.passes
-        line.passes += 1
+        if not tf.executing_eagerly():
+            return self._look_in_graph(call, tape, target, sources, zero, whole)
+        line, step = self.line_of(self.log.here(), inside_library())
         self._leave_off(line)
-        if not self.on or self.log.idle:
+        if not self.on:
             result = call()
             self.safely(self._note_change, line, result)
             return result
         line.looked += 1
-        ask = self.safely(self._begin_asking, place, step, tape, target, sources)
+        ask = self.safely(self._begin_asking, self.log.here(), step, tape, target, sources)
         if ask is None:
             return call()
-        higher = self.log.running & ~ask.tape.bit if whole else 0
-        ask.inner = bool(self.log.running and (higher or tape._persistent))
+        return self._perform(ask, line, call, zero, whole)
+
+    def line_of(self, place: int, inside: str) -> tuple[Line, int]:
+        """Return a line that asks for gradients, and how often it has done so before."""
+        line = self.lines.setdefault((place, inside), Line())
+        line.passes += 1
+        return line, line.passes - 1
+
+    def _perform(
+        self, ask: Ask, line: Line, call: Callable[[], Any], zero: bool, whole: bool
+    ) -> Any:
+        """Make a gradient call that is looked at."""
+        assert ask.tape is not None
+        running = self.log.running
+        higher = running & ~ask.tape.bit if whole else 0
+        ask.inner = bool(running and (higher or ask.tape.persistent))
         quiet = 0 if ask.inner and whole else 1
         self._asking += 1
         self.log.quiet += quiet
-        self._walk = ask.walk = Walk(self.log)
+        self.walk = ask.walk = Walk(self.log)
+        self.walked = ask.tape.bit
         if not whole:
-            self._walk = None
+            self.walk = None
         try:
             result = call()
         except Exception as error:
             ask.failed = str(error) or type(error).__name__
             raise
         finally:
-            self._walk = None
+            self.walk = None
             self._asking -= 1
             self.log.quiet -= quiet
             self.log.passed(ask.targets)
         self._note_result(ask, line, result, zero)
         return result
+
+    # -- gradient calls in a graph ----------------------------------------------------------------
+
+    def line_in_graph(self) -> tuple[int, int]:
+        """Return the number of the user's line that runs while a graph is made, and its callers."""
+        found = []
+        for frame in reversed(list(entrance.stack())):
+            if is_users(frame.filename) and not frame.filename.startswith(OWN):
+                found.append(Place(frame.filename, frame.lineno, frame.name))
+                if len(found) > HOPS or frame.name == "<module>":
+                    break
+        return self.log.lines.led(found) if found else (self.log.here(), 0)
+
+    def _look_in_graph(
+        self,
+        call: Callable[[], Any],
+        tape: Any,
+        target: Any,
+        sources: Any,
+        zero: bool,
+        whole: bool,
+    ) -> Any:
+        """Make a gradient call that becomes a part of a graph, and note it for each of its runs."""
+        asked = self.safely(self._asked, tape, target, sources, zero, whole)
+        if asked is None:
+            return call()
+        start = count()
+        self._asking += 1
+        try:
+            result = call()
+        finally:
+            self._asking -= 1
+        asked.end = count()
+        asked.results = list(map(named, tf.nest.flatten(result)))
+        self.notes.add(ASK, asked, start)
+        return result
+
+    def _asked(self, tape: Any, target: Any, sources: Any, zero: bool, whole: bool) -> Asked:
+        place, callers = self.line_in_graph()
+        targets = [each for each in tf.nest.flatten(target) if each is not None]
+        asking = tf.nest.flatten(sources)
+        for each in asking:
+            if is_variable(each):
+                leaf = self.log.leaf(each)
+                leaf.asked = True
+                if path_of(each):
+                    self.paths.setdefault(leaf.number, path_of(each))
+        names = [name_in_frames(each) or "loss" for each in targets]
+        known = self.tape(tape)
+        kept, asked = list(map(named, targets)), list(map(named, asking))
+        return Asked(known, place, "", 0, kept, names, asked, [], zero, whole, callers)
+
+    def asked_in_graph(
+        self, asked: Asked, tape: Any, targets: list[Any], sources: list[Any]
+    ) -> list[Any] | None:
+        """Ask a tape of a replay what the graph's own was asked; return what came."""
+        line, step = self.line_of(asked.place, asked.inside)
+        line.looked += 1
+        before = self.log.place, self.log.led
+        self.log.place, self.log.led = asked.place, asked.callers
+        try:
+            ask = self._begin_asking(asked.place, step, asked.tape, targets, sources)
+            ask.names = tuple(asked.names)
+
+            def call() -> Any:
+                return self.unseen(entrance.TAPE.gradient, tape, targets, sources)
+
+            result = self._perform(ask, line, call, asked.zero, True)
+        except (tf.errors.OpError, ValueError, TypeError, LookupError):
+            return None
+        finally:
+            self.log.place, self.log.led = before
+        return list(result) if asked.whole else None
 
     def _begin_asking(self, place: int, step: int, tape: Any, target: Any, sources: Any) -> Ask:
         log = self.log
@@ -398,7 +566,8 @@ class Session:
                 for tensor in tensors_in(each):
                     known = log.of(tensor)
                     numbers.append(log.new() if known is None else known.number)
-            ask = Ask(place, step, tuple(numbers), tuple(names), log.since, self.tape(tape))
+            known_tape = tape if isinstance(tape, Tape) else self.tape(tape)
+            ask = Ask(place, step, tuple(numbers), tuple(names), log.since, known_tape)
             ask.first, self._events = self._events, len(log.trace.events)
             ask.updates = len(log.trace.updates)
             for position, each in enumerate(tf.nest.flatten(sources)):
@@ -475,6 +644,19 @@ class Session:
         assert ask.tape is not None
         wanted = self.log.trace.sources[ask.sources[position]].value
         return wanted in self.log.reached(ask.targets, ask.tape.bit)
+
+    @property
+    def functions_matter(self) -> bool:
+        """Whether a compiled function that is called now is to be looked at."""
+        return not self._asking and not self._hidden
+
+    def left_off_in_graph(self, graph: Any) -> None:
+        """Note a call of a function that is not looked at any more."""
+        for inner in {id(op.graph): op.graph for op, _ in operations_in(graph)}.values():
+            for note in self.notes.of(inner).notes:
+                if note.what == ASK:
+                    line, _ = self.line_of(note.data.place, note.data.inside)
+                    self._leave_off(line)
 
     def _leave_off(self, line: Line) -> None:
         """Look no more once a line was looked at, and each other one that is still called.
@@ -588,19 +770,42 @@ class _Paused:
 
     def __enter__(self) -> Any:
         result = self._original.__enter__()
-        self._session.log.paused.append(self._session.tape(self._tape))
+        session = self._session
+        known = session.tape(self._tape)
+        if tf.executing_eagerly():
+            session.log.paused.append(known)
+        else:
+            session.safely(session.notes.add, PAUSE, known)
         return result
 
     def __exit__(self, *exception: Any) -> Any:
-        known = self._session.tape(self._tape)
-        if known in self._session.log.paused:
-            self._session.log.paused.remove(known)
+        session = self._session
+        known = session.tape(self._tape)
+        if not tf.executing_eagerly():
+            session.safely(session.notes.add, RESUME, known)
+        elif known in session.log.paused:
+            session.log.paused.remove(known)
         return self._original.__exit__(*exception)
 
 
 def _passed(walk: Walk, number: int, inputs: Any, came: Any, gave: Any, skipped: Any = ()) -> None:
     gave = gave if isinstance(gave, list | tuple) else [gave]
     walk.passed(number, inputs or (), came, gave, skipped)
+
+
+def _said_of(gradient: Any) -> str:
+    """Return in a word what a rule of the program's own gives, as far as the graph tells."""
+    if gradient is None:
+        return "none"
+    op = getattr(gradient, "op", None)
+    kind = getattr(op, "type", "")
+    if kind == "ZerosLike":
+        return "zeros"
+    if op is not None and kind == "Const":
+        return "some" if tf.make_ndarray(op.get_attr("value")).any() else "zeros"
+    if op is not None and kind in ("Fill", "BroadcastTo"):
+        return _said_of(op.inputs[1] if kind == "Fill" else op.inputs[0])
+    return "some"
 
 
 def _missing(found: Sequence[Any]) -> frozenset[int]:

@@ -20,10 +20,12 @@ from headgate.flow.watch.tensorflow import entrance
 
 @dataclass(slots=True)
 class Known:
-    """A tensor that has a number in the trace, and the tapes that follow it."""
+    """A tensor that has a number in the trace, and the tapes that follow it; or would, if they had
+    not been paused by a library."""
 
     number: int
     tapes: int = 0
+    paused: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -59,16 +61,17 @@ class Tape:
         bit: its bit in masks.
         watches: whether it watches variables by itself.
         place: number of the line that it was entered at.
+        tape: gives the tape itself, while it is there.
+        persistent: whether it can be asked more than once.
         explicit: handles of variables that it was told to watch.
-        stopped: whether it stands still within `stop_recording`.
     """
 
     bit: int
     watches: bool
     place: int
     tape: Callable[[], Any]
+    persistent: bool = False
     explicit: set[int] = field(default_factory=set)
-    stopped: bool = False
 
 
 def plain(variable: Any) -> Any:
@@ -103,14 +106,21 @@ def tensors_in(tree: Any) -> Iterator[Any]:
 
 def carries(dtype: Any) -> bool:
     """Tell whether numbers of a type have gradients."""
-    return bool(dtype.is_floating or dtype.is_complex)
+    return bool(dtype.is_floating or dtype.is_complex or dtype == tf.variant)
+
+
+def has_numbers(tensor: Any) -> bool:
+    """Tell whether a tensor shows numbers that have gradients."""
+    dtype = tensor.dtype
+    return entrance.is_eager(tensor) and bool(dtype.is_floating or dtype.is_complex)
 
 
 def array_of(tensor: Any) -> Any:
     """Return the numbers of a tensor, those of sparse ones that are there; None if it has none."""
     if isinstance(tensor, tf.IndexedSlices):
         tensor = tensor.values
-    return entrance.content(tensor) if entrance.is_eager(tensor) else None
+    shows = entrance.is_eager(tensor) and tensor.dtype not in (tf.variant, tf.resource)
+    return entrance.content(tensor) if shows else None
 
 
 def norm(tensor: Any) -> float:
@@ -132,16 +142,16 @@ def norm(tensor: Any) -> float:
     return found
 
 
-def is_finite(tensor: Any, infinities_are_meant: bool) -> bool:
-    """Tell whether a tensor is without NaN and infinities; if those are meant, without NaN."""
+def summed(tensor: Any, infinities_are_meant: bool) -> tuple[float, bool]:
+    """Return the sum of a tensor, and whether it is without NaN and infinities; if those are meant,
+    without NaN."""
     numbers = np.asarray(entrance.content(tensor))
     with np.errstate(all="ignore"):
         total = numbers.sum()
         if np.isfinite(total):
-            return True
-        return not bool(
-            (np.isnan(numbers) if infinities_are_meant else ~np.isfinite(numbers)).any()
-        )
+            return float(total.real), True
+        wrong = np.isnan(numbers) if infinities_are_meant else ~np.isfinite(numbers)
+        return float(total.real), not bool(wrong.any())
 
 
 def weak(value: Any) -> Callable[[], Any]:
