@@ -140,6 +140,7 @@ LAYERS = [
     "flow.page",
     "flow.watcher",
     "flow.watch.arrival",
+    "flow.watch.border",
     "flow.watch.arithmetic",
     "flow.watch.lines",
     "flow.watch.steps",

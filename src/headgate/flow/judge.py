@@ -335,10 +335,13 @@ def _missing(parameter: Parameter, outcome: Outcome) -> Told | None:
 
 _LABELLED = {"stop_gradient", "nondiff_op", "zero_derivative", "dead_term", *NONFINITE}
 
+_ELSEWHERE = ("into ",)
+"""Labels that begin so say where else to look, beside the line of the program."""
+
 
 def _finding(one: Told, framework: str) -> Finding:
     file, line, text = ("", 0, "") if one.place is None else (*one.place[:2], one.place.text)
-    label = one.label if one.kind in _LABELLED else ""
+    label = one.label if one.kind in _LABELLED or one.label.startswith(_ELSEWHERE) else ""
     advice = cure(one.kind, one.label, framework, one.verdict)
     return Finding(
         one.name,

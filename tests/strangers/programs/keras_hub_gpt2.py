@@ -42,9 +42,7 @@ encoder = keras_hub.models.BertBackbone(
     intermediate_dim=32,
     max_sequence_length=LENGTH,
 )
-classifier = keras_hub.models.BertTextClassifier(
-    backbone=encoder, num_classes=2, preprocessor=None
-)
+classifier = keras_hub.models.BertTextClassifier(backbone=encoder, num_classes=2, preprocessor=None)
 classifier.compile(optimizer=keras.optimizers.Adam(1e-3), loss=loss)
 x = {
     "token_ids": tokens[:, :-1],

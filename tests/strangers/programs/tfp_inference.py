@@ -47,9 +47,9 @@ raw_scale = tf.Variable(tf.zeros(2), name="raw_scale")
 tail = tf.Variable(1.0, name="tail")
 skew = tf.Variable(0.0, name="skew")
 optimizer = tf_keras.optimizers.legacy.SGD(0.02)
-data = tfd.MultivariateNormalTriL(
-    loc=[1.0, -1.0], scale_tril=[[1.0, 0.0], [0.6, 0.8]]
-).sample(64, seed=(5, 6))
+data = tfd.MultivariateNormalTriL(loc=[1.0, -1.0], scale_tril=[[1.0, 0.0], [0.6, 0.8]]).sample(
+    64, seed=(5, 6)
+)
 for step in range(6):
     with tf.GradientTape() as tape:
         bijector = tfb.Chain(
