@@ -24,9 +24,11 @@ from headgate.flow.watch.lines import Lines
 from headgate.flow.watch.tensorflow import entrance
 from headgate.flow.watch.tensorflow.frames import (
     arguments_of_operation,
+    as_written,
     dropped,
     given_by_caller,
     inside_library,
+    is_rewritten,
 )
 from headgate.flow.watch.tensorflow.ops import (
     CALL,
@@ -142,6 +144,10 @@ class Log:
         if self.place >= 0:
             return self.place
         code, instruction = chain()[0]
+        if is_rewritten(code):
+            found = as_written()
+            if found:
+                return self.lines.led(found)[0]
         return self.lines.place(code, instruction)
 
     # -- sources ----------------------------------------------------------------------------------
@@ -182,6 +188,8 @@ class Log:
         handle = handle_of(variable)
         if handle in self.handles:
             leaf = self.handles[handle]
+            if leaf.variable() is not None:  # it is only another view of it
+                return
             leaf.variable, leaf.trainable = weak(variable), bool(variable.trainable)
             source = self.trace.sources[leaf.number]
             source.trainable = leaf.trainable
@@ -537,6 +545,8 @@ class Log:
         code, at, led = self.lines.chain(chain())
         if self.place >= 0:
             at, led = self.place, self.led
+        elif is_rewritten(code) and (written := as_written()):
+            at, led = self.lines.led(written)
         if place >= 0:
             at, led = place, 0
         number = len(self.trace.events)
@@ -594,13 +604,19 @@ class Log:
             self.keep(each, number, tracked if carries(each.dtype) else 0)
         return event
 
-    def reached(self, targets: Iterable[int], tapes: int) -> set[int]:
-        """Return the values that gradient of some others comes to on some tapes."""
+    def reached(self, targets: Iterable[int], tapes: int, without: Iterable[int] = ()) -> set[int]:
+        """Return the values that gradient of some others comes to on some tapes.
+
+        Args:
+            targets: the others.
+            tapes: the mask of the tapes.
+            without: events that it is not to come through.
+        """
         found = set(targets)
         todo = list(found)
         while todo:
             number = self.makers.get(todo.pop(), -1)
-            if number < 0:
+            if number < 0 or number in without:
                 continue
             for value, mask in zip(self.trace.events[number].inputs, self.masks[number]):
                 if mask & tapes and value not in found:

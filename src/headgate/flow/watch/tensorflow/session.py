@@ -26,7 +26,7 @@ from headgate.flow.watch.arrival import when_imported
 from headgate.flow.watch.tensorflow import entrance
 from headgate.flow.watch.tensorflow.account import account
 from headgate.flow.watch.tensorflow.frames import (
-    OWN,
+    as_written,
     inside_library,
     name_in_frames,
     within_py_function,
@@ -61,7 +61,6 @@ from headgate.flow.watch.tensorflow.values import (
     weak,
 )
 from headgate.flow.watch.tensorflow.walk import CUSTOM, Walk
-from headgate.record.site import HOPS, is_users
 
 CLOSELY = 3
 """So many first passes of a line are looked at closely."""
@@ -89,6 +88,7 @@ class Ask:
     outputs: list[int | None] = field(default_factory=list)
     walk: Walk | None = None
     failed: str = ""
+    broke: bool = False  # whether it failed on its way back
     first: int = 0  # number of the first event since the call before
     unknown: dict[int, int] = field(default_factory=dict)  # position -> TensorFlow's own number
     updates: int = 0  # how many updates there had been
@@ -143,6 +143,7 @@ class Session:
         self.tapes: dict[int, tuple[Any, Tape]] = {}  # id -> weakly the tape, what is known of it
         self.paths: dict[int, str] = {}  # source -> its path in Keras
         self.keras: dict[int, Callable[[], Any]] = {}  # handle -> the variable of Keras's
+        self.unmade: list[tuple[Any, int]] = []  # variables of Keras's without a value yet, place
         self.elsewhere = 0  # gradient calls in other threads
         self._undo: list[Callable[[], None]] = []
         self._looking: list[Callable[[], None]] = []
@@ -168,6 +169,7 @@ class Session:
         replace(entrance.TAPE, "gradient", self._gradient)
         replace(entrance.TAPE, "jacobian", self._jacobian)
         replace(entrance.TAPE, "batch_jacobian", self._jacobian)
+        replace(tf, "gradients", self._gradients)
         replace(entrance.FUNCTION, "_call_flat", self.functions.called)
         replace(entrance.RECORD, "record_operation", self._record)
         replace(entrance.VARIABLE, "__init__", self._variable)
@@ -469,7 +471,8 @@ class Session:
         try:
             result = call()
         except Exception as error:
-            ask.failed = str(error) or type(error).__name__
+            ask.failed = type(error).__name__
+            ask.broke = isinstance(error, tf.errors.OpError | LookupError)
             raise
         finally:
             self.walk = None
@@ -483,12 +486,7 @@ class Session:
 
     def line_in_graph(self) -> tuple[int, int]:
         """Return the number of the user's line that runs while a graph is made, and its callers."""
-        found = []
-        for frame in reversed(list(entrance.stack())):
-            if is_users(frame.filename) and not frame.filename.startswith(OWN):
-                found.append(Place(frame.filename, frame.lineno, frame.name))
-                if len(found) > HOPS or frame.name == "<module>":
-                    break
+        found = as_written()
         return self.log.lines.led(found) if found else (self.log.here(), 0)
 
     def _look_in_graph(
@@ -515,6 +513,28 @@ class Session:
         self.notes.add(ASK, asked, start)
         return result
 
+    def _gradients(self, original: Any, ys: Any, xs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Note what asks a graph for gradients without a tape."""
+        if not self._sees() or self._asking or tf.executing_eagerly():
+            return original(ys, xs, *args, **kwargs)
+        start = count()
+        result = original(ys, xs, *args, **kwargs)
+        self.safely(self._note_gradients, ys, xs, result, start)
+        return result
+
+    def _note_gradients(self, ys: Any, xs: Any, result: Any, start: int) -> None:
+        tape = Tape(1 << self._bits, True, -1, lambda: None, True)
+        self._bits += 1
+        asked = self._asked(tape, ys, xs, False, True)
+        asked.end, asked.results = count(), list(map(named, tf.nest.flatten(result)))
+        self.notes.add(PUSH, tape, 0)
+        names = [op.name for op in tf.compat.v1.get_default_graph().get_operations()]
+        for each in tf.nest.flatten(xs):
+            if not is_variable(each) and isinstance(each, tf.Tensor):
+                self.notes.add(WATCH, (tape, [named(each)]), names.index(each.op.name) + 1)
+        self.notes.add(POP, tape, start)
+        self.notes.add(ASK, asked, start)
+
     def _asked(self, tape: Any, target: Any, sources: Any, zero: bool, whole: bool) -> Asked:
         place, callers = self.line_in_graph()
         targets = [each for each in tf.nest.flatten(target) if each is not None]
@@ -526,7 +546,7 @@ class Session:
                 if path_of(each):
                     self.paths.setdefault(leaf.number, path_of(each))
         names = [name_in_frames(each) or "loss" for each in targets]
-        known = self.tape(tape)
+        known = tape if isinstance(tape, Tape) else self.tape(tape)
         kept, asked = list(map(named, targets)), list(map(named, asking))
         return Asked(known, place, "", 0, kept, names, asked, [], zero, whole, callers)
 
@@ -688,12 +708,20 @@ class Session:
     def find_names(self) -> None:
         """Find out what variables are called that have no name yet."""
         log = self.log
+        for held, place in list(self.unmade):
+            variable = held()
+            if variable is None or handle_of(variable):
+                self.unmade.remove((held, place))
+                if variable is not None:
+                    self.keras[handle_of(variable)] = held
+                    log.homes[handle_of(variable)] = place
         for handle, leaf in log.handles.items():
             if leaf.number not in self.paths and handle in self.keras:
                 variable = self.keras[handle]()
                 if variable is not None and path_of(variable):
                     self.paths[leaf.number] = path_of(variable)
-                    log.trace.sources[leaf.number].held = True
+                    source = log.trace.sources[leaf.number]
+                    source.held, source.place = True, log.homes.get(handle, source.place)
         unnamed: dict[int, Any] = {}
         numbers: dict[int, int] = {}
         for leaf in log.leaves:
@@ -710,10 +738,6 @@ class Session:
                 log.names[numbers[key]] = name
         finally:
             log.quiet -= 1
-
-    def knows(self, variable: Any) -> None:
-        """Note a variable of Keras's."""
-        self.keras[handle_of(variable)] = weak(variable)
 
     def names(self) -> dict[int, str]:
         """Return what all sources are called."""
