@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 from headgate.flow.solve import Reach
 from headgate.flow.trace import Cut, Freeze, Gradient, Optimizer
 from headgate.flow.watch.torch.graph import Walk
-from headgate.flow.watch.torch.mistakes import was_assigned
+from headgate.flow.watch.torch.mistakes import copies_in_optimizers, was_assigned
+from headgate.flow.watch.torch.names import names_of
+from headgate.flow.watch.torch.steps import courses
 from headgate.flow.watch.torch.values import Leaf
 
 if TYPE_CHECKING:
-    from headgate.flow.watch.torch.session import Ask, Session
+    from headgate.flow.watch.torch.records import Ask
+    from headgate.flow.watch.torch.session import Session
 
 BROKEN = ("a second time", "modified by an inplace operation")
 """Parts of what PyTorch says where a walk broke off: nothing that came of it is to be judged."""
@@ -24,7 +27,7 @@ BROKEN = ("a second time", "modified by an inplace operation")
 def account(session: Session) -> None:
     """Put what is found out at the end into the trace of a session's log."""
     log, trace = session.log, session.log.trace
-    for number, name in session.names().items():
+    for number, name in names_of(session).items():
         trace.sources[number].name = name
     renamed = {source.value: source.name for source in trace.sources}
     for event in trace.events:
@@ -41,7 +44,12 @@ def account(session: Session) -> None:
             source.trainable = True
         source.copied = leaf.loaded
         source.updated = source.updated or was_assigned(session, leaf)
-    session.concerns = {leaf for leaf in log.leaves if _matters(session, leaf, optimized)}
+    copies = {
+        log.leaf(parameter)
+        for known, _ in copies_in_optimizers(session)
+        for parameter in known.parameters
+    }
+    session.concerns = {leaf for leaf in log.leaves if _matters(session, leaf, optimized)} - copies
     reach = Reach(trace)
     session.differentiated = {
         leaf.number
@@ -56,6 +64,7 @@ def account(session: Session) -> None:
         for ask in session.asks
         if not any(words in ask.failed for words in BROKEN)
     ]
+    trace.courses = [*courses(session)]
     trace.freezes = _freezes(session)
     trace.optimizers = [
         Optimizer(
@@ -153,7 +162,7 @@ def _as_gradient(session: Session, ask: Ask, optimized: dict[int, int], reach: R
     births: dict[int, Cut | None] = {}
     for position, size in enumerate(norms):
         if size is not None and size - size != 0:
-            births[position] = _birth(session, ask, walk)
+            births[position] = ask.birth or _birth(session, ask, walk)
     return Gradient(
         ask.place,
         ask.targets,

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 from headgate.flow.judge import Facts, Told, facts_of
 from headgate.flow.solve import Reach
 from headgate.flow.trace import Place
+from headgate.record.cuts import bits
 
 if TYPE_CHECKING:
-    from headgate.flow.watch.torch.session import Ask, Session
+    from headgate.flow.watch.torch.records import Ask, Stepper
+    from headgate.flow.watch.torch.session import Session
     from headgate.flow.watch.torch.values import Leaf
 
 
@@ -33,12 +35,12 @@ def means_requires_grad(name: str) -> bool:
 
 def mistakes(session: Session) -> Iterator[Told]:
     """Yield what is wrong with parameters beside all gradient calls."""
-    replaced = [*_failures(session), *_replaced(session)]
+    replaced = [*_failures(session), *_replaced(session), *_copied(session)]
     yield from replaced
     known = {one.name for one in replaced}
     for find in (
         *(_not_registered, _passed_over, _forgotten, _non_leaves, _flags, _misspelt, _cleared),
-        _thawed,
+        *(_wiped, _thawed),
     ):
         for one in find(session):
             if one.name not in known:
@@ -79,6 +81,31 @@ def _replaced(session: Session) -> Iterator[Told]:
     for old, new, place in session.replaced:
         if old in optimized and new not in optimized and old not in reached and new in reached:
             yield Told(_name(session, new), "connected", "variable_replaced", session.place(place))
+
+
+def _copied(session: Session) -> Iterator[Told]:
+    """Find parameters of which an optimizer has copies, so that it never gets a gradient."""
+    reached = {leaf.number for leaf in session.reached()}
+    for known, originals in copies_in_optimizers(session):
+        for number in originals:
+            if number in reached:
+                place = session.place(known.place)
+                yield Told(_name(session, number), "copied", "variable_replaced", place)
+
+
+def copies_in_optimizers(session: Session) -> Iterator[tuple[Stepper, list[int]]]:
+    """Yield the optimizers that step and never have a gradient, with what theirs are copies of."""
+    starved = [known for known in session.steppers.values() if known.steps > 1 and not known.fed]
+    reach = Reach(session.log.trace) if starved else None
+    for known in starved:
+        assert reach is not None
+        mask = 0
+        for parameter in known.parameters:
+            leaf = session.log.leaf(parameter)
+            for value in leaf.past:
+                mask |= reach.by_value.get(value, 0) & ~(1 << leaf.number)
+        if mask:
+            yield known, [*bits(mask)]
 
 
 def _not_registered(session: Session) -> Iterator[Told]:
@@ -333,6 +360,21 @@ def _cleared(session: Session) -> Iterator[Told]:
             yield Told(
                 _name(session, leaf.number), "connected", "cleared", session.place(leaf.wiped)
             )
+
+
+def _wiped(session: Session) -> Iterator[Told]:
+    """Find gradients of which a step gets only those of the last call, the others being cleared."""
+    reached = session.reached()
+    for known in session.steppers.values():
+        place = session.place(known.waiting.place)
+        if not known.waiting.wiped or place is None:
+            continue
+        leaves = [session.log.leaf(each) for each in known.parameters]
+        if any(leaf.handed or leaf.seized for leaf in leaves):
+            continue  # the program adds them up by itself
+        for leaf in leaves:
+            if leaf in reached:
+                yield Told(_name(session, leaf.number), "part", "cleared", place)
 
 
 def _thawed(session: Session) -> Iterator[Told]:
