@@ -86,6 +86,7 @@ LAYERS = [
     "ops.operators",
     "linalg",
     "fft",
+    "standard",
     "special",
     "state",
     "compile.executor",

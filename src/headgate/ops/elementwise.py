@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from headgate.core.checks import flag, number
+from headgate.core.checks import flag, number, on_host
 from headgate.core.cotangent import pass_through, turned
 from headgate.core.namespace import Array
 from headgate.core.op import op, public
@@ -645,13 +645,17 @@ astype_integer = op(
 
 
 @public
-def astype(x: Any, dtype: Any) -> Tensor:
+def astype(x: Any, dtype: Any, copy: bool = True, device: Any = None) -> Tensor:
     """Convert to another dtype; gradient passes to floating and complex dtypes only.
+
+    `copy` is there for the standard's sake: whether tensors share memory, nobody can tell.
 
     >>> import headgate as hg
     >>> hg.astype([1.5, -2.5], "int64")
     Tensor([ 1, -2], shape=(2,), dtype=int64)
     """
+    if device is not None:
+        on_host("astype", device)
     row = astype_inexact if np.dtype(dtype).kind in "fcV" else astype_integer
     return row(x, dtype=dtype)
 

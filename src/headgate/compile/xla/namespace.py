@@ -139,7 +139,7 @@ _OVERRIDES: dict[str, Callable[..., Any]] = {
     "astype_integer": _astype,
     "floor_divide": _floor_divide,
     "remainder": _remainder,
-    "reshape": lambda xp, x, shape: xp.array_module.reshape(x, sizes(shape)),
+    "reshape": lambda xp, x, shape, copy=None: xp.array_module.reshape(x, sizes(shape)),
     "permute_dims": lambda xp, x, axes: x.transpose(axes),
     "broadcast_to": lambda xp, x, shape: xp.array_module.broadcast_to(x, sizes(shape)),
     "pad": _pad,
