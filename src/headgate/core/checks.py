@@ -287,3 +287,18 @@ def affordable(whose: str, name: str, shape: tuple[int, ...]) -> None:
             f"{whose}: {name} asks for an array of shape {shape}, {math.prod(shape):,} elements, "
             "more than any memory can hold",
         )
+
+
+# -- devices ---------------------------------------------------------------------------------------
+
+
+def on_host(whose: str, device: Any) -> None:
+    """Refuse a device that is not NumPy's: what is made lives in its memory."""
+    if device is None or device == "cpu":
+        return
+    raise refused(
+        whose,
+        "device",
+        "'cpu', for arrays are NumPy's until a compiled function or headgate.to_backend has them",
+        device,
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from headgate.flow.words import torch
+from headgate.flow.words import jax, torch
 
 
 class Kind(NamedTuple):
@@ -278,6 +278,7 @@ WHAT: dict[str, Sayings] = {
         ("zero_derivative", FACTOR): "The gradient of {names} is exactly zero: it is multiplied "
         "with a number that is exactly 0",
     },
+    "jax": jax.WHAT,
     "torch": torch.WHAT,
 }
 """Framework -> what its kinds do."""
@@ -307,6 +308,7 @@ CURES: dict[str, Sayings] = {
         ("dead_term", "stop_gradient"): "Take the stop away from this term, or stop only what must "
         "stay constant in it; if the term is for the log only, leave it out of the loss.",
     },
+    "jax": jax.CURES,
     "torch": torch.CURES,
 }
 """Framework -> what to do about its kinds."""

@@ -47,9 +47,6 @@ from headgate.record.site import printable
 CLEAN, FOUND, UNANSWERED = 0, 1, 2
 """Exit statuses of `headgate why`."""
 
-UNWATCHED = {"jax": "JAX", "tensorflow": "TensorFlow", "keras": "Keras"}
-"""Frameworks whose gradients no watcher sees yet, by the module that a script imports."""
-
 
 class CannotRun(Exception):
     """There is nothing to run, or nowhere to write to; the message is for people."""
@@ -355,10 +352,9 @@ def _fullest(traces: Sequence[Trace]) -> Trace:
 
 def _summary(looked: int, findings: int, calls: int) -> str:
     if not calls:
-        others = [name for module, name in UNWATCHED.items() if module in sys.modules]
-        more = f" The script uses {' and '.join(others)}, not watched yet." if others else ""
         return (
-            f"No gradient was computed with Headgate or PyTorch: there is nothing to explain.{more}"
+            "No gradient was computed with Headgate, PyTorch, JAX or TensorFlow: there is nothing "
+            "to explain."
         )
     return summary(looked, findings, calls)
 

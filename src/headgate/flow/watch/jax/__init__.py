@@ -1,0 +1,1 @@
+"""The watcher of JAX programs; all but `watch` imports JAX."""

@@ -1,0 +1,139 @@
+"""A look at one gradient call: written down as equations, and measured if something is wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from headgate.flow.watch.jax.forward import Forward, forward
+from headgate.flow.watch.jax.log import Ask, Line
+from headgate.flow.watch.jax.measure import Measured, Unmeasured, measure, norm
+from headgate.flow.watch.jax.names import roots
+
+if TYPE_CHECKING:
+    from headgate.flow.watch.jax.calls import Call
+    from headgate.flow.watch.jax.session import Session
+
+BY_GRADIENT = ("grad", "value_and_grad")
+FORWARDS = ("jvp", "linearize")
+
+
+def look_at(session: Session, call: Call, result: Any) -> None:
+    """Look at a gradient call that has been made."""
+    log = session.log
+    line = log.line(log.places.here(), call.how)
+    step, looks = line.passes, session.looks(line)
+    line.passes += 1
+    if not looks:
+        return
+    line.looked += 1
+    gradients = gradients_of(call, result)
+    norms = None if gradients is None else [norm(each) for each in gradients]
+    ask = line.ask
+    if ask is None or norms is None or states(norms) != line.came or _has_changed(ask, call):
+        ask = write_down(session, call, line)
+    if norms is None or len(norms) != len(ask.sources):
+        seen = measured(session, ask, ask.forward.given)
+        if seen is None:
+            return
+        norms = seen.norms
+    else:
+        seen = measured(session, ask, ask.forward.given) if wrong(norms, ask) else None
+    log.passed(ask, step, norms, seen)
+    line.came = states(norms)
+
+
+def write_down(session: Session, call: Call, line: Line) -> Ask:
+    """Write a gradient call down."""
+    found = traced(session, call)
+    sources = session.log.sources_of(line, found, names_for(call))
+    return session.log.ask(line, found, sources)
+
+
+def names_for(call: Call) -> list[str]:
+    """Return what each argument of a call is called that it differentiates by, "" for others."""
+    count = max(len(call.args), 1)
+    numbers = [number % count for number in call.argnums]
+    names = dict(zip(numbers, roots(call.fun, numbers, [call.args[k] for k in numbers])))
+    return [names.get(k, "") for k in range(count)]
+
+
+def traced(session: Session, call: Call) -> Forward:
+    """Return what the function of a call computes."""
+    make_jaxpr = session.original["make_jaxpr"]
+    session.muted += 1
+    try:
+        return forward(make_jaxpr, call.fun, call.argnums, call.args, call.kwargs, call.has_aux)
+    finally:
+        session.muted -= 1
+
+
+def _has_changed(ask: Ask, call: Call) -> bool:
+    """Tell whether a call is of another function or other shapes than the one before."""
+    return bool(_signature(ask.forward.args) != _signature(call.args))
+
+
+def _signature(args: Any) -> Any:
+    leaves, tree = jax.tree_util.tree_flatten(args)
+    return tree, [
+        (getattr(leaf, "shape", None), str(getattr(leaf, "dtype", ""))) for leaf in leaves
+    ]
+
+
+def gradients_of(call: Call, result: Any) -> list[Any] | None:
+    """Return the gradient by each leaf that has one; None if that is not what was returned."""
+    if call.how not in BY_GRADIENT:
+        return None
+    if call.how == "value_and_grad":
+        tree = result[1]
+    else:
+        tree = result[0] if call.has_aux else result
+    leaves = jax.tree_util.tree_leaves(tree)
+    return [leaf for leaf in leaves if leaf.dtype != jax.dtypes.float0]
+
+
+def states(norms: Sequence[float]) -> tuple[str, ...]:
+    """Return in a word each what gradients are like."""
+    return tuple(
+        "zero" if size == 0 else "some" if math.isfinite(size) else "nan" for size in norms
+    )
+
+
+def wrong(norms: Sequence[float], ask: Ask) -> bool:
+    """Tell whether gradients are zero, or not finite, that gradient could reach."""
+    return any(
+        not math.isfinite(size) or (size == 0 and source in ask.connected)
+        for size, source in zip(norms, ask.sources)
+    )
+
+
+def measured(session: Session, ask: Ask, given: Sequence[Any]) -> Measured | None:
+    """Measure a gradient call with some values for what its function takes."""
+    found = ask.forward
+    wanted = [each.position for each in found.asked]
+    cotangents = cotangents_for(found)
+    own = session.original["value_and_grad"], session.original["jit"]
+    try:
+        return measure(found.closed, given, wanted, ask.walk.visits, cotangents, *own)
+    except Unmeasured as error:
+        session.log.fault(error)
+        return None
+
+
+def cotangents_for(found: Forward) -> list[Any]:
+    """Return cotangents for what is differentiated: 1 for a loss, else any that are not alike."""
+    outs = found.closed.out_avals[: found.targets]
+    if len(outs) == 1 and outs[0].shape == ():
+        return [np.ones((), outs[0].dtype)]
+    rng = np.random.default_rng(0)
+    return [
+        np.asarray(rng.uniform(0.5, 1.5, aval.shape), aval.dtype)
+        if jax.dtypes.issubdtype(aval.dtype, jnp.inexact)
+        else np.zeros(aval.shape, np.float32)
+        for aval in outs
+    ]

@@ -1,0 +1,225 @@
+"""A session: when a JAX program is looked at, and what is put in its way for that.
+
+JAX's public transformations are replaced by ones that do the same and tell the session of each
+call. A gradient call outside of all others is looked at as it is. One within `jit`, `vmap` or
+`scan` has no values as long as JAX traces it, so the outermost of these is noted, and run once more
+beside the program (`beside`) after its own call has returned.
+
+Of each line the first three passes are looked at, later ones ever more rarely. Everything is taken
+back at the end; what the program has made by then (a jitted function) only passes calls on.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+
+from headgate.flow.judge import Told
+from headgate.flow.trace import Trace
+from headgate.flow.watch.jax.account import account
+from headgate.flow.watch.jax.beside import Beside, Outer
+from headgate.flow.watch.jax.calls import CALLBACKS, GRADIENTS, OUTER, Call
+from headgate.flow.watch.jax.log import Line, Log
+from headgate.flow.watch.jax.look import look_at
+
+CLOSELY = 3
+"""So many first passes of a line are looked at closely."""
+
+
+class Session:
+    """One time of looking on, from the import of JAX or the beginning of a block."""
+
+    def __init__(self, step: int | None = None, every: int | None = None) -> None:
+        self.wanted = step
+        self.every = every
+        self.log = Log()
+        self.thread = threading.get_ident()
+        self.on = False
+        self.busy = 0  # whether a gradient is being computed, or the session itself computes
+        self.muted = 0  # whether the program's callbacks are not to be heard
+        self.outer: list[Outer] = []  # functions that JAX traces now, the outermost first
+        self.beside: Beside | None = None  # what runs beside the program now
+        self.context = jax.make_user_context()
+        self.original: dict[str, Callable[..., Any]] = {}
+        self._undo: list[Callable[[], None]] = []
+        self._accounted: tuple[int, ...] = ()
+        self._turn = 0
+
+    # -- what is put in the way -------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Begin to look on."""
+        for name, wrapper in GRADIENTS.items():
+            self._replace("jax", name, functools.partial(wrapper, self))
+        for home, name, wrapper in OUTER:
+            self._replace(home, name, functools.partial(wrapper, self))
+        for home, name, wrapper in CALLBACKS:
+            self._replace(home, name, functools.partial(wrapper, self))
+        self.original["make_jaxpr"] = jax.make_jaxpr
+        for kind, method in ((jax.custom_vjp, "defvjp"), (jax.custom_jvp, "defjvp")):
+            self._replace_method(kind, method)
+        self.on = True
+
+    def end(self) -> None:
+        """Leave JAX as it was."""
+        self.on = False
+        while self._undo:
+            self._undo.pop()()
+
+    def _replace(self, home: str, name: str, wrapper: Callable[..., Any]) -> None:
+        """Put a function before one of JAX's, which it gets as its first argument."""
+        owner = importlib.import_module(home)
+        original = getattr(owner, name, None)
+        if original is None:
+            return
+        self.original.setdefault(name, original)
+
+        @functools.wraps(original)
+        def instead(*args: Any, **kwargs: Any) -> Any:
+            return wrapper(original, *args, **kwargs)
+
+        self._set(owner, name, original, instead)
+
+    def _replace_method(self, kind: Any, name: str) -> None:
+        original = getattr(kind, name)
+
+        @functools.wraps(original)
+        def instead(function: Any, *rules: Any, **named: Any) -> Any:
+            result = original(function, *rules, **named)
+            self.safely(self._note_rule, function, [*rules, *named.values()])
+            return result
+
+        self._set(kind, name, original, instead)
+
+    def _set(self, owner: Any, name: str, original: Any, made: Any) -> None:
+        setattr(owner, name, made)
+
+        def undo() -> None:
+            if vars(owner).get(name) is made:
+                setattr(owner, name, original)
+
+        self._undo.append(undo)
+
+    def _note_rule(self, function: Any, rules: list[Any]) -> None:
+        """Note where the rule of a function is written down."""
+        code = getattr(getattr(function, "__wrapped__", function), "__code__", None)
+        rule = getattr(rules[-1], "__code__", None) if rules else None
+        if code is not None and rule is not None:
+            name = f"{code.co_name} at {code.co_filename}:{code.co_firstlineno}"
+            last = max((line for *_, line in rule.co_lines() if line), default=0)
+            self.log.rules[name] = rule.co_filename, last, rule.co_qualname
+
+    def safely(self, note: Callable[..., Any], *args: Any) -> Any:
+        """Call what only notes something; its errors are the watcher's."""
+        busy, outer = self.busy, [*self.outer]
+        try:
+            return note(*args)
+        except Exception as error:
+            self.log.fault(error)
+            self.busy, self.outer[:] = busy, outer
+            return None
+
+    @property
+    def hears(self) -> bool:
+        """Whether what happens now is to be noted."""
+        return self.on and not self.busy and threading.get_ident() == self.thread
+
+    @contextmanager
+    def quietly(self) -> Iterator[None]:
+        """Note nothing meanwhile."""
+        self.busy += 1
+        try:
+            yield
+        finally:
+            self.busy -= 1
+
+    # -- gradient calls ---------------------------------------------------------------------------
+
+    def called(self, call: Call, real: Callable[..., Any]) -> Any:
+        """Make a gradient call of the program, and look at it."""
+        if not self.hears:
+            return real(*call.args, **call.kwargs)
+        if self.beside is not None:
+            return self.beside.gradient(call, real)
+        if self.outer:
+            self.outer[0].has_gradients = True
+            with self.quietly():
+                return real(*call.args, **call.kwargs)
+        with self.quietly():
+            result = real(*call.args, **call.kwargs)
+        leaves = jax.tree_util.tree_leaves((call.args, call.kwargs))
+        if not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+            with self.quietly():
+                self.safely(look_at, self, call, result)
+        return result
+
+    def looks(self, line: Line) -> bool:
+        """Tell whether the pass of a line that comes now is to be looked at."""
+        step = line.passes
+        if self.every is not None:
+            return step % self.every == 0 or step == self.wanted
+        return step < CLOSELY or not step & step - 1 or step == self.wanted
+
+    # -- functions that are traced ----------------------------------------------------------------
+
+    def traced(self, outer: Outer, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Call a function that JAX traces, and look at it if gradients are computed in it."""
+        if not self.hears or self.beside is not None or self.outer:
+            return real(*args, **kwargs)
+        leaves = jax.tree_util.tree_leaves((args, kwargs))
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+            return real(*args, **kwargs)
+        looking = outer.passes == 0 or (outer.has_gradients and self._looks_at_outer(outer))
+        given = self.safely(outer.kept, args, kwargs) if looking else None
+        outer.passes += 1
+        self.outer.append(outer)
+        try:
+            result = real(*args, **kwargs)
+        finally:
+            self.outer.pop()
+        if looking and outer.has_gradients and given is not None:
+            with self.quietly():
+                self.safely(self._look_beside, outer, *given)
+        return result
+
+    def _looks_at_outer(self, outer: Outer) -> bool:
+        step = outer.passes
+        if self.every is not None:
+            return step % self.every == 0 or step == self.wanted
+        return step < CLOSELY or not step & step - 1 or step == self.wanted
+
+    def _look_beside(self, outer: Outer, args: Any, kwargs: Any) -> None:
+        self._turn += 1
+        beside = outer.beside(self, self._turn, args, kwargs)
+        beside.run(args, kwargs)
+
+    # -- what came of it --------------------------------------------------------------------------
+
+    def trace(self) -> Trace:
+        """Return what happened, in neutral form."""
+        state = len(self.log.data.events), len(self.log.passes), len(self.log.data.updates)
+        if self._accounted != state:
+            account(self)
+            self._accounted = state
+        return self.log.data
+
+    def told(self) -> Iterable[Told]:
+        """Return what is wrong with parameters beside all gradient calls."""
+        return ()
+
+    def coverage(self) -> tuple[int, int]:
+        """Return how many gradient calls were looked at closely, and of how many."""
+        lines = self.log.lines.values()
+        return sum(line.looked for line in lines), sum(line.passes for line in lines)
+
+    def remarks(self) -> list[str]:
+        """Return in a sentence each what could not be seen."""
+        if not self.log.errors:
+            return []
+        return [f"The watcher of JAX failed in part ({self.log.errors[0]})."]
