@@ -204,6 +204,7 @@ LAYERS = [
     "flow.watch.tensorflow.account",
     "flow.watch.tensorflow.session",
     "flow.watch.tensorflow.watch",
+    "flow.children",
     "flow.run",
     "why",
     "testing",

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from headgate.flow.judge import Told
+from headgate.flow.judge import INTO, Told
 from headgate.flow.trace import Place, Trace
 
 FRAMEWORKS = {"torch": "PyTorch", "jax": "JAX", "tensorflow": "TensorFlow"}
@@ -139,7 +139,7 @@ def lost_abroad(trace: Trace, names: Iterable[int] | None = None) -> Iterator[To
             if source.trainable and source.value in behind:
                 told.add(number)
                 place = crossing.place
-                label = f"into {FRAMEWORKS[crossing.into]} at {place}"
+                label = f"{INTO}{FRAMEWORKS[crossing.into]} at {place}"
                 yield Told(source.name, "cut", "host_round_trip", crossing.departure.place, label)
 
 

@@ -103,6 +103,9 @@ class Session:
         self._hear_flags()
         registered = partial(modules.registered, self)
         for handle in (
+            of_modules.register_module_module_registration_hook(
+                partial(modules.module_registered, self)
+            ),
             of_modules.register_module_parameter_registration_hook(registered),
             of_modules.register_module_buffer_registration_hook(registered),
             of_optimizers.register_optimizer_step_pre_hook(partial(steps.before_step, self)),
