@@ -234,6 +234,7 @@ class _Run:
             return taken
 
         made = [of(*each) for each in zip(branches, starts)]
+        results: list[Any]
         results, flags = jax.lax.switch(index, made, *rest)
         self.flags.update(flags)
         return results
