@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import tensorflow as tf
-
 from headgate.flow.judge import Outcome
 from headgate.flow.kinds import cure, what
 from headgate.flow.trace import Cut
@@ -43,6 +41,8 @@ def examined(targets: Mapping[str, Any], groups: Mapping[str, Any]) -> list[list
 
 def _computed(name: str, target: Any) -> tuple[Any, Any, Any]:
     """Return who saw a target being computed, on which tape, and the target."""
+    import tensorflow as tf
+
     if callable(target) and not isinstance(target, tf.Tensor):
         with Watch() as watch, tf.GradientTape(persistent=True) as tape:
             computed = target()
