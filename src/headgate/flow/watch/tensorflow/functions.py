@@ -48,10 +48,13 @@ class Functions:
         self.unseen: set[str] = set()  # functions that could not be replayed
         self._asking: dict[int, tuple[Any, bool]] = {}
         self._runs: dict[int, tuple[Any, int]] = {}
+        self._lines: dict[int, list[Any]] = {}
 
     def called(self, original: Any, function: Any, tensor_inputs: Any, captured_inputs: Any) -> Any:
         """Call a compiled function; look at it if it is to be looked at."""
         session, given, captured = self.session, tensor_inputs, captured_inputs
+        if not session.on and not session.log.idle:
+            session.safely(self._passed, function)
         if (
             self.replaying
             or not session.hears
@@ -78,6 +81,17 @@ class Functions:
         session.safely(self._after, function, call, result)
         return result
 
+    def _passed(self, function: Any) -> None:
+        """Count a call while nobody looks; look on if the function is a new one."""
+        graph = function.graph
+        known = self._runs.get(id(graph))
+        if known is None or known[0]() is not graph:
+            if self._has_asks(graph):
+                self.session.switch(True)
+        else:
+            for line in self._lines.get(id(graph), ()):
+                line.passes += 1
+
     def _before(self, function: Any, given: list[Any], captured: list[Any]) -> Call | None:
         session, log = self.session, self.session.log
         graph = function.graph
@@ -87,7 +101,7 @@ class Functions:
             count = count if known is not None and known() is graph else 0
             self._runs[id(graph)] = weakref.ref(graph), count + 1
             if count >= RUNS:
-                session.left_off_in_graph(graph)
+                self._lines[id(graph)] = session.left_off_in_graph(graph)
                 return None
         arguments = given + captured
         if not asks and not log.tapes and not _variables(graph):

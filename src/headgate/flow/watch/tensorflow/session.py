@@ -54,6 +54,7 @@ from headgate.flow.watch.tensorflow.notes import (
 from headgate.flow.watch.tensorflow.optimizers import Optimizers
 from headgate.flow.watch.tensorflow.replay import operations_in
 from headgate.flow.watch.tensorflow.values import (
+    Known,
     Leaf,
     Tape,
     handle_of,
@@ -93,6 +94,7 @@ class Ask:
     failed: str = ""
     broke: bool = False  # whether it failed on its way back
     first: int = 0  # number of the first event since the call before
+    reads: dict[int, Known] = field(default_factory=dict)  # source -> what it was read as
     unknown: dict[int, int] = field(default_factory=dict)  # position -> TensorFlow's own number
     updates: int = 0  # how many updates there had been
 
@@ -463,6 +465,9 @@ class Session:
     ) -> Any:
         """Make a gradient call that is looked at."""
         assert ask.tape is not None
+        ask.reads = {
+            leaf.number: leaf.read for leaf in self.log.handles.values() if leaf.read is not None
+        }
         running = self.log.running
         higher = running & ~ask.tape.bit
         ask.inner = bool(running and (higher or ask.tape.persistent))
@@ -656,7 +661,7 @@ class Session:
     @shielded
     def _note_result(self, ask: Ask, line: Line, result: Any, zero: bool) -> None:
         log = self.log
-        found = tf.nest.flatten(result)
+        found, reads = tf.nest.flatten(result), ask.reads
         for position, each in enumerate(found[: len(ask.sources)]):
             tensor = None if each is None else next(tensors_in(each), None)
             if tensor is None:
@@ -667,6 +672,9 @@ class Session:
             if zero and came == 0 and not self._connected(ask, position):
                 came = None
             ask.norms[position] = came
+            read = reads.get(ask.sources[position])
+            if read is not None and ask.walk is not None and came is not None:
+                ask.walk.cotangents[read.number] = came
             if came:
                 log.leaves[ask.sources[position]].arrived = True
             known = log.of(tensor)
@@ -693,13 +701,16 @@ class Session:
         """Whether a compiled function that is called now is to be looked at."""
         return not self._asking and not self._hidden
 
-    def left_off_in_graph(self, graph: Any) -> None:
-        """Note a call of a function that is not looked at any more."""
+    def left_off_in_graph(self, graph: Any) -> list[Line]:
+        """Note a call of a function that is not looked at any more; return the lines in it."""
+        found = []
         for inner in {id(op.graph): op.graph for op, _ in operations_in(graph)}.values():
             for note in self.notes.of(inner).notes:
                 if note.what == ASK:
                     line, _ = self.line_of(note.data.place, note.data.inside)
                     self._leave_off(line)
+                    found.append(line)
+        return found
 
     def _leave_off(self, line: Line) -> None:
         """Look no more once a line was looked at, and each other one that is still called.
