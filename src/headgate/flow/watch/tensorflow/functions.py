@@ -101,7 +101,7 @@ class Functions:
             count = count if known is not None and known() is graph else 0
             self._runs[id(graph)] = weakref.ref(graph), count + 1
             if count >= RUNS:
-                self._lines[id(graph)] = session.left_off_in_graph(graph)
+                self._lines[id(graph)] = session.graphs.left_off(graph)
                 return None
         arguments = given + captured
         if not asks and not log.tapes and not _variables(graph):
@@ -159,7 +159,7 @@ class Functions:
         around = list(log.tapes)
         real = [tape.tape() for tape in around]
         for tape in real:
-            session.unseen(entrance.TAPE._pop_tape, tape)
+            session.tapes.unseen(entrance.TAPE._pop_tape, tape)
         for known in around:
             call.tapes[known.bit] = self._twin(known, graph, arguments, call)
         self.replaying = True
@@ -173,23 +173,23 @@ class Functions:
             for tape in reversed(list(call.replay.open)):
                 call.replay.leave(tape)
             for twin in call.tapes.values():
-                session.unseen(entrance.TAPE._pop_tape, twin)
+                session.tapes.unseen(entrance.TAPE._pop_tape, twin)
             for tape in real:
-                session.unseen(entrance.TAPE._push_tape, tape)
+                session.tapes.unseen(entrance.TAPE._push_tape, tape)
 
     def _twin(self, known: Any, graph: Any, arguments: list[Any], call: Call) -> Any:
         """Return a tape that stands for one around the call, and records the replay."""
         session, log = self.session, self.session.log
         twin = tf.GradientTape(persistent=True, watch_accessed_variables=known.watches)
-        session.unseen(entrance.TAPE._push_tape, twin)
+        session.tapes.unseen(entrance.TAPE._push_tape, twin)
         for each in arguments:
             found = log.of(each) if entrance.is_eager(each) else None
             if found is not None and found.tapes & known.bit and carries(each.dtype):
-                session.unseen(entrance.TAPE.watch, twin, each)
+                session.tapes.unseen(entrance.TAPE.watch, twin, each)
                 call.watched.append(each)
         for variable in _variables(graph):
             if handle_of(variable) in known.explicit:
-                session.unseen(entrance.TAPE.watch, twin, variable)
+                session.tapes.unseen(entrance.TAPE.watch, twin, variable)
         return twin
 
     def _after(self, function: Any, call: Call, result: Any) -> None:
@@ -235,7 +235,7 @@ class Functions:
         sources = [*tape.watched_variables(), *call.watched]
         session.log.quiet += 1
         try:
-            session.unseen(
+            session.tapes.unseen(
                 entrance.TAPE.gradient,
                 tape,
                 [target for target, _ in pairs],
