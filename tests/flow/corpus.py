@@ -55,6 +55,9 @@ def lines_named(fields: dict[str, str]) -> list[int]:
 
 def run(name: str) -> None:
     """Run a program as a script. Its error, if it has one, is not caught."""
+    keras = sys.modules.get("keras")
+    if keras is not None:  # it counts the names that it gives
+        keras.utils.clear_session()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a broken program may well be warned of its mistake

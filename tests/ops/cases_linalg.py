@@ -21,6 +21,17 @@ def eigvalsh_slope(x, weights):
     return (v * weights[..., None, :]) @ np.conj(v.mT)
 
 
+def solve_triangle(x, y, lower, unit_diagonal):
+    x = np.tril(x) if lower else np.triu(x)
+    if unit_diagonal:
+        x = np.where(np.eye(x.shape[-1], dtype=bool), 1, x)
+    return np.linalg.solve(x, y).astype(x.dtype)
+
+
+def eig(x):
+    return tuple(np.linalg.eig(x.astype(np.result_type(x, np.complex64))))
+
+
 def cholesky(x, upper=False):
     return np.linalg.cholesky(x, upper=upper)
 
@@ -177,6 +188,20 @@ SOLVING = [
     OpCase("solve", [spd(4, 3), real(4, 3, 2)], dtypes="fc"),
     OpCase("solve", [spd(3), real(4, 3, 2)], dtypes="f"),
     OpCase("solve", [spd(4, 3), real(3, 2)], dtypes="f"),
+    *(
+        OpCase(
+            "solve_triangle",
+            [spd(*shape), real(*right)],
+            {"lower": lower, "unit_diagonal": unit},
+            solve_triangle,
+            letters,
+        )
+        for shape, right, lower, unit, letters in (
+            ((3,), (3,), True, False, "fFc"),
+            ((4, 3), (3, 2), False, False, "fc"),
+            ((3,), (4, 3, 2), True, True, "fc"),
+        )
+    ),
     OpCase("inv", [spd(3)], dtypes="fFc", bad=SINGULAR),
     OpCase("inv", [spd(2, 1, 3)], dtypes="fc"),
     OpCase("inv", [real(0, 3, 3)]),
@@ -200,6 +225,7 @@ FACTORISATIONS = [
     ),
     OpCase("cholesky", [lopsided(spd(3), upper=True)], {"upper": True}, cholesky, "fc"),
     OpCase("cholesky", [lopsided(spd(2, 4))]),
+    OpCase("eig", [turning(3)], {}, eig, "fFc", wrt=[], bad=NOT_SQUARE),
     # Real bases have signs only, which do not change nearby: they can be checked as they are.
     OpCase(
         "qr", [real(3, 3)], dtypes="fF", bad=[([real(2, 2)], {"mode": "r"}, ValueError, "mode")]

@@ -8,7 +8,7 @@ from headgate.core.custom import grad_pass_through, recompute_grad
 from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor
 from headgate.random import set_seed as set_random_seed
-from headgate.tf import autodiff, keras, linalg, math, nn, random
+from headgate.tf import autodiff, data, keras, linalg, math, nn, random
 from headgate.tf._adapt import IndexedSlices, convert_to_tensor
 from headgate.tf._creation import (
     cast,
@@ -175,6 +175,7 @@ __all__ = [
     "cos",
     "cosh",
     "custom_gradient",
+    "data",
     "divide",
     "einsum",
     "equal",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from headgate.compile.xla import conv, index, places, random
+from headgate.compile.xla import conv, index, places, random, special
 from headgate.compile.xla.dtypes import cast, typed
 from headgate.core.namespace import OPERATORS, Array, Namespace, implementations
 from headgate.core.traced import is_traced
@@ -40,7 +40,7 @@ def namespace() -> Namespace:
     own = {name: typed(name, function) for name, function in OPERATORS.items()}
     own["block_gradient"] = jax.lax.stop_gradient
     own["look"] = index.look
-    overrides = {**_OVERRIDES, **conv.OVERRIDES, **index.OVERRIDES}
+    overrides = {**_OVERRIDES, **conv.OVERRIDES, **index.OVERRIDES, **special.OVERRIDES}
     return _Typed("jax", jax.numpy, own, overrides)
 
 
@@ -109,6 +109,25 @@ def _expm(xp: Any, x: Array) -> Array:
     return expm(as_matrices(xp, x, square=True))
 
 
+def _solve_triangle(xp: Any, x: Array, y: Array, lower: bool, unit_diagonal: bool) -> Array:
+    from jax.lax.linalg import triangular_solve
+
+    x, y = as_matrices(xp, x, square=True), xp.asarray(y)
+    columns = as_matrices(xp, y[:, None] if y.ndim == 1 else y)
+    ns = xp.array_module
+    if x.shape[-1] != columns.shape[-2]:
+        return ns.matmul(x, columns)  # which says what does not fit
+    batch = ns.broadcast_shapes(x.shape[:-2], columns.shape[:-2])
+    solved = triangular_solve(
+        ns.broadcast_to(x, (*batch, *x.shape[-2:])),
+        ns.broadcast_to(columns, (*batch, *columns.shape[-2:])),
+        left_side=True,
+        lower=lower,
+        unit_diagonal=unit_diagonal,
+    )
+    return solved[..., 0] if y.ndim == 1 else solved
+
+
 def _repeated(xp: Any, going_on: Any, step: Any, first: Any) -> Any:
     import jax
 
@@ -120,7 +139,7 @@ _OVERRIDES: dict[str, Callable[..., Any]] = {
     "astype_integer": _astype,
     "floor_divide": _floor_divide,
     "remainder": _remainder,
-    "reshape": lambda xp, x, shape: xp.array_module.reshape(x, sizes(shape)),
+    "reshape": lambda xp, x, shape, copy=None: xp.array_module.reshape(x, sizes(shape)),
     "permute_dims": lambda xp, x, axes: x.transpose(axes),
     "broadcast_to": lambda xp, x, shape: xp.array_module.broadcast_to(x, sizes(shape)),
     "pad": _pad,
@@ -131,6 +150,7 @@ _OVERRIDES: dict[str, Callable[..., Any]] = {
     "einsum": _einsum,
     "matrix_rank": _matrix_rank,
     "expm": _expm,
+    "solve_triangle": _solve_triangle,
     "repeated": _repeated,
     "inherit": lambda xp, x, other: xp.asarray(x),
     "for_units": _for_units,

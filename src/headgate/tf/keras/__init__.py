@@ -1,9 +1,10 @@
-"""Keras' names for `headgate.nn`, `headgate.optim` and `headgate.losses`: tables without logic."""
+"""Keras' names for `headgate.nn`, `headgate.optim`, `headgate.losses` and `headgate.fit`."""
 
 from headgate import nn
 from headgate.tf.keras import (
     activations,
     backend,
+    callbacks,
     initializers,
     layers,
     losses,
@@ -13,8 +14,8 @@ from headgate.tf.keras import (
 )
 
 Input = nn.Input
-Model = nn.Model
-Sequential = nn.Sequential
+Model = models.Model
+Sequential = models.Sequential
 
 __all__ = [
     "Input",
@@ -22,6 +23,7 @@ __all__ = [
     "Sequential",
     "activations",
     "backend",
+    "callbacks",
     "initializers",
     "layers",
     "losses",

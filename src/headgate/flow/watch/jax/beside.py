@@ -9,7 +9,7 @@ also what it was given.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -30,6 +30,7 @@ from headgate.flow.watch.jax.look import (
     wrong,
 )
 from headgate.flow.watch.jax.names import paths, roots
+from headgate.flow.watch.jax.optimizers import digest
 
 if TYPE_CHECKING:
     from headgate.flow.watch.jax.calls import Call
@@ -151,7 +152,9 @@ class Jitted(Outer):
 def _signature(tree: Any) -> Any:
     leaves, structure = jax.tree_util.tree_flatten(tree)
     return structure, tuple(
-        (leaf.shape, str(leaf.dtype)) if hasattr(leaf, "dtype") else (type(leaf), str(leaf)[:99])
+        (leaf.shape, str(leaf.dtype), getattr(leaf, "weak_type", False))
+        if hasattr(leaf, "dtype")
+        else (type(leaf), str(leaf)[:99])
         for leaf in leaves
     )
 
@@ -209,12 +212,14 @@ class Beside:
         self.inputs: dict[int, int] = {}  # id of a placeholder -> which input it stands for
         self._prepared = prepared
 
+        self.steps: list[tuple[Any, list[Any]]] = []
         self._kept: list[Any] = []  # placeholders, for their ids are keys
         self._named: list[tuple[Any, str]] = []  # the leaves of its arguments, with their names
         self._stands: dict[int, tuple[Any, str]] = {}
 
         @functools.wraps(run)
         def within(*args: Any, **kwargs: Any) -> None:
+            self.marks, self.steps, self._written = [], [], False  # it is traced anew
             leaves = jax.tree_util.tree_leaves((args, kwargs))
             if len(leaves) == len(self._named):
                 pairs = zip(leaves, self._named)
@@ -236,6 +241,8 @@ class Beside:
         session.beside, session.busy = self, 0
         for mark in self.marks:
             mark.norms, mark.bad = [], None
+        for _, came in self.steps:
+            came.clear()
         try:
             with session.context(("headgate", self.turn)), quiet(), kept(self.fun):
                 if not self._written:
@@ -250,8 +257,13 @@ class Beside:
         finally:
             session.beside, session.busy = None, busy
             session.muted -= 1
+        now = [digest(leaf) for leaf in jax.tree_util.tree_leaves((args, kwargs)) if is_array(leaf)]
         for mark in self.marks:
-            self._note(mark)
+            self._note(mark, now)
+        for step, came in self.steps:
+            for sizes in came:
+                half = len(sizes) // 2
+                session.optimizers.stepped(step.sources, sizes[:half], sizes[half:])
 
     # -- while it is traced -----------------------------------------------------------------------
 
@@ -292,7 +304,21 @@ class Beside:
             if call.how not in BY_GRADIENT:
                 return real(*call.args, **call.kwargs)
             leaves = [next(arrays) if is_array(leaf) else leaf for leaf in known["leaves"]]
-            return jax.tree_util.tree_unflatten(known["tree"], leaves)
+            result = jax.tree_util.tree_unflatten(known["tree"], leaves)
+            gradients = gradients_of(call, result) or []
+            self._kept += gradients
+            for source, leaf in zip(sources, gradients):
+                session.optimizers.is_gradient(leaf, source)
+            return result
+
+    def step(self, mark: Any, gradients: Sequence[Any], updates: Sequence[Any]) -> None:
+        """Stand for a step of an optimizer: tell how large it was."""
+        came: list[Any] = []
+        self.steps.append((mark, came))
+        self._kept += [*gradients, *updates]
+        sizes = jnp.stack([_size(each) for each in (*gradients, *updates)])
+        tell = self.session.original["callback"]
+        tell(lambda sizes: came.append([float(each) for each in np.asarray(sizes)]), sizes)
 
     def _transformed(self, call: Call, found: Any, consts: list[Any], given: Any) -> Any:
         original = self.session.original[call.how]
@@ -381,7 +407,7 @@ class Beside:
         walk = Walk(log.recorder, lambda const: None, log.places.here(), special)
         walk.through(outer, inputs)
 
-    def _note(self, mark: Mark) -> None:
+    def _note(self, mark: Mark, now: list[int | None]) -> None:
         if mark.ask is None:
             return
         line = mark.line
@@ -393,10 +419,12 @@ class Beside:
             for k, value in zip(mark.consts, mark.bad[n:]):
                 closed.consts[k] = value
             seen = measured(self.session, mark.ask, mark.bad[:n])
+        values: list[int | None] = [None] * len(mark.sources)
+        if len(mark.norms) == 1:
+            values = [None if k is None else now[k] for k in mark.inputs]
         for norms in mark.norms:
-            self.session.log.passed(
-                mark.ask, line.passes, norms, seen if bad and norms is bad[0] else None
-            )
+            found = seen if bad and norms is bad[0] else None
+            self.session.log.passed(mark.ask, line.passes, norms, found, values)
             line.passes += 1
             line.looked += 1
 

@@ -53,6 +53,7 @@ class Ask:
         connected: those of the sources that gradient can reach, by structure.
         told: position of a source -> why it is not used.
         outputs: value of each gradient, None where nobody follows it.
+        reads: values of the sources as they were read.
         began: number of the last value that was made before.
     """
 
@@ -65,6 +66,7 @@ class Ask:
     outputs: tuple[int | None, ...] = ()
     began: int = 0
     connected: frozenset[int] = frozenset()
+    reads: tuple[int, ...] = ()
     told: dict[int, Cut] = field(default_factory=dict)
 
 
@@ -78,6 +80,7 @@ class Pass:
     cotangents: dict[int, float] = field(default_factory=dict)
     deaths: dict[tuple[int, int], Death] = field(default_factory=dict)
     birth: Cut | None = None
+    values: tuple[int | None, ...] = ()
 
 
 class Log:
@@ -194,6 +197,7 @@ class Log:
         targets = tuple(v for v in walk.outputs[: found.targets] if v is not None)
         name = getattr(found.fun, "__name__", "") or "loss"
         line.ask = Ask(line, tuple(sources), targets, name, walk, found, began=began)
+        line.ask.reads = tuple(given[each.position] for each in found.asked)
         line.ask.connected = self._behind(line.ask, first, True)
         line.ask.told = self._told(line.ask, self._behind(line.ask, first, False))
         return line.ask
@@ -226,11 +230,18 @@ class Log:
         return told
 
     def passed(
-        self, ask: Ask, step: int, norms: Sequence[float], seen: Measured | None = None
+        self,
+        ask: Ask,
+        step: int,
+        norms: Sequence[float],
+        seen: Measured | None = None,
+        values: Sequence[int | None] = (),
     ) -> None:
-        """Note what came of a pass."""
-        found = Pass(ask, step, tuple(norms))
+        """Note what came of a pass: sizes, what was measured, and what the sources were."""
+        found = Pass(ask, step, tuple(norms), values=tuple(values))
         if seen is not None:
+            pairs = zip(ask.reads, seen.norms)
+            seen.still = frozenset(read for read, size in pairs if size == 0)
             found.cotangents, found.deaths = deaths(
                 self.data, ask.walk.visits, seen, self.whose_rule
             )

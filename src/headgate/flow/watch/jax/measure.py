@@ -24,7 +24,7 @@ from jax.extend.core import Literal
 from headgate.flow.kinds import FACTOR
 from headgate.flow.trace import Death
 from headgate.flow.watch.jax.events import Visit, is_float, opened
-from headgate.flow.watch.jax.ops import FLAT, PRODUCTS, SELECTIONS, name_of
+from headgate.flow.watch.jax.ops import COMPOSITE, FLAT, PRODUCTS, SELECTIONS, name_of
 
 MOST = 20_000
 """Of so many equations at most a gradient is measured."""
@@ -48,6 +48,7 @@ class Measured:
     """What was measured.
 
     Attributes:
+        still: values of the inputs that were asked for whose gradient is zero.
         norms: of the gradient by each input that was asked for.
         probes: of the cotangent at each probe.
         flags: number on the walk -> whether it ran, its results are finite, its operands are, and
@@ -57,6 +58,7 @@ class Measured:
     norms: list[float]
     probes: dict[Probe, float]
     flags: dict[int, Any]
+    still: frozenset[int] = frozenset()
 
 
 def measure(
@@ -142,7 +144,7 @@ class _Run:
         self.flags: dict[int, Any] = {}
         self._at = 0
 
-    def open(self, jaxpr: Any, given: Sequence[Any]) -> list[Any]:
+    def open(self, jaxpr: Any, given: Sequence[Any]) -> Any:
         env: dict[Any, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], given, strict=True))
 
         def read(atom: Any) -> Any:
@@ -154,7 +156,7 @@ class _Run:
             env.update(zip(equation.outvars, results, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
 
-    def _equation(self, number: int, equation: Any, values: list[Any]) -> list[Any]:
+    def _equation(self, number: int, equation: Any, values: list[Any]) -> Any:
         name = equation.primitive.name
         if name == "scan":
             return self._scan(number, equation, values)
@@ -166,13 +168,13 @@ class _Run:
             raise Unmeasured("it calls back into Python")
         if name == "while" or name in _OPAQUE:
             self._at = self.visits[number].end
-            return bound(equation, values)
+            return list(bound(equation, values))
         inner = opened(equation)
         if inner is not None:
             return self.open(inner[0], [*inner[1], *values])
         return self._op(number, equation, values)
 
-    def _op(self, number: int, equation: Any, values: list[Any]) -> list[Any]:
+    def _op(self, number: int, equation: Any, values: list[Any]) -> Any:
         values = [
             value + self.probes[number, False, k] if (number, False, k) in self.probes else value
             for k, value in enumerate(values)
@@ -185,7 +187,7 @@ class _Run:
             for k, value in enumerate(results)
         ]
 
-    def _scan(self, number: int, equation: Any, values: list[Any]) -> list[Any]:
+    def _scan(self, number: int, equation: Any, values: list[Any]) -> Any:
         params = equation.params
         fixed, state = params["num_consts"], params["num_carry"]
         body, start = params["jaxpr"], self._at
@@ -207,7 +209,7 @@ class _Run:
         self._at = self.visits[number].end
         return [*carry, *stacked]
 
-    def _cond(self, number: int, equation: Any, values: list[Any]) -> list[Any]:
+    def _cond(self, number: int, equation: Any, values: list[Any]) -> Any:
         index, *rest = values
         branches, starts, at = equation.params["branches"], [], self._at
         for branch in branches:  # where each begins on the walk
@@ -234,9 +236,9 @@ class _Run:
             return taken
 
         made = [of(*each) for each in zip(branches, starts)]
-        results, flags = jax.lax.switch(index, made, *rest)
+        taken, flags = jax.lax.switch(index, made, *rest)
         self.flags.update(flags)
-        return results
+        return list(taken)
 
     def _past(self, jaxpr: Any, at: int) -> int:
         """Return the number after the last equation of a jaxpr that begins at a number."""
@@ -245,14 +247,13 @@ class _Run:
         return at
 
 
-def bound(equation: Any, values: Sequence[Any]) -> list[Any]:
+def bound(equation: Any, values: Sequence[Any]) -> Any:
     """Return the results of an equation for some values."""
     params = equation.primitive.get_bind_params(equation.params)
     results: Any
     with equation.ctx.manager:
         results = equation.primitive.bind(*values, **params)
-    found: list[Any] = results if equation.primitive.multiple_results else [results]
-    return found
+    return results if equation.primitive.multiple_results else [results]
 
 
 def _like(value: Any, model: Any) -> Any:
@@ -326,7 +327,30 @@ def deaths(
                     found[note.event, position] = _autopsy(
                         visit, note, k, event.op, seen.flags.get(number), custom
                     )
+    _within(visits, seen, cotangents, found)
     return cotangents, found
+
+
+def _within(
+    visits: Sequence[Visit],
+    seen: Measured,
+    cotangents: dict[int, float],
+    found: dict[tuple[int, int], Death],
+) -> None:
+    """Note as dead what cancels within one function of JAX's library: that is its slope."""
+    makers = {v for visit in visits for note in visit.notes for v in note.outputs}
+    for number, visit in enumerate(visits):
+        function = visit.where.function if visit.where is not None else ""
+        if function not in COMPOSITE.values():
+            continue
+        for note in visit.notes:
+            for k, value in enumerate(note.taken):
+                size = seen.probes.get((number, False, k))
+                position = note.inputs[k]
+                if not size or position is None or value is None or cotangents.get(value):
+                    continue
+                if value in makers or value in seen.still:
+                    found[note.event, position] = Death(0, 1, label=function)
 
 
 def _autopsy(

@@ -103,16 +103,27 @@ DRAWS = {
     "relu6": "relu6",
     "hard_tanh": "hard_tanh",
     "hard_sigmoid": "hard_sigmoid",
-    "softmax": "softmax",
-    "_softmax": "softmax",
-    "log_softmax": "log_softmax",
-    "std": "std",
-    "_std": "std",
-    "var": "var",
-    "_var": "var",
     "norm": "vector_norm",
 }
 """Function of JAX's library -> what an equation within it is called, if that is where it ends."""
+
+
+COMPOSITE = {
+    "softmax": "softmax",
+    "_softmax": "softmax",
+    "log_softmax": "log_softmax",
+    "logsumexp": "logsumexp",
+    "_logsumexp": "logsumexp",
+    "var": "var",
+    "_var": "var",
+    "std": "std",
+    "_std": "std",
+    "standardize": "standardize",
+}
+"""Function of JAX's library -> the one op that it is for whoever calls it."""
+
+FUNCTIONS = DRAWS | COMPOSITE
+"""All of them."""
 
 
 def name_of(primitive: str) -> str:
