@@ -618,7 +618,9 @@ def _regularizers(kind: type[Layer], given: dict[str, Any]) -> dict[str, Any]:
         TypeError: an argument that the layer does not have.
     """
     bases = [base for base in kind.__mro__ if given and "__init__" in vars(base)]
-    known = {name for base in bases for name in inspect.signature(base.__init__).parameters}
+    known = {
+        name for base in bases for name in inspect.signature(vars(base)["__init__"]).parameters
+    }
     found = {}
     for name, regularizer in given.items():
         weight = name.removesuffix("_regularizer")

@@ -35,7 +35,10 @@ class Regularizer(Settled):
 
     def __call__(self, x: Any) -> Tensor:
         """Return what a weight adds to the loss."""
-        raise NotImplementedError(f"{type(self).__name__} must define __call__(self, x)")
+        raise NotImplementedError(
+            f"{type(self).__name__} must define __call__(self, x) for weights such as this one of "
+            f"shape {as_tensor(x).shape}"
+        )
 
 
 class L1(Regularizer):
