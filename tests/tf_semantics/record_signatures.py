@@ -240,7 +240,7 @@ REASONS = {
             *("attention_axes", "sliding_window", "use_gate", "multi_label", "num_labels"),
             *("label_weights", "from_sorted_ids", "keras.metrics.MeanIoU.axis"),
             *("input_axes", "output_axes", "keras.layers.Flatten.data_format"),
-            *("weights", "output_shape", "arguments"),
+            *("weights", "output_shape", "arguments", "skip_mismatch", "max_shard_size"),
         ),
         "one way to compute it": ("unroll", "use_cudnn", "flash_attention"),
         "the table has what Headgate knows": (
@@ -267,7 +267,7 @@ REASONS = {
     },
     "named": {
         "the same value": (
-            *("inputs", "sequences", "sequences_shape", "query_shape", "variables"),
+            *("inputs", "sequences", "sequences_shape", "query_shape", "variables", "identifier"),
         ),
     },
     "default": {
@@ -277,7 +277,14 @@ REASONS = {
             *("keras.Input.shape", "keras.layers.Input.shape"),
         ),
         "the same": (
-            *("strides", "dilation_rate", "training", "nn.avg_pool.data_format"),
+            *(
+                "TensorShape.dims",
+                "shape_n.out_type",
+                "strides",
+                "dilation_rate",
+                "training",
+                "nn.avg_pool.data_format",
+            ),
             *("nn.max_pool.data_format", "keras.layers.MaxPooling2D.pool_size"),
             "keras.layers.MaxPool2D.pool_size",
         ),
@@ -327,8 +334,6 @@ UNREAD = {
     "moments.shift": "without effect in TensorFlow too",
     "numpy_function.stateful": "functions are called each time",
     "while_loop.shape_invariants": "shapes are those of the first values; others are refused",
-    "while_loop.parallel_iterations": "a hint for speed",
-    "while_loop.swap_memory": "a hint for memory",
     "group.inputs": "what was passed has already run",
     "matmul.a_is_sparse": "a hint for speed",
     "matmul.b_is_sparse": "a hint for speed",
@@ -336,6 +341,25 @@ UNREAD = {
     "matmul.grad_b": "without effect in TensorFlow too",
     "diag_part.padding_value": "one diagonal needs no padding",
     "diag_part.align": "one diagonal needs no padding",
+    "diag.align": "one diagonal needs no padding",
+    "set_diag.align": "one diagonal needs no padding",
+    "parallel_iterations": "a hint for speed",
+    "swap_memory": "a hint for memory",
+    "infer_shape": "shapes are known",
+    "vectorized_map.fallback_to_while_loop": "rows are taken one after the other in any case",
+    "vectorized_map.warn": "rows are taken one after the other in any case",
+    "validate_args": "arguments are always checked",
+    "matvec.a_is_sparse": "a hint for speed",
+    "matvec.b_is_sparse": "a hint for speed",
+    "accumulate_n.shape": "that of the tensors",
+    "accumulate_n.tensor_dtype": "that of the tensors",
+    "expand_composites": "no sparse and ragged tensors",
+    "control_dependencies.control_inputs": "ops run in the order in which they are written",
+    "device.device_name": "there is one device",
+    "__exit__.error": "errors pass",
+    "TensorArray.clear_after_read": "a hint for memory",
+    "TensorArray.colocate_with_first_write_call": "there is one device",
+    "TensorArray.tensor_array_name": "names belong to graphs, and there are none",
 }
 """Argument: why nothing has to read it. With a function's name before it, for that one alone."""
 

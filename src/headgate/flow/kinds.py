@@ -277,6 +277,8 @@ WHAT: dict[str, Sayings] = {
     "headgate": {
         ("zero_derivative", FACTOR): "The gradient of {names} is exactly zero: it is multiplied "
         "with a number that is exactly 0",
+        ("host_round_trip", "into"): "No gradient reaches {names}: the value leaves for another "
+        "framework, where it has no history",
     },
     "jax": jax.WHAT,
     "torch": torch.WHAT,
@@ -349,9 +351,14 @@ def what(kind: str, label: str = "", framework: str = "headgate", verdict: str =
 
 
 def _said(
-    tables: dict[str, Sayings], kind: str, details: tuple[str, str], framework: str
+    tables: dict[str, Sayings], kind: str, details: tuple[str, ...], framework: str
 ) -> str | None:
-    """Return the closest sentence that there is, None if the row of the kind has it."""
+    """Return the closest sentence that there is, None if the row of the kind has it.
+
+    What comes first in a label counts as well: "into JAX at a line" is one of "into".
+    """
+    label, verdict = details
+    details = label, label.partition(" ")[0], verdict
     for table in (tables.get(framework, {}), tables["headgate"]):
         for detail in (*filter(None, details), ""):
             if (kind, detail) in table:

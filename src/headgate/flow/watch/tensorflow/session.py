@@ -23,6 +23,7 @@ import tensorflow as tf
 from headgate.flow.judge import Told
 from headgate.flow.trace import Place, Source, Trace
 from headgate.flow.watch.arrival import when_imported
+from headgate.flow.watch.border import lost_abroad
 from headgate.flow.watch.tensorflow import entrance
 from headgate.flow.watch.tensorflow.account import account
 from headgate.flow.watch.tensorflow.frames import (
@@ -764,8 +765,8 @@ class Session:
 
     def told(self) -> Iterable[Told]:
         """Yield what is wrong with variables beside all gradient calls."""
-        self.trace()
-        return mistakes(self)
+        trace = self.trace()
+        return [*mistakes(self), *lost_abroad(trace)]
 
     def remarks(self) -> list[str]:
         """Return in a sentence each what could not be seen."""
