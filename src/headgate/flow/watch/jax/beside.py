@@ -44,11 +44,15 @@ class Outer:
 
     Attributes:
         has_gradients: whether gradients are computed in it.
+        fresh: whether the call that runs now, or was the last, had to trace a gradient.
+        donates: whether a call uses its arguments up.
         passes: how often it was called.
     """
 
     def __init__(self) -> None:
         self.has_gradients = False
+        self.fresh = False
+        self.donates = False
         self.passes = 0
         self._besides: dict[Any, Beside] = {}
 
@@ -89,7 +93,7 @@ class Mapped(Outer):
             now = jax.tree_util.tree_leaves((args, kwargs))
             return tuple(now[k] for k in dynamic), {}
 
-        return Beside(session, turn, self.real, run, {}, prepared)
+        return Beside(session, turn, self, self.real, run, {}, prepared)
 
 
 class Jitted(Outer):
@@ -108,6 +112,7 @@ class Jitted(Outer):
         self._fun = fun
         self._named = named
         self._real = real
+        self.donates = bool(named.get("donate_argnums") or named.get("donate_argnames"))
         functools.update_wrapper(self, real)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -128,7 +133,7 @@ class Jitted(Outer):
 
     def kept(self, args: Any, kwargs: Any) -> tuple[Any, Any]:
         """Return arguments that are still there after the call, which may use them up."""
-        if not self._named.get("donate_argnums") and not self._named.get("donate_argnames"):
+        if not self.donates:
             return args, kwargs
         leaves, tree = jax.tree_util.tree_flatten((args, kwargs))
         copied = [jnp.copy(leaf) if isinstance(leaf, jax.Array) else leaf for leaf in leaves]
@@ -146,7 +151,7 @@ class Jitted(Outer):
         def run(*args: Any, **kwargs: Any) -> Any:
             self._fun(*args, **kwargs)
 
-        return Beside(session, turn, self._fun, run, named, lambda args, kwargs: (args, kwargs))
+        return Beside(session, turn, self, self._fun, run, named, lambda *given: given)
 
 
 def _signature(tree: Any) -> Any:
@@ -200,6 +205,7 @@ class Beside:
         self,
         session: Session,
         turn: int,
+        outer: Outer,
         fun: Callable[..., Any],
         run: Callable[..., Any],
         named: dict[str, Any],
@@ -207,6 +213,7 @@ class Beside:
     ) -> None:
         self.session = session
         self.turn = turn
+        self.outer = outer
         self.fun = fun
         self.marks: list[Mark] = []
         self.inputs: dict[int, int] = {}  # id of a placeholder -> which input it stands for
@@ -422,11 +429,15 @@ class Beside:
         values: list[int | None] = [None] * len(mark.sources)
         if len(mark.norms) == 1:
             values = [None if k is None else now[k] for k in mark.inputs]
+        step = line.passes
+        if len(mark.norms) == 1:
+            line.outer, step = self.outer, max(step, self.outer.passes - 1)
         for norms in mark.norms:
             found = seen if bad and norms is bad[0] else None
-            self.session.log.passed(mark.ask, line.passes, norms, found, values)
-            line.passes += 1
+            self.session.log.passed(mark.ask, step, norms, found, values)
             line.looked += 1
+            step += 1
+        line.passes = step
 
 
 def _size(value: Any) -> Any:

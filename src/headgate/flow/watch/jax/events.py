@@ -75,6 +75,7 @@ class Visit:
     end: int = 0  # the number after the last equation within it
     equation: Any = None
     dropped: bool = False  # whether nobody takes its results
+    returned: bool = False  # whether they are results of the jaxpr that it lies in
     where: Where | None = None
     draw: str = ""  # what the function of JAX's library is called that it lies in
 
@@ -166,7 +167,8 @@ class Walk:
         """Walk through a jaxpr, given a value for each of its inputs."""
         env: dict[Any, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], given, strict=True))
         used = {id(atom) for equation in jaxpr.eqns for atom in equation.invars}
-        used.update(map(id, jaxpr.outvars))
+        results = set(map(id, jaxpr.outvars))
+        used |= results
         for equation in jaxpr.eqns:
             number, self._at = self._at, self._at + 1
             if number == len(self.visits):
@@ -176,6 +178,7 @@ class Walk:
             visit.equation, visit.draw = equation, self._draw or where.function
             visit.where = where
             taken = [self._known(atom, env) for atom in equation.invars]
+            visit.returned = not results.isdisjoint(map(id, equation.outvars))
             visit.dropped = used.isdisjoint(map(id, equation.outvars))
             made = self._equation(equation, taken, where, visit)
             visit.end = self._at

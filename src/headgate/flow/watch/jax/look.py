@@ -57,9 +57,8 @@ def look_at(session: Session, call: Call, result: Any) -> None:
             return
     if norms is None or len(norms) != len(ask.sources):
         seen = measured(session, ask, ask.forward.given)
-        if seen is None:
-            return
-        norms = seen.norms
+        connected = [float(source in ask.connected) for source in ask.sources]
+        norms = connected if seen is None else seen.norms
     else:
         seen = measured(session, ask, ask.forward.given) if wrong(norms, ask) else None
     now = leaves_of(call)
@@ -161,6 +160,10 @@ def measured(session: Session, ask: Ask, given: Sequence[Any]) -> Measured | Non
         return measure(found.closed, given, wanted, ask.walk.visits, cotangents, *own)
     except Unmeasured as error:
         session.log.fault(error)
+        return None
+    except ValueError as error:
+        if "Reverse-mode" not in str(error):
+            raise
         return None
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -24,13 +24,18 @@ from jax.extend.core import Literal
 from headgate.flow.kinds import FACTOR
 from headgate.flow.trace import Death
 from headgate.flow.watch.jax.events import Visit, is_float, opened
-from headgate.flow.watch.jax.ops import COMPOSITE, FLAT, PRODUCTS, SELECTIONS, name_of
+from headgate.flow.watch.jax.ops import COMPOSITE, EVEN, FLAT, PRODUCTS, SELECTIONS, name_of
 
 MOST = 20_000
 """Of so many equations at most a gradient is measured."""
 
 _OPAQUE = {"shard_map", "xla_pmap"}
 _SILENT = {"debug_callback", "debug_print"}
+
+TINY = 1e-30
+"""What becomes zero from less than this was lost to the range of its dtype, not to an op."""
+
+CLOSED = {"clip", "maximum", "minimum", "relu"}
 
 SMALL = 1_000
 """So many are compiled together, which is faster than one by one if they are few."""
@@ -48,6 +53,7 @@ class Measured:
     """What was measured.
 
     Attributes:
+        single: operands that alone take the result of an equation: its probe.
         still: values of the inputs that were asked for whose gradient is zero.
         norms: of the gradient by each input that was asked for.
         probes: of the cotangent at each probe.
@@ -59,6 +65,12 @@ class Measured:
     probes: dict[Probe, float]
     flags: dict[int, Any]
     still: frozenset[int] = frozenset()
+    single: dict[tuple[int, int], Probe] = field(default_factory=dict)
+
+    def size(self, number: int, k: int, note: Any = None) -> float | None:
+        """Return the norm of what an operand gets, None if it was not measured."""
+        probe = self.single.get((number, k), (number, False, k))
+        return self.probes.get(probe)
 
 
 def measure(
@@ -83,7 +95,12 @@ def measure(
     """
     if len(visits) > MOST:
         raise Unmeasured(f"more than {MOST} equations")
-    probes = {probe: np.zeros(a.shape, a.dtype) for probe, a in _probes(visits).items()}
+    single = _single(visits)
+    probes = {
+        probe: np.zeros(aval.shape, aval.dtype)
+        for probe, aval in _probes(visits).items()
+        if probe[1] or (probe[0], probe[2]) not in single
+    }
 
     def target(asked: Sequence[Any], probes: dict[Probe, Any]) -> tuple[Any, Any]:
         given = [*inputs]
@@ -105,6 +122,7 @@ def measure(
         [norm(each) for each in came],
         {probe: norm(each) for probe, each in seen.items()},
         {number: np.asarray(each) for number, each in flags.items()},
+        single=single,
     )
 
 
@@ -119,6 +137,26 @@ def norm(value: Any) -> float:
         if found == 0 and array.any():
             found = float(np.abs(array).max())
     return found
+
+
+def _single(visits: Sequence[Visit]) -> dict[tuple[int, int], Probe]:
+    """Return the operands that alone take the result of an equation, outside of all loops."""
+    makers: dict[int, Probe] = {}
+    takers: dict[int, list[tuple[int, int]]] = {}
+    for number, visit in enumerate(visits):
+        for note in visit.notes:
+            for k, value in enumerate(note.taken):
+                if value is not None:
+                    takers.setdefault(value, []).append((number, k))
+            if len(visit.notes) == 1 and note.event >= 0:
+                for k, value in enumerate(note.outputs):
+                    if value is not None and is_float(visit.equation.outvars[k]):
+                        makers[value] = number, True, k
+    return {
+        taken[0]: makers[value]
+        for value, taken in takers.items()
+        if len(taken) == 1 and value in makers and not visits[makers[value][0]].returned
+    }
 
 
 def _probes(visits: Sequence[Visit]) -> dict[Probe, Any]:
@@ -263,7 +301,7 @@ def _like(value: Any, model: Any) -> Any:
 def _flags(equation: Any, values: Sequence[Any], results: Sequence[Any]) -> Any:
     """Return whether an equation ran, its results and its operands are finite, and for each of
     those whether it is all zeros."""
-    product = name_of(equation.primitive.name) in PRODUCTS
+    product = name_of(equation.primitive.name) in PRODUCTS | EVEN
     zeros = [_is_zero(value) if product else False for value in values]
     flags = (True, _finite(results), _finite(values), *zeros)
     return jnp.stack([jnp.asarray(each) for each in flags])
@@ -309,6 +347,13 @@ def deaths(
     """
     cotangents: dict[int, float] = {}
     found: dict[tuple[int, int], Death] = {}
+    made = {
+        value: trace.events[note.event].op
+        for visit in visits
+        for note in visit.notes
+        for value in note.outputs
+        if note.event >= 0 and value is not None
+    }
     for number, visit in enumerate(visits):
         came = [seen.probes.get((number, True, k), 0.0) for k in range(len(visit.equation.outvars))]
         for note in visit.notes:
@@ -317,16 +362,15 @@ def deaths(
             for value, size in zip(note.outputs, came):
                 if value is not None and size:
                     cotangents[value] = max(size, cotangents.get(value, 0.0))
-            if not any(came):
+            if max(came, default=0.0) < TINY:
                 continue
             for k, position in enumerate(note.inputs):
-                if position is None or seen.probes.get((number, False, k)) != 0:
+                if position is None or seen.size(number, k, note) != 0:
                     continue
                 event = trace.events[note.event]
-                if event.flows[position]:
-                    found[note.event, position] = _autopsy(
-                        visit, note, k, event.op, seen.flags.get(number), custom
-                    )
+                flags = seen.flags.get(number)
+                if event.flows[position] and not _is_minimum(visit, note, k, event.op, flags, made):
+                    found[note.event, position] = _autopsy(visit, note, k, event.op, flags, custom)
     _within(visits, seen, cotangents, found)
     return cotangents, found
 
@@ -345,12 +389,24 @@ def _within(
             continue
         for note in visit.notes:
             for k, value in enumerate(note.taken):
-                size = seen.probes.get((number, False, k))
+                size = seen.size(number, k)
                 position = note.inputs[k]
                 if not size or position is None or value is None or cotangents.get(value):
                     continue
                 if value in makers or value in seen.still:
                     found[note.event, position] = Death(0, 1, label=function)
+
+
+def _is_minimum(visit: Visit, note: Any, k: int, op: str, flags: Any, made: dict[int, str]) -> bool:
+    """Tell whether an op is flat only because what it takes is exactly zero, as a square is.
+
+    Not so where that is zero because something else lets nothing through.
+    """
+    if op not in EVEN or flags is None or not flags[3 + k]:
+        return False
+    if op == "multiply" and not flags[3:].all():
+        return False
+    return made.get(note.taken[k] or 0, "") not in SELECTIONS | CLOSED
 
 
 def _autopsy(
@@ -389,7 +445,7 @@ def birth(visits: Sequence[Visit], seen: Measured) -> tuple[int, str] | None:
     for number in reversed(range(len(visits))):
         visit = visits[number]
         came = [seen.probes.get((number, True, k), 0.0) for k in range(len(visit.equation.outvars))]
-        gave = [seen.probes.get((number, False, k), 0.0) for k in range(len(visit.equation.invars))]
+        gave = [seen.size(number, k) or 0.0 for k in range(len(visit.equation.invars))]
         if any(came) and all(map(math.isfinite, came)) and not all(map(math.isfinite, gave)):
             return number, "nonfinite_slope"
     return None

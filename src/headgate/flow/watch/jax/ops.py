@@ -68,6 +68,9 @@ SELECTIONS = frozenset(
 
 PRODUCTS = frozenset({"convolution", "divide", "matmul", "multiply", "ragged_dot_general"})
 
+EVEN = frozenset({"abs", "cosh", "multiply", "pow", "square"})
+"""Ops that are flat where what they take is zero: a loss is at its minimum there."""
+
 INLINE = frozenset(
     {
         *("jit", "pjit", "closed_call", "core_call", "core_closed_call", "xla_call", "remat"),

@@ -28,13 +28,11 @@ from headgate.flow.watch.arrival import when_imported
 from headgate.flow.watch.jax.account import account
 from headgate.flow.watch.jax.beside import Beside, Outer
 from headgate.flow.watch.jax.calls import CALLBACKS, GRADIENTS, OUTER, Call
+from headgate.flow.watch.jax.definitions import LEAVING
 from headgate.flow.watch.jax.log import Line, Log
 from headgate.flow.watch.jax.look import leaves_with_names, look_at
 from headgate.flow.watch.jax.optimizers import Optimizers
 from headgate.flow.watch.jax.places import Frame, Where
-
-LEAVING = (".item(", ".tolist(", "float(", "int(", "bool(", "np.", "numpy.")
-"""What a line has in it at which a value leaves for Python."""
 
 began: list[weakref.ref[Session]] = []
 """All sessions that look on and are still there."""
@@ -187,7 +185,7 @@ class Session:
         if self.beside is not None:
             return self.beside.gradient(call, real)
         if self.outer:
-            self.outer[0].has_gradients = True
+            self.outer[0].has_gradients = self.outer[0].fresh = True
             with self.quietly():
                 return real(*call.args, **call.kwargs)
         with self.quietly():
@@ -241,12 +239,15 @@ class Session:
         looking = outer.passes == 0 or (outer.has_gradients and self._looks_at_outer(outer))
         given = self.safely(outer.kept, args, kwargs) if looking else None
         outer.passes += 1
+        outer.fresh = False
         self.outer.append(outer)
         try:
             result = real(*args, **kwargs)
         finally:
             self.outer.pop()
-        if looking and outer.has_gradients and given is not None:
+        if outer.fresh and not looking and not outer.donates:  # it was traced anew
+            given = args, kwargs
+        if outer.has_gradients and given is not None:
             with self.quietly():
                 self.safely(self._look_beside, outer, *given)
         return result
@@ -278,8 +279,8 @@ class Session:
 
     def coverage(self) -> tuple[int, int]:
         """Return how many gradient calls were looked at closely, and of how many."""
-        lines = self.log.lines.values()
-        return sum(line.looked for line in lines), sum(line.passes for line in lines)
+        lines = [(line.looked, line.all_passes) for line in self.log.lines.values()]
+        return sum(looked for looked, _ in lines), sum(passes for _, passes in lines)
 
     def remarks(self) -> list[str]:
         """Return in a sentence each what could not be seen."""
