@@ -1,9 +1,10 @@
 """Why: questions about programs that are not written with Headgate, asked from Python.
 
 `headgate why script.py` asks them of a whole script. Here the same watchers are entered around a
-block (`watching`), asked about one loss (`torch`, `tensorflow`) or function (`jax`), or put into the loops of
-others, which have a place for callbacks (`lightning`, `transformers`). What they answer is an
-`Account`, as that of `headgate.trace()` is: `print` shows the findings, a notebook the map.
+block (`watching`), asked about one loss (`torch`, `tensorflow`) or function (`jax`), or put into
+the loops of others, which have a place for callbacks (`lightning`, `transformers`). What they
+answer is an `Account`, as that of
+`headgate.trace()` is: `print` shows the findings, a notebook the map.
 
 Nothing here imports another library before it is used.
 """
