@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from headgate.flow.solve import Reach
 from headgate.flow.trace import Cut, Gradient, Optimizer
+from headgate.flow.watch.tensorflow.values import handle_of
 from headgate.flow.watch.tensorflow.walk import Walk
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def account(session: Session) -> None:
         source.copied = source.copied or leaf.loaded
         if source.lasting:
             source.trainable = leaf.trainable
+        if handle_of(leaf.variable()) in log.loaded:
+            source.copied = True
         keras = session.of_keras(leaf)
         if keras is not None:  # tapes watch it all the same
             source.trainable = bool(keras.trainable)

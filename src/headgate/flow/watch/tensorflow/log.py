@@ -82,6 +82,7 @@ class Log:
         self.known: dict[int, Known] = {}  # by TensorFlow's number
         self.handles: dict[int, Leaf] = {}
         self.homes: dict[int, int] = {}  # handle -> the line at which the variable was made
+        self.loaded: set[int] = set()  # handles of variables that were assigned unseen
         self.since = 0  # the largest value that was differentiated already
         self.faint: dict[int, tuple[int, tuple[int, ...]]] = {}  # constant -> line, made from
         self.uses: dict[int, int] = {}  # constant -> the line that first took it on a tape
@@ -195,7 +196,7 @@ class Log:
             source.trainable = leaf.trainable
             return
         self.homes.setdefault(handle, self.here())
-        self.leaf(variable).began = False
+        self.leaf(variable).began = not self.listens  # else its first value is still to come
 
     def watched(self, tensor: Any, tape: Tape) -> None:
         """Note that a tape was told to watch a tensor or a variable."""

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from headgate.flow.trace import Update
 from headgate.flow.watch.tensorflow.notes import STEP, Stepped, count, named
-from headgate.flow.watch.tensorflow.values import norm, tensors_in, weak
+from headgate.flow.watch.tensorflow.values import handle_of, norm, tensors_in, weak
 
 if TYPE_CHECKING:
     from headgate.flow.watch.tensorflow.session import Session
@@ -174,6 +174,10 @@ class Optimizers:
         self.steps += 1
         known.rate = max(known.rate, _rate(optimizer))
         if not session.on or log.idle:
+            for variable in variables or ():
+                leaf = log.handles.get(handle_of(variable))
+                if leaf is not None:
+                    log.trace.sources[leaf.number].updated = True
             return
         if variables is None:
             variables = list(getattr(optimizer, "_trainable_variables", ()))

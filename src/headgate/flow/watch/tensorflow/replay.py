@@ -307,7 +307,7 @@ class Replay:
         def rule(*came: Any) -> list[Any]:
             found: list[Any] = []
             for k, each in enumerate(given):
-                said = gives[k] if k < len(gives) else "none"
+                said = gives[k] if k < len(gives) else "some"
                 if said == "none":
                     found.append(None)
                 elif said == "zeros":

@@ -116,6 +116,7 @@ class Session:
         replace(entrance.FUNCTION, "_call_flat", self.functions.called)
         replace(entrance.RECORD, "record_operation", self.tapes.record)
         replace(entrance.VARIABLE, "__init__", self._variable)
+        replace(entrance.VARIABLE, "assign", self._assign)
         self.host.begin(replace)
         original = entrance.rule()
         entrance.set_rule(functools.partial(self.tapes.rule, original))
@@ -178,6 +179,13 @@ class Session:
             self.safely(self.log.made_variable, variable)
 
     # -- what tapes are told, and ask -------------------------------------------------------------
+
+    def _assign(self, original: Any, variable: Any, *args: Any, **kwargs: Any) -> Any:
+        """Note that a variable gets a value of the program's also while nobody looks."""
+        log = self.log
+        if not self.on and not log.stepping and not self.functions.replaying:
+            log.loaded.add(handle_of(variable))
+        return original(variable, *args, **kwargs)
 
     def _gradient(
         self,

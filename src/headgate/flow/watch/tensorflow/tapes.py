@@ -127,7 +127,7 @@ class Tapes:
         forward_function: Any = None,
     ) -> None:
         outputs, inputs, rule = list(output_tensors), list(input_tensors), backward_function
-        if self.sees() and not tf.executing_eagerly():
+        if not self._hidden and not self.session.log.idle and not tf.executing_eagerly():
             rule = self.session.safely(self._noting_rule, outputs, rule) or rule
         elif self.session.hears and self.session.functions.calling is not None:
             rule = self.session.functions.measured(outputs, rule)
