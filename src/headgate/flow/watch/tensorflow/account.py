@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from headgate.flow.solve import Reach
 from headgate.flow.trace import Cut, Gradient, Optimizer
-from headgate.flow.watch.tensorflow.values import handle_of
 from headgate.flow.watch.tensorflow.walk import Walk
 
 if TYPE_CHECKING:
@@ -27,13 +26,13 @@ def account(session: Session) -> None:
     for event in trace.events:
         if event.op == "read":
             event.label = renamed.get(event.inputs[0], "")
+    for handle in log.loaded & log.handles.keys():
+        log.handles[handle].loaded = True
     for leaf in log.leaves:
         source = trace.sources[leaf.number]
         source.copied = source.copied or leaf.loaded
         if source.lasting:
             source.trainable = leaf.trainable
-        if handle_of(leaf.variable()) in log.loaded:
-            source.copied = True
         keras = session.of_keras(leaf)
         if keras is not None:  # tapes watch it all the same
             source.trainable = bool(keras.trainable)

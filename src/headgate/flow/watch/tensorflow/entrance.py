@@ -22,6 +22,7 @@ TENSOR: Any = ops._EagerTensorBase
 """The class whose methods show an eager tensor to Python and NumPy."""
 
 VARIABLE: Any = resource_variable_ops.BaseResourceVariable
+OWN_VARIABLE: Any = resource_variable_ops.ResourceVariable
 TAPE: Any = tf.GradientTape
 FUNCTION: Any = concrete_function.ConcreteFunction
 """What runs when a compiled function is called, with tensors alone."""

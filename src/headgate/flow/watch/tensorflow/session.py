@@ -116,7 +116,7 @@ class Session:
         replace(entrance.FUNCTION, "_call_flat", self.functions.called)
         replace(entrance.RECORD, "record_operation", self.tapes.record)
         replace(entrance.VARIABLE, "__init__", self._variable)
-        replace(entrance.VARIABLE, "assign", self._assign)
+        replace(entrance.OWN_VARIABLE, "assign", self._assign)
         self.host.begin(replace)
         original = entrance.rule()
         entrance.set_rule(functools.partial(self.tapes.rule, original))
