@@ -2,20 +2,24 @@
 
 from headgate.ops.linalg.contract import einsum, tensordot
 from headgate.ops.linalg.diagonals import diagonal, trace
-from headgate.ops.linalg.factors import cholesky, qr
+from headgate.ops.linalg.factors import cholesky, lu, qr
 from headgate.ops.linalg.functions import expm, funm, logm, matrix_power, sqrtm
+from headgate.ops.linalg.least import lstsq
 from headgate.ops.linalg.norms import matrix_norm, matrix_rank, norm, vector_norm
 from headgate.ops.linalg.products import cross, kron, matmul, outer, vecdot
-from headgate.ops.linalg.solvers import det, inv, pinv, slogdet, solve
-from headgate.ops.linalg.spectra import eigh, eigvalsh, svd, svdvals
+from headgate.ops.linalg.solvers import cho_solve, det, inv, pinv, slogdet, solve, solve_triangular
+from headgate.ops.linalg.spectra import eig, eigh, eigvals, eigvalsh, svd, svdvals
 from headgate.ops.shape import matrix_transpose
 
 __all__ = [
+    "cho_solve",
     "cholesky",
     "cross",
     "det",
     "diagonal",
+    "eig",
     "eigh",
+    "eigvals",
     "eigvalsh",
     "einsum",
     "expm",
@@ -23,6 +27,8 @@ __all__ = [
     "inv",
     "kron",
     "logm",
+    "lstsq",
+    "lu",
     "matmul",
     "matrix_norm",
     "matrix_power",
@@ -34,6 +40,7 @@ __all__ = [
     "qr",
     "slogdet",
     "solve",
+    "solve_triangular",
     "sqrtm",
     "svd",
     "svdvals",

@@ -55,6 +55,9 @@ def lines_named(fields: dict[str, str]) -> list[int]:
 
 def run(name: str) -> None:
     """Run a program as a script. Its error, if it has one, is not caught."""
+    keras = sys.modules.get("keras")
+    if keras is not None:  # it counts the names that it gives
+        keras.utils.clear_session()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a broken program may well be warned of its mistake
@@ -75,7 +78,12 @@ def printed(name: str) -> str:
             run(name)
         except Exception as error:
             print(f"error: {type(error).__name__}")
-    text = " ".join(line.replace(": ", "=") for line in out.getvalue().splitlines())
+    return in_short(out.getvalue())
+
+
+def in_short(out: str) -> str:
+    """Return what a program prints in the form of `expect`."""
+    text = " ".join(line.replace(": ", "=") for line in out.splitlines())
     # The headers do not name the models around a layer.
     return re.sub(r"\S*/(?=[^/\s]+/[^/\s]+=)", "", text)
 

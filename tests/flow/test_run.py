@@ -189,14 +189,9 @@ def test_never_a_gradient(why):
     done = why("s.py", script="print('hello')")
     assert done.returncode == 0
     assert report_of(done)[1] == (
-        "No gradient was computed with Headgate, PyTorch or JAX: there is nothing to explain.\n"
+        "No gradient was computed with Headgate, PyTorch, JAX or TensorFlow: there is nothing to "
+        "explain.\n"
     )
-
-
-def test_other_frameworks_are_named(why, folder):
-    (folder / "tensorflow.py").write_text("")
-    done = why("s.py", script="import tensorflow")
-    assert report_of(done)[1].endswith(" The script uses TensorFlow, not watched yet.\n")
 
 
 def test_a_version_that_cannot_be_watched_is_told(why, folder):

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import scipy.linalg
 
 from headgate.testing import OpCase, distinct, integers, real, spd
 
@@ -19,6 +20,28 @@ def svdvals_slope(x, weights):
 def eigvalsh_slope(x, weights):
     _, v = np.linalg.eigh(x)
     return (v * weights[..., None, :]) @ np.conj(v.mT)
+
+
+def solve_triangle(x, y, lower, unit_diagonal):
+    x = np.tril(x) if lower else np.triu(x)
+    if unit_diagonal:
+        x = np.where(np.eye(x.shape[-1], dtype=bool), 1, x)
+    return np.linalg.solve(x, y).astype(x.dtype)
+
+
+def eig(x):
+    return tuple(np.linalg.eig(x.astype(np.result_type(x, np.complex64))))
+
+
+def lu(x):
+    found = [scipy.linalg.lu_factor(each) for each in x]
+    orders = []
+    for _, pivots in found:
+        order = np.arange(len(pivots))
+        for k, pivot in enumerate(pivots):
+            order[[k, pivot]] = order[[pivot, k]]
+        orders.append(order)
+    return np.stack([packed for packed, _ in found]), np.stack(orders)
 
 
 def cholesky(x, upper=False):
@@ -177,6 +200,20 @@ SOLVING = [
     OpCase("solve", [spd(4, 3), real(4, 3, 2)], dtypes="fc"),
     OpCase("solve", [spd(3), real(4, 3, 2)], dtypes="f"),
     OpCase("solve", [spd(4, 3), real(3, 2)], dtypes="f"),
+    *(
+        OpCase(
+            "solve_triangle",
+            [spd(*shape), real(*right)],
+            {"lower": lower, "unit_diagonal": unit},
+            solve_triangle,
+            letters,
+        )
+        for shape, right, lower, unit, letters in (
+            ((3,), (3,), True, False, "fFc"),
+            ((4, 3), (3, 2), False, False, "fc"),
+            ((3,), (4, 3, 2), True, True, "fc"),
+        )
+    ),
     OpCase("inv", [spd(3)], dtypes="fFc", bad=SINGULAR),
     OpCase("inv", [spd(2, 1, 3)], dtypes="fc"),
     OpCase("inv", [real(0, 3, 3)]),
@@ -200,6 +237,8 @@ FACTORISATIONS = [
     ),
     OpCase("cholesky", [lopsided(spd(3), upper=True)], {"upper": True}, cholesky, "fc"),
     OpCase("cholesky", [lopsided(spd(2, 4))]),
+    OpCase("eig", [turning(3)], {}, eig, "fFc", wrt=[], bad=NOT_SQUARE),
+    OpCase("lu", [turning(2, 3)], {}, lu, "fFc", bad=[([real(3)], {}, ValueError, "two axes")]),
     # Real bases have signs only, which do not change nearby: they can be checked as they are.
     OpCase(
         "qr", [real(3, 3)], dtypes="fF", bad=[([real(2, 2)], {"mode": "r"}, ValueError, "mode")]

@@ -58,7 +58,7 @@ def test_arctan2_keeps_the_order_of_its_arguments():
 
 def test_what_is_named_in_place_of_a_function_is_there():
     names = {*operators._INSTEAD.values(), *operators._UFUNC_NAMES.values()}
-    for name in names | {*operators._SPECIAL_NAMES.values()}:
+    for name in names:
         assert callable(operator.attrgetter(name)(hg)), name
 
 
@@ -95,8 +95,8 @@ def test_a_refusal_names_the_right_function(call):
 def test_a_foreign_ufunc_is_not_taken_for_an_op_of_its_name():
     special = pytest.importorskip("scipy.special")
     x = hg.asarray([1.5, 2.5])
-    with pytest.raises(TypeError, match=r"scipy\.special\.gamma does not work.*no op for it"):
-        special.gamma(x)
+    with pytest.raises(TypeError, match=r"scipy\.special\.j0 does not work.*no op for it"):
+        special.j0(x)
     same = np.frompyfunc(abs, 1, 1)
     with pytest.raises(TypeError, match=r"the ufunc abs.* does not work"):
         same(x)
@@ -105,5 +105,7 @@ def test_a_foreign_ufunc_is_not_taken_for_an_op_of_its_name():
 @pytest.mark.parametrize("name", operators._SPECIAL_NAMES)
 def test_a_ufunc_of_scipy_reaches_the_op_of_the_same_meaning(name):
     ufunc = getattr(pytest.importorskip("scipy.special"), name)
-    x = np.array([-0.5, 0.25, 2.0])
-    np.testing.assert_allclose(ufunc(hg.asarray(x)).numpy(), ufunc(x), rtol=1e-6)
+    x = np.array([0.5, 0.25, 0.9])
+    given = [x + k / 20 for k in range(ufunc.nin)]
+    found = ufunc(*map(hg.asarray, given)).numpy()
+    np.testing.assert_allclose(found, ufunc(*given), rtol=1e-6, atol=1e-15)

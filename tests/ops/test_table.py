@@ -397,7 +397,7 @@ def complexified(argument):
 
 # Vectors have a phase each, which differences do not keep; `test_linalg_factors.py` has what does.
 # Slopes take real weights; those of complex matrices are in second derivatives of the values.
-APART = {"eigh", "svd", "eigvalsh_slope", "svdvals_slope"}
+APART = {"eig", "eigh", "svd", "eigvalsh_slope", "svdvals_slope"}
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from headgate.core.namespace import NUMPY, owner
+from headgate.core.namespace import HOMES, NUMPY, owner
 from headgate.core.tensor import Tensor
 from headgate.core.traced import is_traced
 from headgate.core.variable import Variable
@@ -287,3 +287,18 @@ def affordable(whose: str, name: str, shape: tuple[int, ...]) -> None:
             f"{whose}: {name} asks for an array of shape {shape}, {math.prod(shape):,} elements, "
             "more than any memory can hold",
         )
+
+
+# -- devices ---------------------------------------------------------------------------------------
+
+
+def on_host(whose: str, device: Any) -> None:
+    """Refuse a device that no array is on; what is made on the host is at home on any other one."""
+    if device is None or device == "cpu" or type(device).__module__.partition(".")[0] in HOMES:
+        return
+    raise refused(
+        whose,
+        "device",
+        "'cpu', for arrays are NumPy's until a compiled function or headgate.to_backend has them",
+        device,
+    )

@@ -12,7 +12,8 @@ Many such addends are meant. Silence is kept about
   stop's argument then holds, with the other sign, an addend that is alive;
 * a stopped value that a live addend uses as well: the entropy of a target in a divergence, the
   maximum in a log-sum-exp;
-* a stopped value that another one is compared with: `target - prediction`, elementwise;
+* a stopped value that another one is compared with: `target - prediction`, elementwise, unless it
+  went through frozen parameters after the stop;
 * a term that is only dead in some of the passes, or dead because it is zero: a hinge that does
   not bite, a weight of 0.
 
@@ -55,6 +56,8 @@ VIEWS = {
 PRODUCTS = {"multiply", "matmul", "vecdot", "tensordot", "outer"}
 """Ops that are linear in one argument where the others do not depend on parameters."""
 
+LAYERS = {"linear", "matmul", "conv1d", "conv2d", "conv3d", "convolution", "addmm", "embedding"}
+"""Ops by which parameters are applied to what comes in."""
 
 _MOST_CUTS = 3
 """So many cuts of one term are told."""
@@ -194,10 +197,13 @@ class _Terms:
         for number, size in zip(gradient.sources, gradient.norms, strict=True):
             wanted |= bool(size) << number  # what gets nothing at all is told elsewhere
         wanted &= self.depends.get(addend.value, 0)
-        if not wanted or self._is_compared_with(addend):
+        if not wanted:
             return
         way, _ = self.reach.behind([addend.value], guesses=False)
         cuts = [number for number in way if self._severs(self.trace.events[number], wanted)]
+        through = [k for k in cuts if self._goes_through_frozen(k, way, gradient.began)]
+        if self._is_compared_with(addend):
+            cuts = through
         if not cuts or any(self._takes_away(number, visited) for number in cuts):
             return
         atoms = [each.value for each in addends if each.live and not each.sum]
@@ -209,7 +215,9 @@ class _Terms:
             for value in self.trace.events[number].inputs
         }
         made = {value for number in living for value in self.trace.events[number].outputs}
-        if all(self._is_shared(self.trace.events[number], stopped, made) for number in cuts):
+        if not through and all(
+            self._is_shared(self.trace.events[number], stopped, made) for number in cuts
+        ):
             return
         sources = tuple(k for k in range(wanted.bit_length()) if wanted >> k & 1)
         events = self.trace.events
@@ -255,6 +263,30 @@ class _Terms:
             return False
         event = self.trace.events[addend.into]
         return event.op == "subtract" and bool(event.shape)
+
+    def _goes_through_frozen(self, cut: int, way: list[int], began: int) -> bool:
+        """Tell whether what was cut in this pass is then put through frozen parameters.
+
+        A critic that is frozen for the actor's sake is there to bring gradient back, not to be
+        compared with.
+        """
+        event = self.trace.events[cut]
+        if event.kind not in ("stop_gradient", "no_grad_block") or min(event.outputs) <= began:
+            return False
+        reached = set(event.outputs)
+        frozen = {
+            value
+            for number in way
+            if self.trace.events[number].op == "read" and self.trace.events[number].kind == "frozen"
+            for value in self.trace.events[number].outputs
+        }
+        for number in way:
+            later = self.trace.events[number]
+            if number > cut and not reached.isdisjoint(later.inputs):
+                if later.op in LAYERS and not frozen.isdisjoint(later.inputs):
+                    return True
+                reached.update(later.outputs)
+        return False
 
     def _takes_away(self, number: int, visited: dict[int, int]) -> bool:
         """Tell whether what a stop takes holds a live addend with the other sign."""

@@ -31,7 +31,12 @@ from headgate.record.site import shown_path
 KEPT = 1000
 """So many gradient calls are in the report in full."""
 
-WATCHERS = {"headgate": "headgate", "torch": "torch.watch", "jax": "jax.watch"}
+WATCHERS = {
+    "headgate": "headgate",
+    "torch": "torch.watch",
+    "jax": "jax.watch",
+    "tensorflow": "tensorflow.watch",
+}
 """Framework -> the module in `headgate.flow.watch` that has its `Watch`."""
 
 
@@ -217,7 +222,7 @@ def watchers(step: int | None = None, every: int | None = None) -> list[Watcher]
 
     >>> from headgate.flow.watcher import watchers
     >>> [watcher.framework for watcher in watchers()]
-    ['headgate', 'torch', 'jax']
+    ['headgate', 'torch', 'jax', 'tensorflow']
     """
     return [
         import_module(f"headgate.flow.watch.{module}").Watch(step, every)

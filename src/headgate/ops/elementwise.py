@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from headgate.core.checks import flag, number, on_host
 from headgate.core.cotangent import pass_through, turned
 from headgate.core.namespace import Array
 from headgate.core.op import op, public
@@ -603,6 +604,52 @@ imag = op(
 )
 
 
+def _complex_of_numpy(xp: Any, x: Array, y: Array) -> Array:
+    parts = np.broadcast_arrays(_real_part(x), _real_part(y))
+    made = np.empty(parts[0].shape, np.result_type(*parts, np.complex64))
+    made.real, made.imag = parts
+    return made
+
+
+def _real_part(x: Array) -> Array:
+    if is_complex(x):
+        raise TypeError(
+            f"takes real parts, and one has the dtype {np.asarray(x).dtype}: it makes complex128 "
+            "and complex64 of real numbers"
+        )
+    return np.asarray(x)
+
+
+complex_of = op(
+    "complex_of(x, y)",
+    """Return complex numbers of their real and imaginary parts.
+
+    >>> from headgate.ops.elementwise import complex_of
+    >>> complex_of([1.0, 2.0], 3.0)
+    Tensor([1.+3.j, 2.+3.j], shape=(2,), dtype=complex128)
+    """,
+    pass_through,
+    lambda g: g * 1j,
+    impl_numpy=_complex_of_numpy,
+)
+
+
+def _angle(xp: Any, x: Array) -> Array:
+    return xp.atan2(xp.imag(x), xp.real(x)) if is_complex(x) else xp.atan2(xp.zeros_like(x), x)
+
+
+angle = op(
+    "angle(x)",
+    """Return the angle of each number in the complex plane, from -pi to pi; of reals 0 or pi.
+
+    >>> hg.angle([1j, -1.0])
+    Tensor([1.57079633, 3.14159265], shape=(2,), dtype=float64)
+    """,
+    lambda g, xp, x: divided(g * -1j, x) if is_complex(x) else xp.zeros_like(g),
+    impl=_angle,
+)
+
+
 def _astype(xp: Any, x: Array, *, dtype: Any) -> Array:
     if hasattr(x, "astype"):
         return x.astype(dtype, copy=False)
@@ -628,13 +675,17 @@ astype_integer = op(
 
 
 @public
-def astype(x: Any, dtype: Any) -> Tensor:
+def astype(x: Any, dtype: Any, copy: bool = True, device: Any = None) -> Tensor:
     """Convert to another dtype; gradient passes to floating and complex dtypes only.
+
+    `copy` is there for the standard's sake: whether tensors share memory, nobody can tell.
 
     >>> import headgate as hg
     >>> hg.astype([1.5, -2.5], "int64")
     Tensor([ 1, -2], shape=(2,), dtype=int64)
     """
+    if device is not None:
+        on_host("astype", device)
     row = astype_inexact if np.dtype(dtype).kind in "fcV" else astype_integer
     return row(x, dtype=dtype)
 
@@ -760,6 +811,18 @@ isfinite = op("isfinite(x)", "Tell which elements are neither infinite nor NaN."
 isinf = op("isinf(x)", "Tell which elements are infinite.", None)
 isnan = op("isnan(x)", "Tell which elements are NaN.", None)
 signbit = op("signbit(x)", "Tell which elements have the minus sign, -0.0 included.", None)
+
+isclose = op(
+    "isclose(x, y, *, rtol=1e-05, atol=1e-08, equal_nan=False)",
+    """Tell where `abs(x - y) <= atol + rtol * abs(y)`.
+
+    >>> hg.isclose([1.0, 2.0], [1.0 + 1e-9, 2.1])
+    Tensor([ True, False], shape=(2,), dtype=bool)
+    """,
+    None,
+    None,
+    checks={"rtol": (number, "[0, inf)"), "atol": (number, "[0, inf)"), "equal_nan": (flag,)},
+)
 
 logical_and = op("logical_and(x, y)", "Tell where both elements are true.", None, None)
 logical_or = op("logical_or(x, y)", "Tell where one of two elements is true, or both.", None, None)

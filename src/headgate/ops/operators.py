@@ -27,7 +27,7 @@ from headgate.core.traced import is_traced
 from headgate.core.variable import Variable
 
 # The rows have to be there before they are attached.
-from headgate.ops import elementwise, index, reduce, shape  # noqa: F401
+from headgate.ops import elementwise, index, reduce, shape, special  # noqa: F401
 from headgate.ops.linalg import products  # noqa: F401
 from headgate.record.errors import refusal
 
@@ -83,8 +83,12 @@ _UFUNC_NAMES = _same("""
 }
 """NumPy's name of a ufunc -> our op of the same meaning."""
 
-_SPECIAL_NAMES = {
-    "erf": "erf",
+_SPECIAL_NAMES = _same("""
+    betainc betaln entr erf erfc erfcinv erfcx erfinv exp1 expi gammainc gammaincc gammaln i0 i0e i1
+    i1e kl_div log_ndtr logit ndtr ndtri rel_entr xlog1py xlogy
+""") | {
+    "gamma": "gamma_function",
+    "psi": "digamma",
     "exp2": "exp2",
     "expit": "sigmoid",
     "expm1": "expm1",
@@ -94,19 +98,23 @@ _SPECIAL_NAMES = {
 """The same for the ufuncs of `scipy.special`."""
 
 _FUNCTION_NAMES = _same("""
-    all any argmax argmin argsort astype broadcast_arrays broadcast_to clip concat count_nonzero
-    diagonal einsum empty_like expand_dims flip full_like imag linspace matrix_transpose max mean
-    meshgrid min moveaxis ones_like outer pad permute_dims prod real repeat reshape roll round
-    searchsorted sort split squeeze stack std sum take take_along_axis tensordot tile tril triu
-    unique_all unique_counts unique_inverse unique_values unstack var where zeros_like
-    linalg.cholesky linalg.cross linalg.det linalg.diagonal linalg.eigh linalg.eigvalsh linalg.inv
-    linalg.matmul linalg.matrix_norm linalg.matrix_power linalg.matrix_rank linalg.matrix_transpose
-    linalg.norm linalg.outer linalg.pinv linalg.qr linalg.slogdet linalg.solve linalg.svd
-    linalg.svdvals linalg.tensordot linalg.trace linalg.vecdot linalg.vector_norm
+    all allclose angle any argmax argmin argsort astype broadcast_arrays broadcast_to clip concat
+    convolve correlate count_nonzero diag diagonal diff dot einsum empty_like expand_dims flip
+    full_like imag inner interp isclose linspace logspace matrix_transpose max mean median meshgrid
+    min moveaxis nan_to_num ones_like outer pad percentile permute_dims prod quantile real repeat
+    reshape roll round searchsorted sort split squeeze stack std sum swapaxes take take_along_axis
+    tensordot tile trapezoid tril triu unique_all unique_counts unique_inverse unique_values unstack
+    var vdot where zeros_like
+    fft.fft fft.fft2 fft.fftn fft.fftshift fft.hfft fft.ifft fft.ifft2 fft.ifftn fft.ifftshift
+    fft.ihfft fft.irfft fft.irfft2 fft.irfftn fft.rfft fft.rfft2 fft.rfftn
+    linalg.cholesky linalg.cross linalg.det linalg.diagonal linalg.eig linalg.eigh
+    linalg.eigvals linalg.eigvalsh linalg.inv linalg.matmul linalg.matrix_norm
+    linalg.matrix_power linalg.matrix_rank linalg.matrix_transpose linalg.norm linalg.outer
+    linalg.pinv linalg.qr linalg.slogdet linalg.solve linalg.svd linalg.svdvals linalg.tensordot
+    linalg.trace linalg.vecdot linalg.vector_norm
 """) | {
     "amax": "max",
     "amin": "min",
-    "angle": "atan2",
     "append": "concat",
     "around": "round",
     "array_split": "split",
@@ -124,8 +132,6 @@ _FUNCTION_NAMES = _same("""
     "cumulative_prod": "cumulative_prod",
     "cumulative_sum": "cumulative_sum",
     "delete": "boolean_mask",
-    "diag": "diagonal",
-    "dot": "matmul",
     "dsplit": "split",
     "dstack": "stack",
     "extract": "boolean_mask",
@@ -136,7 +142,6 @@ _FUNCTION_NAMES = _same("""
     "float_power": "pow",
     "hsplit": "split",
     "hstack": "concat",
-    "inner": "tensordot",
     "kron": "linalg.kron",
     "matvec": "matmul",
     "partition": "sort",
@@ -144,15 +149,15 @@ _FUNCTION_NAMES = _same("""
     "ravel": "reshape",
     "rollaxis": "moveaxis",
     "select": "where",
-    "swapaxes": "moveaxis",
     "trace": "linalg.trace",
     "transpose": "permute_dims",
     "unique": "unique_values",
-    "vdot": "vecdot",
     "vecmat": "matmul",
     "vsplit": "split",
     "vstack": "concat",
-    "linalg.lstsq": "linalg.pinv",
+    "linalg.lstsq": "linalg.lstsq",
+    "i0": "special.i0",
+    "sinc": "special.sinc",
     "linalg.multi_dot": "matmul",
     "add.accumulate": "cumulative_sum",
     "add.at": "scatter_add",

@@ -56,6 +56,7 @@ from headgate.optim.clip import (
 )
 from headgate.record.graph import Source
 from headgate.record.onlooker import onlookers
+from headgate.record.site import depth
 from headgate.record.verdict import SHOWN, in_short
 from headgate.state import distinct, own, put, require_fit, require_state, saved
 
@@ -544,7 +545,7 @@ class Optimizer(Settled):
             warnings.warn(
                 f"Gradients do not exist for variables {_names(missing)} when minimizing the loss. "
                 f"They are left alone{_reasons(missing)}",
-                stacklevel=4,
+                stacklevel=depth() + 1,
             )
             self._warned.add(tuple(names))
         return gradients, variables

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from headgate.core.namespace import Array
+from headgate.ops.special import OF_LIBRARY
 
 _Function = Callable[..., Any]
 
@@ -33,7 +34,14 @@ NUMBERS = {
 }
 """Operations that Python has an operator for: of numbers they make numbers."""
 
+SPECIAL = {
+    **dict.fromkeys(("betaln", "gammainc", "gammaincc", "polygamma", "zeta"), (0, 1)),
+    "betainc": (0, 1, 2),
+}
+"""Special functions of several arrays."""
+
 JOINED = {
+    **SPECIAL,
     "clip": (0, 1, 2),
     "concat": (0,),
     "convolution": (0, 1),
@@ -42,6 +50,7 @@ JOINED = {
     "crossed": (0, 1),
     "divide_no_nan": (0, 1),
     "divided": (0, 1),
+    "convolve_whole": (0, 1),
     "eigvalsh_slope": (0, 1),
     "einsum": (0,),
     "lstm_state": (0, 1),
@@ -49,6 +58,7 @@ JOINED = {
     "scaled": (0, 1),
     "scatter_each": (0,),
     "solve": (0, 1),
+    "solve_triangle": (0, 1),
     "squared_difference": (0, 1),
     "stack": (0,),
     "svdvals_slope": (0, 1),
@@ -62,19 +72,20 @@ JOINED = {
 
 COMPUTED = {
     *("clip", "crossed", "divide_no_nan", "divided", "eigvalsh_slope", "lstm_state", "outer"),
-    *("scaled", "squared_difference", "svdvals_slope"),
+    *("scaled", "squared_difference", "svdvals_slope", *SPECIAL),
 }
 """Those of them that NumPy computes with ufuncs."""
 
 MATRICES = {
-    *("cholesky", "det", "eigh", "eigvalsh", "inv", "matrix_rank", "pinv", "qr"),
-    *("slogdet", "solve", "svd", "svdvals", "eigvalsh_slope", "svdvals_slope"),
+    *("cholesky", "det", "eig", "eigh", "eigvalsh", "inv", "lu", "matrix_rank", "pinv", "qr"),
+    *("slogdet", "solve", "solve_triangle", "svd", "svdvals", "eigvalsh_slope", "svdvals_slope"),
 }
 """Operations of LAPACK, which has no half precision."""
 
 FLOATING = MATRICES | {
     *("divide_no_nan", "divided", "erf", "hard_sigmoid", "mean", "softsign", "vector_norm"),
     *("window_mean", "window_mean_spread"),
+    *OF_LIBRARY,
 }
 """Operations that make floating numbers of integers, of double precision for any width."""
 
@@ -219,7 +230,7 @@ def _joining(name: str, function: _Function) -> _Function:
             arrays += given[k] if type(given[k]) in (list, tuple) else [given[k]]
         kinds = tuple(map(kind_of, arrays))
         if name in MATRICES:
-            given_to_lapack = 2 if name == "solve" else 1
+            given_to_lapack = 2 if name.startswith("solve") else 1
             if np.dtype(np.float16) in kinds[:given_to_lapack]:
                 raise TypeError("array type float16 is unsupported in linalg")
             if getattr(kinds[0], "kind", "") == "V":

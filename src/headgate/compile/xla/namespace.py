@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from headgate.compile.xla import conv, index, places, random
+from headgate.compile.xla import conv, index, places, random, special
 from headgate.compile.xla.dtypes import cast, typed
 from headgate.core.namespace import OPERATORS, Array, Namespace, implementations
 from headgate.core.traced import is_traced
 from headgate.ops.linalg.contract import parsed_subscripts
+from headgate.ops.linalg.factors import PackedLU
 from headgate.ops.linalg.matrices import as_matrices
+from headgate.ops.rules import refuse_complex
 from headgate.ops.shape import checked_widths, sizes
 
 
@@ -40,7 +42,7 @@ def namespace() -> Namespace:
     own = {name: typed(name, function) for name, function in OPERATORS.items()}
     own["block_gradient"] = jax.lax.stop_gradient
     own["look"] = index.look
-    overrides = {**_OVERRIDES, **conv.OVERRIDES, **index.OVERRIDES}
+    overrides = {**_OVERRIDES, **conv.OVERRIDES, **index.OVERRIDES, **special.OVERRIDES}
     return _Typed("jax", jax.numpy, own, overrides)
 
 
@@ -109,6 +111,44 @@ def _expm(xp: Any, x: Array) -> Array:
     return expm(as_matrices(xp, x, square=True))
 
 
+def _complex_of(xp: Any, x: Array, y: Array) -> Array:
+    import jax
+
+    for part in (x, y):
+        refuse_complex(part)
+    ns = xp.array_module
+    parts = [np.empty(0, part.dtype) if hasattr(part, "dtype") else part for part in (x, y)]
+    dtype = np.result_type(*parts, np.complex64).type(0).real.dtype
+    x, y = ns.broadcast_arrays(cast(xp.asarray(x), dtype), cast(xp.asarray(y), dtype))
+    return jax.lax.complex(x, y)
+
+
+def _lu(xp: Any, x: Array) -> PackedLU:
+    from jax.lax.linalg import lu
+
+    packed, _, order = lu(as_matrices(xp, x))
+    return PackedLU(packed, order.astype(np.int64))
+
+
+def _solve_triangle(xp: Any, x: Array, y: Array, lower: bool, unit_diagonal: bool) -> Array:
+    from jax.lax.linalg import triangular_solve
+
+    x, y = as_matrices(xp, x, square=True), xp.asarray(y)
+    columns = as_matrices(xp, y[:, None] if y.ndim == 1 else y)
+    ns = xp.array_module
+    if x.shape[-1] != columns.shape[-2]:
+        return ns.matmul(x, columns)  # which says what does not fit
+    batch = ns.broadcast_shapes(x.shape[:-2], columns.shape[:-2])
+    solved = triangular_solve(
+        ns.broadcast_to(x, (*batch, *x.shape[-2:])),
+        ns.broadcast_to(columns, (*batch, *columns.shape[-2:])),
+        left_side=True,
+        lower=lower,
+        unit_diagonal=unit_diagonal,
+    )
+    return solved[..., 0] if y.ndim == 1 else solved
+
+
 def _repeated(xp: Any, going_on: Any, step: Any, first: Any) -> Any:
     import jax
 
@@ -120,7 +160,7 @@ _OVERRIDES: dict[str, Callable[..., Any]] = {
     "astype_integer": _astype,
     "floor_divide": _floor_divide,
     "remainder": _remainder,
-    "reshape": lambda xp, x, shape: xp.array_module.reshape(x, sizes(shape)),
+    "reshape": lambda xp, x, shape, copy=None: xp.array_module.reshape(x, sizes(shape)),
     "permute_dims": lambda xp, x, axes: x.transpose(axes),
     "broadcast_to": lambda xp, x, shape: xp.array_module.broadcast_to(x, sizes(shape)),
     "pad": _pad,
@@ -131,6 +171,9 @@ _OVERRIDES: dict[str, Callable[..., Any]] = {
     "einsum": _einsum,
     "matrix_rank": _matrix_rank,
     "expm": _expm,
+    "complex_of": _complex_of,
+    "lu": _lu,
+    "solve_triangle": _solve_triangle,
     "repeated": _repeated,
     "inherit": lambda xp, x, other: xp.asarray(x),
     "for_units": _for_units,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from types import CodeType
 
 from headgate.flow.trace import Place, Trace
-from headgate.record.site import Site, without_comprehensions
+from headgate.record.site import Site, chain, without_comprehensions
 
 Line = tuple[CodeType, int]
 
@@ -45,11 +45,18 @@ class Lines:
 
     def callers(self, led: Sequence[Line]) -> int:
         """Return the number of the lines that led somewhere, the nearest first."""
-        numbers = tuple(self.place(*line) for line in led)
+        return self._chain(tuple(self.place(*line) for line in led))
+
+    def _chain(self, numbers: tuple[int, ...]) -> int:
         if numbers not in self._chains:
             self._chains[numbers] = len(self._chains)
             self.trace.callers.append(numbers)
         return self._chains[numbers]
+
+    def led(self, places: Sequence[Place]) -> tuple[int, int]:
+        """Return the number of a place, and that of those behind it, which led there."""
+        first, *rest = [self.at(place) for place in places]
+        return first, self._chain(tuple(rest))
 
     def chain(self, lines: Sequence[Line]) -> tuple[CodeType, int, int]:
         """Return for a line and those that led there: its code, its number, that of the others."""
@@ -59,6 +66,11 @@ class Lines:
             self._whole[key] = first[0], self.place(*first), self.callers(rest)
             self._codes.update((id(code), code) for code, _ in lines)
         return self._whole[key]
+
+    def chain_here(self) -> tuple[int, int]:
+        """Return the numbers of the user's line that runs now, and of those that led there."""
+        _, place, led = self.chain(chain())
+        return place, led
 
     def scope(self, names: tuple[str, ...], code: CodeType) -> int:
         """Return the number of the modules around an event; without any, of its function."""

@@ -29,6 +29,11 @@ WHAT: Sayings = {
     "leaf",
     ("non_leaf", "unused"): "No gradient reaches {names}: the loss was computed from what this was "
     "made of, or from a copy",
+    ("variable_replaced", "copied"): "Never updated, for the optimizer has a copy: {names}",
+    ("not_applied", "never stepped"): "A gradient of {names} is computed again and again, and no "
+    "optimizer makes a step",
+    ("cleared", "part"): "The gradient of {names} is taken away after most backward() calls, and "
+    "the step gets that of the last one only",
     ("checkpoint", ""): "No gradient reaches {names}: used in a checkpoint none of whose arguments "
     "requires a gradient",
     ("custom_gradient", ""): "No gradient reaches {names}: the backward of a Function, or a hook, "
@@ -100,6 +105,11 @@ CURES: Sayings = {
     ("host_round_trip", ""): _HOST,
     (
         "host_round_trip",
+        "into",
+    ): "Compute the loss with torch functions; or ask the other framework for its gradient by "
+    "this value as well, and hand it back: h.backward(torch.from_dlpack(dh)).",
+    (
+        "host_round_trip",
         "item()",
     ): "Leave out item(): use the tensor itself in the loss, and item() for what is logged.",
     ("host_round_trip", "float()"): "Leave out float(): use the tensor itself in the loss, and "
@@ -138,6 +148,11 @@ CURES: Sayings = {
     ("freeze_too_much", ""): "End the number in the pattern, as in name.startswith('block_1.').",
     ("averages_trained", ""): "Put the trained values back before the next step.",
     ("not_applied", ""): "Put it into p.grad before the step, or do not ask for it.",
+    ("variable_replaced", "copied"): "Give the optimizer the very parameters that the loss is "
+    "computed with: deepcopy(), clone() and .data make others.",
+    ("not_applied", "never stepped"): "Call optimizer.step() after backward().",
+    ("cleared", "part"): "Call zero_grad() once for each step(), before the first of its "
+    "backward() or after step(): here only the last one counts.",
     ("cleared", ""): "Call zero_grad() before backward() or after step(), not between them.",
     ("freed_graph", ""): "Compute the loss anew in each pass, add the losses up and call "
     "backward() once, or keep the graph: backward(retain_graph=True). State that is carried over "

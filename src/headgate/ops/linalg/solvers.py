@@ -9,8 +9,10 @@ import math
 from functools import partial
 from typing import Any
 
+from headgate.core.checks import WrongType, choice, flag, refused
+from headgate.core.lift import as_tensor
 from headgate.core.namespace import NUMPY, TENSORS, Array, owner
-from headgate.core.op import op
+from headgate.core.op import op, public
 from headgate.core.tensor import Tensor
 from headgate.core.traced import is_traced
 from headgate.ops.linalg.diagonals import trace
@@ -27,6 +29,7 @@ from headgate.ops.linalg.matrices import (
 )
 from headgate.ops.linalg.products import matmul
 from headgate.ops.rules import conj
+from headgate.ops.shape import matrix_transpose
 from headgate.record.errors import warn_undefined
 
 
@@ -66,6 +69,88 @@ solve = op(
     _solve_y,
     impl=_solve,
 )
+
+
+def _triangle(xp: Any, x: Any, lower: bool, unit_diagonal: bool) -> Any:
+    """Return what is read of x: a triangle, with ones on its diagonal if that is not."""
+    strict = int(unit_diagonal)
+    x = xp.tril(x, k=-strict) if lower else xp.triu(x, k=strict)
+    return x + xp.eye(x.shape[-1], dtype=x.dtype) if unit_diagonal else x
+
+
+def _triangular(xp: Any, x: Array, y: Array, lower: bool, unit_diagonal: bool) -> Array:
+    x, y = as_matrices(xp, x, square=True), xp.asarray(y)
+    return _solve(xp, _triangle(xp, x, lower, unit_diagonal), y)
+
+
+def _triangular_transposed(
+    g: Any, xp: Any, x: Any, y_shape: Any, lower: bool, unit_diagonal: bool
+) -> Any:
+    """Return x^-T g as columns."""
+    columns = xp.expand_dims(g, axis=-1) if len(y_shape) == 1 else g
+    return xp.solve_triangle(x.mT, columns, lower=not lower, unit_diagonal=unit_diagonal)
+
+
+def _triangular_x(
+    g: Any, xp: Any, x: Any, ans: Any, y_shape: Any, lower: bool, unit_diagonal: bool
+) -> Any:
+    solved = _triangular_transposed(g, xp, x, y_shape, lower, unit_diagonal)
+    c = -solved @ (xp.expand_dims(ans, axis=-1) if len(y_shape) == 1 else ans).mT
+    strict = int(unit_diagonal)
+    return xp.tril(c, k=-strict) if lower else xp.triu(c, k=strict)
+
+
+def _triangular_y(g: Any, xp: Any, x: Any, y_shape: Any, lower: bool, unit_diagonal: bool) -> Any:
+    solved = _triangular_transposed(g, xp, x, y_shape, lower, unit_diagonal)
+    return solved[..., 0] if len(y_shape) == 1 else solved
+
+
+solve_triangle = op(
+    "solve_triangle(x, y, *, lower, unit_diagonal)",
+    "Solve `x @ result = y` for triangular `x`; nothing else of `x` is read.",
+    _triangular_x,
+    _triangular_y,
+    impl=_triangular,
+)
+
+
+@public
+def solve_triangular(
+    x: Any, y: Any, trans: int | str = 0, lower: bool = False, unit_diagonal: bool = False
+) -> Tensor:
+    """Solve `x @ result = y` for triangular `x`, of which the other half is not read.
+
+    With `trans` 1 or "T" the matrix is transposed, with 2 or "C" conjugated as well. With
+    `unit_diagonal` its diagonal counts as ones.
+
+    >>> hg.linalg.solve_triangular([[2.0, 9.0], [1.0, 4.0]], [2.0, 5.0], lower=True)
+    Tensor([1., 1.], shape=(2,), dtype=float64)
+    """
+    trans = choice("solve_triangular", "trans", trans, (0, 1, 2, "N", "T", "C"))
+    lower = flag("solve_triangular", "lower", lower)
+    unit_diagonal = flag("solve_triangular", "unit_diagonal", unit_diagonal)
+    if trans not in (0, "N"):
+        x = matrix_transpose(as_tensor(x))
+        x, lower = (x if trans in (1, "T") else conj(TENSORS, x)), not lower
+    return solve_triangle(x, y, lower=lower, unit_diagonal=unit_diagonal)
+
+
+@public
+def cho_solve(factor: Any, y: Any) -> Tensor:
+    """Solve `x @ result = y`, given the factor of `x` by `cholesky` and whether it is lower.
+
+    >>> lower = hg.linalg.cholesky([[4.0, 2.0], [2.0, 2.0]])
+    >>> hg.linalg.cho_solve((lower, True), [6.0, 4.0])
+    Tensor([1., 1.], shape=(2,), dtype=float64)
+    """
+    if not isinstance(factor, tuple | list) or len(factor) != 2:
+        raise refused("cho_solve", "factor", "a pair: cholesky(x), True", factor, WrongType)
+    x, lower = factor
+    ways = (0, "C") if flag("cho_solve", "lower", lower) else ("C", 0)
+    for trans in ways:
+        y = solve_triangular(x, y, trans=trans, lower=lower)
+    return as_tensor(y)
+
 
 inv = op(
     "inv(x)",

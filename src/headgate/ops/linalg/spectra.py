@@ -7,14 +7,17 @@ equal. What the vectors ask for there is in `headgate.ops.linalg.ties`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from headgate.core.namespace import NUMPY, Array
 from headgate.core.op import op, sees_missing
+from headgate.core.tensor import Tensor
+from headgate.core.traced import is_traced
 from headgate.ops.linalg.matrices import (
     adjoint,
     as_matrices,
@@ -42,6 +45,7 @@ from headgate.ops.linalg.ties import (
     weighed,
 )
 from headgate.ops.rules import conj
+from headgate.record.errors import warn_undefined
 
 
 @by_adjoint
@@ -307,3 +311,71 @@ eigvalsh_slope = op(
     _eigvalsh_slope_weights,
     impl=_eigvalsh_slope,
 )
+
+
+class Eig(NamedTuple):
+    """What `eig` returns."""
+
+    eigenvalues: Any
+    eigenvectors: Any
+
+
+def _eig(xp: Any, x: Array) -> Eig:
+    """Compute complex eigenvalues, of real matrices too; NumPy has real ones if all are."""
+    x = as_matrices(xp, x, square=True)
+    x = x.astype(np.result_type(x.dtype, np.complex64))
+    return Eig(*or_spoilt(xp, xp.array_module.linalg.eig, x))
+
+
+@by_adjoint
+@sees_missing
+def _eig_rule(g: Any, xp: Any, ans: Any) -> Any:
+    """In the basis v:  diag(g_w) + (v* g_v - v* v Re diag(v* g_v)) / conj(w[j] - w[i]).
+
+    The subtrahend keeps each vector at length 1. (Boeddeker, Hanebrink, Drude, Heymann, Haeb-Umbach
+    2017, "On the computation of complex-valued gradients with application to beamforming")
+    """
+    w, v = ans
+    g_w, g_v = g
+    v_adjoint = adjoint(xp, v)
+    inner = None if g_w is None else diagonal_matrix(xp, g_w)
+    if g_v is not None:
+        turned = v_adjoint @ g_v
+        own = xp.real(xp.diagonal(turned, offset=0))
+        turned = turned - (v_adjoint @ v) * by_column(xp, own)
+        gaps = xp.conj(differences(xp, w))
+        apart = ~np.eye(w.shape[-1], dtype=bool)
+        equal = (raw_of(gaps) == 0) & apart & (raw_of(turned) != 0)
+        if not is_traced(equal) and equal.any():
+            warn_undefined("eig", "two eigenvalues are equal, and their vectors are used")
+        quotients = xp.where(apart & ~equal, turned / xp.where(raw_of(gaps) == 0, 1, gaps), 0)
+        quotients = xp.where(equal, math.nan, quotients)
+        inner = quotients if inner is None else inner + quotients
+    return xp.solve(v_adjoint, inner @ v_adjoint)
+
+
+eig = op(
+    "eig(x)",
+    """Compute eigenvalues and eigenvectors, columns of length 1, of any square matrices; complex.
+
+    A vector is known up to its phase, so only what does not depend on that has a gradient by it.
+    It is NaN, with a warning, where eigenvalues are equal and their vectors are used; compute
+    functions of a matrix by `expm`, `sqrtm`, `logm` or `funm`. Use `eigh` if x is Hermitian.
+
+    >>> hg.linalg.eig([[0.0, 1.0], [0.0, 2.0]]).eigenvalues
+    Tensor([0.+0.j, 2.+0.j], shape=(2,), dtype=complex128)
+    """,
+    _eig_rule,
+    impl=_eig,
+    outputs=True,
+)
+
+
+def eigvals(x: Any) -> Tensor:
+    """Compute the eigenvalues of square matrices, complex ones.
+
+    >>> hg.linalg.eigvals([[0.0, 1.0], [0.0, 2.0]])
+    Tensor([0.+0.j, 2.+0.j], shape=(2,), dtype=complex128)
+    """
+    found: Tensor = eig(x)[0]
+    return found

@@ -1,20 +1,22 @@
-"""Keras' names for `headgate.nn`, `headgate.optim` and `headgate.losses`: tables without logic."""
+"""Keras' names for `headgate.nn`, `headgate.optim`, `headgate.losses` and `headgate.fit`."""
 
 from headgate import nn
 from headgate.tf.keras import (
     activations,
     backend,
+    callbacks,
     initializers,
     layers,
     losses,
     metrics,
     models,
     optimizers,
+    regularizers,
 )
 
 Input = nn.Input
-Model = nn.Model
-Sequential = nn.Sequential
+Model = models.Model
+Sequential = models.Sequential
 
 __all__ = [
     "Input",
@@ -22,10 +24,12 @@ __all__ = [
     "Sequential",
     "activations",
     "backend",
+    "callbacks",
     "initializers",
     "layers",
     "losses",
     "metrics",
     "models",
     "optimizers",
+    "regularizers",
 ]

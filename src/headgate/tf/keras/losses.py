@@ -1,6 +1,9 @@
 """`tf.keras.losses`: classes, and the functions that they reduce."""
 
 from headgate import losses as _losses
+from headgate.fit import named as _named
+
+get = _named.loss
 
 BinaryCrossentropy = _losses.BinaryCrossentropy
 BinaryFocalCrossentropy = _losses.BinaryFocalCrossentropy

@@ -2,6 +2,9 @@
 
 from headgate import losses as _losses
 from headgate import metrics as _metrics
+from headgate.fit import named as _named
+
+get = _named.metric
 
 AUC = _metrics.AUC
 Accuracy = _metrics.Accuracy

@@ -1,6 +1,6 @@
 """`tf.keras.models`."""
 
-from headgate import nn as _nn
+from headgate import fit as _fit
 
-Model = _nn.Model
-Sequential = _nn.Sequential
+Model = _fit.Model
+Sequential = _fit.Sequential

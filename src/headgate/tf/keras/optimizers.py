@@ -1,6 +1,9 @@
 """`tf.keras.optimizers`."""
 
 from headgate import optim as _optim
+from headgate.fit import named as _named
+
+get = _named.optimizer
 
 SGD = _optim.SGD
 RMSprop = _optim.RMSprop

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from headgate.flow.watch.border import border
 from headgate.flow.watch.jax.forward import Forward, forward, is_soft
 from headgate.flow.watch.jax.log import Ask, Line
 from headgate.flow.watch.jax.measure import Measured, Unmeasured, measure, norm
@@ -39,6 +40,11 @@ def look_at(session: Session, call: Call, result: Any) -> None:
     line.passes += 1
     if not looks:
         return
+    border.arrive(
+        "jax",
+        jax.tree_util.tree_leaves((call.args, call.kwargs)),
+        log.data.places[log.places.here().place],
+    )
     line.looked += 1
     gradients = gradients_of(call, result)
     norms = None if gradients is None else [norm(each) for each in gradients]

@@ -274,9 +274,9 @@ class _Run:
             return taken
 
         made = [of(*each) for each in zip(branches, starts)]
-        results, flags = jax.lax.switch(index, made, *rest)
+        taken, flags = jax.lax.switch(index, made, *rest)
         self.flags.update(flags)
-        return results
+        return list(taken)
 
     def _past(self, jaxpr: Any, at: int) -> int:
         """Return the number after the last equation of a jaxpr that begins at a number."""

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 from headgate.flow.solve import Reach
 from headgate.flow.trace import Cut, Freeze, Gradient, Optimizer
 from headgate.flow.watch.torch.graph import Walk
-from headgate.flow.watch.torch.mistakes import was_assigned
+from headgate.flow.watch.torch.mistakes import copies_in_optimizers, was_assigned
+from headgate.flow.watch.torch.names import names_of
+from headgate.flow.watch.torch.steps import courses
 from headgate.flow.watch.torch.values import Leaf
 
 if TYPE_CHECKING:
-    from headgate.flow.watch.torch.session import Ask, Session
+    from headgate.flow.watch.torch.records import Ask
+    from headgate.flow.watch.torch.session import Session
 
 BROKEN = ("a second time", "modified by an inplace operation")
 """Parts of what PyTorch says where a walk broke off: nothing that came of it is to be judged."""
@@ -24,7 +27,7 @@ BROKEN = ("a second time", "modified by an inplace operation")
 def account(session: Session) -> None:
     """Put what is found out at the end into the trace of a session's log."""
     log, trace = session.log, session.log.trace
-    for number, name in session.names().items():
+    for number, name in names_of(session).items():
         trace.sources[number].name = name
     renamed = {source.value: source.name for source in trace.sources}
     for event in trace.events:
@@ -41,8 +44,15 @@ def account(session: Session) -> None:
             source.trainable = True
         source.copied = leaf.loaded
         source.updated = source.updated or was_assigned(session, leaf)
-    session.concerns = {leaf for leaf in log.leaves if _matters(session, leaf, optimized)}
+    copies = {
+        log.leaf(parameter)
+        for known, _ in copies_in_optimizers(session)
+        for parameter in known.parameters
+    }
+    session.concerns = {leaf for leaf in log.leaves if _matters(session, leaf, optimized)} - copies
     reach = Reach(trace)
+    if not session.steppers:
+        session.concerns |= _cut_by_mistake(session, reach)
     session.differentiated = {
         leaf.number
         for leaf in log.leaves
@@ -56,6 +66,7 @@ def account(session: Session) -> None:
         for ask in session.asks
         if not any(words in ask.failed for words in BROKEN)
     ]
+    trace.courses = [*courses(session)]
     trace.freezes = _freezes(session)
     trace.optimizers = [
         Optimizer(
@@ -67,6 +78,30 @@ def account(session: Session) -> None:
         for known in session.steppers.values()
         if known.steps
     ]
+
+
+_ON_PURPOSE = ("stop_gradient", "no_grad_block", "frozen", "outside_tape")
+
+
+def _cut_by_mistake(session: Session, reach: Reach) -> set[Leaf]:
+    """Return the parameters that a target depends on, and that are cut by what is no stop.
+
+    Where no optimizer says what is trained, a whole model without a gradient may be a teacher: but
+    whoever wants that says so, and does not send its values through NumPy.
+    """
+    mask = 0
+    for ask in session.asks:
+        way, _ = reach.behind(ask.targets, guesses=False, past=False)
+        for number in way:
+            event = reach.trace.events[number]
+            if event.kind and event.kind not in _ON_PURPOSE:
+                for value, flows in zip(event.inputs, event.flows, strict=True):
+                    mask |= 0 if flows else reach.by_gradient.get(value, 0)
+    return {
+        leaf
+        for leaf in session.log.leaves
+        if leaf.parameter and leaf.asks and mask >> leaf.number & 1
+    }
 
 
 def _freezes(session: Session) -> list[Freeze]:
@@ -153,7 +188,7 @@ def _as_gradient(session: Session, ask: Ask, optimized: dict[int, int], reach: R
     births: dict[int, Cut | None] = {}
     for position, size in enumerate(norms):
         if size is not None and size - size != 0:
-            births[position] = _birth(session, ask, walk)
+            births[position] = ask.birth or _birth(session, ask, walk)
     return Gradient(
         ask.place,
         ask.targets,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from types import CodeType
 from typing import Any
 
@@ -15,7 +16,14 @@ from headgate.record.site import is_users
 
 def name_in_frames(value: Any) -> str:
     """Return what the program calls a value, "" if nothing."""
-    return next(iter(paths_to({id(value)}, lambda _: 0).get(id(value), [])), "")
+    return names_in_frames({id(value)}).get(id(value), "")
+
+
+def names_in_frames(wanted: Collection[int]) -> dict[int, str]:
+    """Return what the program calls some values, by their ids, in one search."""
+    if not wanted:
+        return {}
+    return {key: names[0] for key, names in paths_to(wanted, lambda _: 0).items()}
 
 
 def dropped() -> bool:
@@ -43,7 +51,7 @@ _OWN = f"{__file__.rsplit('flow', 1)[0]}"
 _TORCH = torch.__file__.removesuffix("__init__.py")
 
 
-def _innermost() -> Any:
+def innermost() -> Any:
     """Return the innermost frame that is neither Headgate's nor PyTorch's."""
     frame: Any = sys._getframe(1)
     while frame is not None:
@@ -56,7 +64,7 @@ def _innermost() -> Any:
 
 def inside_library() -> str:
     """Return "inside library/file.py:12" if a library is what calls PyTorch now, else ""."""
-    frame = _innermost()
+    frame = innermost()
     if frame is None:
         return ""
     file: str = frame.f_code.co_filename
@@ -66,9 +74,17 @@ def inside_library() -> str:
     return f"inside {inside}:{frame.f_lineno}" if found else ""
 
 
+def is_direct() -> bool:
+    """Tell whether PyTorch was called from outside, not by one of its own functions."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_OWN):
+        frame = frame.f_back
+    return frame is not None and not frame.f_code.co_filename.startswith(_TORCH)
+
+
 def is_home() -> bool:
     """Tell whether it is the user's own code that calls PyTorch now, not a library."""
-    frame = _innermost()
+    frame = innermost()
     return frame is None or is_users(frame.f_code.co_filename)
 
 

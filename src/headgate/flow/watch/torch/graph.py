@@ -19,7 +19,7 @@ from headgate.flow.kinds import FACTOR
 from headgate.flow.trace import Death
 from headgate.flow.watch.torch.log import Log
 from headgate.flow.watch.torch.ops import FLAT, PRODUCTS, SELECTIONS
-from headgate.flow.watch.torch.values import is_wrapped
+from headgate.flow.watch.torch.values import norm
 
 MOST = 200_000
 """So many nodes are walked."""
@@ -62,6 +62,10 @@ class Walk:
             handle.remove()
         self._handles.clear()
         self.nodes.clear()
+
+    def ends(self) -> list[Any]:
+        """Return the tensors that gradient may reach."""
+        return [node.variable for node in self.nodes if hasattr(node, "variable")]
 
     def _safe(self, hook: Callable[..., None]) -> Callable[..., None]:
         """Return a hook whose errors are the watcher's, and do not end the walk."""
@@ -145,7 +149,8 @@ class Walk:
             return Death(0, size, "custom_gradient")
         if event.op in FLAT:
             return Death(0, size, "nondiff_op")
-        if event.op in SELECTIONS or size == 0:
+        nothing = not self.log.spoilt.isdisjoint(event.outputs)  # the mean of no elements is NaN
+        if event.op in SELECTIONS or size == 0 or nothing:
             return Death(0, size, "mask")
         if event.op in PRODUCTS or name.startswith(("Mul", "Mm", "Bmm", "Addmm")):
             return _factor(node, event, position, size)
@@ -205,18 +210,21 @@ def edge_of(leaf: Any) -> Any:
     return torch.autograd.graph.get_gradient_edge(leaf).node
 
 
-def norm(g: Any) -> float:
-    """Return the Euclidean norm of a gradient, 0 only if all of it is exactly zero."""
-    if is_wrapped(g):
-        return 1.0  # nobody can look into it
-    with torch.no_grad():
-        if g.layout is not torch.strided:
-            g = g.coalesce().values() if g.layout is torch.sparse_coo else g.to_dense()
-        if g.numel() == 0:
-            return 0.0
-        found = float(torch.linalg.vector_norm(g.detach()))
-        if found == 0 and bool(g.any()):  # the squares have left the range
-            found = float(g.detach().abs().max())
-        elif math.isinf(found) and bool(g.isfinite().all()):
-            found = float(torch.linalg.vector_norm(g.detach().double()))
-        return found
+def in_order(nodes: Iterable[Any]) -> list[Any]:
+    """Return nodes so that each comes after all that it was computed from."""
+    known = {id(node): node for node in nodes}
+    ordered: dict[int, Any] = {}
+    for root in known.values():
+        todo = [(root, False)]
+        while todo:
+            node, done = todo.pop()
+            if done:
+                ordered[id(node)] = node
+            elif id(node) not in ordered:
+                todo.append((node, True))
+                todo += [
+                    (known[id(child)], False)
+                    for child, _ in node.next_functions
+                    if id(child) in known and id(child) not in ordered
+                ]
+    return list(ordered.values())

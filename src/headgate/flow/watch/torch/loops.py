@@ -37,7 +37,9 @@ class Look:
         self._done = 0
         self.watch = Watch().__enter__()
         if self.watch.session is not None:
-            self.watch.session.knows(model)
+            from headgate.flow.watch.torch.modules import knows
+
+            knows(self.watch.session, model)
         self._looks = True
 
     def stepped(self) -> None:

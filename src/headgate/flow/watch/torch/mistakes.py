@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 from headgate.flow.judge import Facts, Told, facts_of
 from headgate.flow.solve import Reach
 from headgate.flow.trace import Place
+from headgate.record.cuts import bits
 
 if TYPE_CHECKING:
-    from headgate.flow.watch.torch.session import Ask, Session
+    from headgate.flow.watch.torch.records import Ask, Stepper
+    from headgate.flow.watch.torch.session import Session
     from headgate.flow.watch.torch.values import Leaf
 
 
@@ -33,12 +35,12 @@ def means_requires_grad(name: str) -> bool:
 
 def mistakes(session: Session) -> Iterator[Told]:
     """Yield what is wrong with parameters beside all gradient calls."""
-    replaced = [*_failures(session), *_replaced(session)]
+    replaced = [*_failures(session), *_replaced(session), *_copied(session)]
     yield from replaced
     known = {one.name for one in replaced}
     for find in (
         *(_not_registered, _passed_over, _forgotten, _non_leaves, _flags, _misspelt, _cleared),
-        _thawed,
+        *(_wiped, _thawed, _never_stepped, _given_twice),
     ):
         for one in find(session):
             if one.name not in known:
@@ -79,6 +81,31 @@ def _replaced(session: Session) -> Iterator[Told]:
     for old, new, place in session.replaced:
         if old in optimized and new not in optimized and old not in reached and new in reached:
             yield Told(_name(session, new), "connected", "variable_replaced", session.place(place))
+
+
+def _copied(session: Session) -> Iterator[Told]:
+    """Find parameters of which an optimizer has copies, so that it never gets a gradient."""
+    reached = {leaf.number for leaf in session.reached()}
+    for known, originals in copies_in_optimizers(session):
+        for number in originals:
+            if number in reached:
+                place = session.place(known.place)
+                yield Told(_name(session, number), "copied", "variable_replaced", place)
+
+
+def copies_in_optimizers(session: Session) -> Iterator[tuple[Stepper, list[int]]]:
+    """Yield the optimizers that step and never have a gradient, with what theirs are copies of."""
+    starved = [known for known in session.steppers.values() if known.steps > 1 and not known.fed]
+    reach = Reach(session.log.trace) if starved else None
+    for known in starved:
+        assert reach is not None
+        mask = 0
+        for parameter in known.parameters:
+            leaf = session.log.leaf(parameter)
+            for value in leaf.past:
+                mask |= reach.by_value.get(value, 0) & ~(1 << leaf.number)
+        if mask:
+            yield known, [*bits(mask)]
 
 
 def _not_registered(session: Session) -> Iterator[Told]:
@@ -261,7 +288,7 @@ def _failures(session: Session) -> Iterator[Told]:
         else:
             facts = facts or facts_of(session.log.trace)
             told = [*_of_failed(session, ask, facts)]
-            yield from told or _all_frozen(session, ask)
+            yield from told or [*_all_frozen(session, ask)] or _not_asking(session)
 
 
 def _kept_over(session: Session, ask: Ask) -> int:
@@ -325,6 +352,16 @@ def _all_frozen(session: Session, ask: Ask) -> Iterator[Told]:
             yield Told(trace.sources[leaf.number].name, "not asked for", "frozen", place)
 
 
+def _not_asking(session: Session) -> Iterator[Told]:
+    """Yield what optimizers are to train and never required a gradient."""
+    for known in session.steppers.values():
+        for parameter in known.parameters:
+            leaf = session.log.leaf(parameter)
+            if not parameter.requires_grad and not leaf.flags:
+                name = _name(session, leaf.number)
+                yield Told(name, "not asked for", "not_watched", session.place(known.place))
+
+
 def _cleared(session: Session) -> Iterator[Told]:
     """Find gradients that are taken away between the call and each step."""
     optimized = session.optimized()
@@ -333,6 +370,21 @@ def _cleared(session: Session) -> Iterator[Told]:
             yield Told(
                 _name(session, leaf.number), "connected", "cleared", session.place(leaf.wiped)
             )
+
+
+def _wiped(session: Session) -> Iterator[Told]:
+    """Find gradients of which a step gets only those of the last call, the others being cleared."""
+    reached = session.reached()
+    for known in session.steppers.values():
+        place = session.place(known.waiting.place)
+        if not known.waiting.wiped or place is None:
+            continue
+        leaves = [session.log.leaf(each) for each in known.parameters]
+        if any(leaf.handed or leaf.seized for leaf in leaves):
+            continue  # the program adds them up by itself
+        for leaf in leaves:
+            if leaf in reached:
+                yield Told(_name(session, leaf.number), "part", "cleared", place)
 
 
 def _thawed(session: Session) -> Iterator[Told]:
@@ -344,3 +396,40 @@ def _thawed(session: Session) -> Iterator[Told]:
         if any(flag for flag, _ in leaf.flags[:-1]) and not leaf.flags[-1][0]:
             place = leaf.flags[-1][1]
             yield Told(_name(session, leaf.number), "not asked for", "frozen", session.place(place))
+
+
+def _never_stepped(session: Session) -> Iterator[Told]:
+    """Find parameters whose gradients come and are cleared, pass by pass, and no step is made."""
+    steps = {number for number, known in enumerate(session.steppers.values()) if known.steps}
+    owners: dict[int, set[int]] = {}
+    for number, known in enumerate(session.steppers.values()):
+        for parameter in known.parameters:
+            owners.setdefault(session.log.leaf(parameter).number, set()).add(number)
+    for leaf in session.reached():
+        source = session.log.trace.sources[leaf.number]
+        if not owners.get(leaf.number) or owners[leaf.number] & steps or not leaf.clears:
+            continue
+        if leaf.seized or leaf.handed or source.updated or was_assigned(session, leaf):
+            continue
+        asks = [ask for ask in session.asks if ask.arrived.get(leaf)]
+        if len(asks) > 1:
+            place = session.place(asks[0].place)
+            yield Told(source.name, "never stepped", "not_applied", place)
+
+
+def _given_twice(session: Session) -> Iterator[Told]:
+    """Find parameters that no optimizer has, where two of them have the very same ones."""
+    first: dict[frozenset[int], Stepper] = {}
+    optimized = session.optimized()
+    for known in session.steppers.values():
+        same = frozenset(map(id, known.parameters))
+        if first.setdefault(same, known) is known or not known.steps:
+            continue
+        for leaf in _unnoticed(session):
+            root = session.roots.get(session.paths.get(leaf.number, (0, ""))[0])
+            if root is None or not leaf.parameter or leaf.loaded or not leaf.home:
+                continue
+            if any(session.log.leaf(each).number in optimized for each in root.parameters()):
+                continue
+            name = _name(session, leaf.number)
+            yield Told(name, "connected", "optimizer_mask", session.place(known.place))

@@ -11,19 +11,32 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from types import FrameType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from headgate.flow.watch.torch.frames import names_in_frames
+from headgate.flow.watch.torch.shield import shielded
 from headgate.record.site import is_users
+
+if TYPE_CHECKING:
+    from headgate.flow.watch.torch.session import Session
 
 _ENTRIES = 1_000
 
 
 def modules_in_frames() -> dict[str, Any]:
-    """Return the modules that the program's frames hold: what they are called -> module.
+    """Return the modules that the program's frames hold: what they are called -> module."""
+    return {
+        name: each for name, each in held_in_frames().items() if isinstance(each, torch.nn.Module)
+    }
 
-    Those that lie in an object or a list of the program's are found as well, one level deep.
+
+def held_in_frames() -> dict[str, Any]:
+    """Return modules and tensors that the program's frames hold, by what they are called.
+
+    Those that lie in an object or a list are found as well, one level deep, and whosesoever class
+    the object is of.
     """
     found: dict[str, Any] = {}
     frame: FrameType | None = sys._getframe(1)
@@ -38,11 +51,11 @@ def modules_in_frames() -> dict[str, Any]:
         for name, value in space.items():
             if name.startswith("__"):
                 continue
-            if isinstance(value, torch.nn.Module):
+            if isinstance(value, torch.nn.Module | torch.Tensor):
                 found.setdefault(name, value)
             else:
                 for inner, member in _members(value):
-                    if isinstance(member, torch.nn.Module):
+                    if isinstance(member, torch.nn.Module | torch.Tensor):
                         path = inner if name == "self" else f"{name}.{inner}"
                         found.setdefault(path, member)
     return found
@@ -94,3 +107,53 @@ def paths_in(module: Any) -> Iterator[tuple[str, Any]]:
 
 def _join(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix and name else prefix or name
+
+
+@shielded
+def find_names(session: Session) -> None:
+    """Find out what parameters are called that have no name yet."""
+    log = session.log
+    unnamed = {
+        id(tensor): leaf
+        for leaf in log.leaves
+        if leaf.number not in session.paths
+        and leaf.number not in log.names
+        and (tensor := leaf.tensor()) is not None
+    }
+    if not unnamed:
+        return
+    log.quiet += 1
+    try:
+        there = held_in_frames()
+        held = {name: each for name, each in there.items() if isinstance(each, torch.nn.Module)}
+        called = [(session.root_names.get(key, ""), root) for key, root in session.roots.items()]
+        of = {id(module): name for name, module in held.items()}
+        pairs = [*((of.get(id(root), name), root) for name, root in called)]
+        pairs += held.items()
+        for name, root in outermost(pairs):
+            session.root_names.setdefault(id(root), name or type(root).__name__.lower())
+            session.holders[id(root)] = root
+            for path, each in paths_in(root):
+                leaf = unnamed.pop(id(each), None) if each is not None else None
+                if leaf is not None:
+                    session.paths[leaf.number] = id(root), path
+                    log.trace.sources[leaf.number].held = True
+        for key, name in names_in_frames(unnamed).items():
+            log.names[unnamed.pop(key).number] = name
+        for name, each in there.items():
+            if id(each) in unnamed:
+                log.names[unnamed.pop(id(each)).number] = name
+    finally:
+        log.quiet -= 1
+
+
+def names_of(session: Session) -> dict[int, str]:
+    """Return what all sources are called."""
+    roots = {root for root, _ in session.paths.values()}
+    names = dict(session.log.names)
+    for number, (root, path) in session.paths.items():
+        names[number] = f"{session.root_names[root]}.{path}" if len(roots) > 1 else path
+    for leaf in session.log.leaves:
+        source = session.log.trace.sources[leaf.number]
+        names.setdefault(leaf.number, source.name or f"tensor of shape {source.shape}")
+    return names

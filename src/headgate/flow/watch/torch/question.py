@@ -25,12 +25,21 @@ from headgate.flow.patterns import covers_name, names_it
 from headgate.flow.report import NAMES_SHOWN, Finding, counted
 from headgate.flow.solve import Reach
 from headgate.flow.trace import Cut, Event, Gradient, Trace
-from headgate.flow.watch.torch.graph import Walk, nodes_behind, norm
+from headgate.flow.watch.torch.asking import begin_asking, source_of
+from headgate.flow.watch.torch.graph import Walk, in_order, nodes_behind
 from headgate.flow.watch.torch.log import Log
 from headgate.flow.watch.torch.mistakes import mistakes
-from headgate.flow.watch.torch.names import modules_in_frames, outermost, paths_in
+from headgate.flow.watch.torch.names import (
+    find_names,
+    modules_in_frames,
+    names_of,
+    outermost,
+    paths_in,
+)
 from headgate.flow.watch.torch.ops import op_of_node
-from headgate.flow.watch.torch.session import Ask, Session, began
+from headgate.flow.watch.torch.records import Ask
+from headgate.flow.watch.torch.session import Session, began
+from headgate.flow.watch.torch.values import norm
 from headgate.flow.watch.torch.watch import Watch
 from headgate.flow.watcher import Account
 from headgate.record.errors import describe, refusal
@@ -211,7 +220,7 @@ def _asked(session: Session, targets: list[Any], asking: list[Wanted], bare: boo
     """Ask for the gradients, and put together what came."""
     log = session.log
     numbers = [_number_of(session, each) for each in asking]
-    ask = session.begin_asking(log.here(), 0, targets, False)
+    ask = begin_asking(session, log.here(), 0, targets, False)
     ask.targets = ask.targets or (log.new(),)
     ask.names = ask.names or ("the loss",)
     ask.explicit = numbers
@@ -406,7 +415,7 @@ def _called(pattern: str, session: Session) -> Iterator[tuple[str, Any]]:
 
 def _named(session: Session) -> dict[str, Any]:
     """Return all parameters that somebody could mean by a name."""
-    session.find_names()
+    find_names(session)
     sources = session.trace().sources
     found = {}
     for leaf in session.log.leaves:
@@ -426,9 +435,9 @@ def _number_of(session: Session, wanted: Wanted) -> int:
     """Return the number of the source that a tensor is, made for this question if need be."""
     log, tensor = session.log, wanted.tensor
     if not tensor.is_leaf:
-        return session.source_of(tensor)[0]
+        return source_of(session, tensor)[0]
     leaf = log.leaf(tensor)
-    session.find_names()
+    find_names(session)
     if wanted.path and leaf.number not in session.paths:
         log.names.setdefault(leaf.number, wanted.path)
     return leaf.number
@@ -436,8 +445,8 @@ def _number_of(session: Session, wanted: Wanted) -> int:
 
 def _names_of(session: Session, wanted: Iterable[Wanted]) -> list[str]:
     numbers = [_number_of(session, each) for each in wanted]
-    session.find_names()
-    names = session.names()
+    find_names(session)
+    names = names_of(session)
     return [names[number] for number in numbers]
 
 
@@ -461,7 +470,7 @@ def _forget(session: Session, before: int) -> None:
 
 def _draw(log: Log, targets: Sequence[Any]) -> list[Any]:
     """Write down the graph behind some tensors, an event for each node; return the nodes."""
-    nodes = _in_order(nodes_behind(targets))
+    nodes = in_order(nodes_behind(targets))
     results: dict[int, dict[int, int]] = {id(node): {} for node in nodes}
     for node in nodes:
         for child, nr in node.next_functions:
@@ -496,23 +505,3 @@ def _draw(log: Log, targets: Sequence[Any]) -> list[Any]:
         if target.grad_fn is not None:
             log.keep(target, results[id(target.grad_fn)][target.output_nr])
     return nodes
-
-
-def _in_order(nodes: Iterable[Any]) -> list[Any]:
-    """Return nodes so that each comes after all that it was computed from."""
-    known = {id(node): node for node in nodes}
-    ordered: dict[int, Any] = {}
-    for root in known.values():
-        todo = [(root, False)]
-        while todo:
-            node, done = todo.pop()
-            if done:
-                ordered[id(node)] = node
-            elif id(node) not in ordered:
-                todo.append((node, True))
-                todo += [
-                    (known[id(child)], False)
-                    for child, _ in node.next_functions
-                    if id(child) in known and id(child) not in ordered
-                ]
-    return list(ordered.values())

@@ -6,6 +6,7 @@ tells without being changed; all of it may be a stand-in, as within `vmap`, and 
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -33,11 +34,13 @@ class Leaf:
         asked: whether the program looked at its gradient.
         loaded: whether the program gave it its value, from something computed nowhere here.
         handed: whether the program itself set its gradient.
+        seized: whether the program itself took its gradient, not a function of PyTorch.
         arrived: whether any gradient came to it, zeros as well.
         gradient: the value of its gradient, 0 if there is none now.
         cleared: the line that took the gradient away since it came, -1 if none did.
         wiped: the last line that did so before any step took it.
         given: steps that had a gradient of it.
+        clears: how often its gradient was taken away.
         hook: the line at which a hook was put on it, -1 if none was.
     """
 
@@ -55,11 +58,13 @@ class Leaf:
     asked: bool = False
     loaded: bool = False
     handed: bool = False
+    seized: bool = False
     arrived: bool = False
     gradient: int = 0
     cleared: int = -1
     wiped: int = -1
     given: int = 0
+    clears: int = 0
     hook: int = -1
 
 
@@ -172,3 +177,20 @@ def is_same(content: Any, left: Any) -> bool:
     if isinstance(content, list | tuple) and len(content) < 1_000:
         return any(is_same(item, left) for item in content)
     return False
+
+
+def norm(g: Any) -> float:
+    """Return the Euclidean norm of a gradient, 0 only if all of it is exactly zero."""
+    if is_wrapped(g):
+        return 1.0  # nobody can look into it
+    with torch.no_grad():
+        if g.layout is not torch.strided:
+            g = g.coalesce().values() if g.layout is torch.sparse_coo else g.to_dense()
+        if g.numel() == 0:
+            return 0.0
+        found = float(torch.linalg.vector_norm(g.detach()))
+        if found == 0 and bool(g.any()):  # the squares have left the range
+            found = float(g.detach().abs().max())
+        elif math.isinf(found) and bool(g.isfinite().all()):
+            found = float(torch.linalg.vector_norm(g.detach().double()))
+        return found

@@ -1,8 +1,8 @@
 """The watcher of PyTorch programs: waits for the program to import PyTorch, and looks on from then.
 
-What is computed goes into a log (`log`, with the table of functions in `ops`), what a backward walk
-brings is measured at the nodes of PyTorch's own graph (`graph`), and a session (`session`) knows
-when to look: the first passes of each line that asks for gradients, and a pass after one that
+What is called (`mode`, with the table of functions in `ops`) goes into a log (`log`), what a walk
+back brings is measured at the nodes of PyTorch's own graph (`graph`), and a session (`session`)
+knows when to look: the first passes of each line that asks for gradients, and a pass after one that
 brought something else than before. What only PyTorch programs can do wrong is in `mistakes`, what
 their parameters are called in `names`. Nothing here imports PyTorch before the program does.
 """

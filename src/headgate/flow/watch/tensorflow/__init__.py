@@ -1,0 +1,1 @@
+"""The watcher of TensorFlow and Keras programs; all but `watch` imports TensorFlow."""

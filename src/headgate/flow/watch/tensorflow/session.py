@@ -1,0 +1,865 @@
+"""A session: when a TensorFlow program is looked at, and what is put in its way for that.
+
+Each line that asks for gradients is looked at closely in its first three passes, with a function
+called after each operation and every cotangent measured. Then that function is taken away, and only
+the calls of `gradient` and of optimizers go through here: they count passes and see which gradients
+are there. Is one missing that had been there, or there that had been missing, the next pass is
+looked at.
+
+All that is put in the way is taken back at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import tensorflow as tf
+
+from headgate.flow.judge import Told
+from headgate.flow.trace import Place, Source, Trace
+from headgate.flow.watch.arrival import when_imported
+from headgate.flow.watch.border import lost_abroad
+from headgate.flow.watch.tensorflow import entrance
+from headgate.flow.watch.tensorflow.account import account
+from headgate.flow.watch.tensorflow.frames import (
+    as_written,
+    inside_library,
+    is_its_own,
+    name_in_frames,
+    within_py_function,
+)
+from headgate.flow.watch.tensorflow.functions import Functions
+from headgate.flow.watch.tensorflow.host import Host
+from headgate.flow.watch.tensorflow.log import MOST, Log
+from headgate.flow.watch.tensorflow.mistakes import mistakes
+from headgate.flow.watch.tensorflow.names import names_in_frames, own_name, path_of
+from headgate.flow.watch.tensorflow.notes import (
+    ASK,
+    PAUSE,
+    POP,
+    PUSH,
+    RESUME,
+    WATCH,
+    Asked,
+    Notes,
+    count,
+    named,
+)
+from headgate.flow.watch.tensorflow.optimizers import Optimizers
+from headgate.flow.watch.tensorflow.replay import operations_in
+from headgate.flow.watch.tensorflow.values import (
+    Leaf,
+    Tape,
+    handle_of,
+    is_variable,
+    norm,
+    plain,
+    tensors_in,
+    weak,
+)
+from headgate.flow.watch.tensorflow.walk import CUSTOM, Walk
+
+CLOSELY = 3
+"""So many first passes of a line are looked at closely."""
+
+GONE = 50
+"""A line that was not called in so many calls of others is not waited for."""
+
+CHANGES = 16
+"""So often a line is looked at closely because other gradients came than before."""
+
+
+@dataclass(slots=True, eq=False)
+class Ask:
+    """A gradient call that was looked at."""
+
+    place: int
+    step: int
+    targets: tuple[int, ...]
+    names: tuple[str, ...]
+    began: int
+    tape: Tape | None = None
+    inner: bool = False
+    sources: list[int] = field(default_factory=list)
+    norms: list[float | None] = field(default_factory=list)
+    outputs: list[int | None] = field(default_factory=list)
+    walk: Walk | None = None
+    failed: str = ""
+    broke: bool = False  # whether it failed on its way back
+    first: int = 0  # number of the first event since the call before
+    unknown: dict[int, int] = field(default_factory=dict)  # position -> TensorFlow's own number
+    updates: int = 0  # how many updates there had been
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """A line that asks for gradients."""
+
+    passes: int = 0
+    looked: int = 0
+    changes: int = 0
+    last: int = 0  # its last call, counted over all lines
+    missing: frozenset[int] | None = None  # which gradients did not come in its last pass
+
+
+began: list[weakref.ref[Session]] = []
+"""All sessions that are still there, the newest last."""
+
+
+def shielded(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method of a session whose errors do not reach the program; it then gives None."""
+
+    @functools.wraps(method)
+    def instead(session: Any, *args: Any, **kwargs: Any) -> Any:
+        quiet = session.log.quiet
+        try:
+            return method(session, *args, **kwargs)
+        except Exception as error:
+            session.log.quiet = quiet
+            session.log.fault(error)
+            return None
+
+    return instead
+
+
+class Session:
+    """One time of looking on, from the import of TensorFlow or the beginning of a block."""
+
+    def __init__(self, step: int | None = None, every: int | None = None) -> None:
+        self.wanted = step
+        self.every = every
+        self.log = Log()
+        self.host = self.log.host = Host(self.log)
+        self.optimizers = Optimizers(self)
+        self.notes = Notes()
+        self.functions = Functions(self)
+        self.on = False  # whether what happens is noted
+        self.thread = threading.get_ident()
+        self.asks: list[Ask] = []
+        self.lines: dict[tuple[int, str], Line] = {}
+        self.tapes: dict[int, tuple[Any, Tape]] = {}  # id -> weakly the tape, what is known of it
+        self.paths: dict[int, str] = {}  # source -> its path in Keras
+        self.keras: dict[int, Callable[[], Any]] = {}  # handle -> the variable of Keras's
+        self.unmade: list[tuple[Any, int]] = []  # variables of Keras's without a value yet, place
+        self.elsewhere = 0  # gradient calls in other threads
+        self._undo: list[Callable[[], None]] = []
+        self._looking: list[Callable[[], None]] = []
+        self._asking = 0
+        self._hidden = 0  # while it is the watcher itself that uses tapes
+        self.walk: Walk | None = None
+        self.walked = 0  # the tape that is asked now
+        self._bits = 0
+        self._calls = 0
+        self._events = 0
+        self._accounted: tuple[Any, ...] = ()
+
+    # -- what is put in the way -------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Begin to look on."""
+        began[:] = [each for each in began if each() is not None] + [weakref.ref(self)]
+        replace = self.replace
+        replace(entrance.TAPE, "_push_tape", self._push)
+        replace(entrance.TAPE, "_pop_tape", self._pop)
+        replace(entrance.TAPE, "watch", self._watch)
+        replace(entrance.TAPE, "stop_recording", self._stop_recording)
+        replace(entrance.TAPE, "gradient", self._gradient)
+        replace(entrance.TAPE, "jacobian", self._jacobian)
+        replace(entrance.TAPE, "batch_jacobian", self._jacobian)
+        replace(tf, "gradients", self._gradients)
+        replace(entrance.FUNCTION, "_call_flat", self.functions.called)
+        replace(entrance.RECORD, "record_operation", self._record)
+        replace(entrance.VARIABLE, "__init__", self._variable)
+        self.host.begin(replace)
+        original = entrance.rule()
+        entrance.set_rule(functools.partial(self._rule, original))
+        self._undo.append(lambda: entrance.set_rule(original))
+        self._undo.append(when_imported("keras", self.optimizers.begin))
+        self.switch(True)
+
+    def end(self) -> None:
+        """Leave TensorFlow as it was."""
+        self.switch(False)
+        while self._undo:
+            self._undo.pop()()
+
+    def replace(self, owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
+        """Put a function before one of TensorFlow's, which it gets as its first argument."""
+        original = vars(owner)[name]
+
+        @functools.wraps(original)
+        def instead(*args: Any, **kwargs: Any) -> Any:
+            return wrapper(original, *args, **kwargs)
+
+        setattr(owner, name, instead)
+
+        def undo() -> None:
+            if vars(owner).get(name) is instead:
+                setattr(owner, name, original)
+
+        self._undo.append(undo)
+
+    def switch(self, on: bool) -> None:
+        """Begin to note what happens, or end it."""
+        if on == self.on or threading.get_ident() != self.thread:
+            return
+        if on:
+            entrance.listen(self.log.called)
+        else:
+            entrance.leave(self.log.called)
+            self.log.attributes.clear()
+            for ask in self.asks[-100:]:  # what becomes of these gradients is not seen
+                if ask.updates == len(self.log.trace.updates):
+                    ask.outputs = [None] * len(ask.outputs)
+        self.on = self.log.listens = on
+
+    @shielded
+    def safely(self, note: Callable[..., Any], *args: Any) -> Any:
+        """Call what only notes something; its errors are the watcher's."""
+        return note(*args)
+
+    @property
+    def hears(self) -> bool:
+        """Whether what happens now is to be noted."""
+        silent = self.log.idle or self.log.quiet
+        return self.on and not silent and threading.get_ident() == self.thread
+
+    # -- tapes and variables ----------------------------------------------------------------------
+
+    def tape(self, tape: Any) -> Tape:
+        """Return what is known of a tape."""
+        found = self.tapes.get(id(tape))
+        if found is None or found[0]() is not tape:
+            known = Tape(
+                1 << self._bits,
+                bool(tape._watch_accessed_variables),
+                -1,
+                weak(tape),
+                bool(tape._persistent),
+            )
+            self._bits += 1
+            found = self.tapes[id(tape)] = weakref.ref(tape), known
+        return found[1]
+
+    def unseen(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Use a tape as the watcher itself, which is not noted."""
+        self._hidden += 1
+        try:
+            return function(*args, **kwargs)
+        finally:
+            self._hidden -= 1
+
+    def _sees(self) -> bool:
+        if self._hidden or self.log.idle or threading.get_ident() != self.thread:
+            return False
+        return not is_its_own()
+
+    def _push(self, original: Any, tape: Any) -> None:
+        original(tape)
+        if self._sees():
+            self.safely(self._note_push, tape)
+
+    def _note_push(self, tape: Any) -> None:
+        known = self.tape(tape)
+        if not tf.executing_eagerly():
+            self.notes.add(PUSH, known)
+        elif known not in self.log.tapes:
+            self.log.tapes.append(known)
+
+    def _pop(self, original: Any, tape: Any) -> None:
+        original(tape)
+        if self._sees():
+            self.safely(self._note_pop, tape)
+
+    def _note_pop(self, tape: Any) -> None:
+        known = self.tape(tape)
+        if not tf.executing_eagerly():
+            self.notes.add(POP, known)
+        elif known in self.log.tapes:
+            self.log.tapes.remove(known)
+
+    def _watch(self, original: Any, tape: Any, tensor: Any) -> None:
+        original(tape, tensor)
+        if self._sees() and not self.log.quiet and not within_py_function():
+            self.safely(self._note_watch, tape, tensor)
+
+    def _note_watch(self, tape: Any, tensor: Any) -> None:
+        known = self.tape(tape)
+        found = [
+            each
+            for each in tf.nest.flatten(tensor)
+            if is_variable(each) or isinstance(each, tf.Tensor)
+        ]
+        if not tf.executing_eagerly():
+            known.explicit.update(handle_of(each) for each in found if is_variable(each))
+            self.notes.add(WATCH, (known, list(map(named, found))))
+        elif self.on:
+            for each in found:
+                self.log.watched(each, known)
+
+    def _stop_recording(self, original: Any, tape: Any) -> Any:
+        return _Paused(self, original(tape), tape)
+
+    def _variable(self, original: Any, variable: Any, *args: Any, **kwargs: Any) -> None:
+        original(variable, *args, **kwargs)
+        if threading.get_ident() == self.thread and tf.executing_eagerly() and not self.log.idle:
+            self.safely(self.log.made_variable, variable)
+
+    # -- what tapes are told, and ask -------------------------------------------------------------
+
+    def _record(
+        self,
+        original: Any,
+        op_type: Any,
+        output_tensors: Any,
+        input_tensors: Any,
+        backward_function: Any,
+        forward_function: Any = None,
+    ) -> None:
+        outputs, inputs, rule = list(output_tensors), list(input_tensors), backward_function
+        if self._sees() and not tf.executing_eagerly():
+            rule = self.safely(self._noting_rule, outputs, rule) or rule
+        elif self.hears and self.functions.calling is not None:
+            rule = self.functions.measured(outputs, rule)
+        elif self.hears:
+            rule = self.safely(self._recorded, op_type, outputs, inputs, rule) or rule
+        original(op_type, outputs, inputs, rule, forward_function)
+
+    def record(self, op: str, outputs: list[Any], inputs: list[Any], backward: Any) -> None:
+        """Put an operation with a rule of its own on the tapes, and note it."""
+        entrance.RECORD.record_operation(op, outputs, inputs, backward)
+
+    def _recorded(self, op: Any, outputs: Any, inputs: Any, backward: Any) -> Any:
+        """Note an operation that has a rule of its own; return its rule, measured."""
+        outputs, inputs = list(outputs), list(inputs)
+        if not outputs or not all(entrance.is_eager(each) for each in (*outputs, *inputs)):
+            return None
+        number = self.log.recorded(str(op), outputs, inputs, CUSTOM)
+        return self._measured(number, inputs, backward) if number >= 0 else None
+
+    def _noting_rule(self, outputs: Any, backward: Any) -> Any:
+        """Return a rule of the program's own that notes what it gives while a graph is made."""
+        op = getattr(next(iter(outputs), None), "op", None)
+        if op is None or op.type != "IdentityN":
+            return None
+        rules, name = self.notes.of(op.graph).rules, op.name
+
+        def instead(*came: Any, **more: Any) -> Any:
+            gave = backward(*came, **more)
+            rules[name] = [_said_of(each) for each in gave]
+            return gave
+
+        return instead
+
+    def _measured(self, number: int, inputs: list[Any], backward: Any) -> Any:
+        def instead(*came: Any, **more: Any) -> Any:
+            gave = backward(*came, **more)
+            walk = self.walk
+            if walk is not None:
+                self.safely(_passed, walk, number, inputs, came, gave)
+            return gave
+
+        return instead
+
+    def _rule(
+        self,
+        original: Any,
+        op: str,
+        attributes: Any,
+        count: int,
+        inputs: Any,
+        outputs: Any,
+        came: Any,
+        skipped: Any,
+        scope: Any,
+    ) -> Any:
+        """Answer a tape that asks for the gradient of an operation, and measure the answer."""
+        gave = original(op, attributes, count, inputs, outputs, came, skipped, scope)
+        if self.walk is not None:
+            known = self.log.attributes.get(id(attributes))
+            if known is not None:
+                log, quiet = self.log, self.log.quiet
+                log.quiet += 1
+                self.safely(_passed, self.walk, known[1], inputs, came, gave, skipped or ())
+                log.quiet = quiet
+        return gave
+
+    # -- gradient calls ---------------------------------------------------------------------------
+
+    def _gradient(
+        self,
+        original: Any,
+        tape: Any,
+        target: Any = None,
+        sources: Any = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        def call() -> Any:
+            return original(tape, target, sources, *args, **kwargs)
+
+        zero = args[1] if len(args) > 1 else kwargs.get("unconnected_gradients", "none")
+        return self._look(call, tape, target, sources, str(getattr(zero, "value", zero)) == "zero")
+
+    def _jacobian(
+        self,
+        original: Any,
+        tape: Any,
+        target: Any = None,
+        sources: Any = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        def call() -> Any:
+            return original(tape, target, sources, *args, **kwargs)
+
+        zero = args[0] if args else kwargs.get("unconnected_gradients", "none")
+        zeros = str(getattr(zero, "value", zero)) == "zero" or "batch" in original.__name__
+        return self._look(call, tape, target, sources, zeros, whole=False)
+
+    def _look(
+        self,
+        call: Callable[[], Any],
+        tape: Any,
+        target: Any,
+        sources: Any,
+        zero: bool,
+        whole: bool = True,
+    ) -> Any:
+        """Make a gradient call, and note what comes of it if it is to be looked at."""
+        if self._asking or self._hidden or self.log.quiet or self.log.idle or is_its_own():
+            return call()
+        if threading.get_ident() != self.thread:
+            self.elsewhere += 1
+            return call()
+        if not tf.executing_eagerly():
+            return self._look_in_graph(call, tape, target, sources, zero, whole)
+        line, step = self.line_of(self.log.here(), inside_library())
+        self._leave_off(line)
+        if not self.on:
+            result = call()
+            self.safely(self._note_change, line, result)
+            return result
+        line.looked += 1
+        ask = self.safely(self._begin_asking, self.log.here(), step, tape, target, sources)
+        if ask is None:
+            return call()
+        return self._perform(ask, line, call, zero, whole)
+
+    def line_of(self, place: int, inside: str) -> tuple[Line, int]:
+        """Return a line that asks for gradients, and how often it has done so before."""
+        line = self.lines.setdefault((place, inside), Line())
+        line.passes += 1
+        return line, line.passes - 1
+
+    def _perform(
+        self, ask: Ask, line: Line, call: Callable[[], Any], zero: bool, whole: bool
+    ) -> Any:
+        """Make a gradient call that is looked at."""
+        assert ask.tape is not None
+        running = self.log.running
+        higher = running & ~ask.tape.bit
+        ask.inner = bool(running and (higher or ask.tape.persistent))
+        quiet = 0 if ask.inner and whole else 1
+        self._asking += 1
+        self.log.quiet += quiet
+        self.walk = ask.walk = Walk(self.log)
+        self.walked = ask.tape.bit
+        if not whole:
+            self.walk = None
+        try:
+            result = call()
+        except Exception as error:
+            ask.failed = type(error).__name__
+            ask.broke = isinstance(error, tf.errors.OpError | LookupError)
+            raise
+        finally:
+            self.walk = None
+            self._asking -= 1
+            self.log.quiet -= quiet
+            self.log.passed(ask.targets)
+        self._note_result(ask, line, result, zero)
+        return result
+
+    # -- gradient calls in a graph ----------------------------------------------------------------
+
+    def line_in_graph(self) -> tuple[int, int]:
+        """Return the number of the user's line that runs while a graph is made, and its callers."""
+        found = as_written()
+        return self.log.lines.led(found) if found else (self.log.here(), 0)
+
+    def _look_in_graph(
+        self,
+        call: Callable[[], Any],
+        tape: Any,
+        target: Any,
+        sources: Any,
+        zero: bool,
+        whole: bool,
+    ) -> Any:
+        """Make a gradient call that becomes a part of a graph, and note it for each of its runs."""
+        asked = self.safely(self._asked, tape, target, sources, zero, whole)
+        if asked is None:
+            return call()
+        start = count()
+        self._asking += 1
+        try:
+            result = call()
+        finally:
+            self._asking -= 1
+        asked.end = count()
+        asked.results = list(map(named, tf.nest.flatten(result)))
+        self.notes.add(ASK, asked, start)
+        return result
+
+    def _gradients(self, original: Any, ys: Any, xs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Note what asks a graph for gradients without a tape."""
+        if not self._sees() or self._asking or tf.executing_eagerly():
+            return original(ys, xs, *args, **kwargs)
+        start = count()
+        result = original(ys, xs, *args, **kwargs)
+        self.safely(self._note_gradients, ys, xs, result, start)
+        return result
+
+    def _note_gradients(self, ys: Any, xs: Any, result: Any, start: int) -> None:
+        tape = Tape(1 << self._bits, True, -1, lambda: None, True)
+        self._bits += 1
+        asked = self._asked(tape, ys, xs, False, True)
+        asked.end, asked.results = count(), list(map(named, tf.nest.flatten(result)))
+        self.notes.add(PUSH, tape, 0)
+        names = [op.name for op in tf.compat.v1.get_default_graph().get_operations()]
+        for each in tf.nest.flatten(xs):
+            if not is_variable(each) and isinstance(each, tf.Tensor):
+                self.notes.add(WATCH, (tape, [named(each)]), names.index(each.op.name) + 1)
+        self.notes.add(POP, tape, start)
+        self.notes.add(ASK, asked, start)
+
+    def _asked(self, tape: Any, target: Any, sources: Any, zero: bool, whole: bool) -> Asked:
+        place, callers = self.line_in_graph()
+        targets = [each for each in tf.nest.flatten(target) if each is not None]
+        asking = tf.nest.flatten(sources)
+        for each in asking:
+            if is_variable(each):
+                leaf = self.log.leaf(each)
+                leaf.asked = True
+                if path_of(each):
+                    self.paths.setdefault(leaf.number, path_of(each))
+        names = [name_in_frames(each) or "loss" for each in targets]
+        known = tape if isinstance(tape, Tape) else self.tape(tape)
+        kept, asked = list(map(named, targets)), list(map(named, asking))
+        return Asked(known, place, "", 0, kept, names, asked, [], zero, whole, callers)
+
+    def asked_in_graph(
+        self, asked: Asked, tape: Any, targets: list[Any], sources: list[Any]
+    ) -> list[Any] | None:
+        """Ask a tape of a replay what the graph's own was asked; return what came."""
+        line, step = self.line_of(asked.place, asked.inside)
+        line.looked += 1
+        before = self.log.place, self.log.led
+        self.log.place, self.log.led = asked.place, asked.callers
+        try:
+            ask = self._begin_asking(asked.place, step, asked.tape, targets, sources)
+            ask.names = tuple(asked.names)
+
+            def call() -> Any:
+                return self.unseen(entrance.TAPE.gradient, tape, targets, sources)
+
+            result = self._perform(ask, line, call, asked.zero, True)
+        except (tf.errors.OpError, ValueError, TypeError, LookupError):
+            return None
+        finally:
+            self.log.place, self.log.led = before
+        return list(result) if asked.whole else None
+
+    def _begin_asking(self, place: int, step: int, tape: Any, target: Any, sources: Any) -> Ask:
+        log = self.log
+        log.quiet += 1
+        try:
+            targets = [each for each in tf.nest.flatten(target) if each is not None]
+            numbers, names = [], []
+            for each in targets:
+                names.append(name_in_frames(each) or "loss")
+                if is_variable(each):
+                    numbers.append(log.trace.sources[log.leaf(each).number].value)
+                    continue
+                for tensor in tensors_in(each):
+                    known = log.of(tensor)
+                    numbers.append(log.new() if known is None else known.number)
+            known_tape = tape if isinstance(tape, Tape) else self.tape(tape)
+            ask = Ask(place, step, tuple(numbers), tuple(names), log.since, known_tape)
+            ask.first, self._events = self._events, len(log.trace.events)
+            ask.updates = len(log.trace.updates)
+            for position, each in enumerate(tf.nest.flatten(sources)):
+                ask.sources.append(self.source_of(each, ask, position))
+            ask.norms = [None] * len(ask.sources)
+            ask.outputs = [None] * len(ask.sources)
+            self.asks.append(ask)
+        finally:
+            log.quiet -= 1
+        self.find_names()
+        return ask
+
+    def asked_about(self, tape: Any, target: Any, sources: list[Any]) -> Ask:
+        """Ask a tape beside the program; one that can be asked only once is left alone."""
+        ask = self._begin_asking(self.log.here(), 0, tape, target, sources)
+        if not tape._persistent or tape._tape is None:
+            ask.broke = True
+            return ask
+
+        def call() -> Any:
+            return self.unseen(entrance.TAPE.gradient, tape, target, sources)
+
+        since = self.log.since
+        with tape.stop_recording() if tape._recording else contextlib.nullcontext():
+            self._perform(ask, Line(), call, False, True)
+        self.log.since = since
+        return ask
+
+    def source_of(self, value: Any, ask: Ask, position: int) -> int:
+        """Return the source that the program differentiates by, made for this call if need be."""
+        log = self.log
+        if is_variable(value):
+            leaf = log.leaf(value)
+            leaf.asked = True
+            if path_of(value):
+                self.paths.setdefault(leaf.number, path_of(value))
+            return leaf.number
+        tensor = next(tensors_in(value), None)
+        known = None if tensor is None else log.of(tensor)
+        if known is not None:
+            for leaf in log.leaves:
+                source = log.trace.sources[leaf.number]
+                if source.value == known.number and not source.lasting:
+                    leaf.asked = True
+                    log.names.setdefault(leaf.number, name_in_frames(value))
+                    return leaf.number
+        elif tensor is not None:
+            ask.unknown[position] = entrance.number_of(tensor)
+        number = log.new() if known is None else known.number
+        maker = log.makers.get(number, -1)
+        place = log.trace.events[maker].place if maker >= 0 else -1
+        shape = tuple(value.shape) if hasattr(value, "shape") else ()
+        name = name_in_frames(value) or f"tensor of shape {shape}"
+        log.trace.sources.append(Source(name, number, shape=shape, lasting=False, place=place))
+        leaf = Leaf(len(log.trace.sources) - 1, weak(value) if tensor is not None else lambda: None)
+        leaf.asked = True
+        log.leaves.append(leaf)
+        log.names[leaf.number] = name
+        return leaf.number
+
+    @shielded
+    def _note_result(self, ask: Ask, line: Line, result: Any, zero: bool) -> None:
+        log = self.log
+        found = tf.nest.flatten(result)
+        for position, each in enumerate(found[: len(ask.sources)]):
+            tensor = None if each is None else next(tensors_in(each), None)
+            if tensor is None:
+                continue
+            log.quiet += 1
+            came: float | None = norm(each)
+            log.quiet -= 1
+            if zero and came == 0 and not self._connected(ask, position):
+                came = None
+            ask.norms[position] = came
+            if came:
+                log.leaves[ask.sources[position]].arrived = True
+            known = log.of(tensor)
+            if known is None and ask.inner:
+                number = log.derived(tensor, ask.targets)
+            elif known is None or not ask.inner:
+                number = log.differentiated(tensor, ask.targets)
+            else:
+                number = known.number
+                log.of_gradient.add(number)
+            if came is not None:
+                log.trace.sizes[number] = came
+                ask.outputs[position] = number
+        line.missing = _missing(found)
+
+    def _connected(self, ask: Ask, position: int) -> bool:
+        """Tell whether gradient of a call can come to one of its sources at all."""
+        assert ask.tape is not None
+        wanted = self.log.trace.sources[ask.sources[position]].value
+        return wanted in self.log.reached(ask.targets, ask.tape.bit)
+
+    @property
+    def functions_matter(self) -> bool:
+        """Whether a compiled function that is called now is to be looked at."""
+        return not self._asking and not self._hidden
+
+    def left_off_in_graph(self, graph: Any) -> None:
+        """Note a call of a function that is not looked at any more."""
+        for inner in {id(op.graph): op.graph for op, _ in operations_in(graph)}.values():
+            for note in self.notes.of(inner).notes:
+                if note.what == ASK:
+                    line, _ = self.line_of(note.data.place, note.data.inside)
+                    self._leave_off(line)
+
+    def _leave_off(self, line: Line) -> None:
+        """Look no more once a line was looked at, and each other one that is still called.
+
+        It is decided when the line is called again, for the steps that its gradients are given to
+        come after the call.
+        """
+        self._calls += 1
+        line.last = self._calls
+        if self.every is not None or self.wanted is not None or line.looked < CLOSELY:
+            return
+        lines = self.lines.values()
+        if all(each.looked >= CLOSELY or each.last < self._calls - GONE for each in lines):
+            self.switch(False)
+
+    def _note_change(self, line: Line, result: Any) -> None:
+        """Look at the next pass if other gradients are missing than before, or the line is new."""
+        missing = _missing(tf.nest.flatten(result))
+        before, line.missing = line.missing, missing
+        if before is not None and before != missing:
+            line.looked = min(line.looked, CLOSELY - 1)
+        if line.looked < CLOSELY and line.changes < CHANGES:
+            line.changes += 1
+            self.switch(True)
+
+    # -- names ------------------------------------------------------------------------------------
+
+    @shielded
+    def find_names(self) -> None:
+        """Find out what variables are called that have no name yet."""
+        log = self.log
+        for held, place in list(self.unmade):
+            variable = held()
+            if variable is None or handle_of(variable):
+                self.unmade.remove((held, place))
+                if variable is not None:
+                    self.keras[handle_of(variable)] = held
+                    log.homes[handle_of(variable)] = place
+        for handle, leaf in log.handles.items():
+            if leaf.number not in self.paths and handle in self.keras:
+                variable = self.keras[handle]()
+                if variable is not None and path_of(variable):
+                    self.paths[leaf.number] = path_of(variable)
+                    source = log.trace.sources[leaf.number]
+                    source.place = log.homes.get(handle, source.place)
+        unnamed: dict[int, Any] = {}
+        numbers: dict[int, int] = {}
+        for leaf in log.leaves:
+            if leaf.number not in self.paths and leaf.number not in log.names:
+                variable = leaf.variable()
+                if variable is not None:
+                    unnamed[id(variable)] = variable
+                    numbers[id(variable)] = leaf.number
+        if not unnamed:
+            return
+        log.quiet += 1
+        try:
+            for key, name in names_in_frames(unnamed).items():
+                log.names[numbers[key]] = name
+        finally:
+            log.quiet -= 1
+
+    def of_keras(self, leaf: Leaf) -> Any:
+        """Return the variable of Keras's that a source is, None if it is none."""
+        variable = leaf.variable()
+        held = self.keras.get(handle_of(variable)) if variable is not None else None
+        return None if held is None else held()
+
+    def names(self) -> dict[int, str]:
+        """Return what all sources are called."""
+        names = {**self.log.names, **self.paths}
+        for leaf in self.log.leaves:
+            source = self.log.trace.sources[leaf.number]
+            if leaf.number not in names:
+                variable = leaf.variable()
+                own = own_name(plain(variable)) if variable is not None else ""
+                names[leaf.number] = own or source.name or f"variable of shape {source.shape}"
+        return names
+
+    # -- what comes out ---------------------------------------------------------------------------
+
+    def trace(self) -> Trace:
+        """Return what happened as a neutral trace."""
+        trace = self.log.trace
+        so_far = len(trace.events), len(trace.updates), self.optimizers.steps, *self.asks
+        if so_far != self._accounted:
+            self.find_names()
+            account(self)
+            self._accounted = so_far
+        return trace
+
+    def told(self) -> Iterable[Told]:
+        """Yield what is wrong with variables beside all gradient calls."""
+        trace = self.trace()
+        return [*mistakes(self), *lost_abroad(trace)]
+
+    def remarks(self) -> list[str]:
+        """Return in a sentence each what could not be seen."""
+        found = [f"The watcher itself failed, and saw no more: {f}." for f in self.log.faults[:1]]
+        if self.elsewhere:
+            found.append(f"Gradient calls in other threads were not looked at: {self.elsewhere}.")
+        if self.log.full:
+            found.append(f"After {MOST:,} operations nothing more was noted.")
+        return found
+
+    def coverage(self) -> tuple[int, int]:
+        """Return how many gradient calls were looked at closely, and of how many."""
+        lines = self.lines.values()
+        return sum(line.looked for line in lines), sum(line.passes for line in lines)
+
+    def place(self, number: int) -> Place | None:
+        """Return a line by its number."""
+        return self.log.trace.places[number] if number >= 0 else None
+
+
+class _Paused:
+    """What `stop_recording` gives: entering it pauses a tape."""
+
+    def __init__(self, session: Session, original: Any, tape: Any) -> None:
+        self._session, self._original, self._tape = session, original, tape
+
+    def __enter__(self) -> Any:
+        result = self._original.__enter__()
+        session = self._session
+        known = session.tape(self._tape)
+        if tf.executing_eagerly():
+            session.log.paused.append(known)
+        else:
+            session.safely(session.notes.add, PAUSE, known)
+        return result
+
+    def __exit__(self, *exception: Any) -> Any:
+        session = self._session
+        known = session.tape(self._tape)
+        if not tf.executing_eagerly():
+            session.safely(session.notes.add, RESUME, known)
+        elif known in session.log.paused:
+            session.log.paused.remove(known)
+        return self._original.__exit__(*exception)
+
+
+def _passed(walk: Walk, number: int, inputs: Any, came: Any, gave: Any, skipped: Any = ()) -> None:
+    gave = gave if isinstance(gave, list | tuple) else [gave]
+    walk.passed(number, inputs or (), came, gave, skipped)
+
+
+def _said_of(gradient: Any) -> str:
+    """Return in a word what a rule of the program's own gives, as far as the graph tells."""
+    if gradient is None:
+        return "none"
+    op = getattr(gradient, "op", None)
+    kind = getattr(op, "type", "")
+    if kind == "ZerosLike":
+        return "zeros"
+    if op is not None and kind == "Const":
+        return "some" if tf.make_ndarray(op.get_attr("value")).any() else "zeros"
+    if op is not None and kind in ("Fill", "BroadcastTo"):
+        return _said_of(op.inputs[1] if kind == "Fill" else op.inputs[0])
+    return "some"
+
+
+def _missing(found: Sequence[Any]) -> frozenset[int]:
+    return frozenset(position for position, each in enumerate(found) if each is None)

@@ -1,0 +1,31 @@
+# cause: nonfinite_slope
+# line: 14
+# affected: points
+# symptom: not finite
+# expect: points=nan log_scale=nonzero
+# also: 22
+import jax
+import jax.numpy as jnp
+
+
+def distances(points):
+    apart = points[:, None] - points[None, :]
+    squared = jnp.sum(apart**2, axis=-1)
+    return jnp.sqrt(squared)
+
+
+def stress(params, wanted):
+    """How badly a map in the plane shows the distances that are given."""
+    n = len(wanted)
+    self_pair = jnp.eye(n, dtype=bool)
+    error = (jnp.exp(params["log_scale"]) * distances(params["points"]) - wanted) ** 2
+    return jnp.where(self_pair, 0.0, error).sum() / (n * (n - 1))
+
+
+key = jax.random.key(11)
+params = {"points": jax.random.normal(key, (7, 2)), "log_scale": jnp.array(0.0)}
+wanted = jnp.abs(jnp.arange(7.0)[:, None] - jnp.arange(7.0))
+value, grads = jax.value_and_grad(stress)(params, wanted)
+for name in params:
+    g = grads[name]
+    print(f"{name}: {'nan' if jnp.isnan(g).any() else 'nonzero' if g.any() else 'zero'}")

@@ -1,0 +1,33 @@
+# cause: none
+# line: 0
+# affected: -
+# symptom: fixed twin
+# expect: w=learns
+# also: -
+import numpy as np
+import tensorflow as tf
+
+tf.random.set_seed(28)
+
+w = tf.Variable(tf.random.normal((5, 2)), name="w")
+
+
+def loss_of(x, y):
+    return tf.reduce_mean(tf.square(tf.tanh(x @ w) - y))
+
+
+def directional(direction, x, y):
+    """Return the loss and its derivative along a direction, in one pass forward."""
+    current = w
+    with tf.autodiff.ForwardAccumulator(current, direction) as forward:
+        loss = loss_of(x, y)
+    return loss, forward.jvp(loss, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+
+start = w.numpy()
+for _step in range(6):
+    x = tf.random.normal((20, 5))
+    direction = tf.random.normal(w.shape)
+    loss, slope = directional(direction, x, tf.sin(x[:, :2]))
+    w.assign_sub(0.02 * slope * direction)
+print(f"w: {'still' if np.array_equal(w, start) else 'learns'}")
