@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 MARK = "headgate_gradient_"
 
 
+DROPPED = ("donate_argnums", "donate_argnames", "out_shardings", "compiler_options")
+"""Options of `jit` that a function has no use for beside the program."""
+
+
 class Outer:
     """A function of the program that JAX traces.
 
@@ -141,11 +145,7 @@ class Jitted(Outer):
         return args, kwargs
 
     def _made(self, session: Session, turn: int, args: Any, kwargs: Any) -> Beside:
-        named = {
-            key: value
-            for key, value in self._named.items()
-            if key not in ("donate_argnums", "donate_argnames", "out_shardings")
-        }
+        named = {key: value for key, value in self._named.items() if key not in DROPPED}
 
         @functools.wraps(self._fun)
         def run(*args: Any, **kwargs: Any) -> Any:
@@ -349,7 +349,12 @@ class Beside:
             return total
 
         asked = [given[each.position] for each in found.asked]
-        return [*self.session.original["grad"](target)(asked)]
+        try:
+            return [*self.session.original["grad"](target)(asked)]
+        except ValueError as error:
+            if "Reverse-mode" not in str(error):
+                raise
+            return []  # it goes forwards only
 
     def _send(self, mark: Mark, gradients: list[Any], operands: Any) -> None:
         norms = _sizes(gradients)
@@ -417,7 +422,7 @@ class Beside:
         if mark.ask is None:
             return
         line = mark.line
-        bad = [norms for norms in mark.norms if wrong(norms, mark.ask)]
+        bad = [norms for norms in mark.norms if norms and wrong(norms, mark.ask)]
         seen = None
         if bad and mark.bad is not None and mark.ask.targets:
             closed = mark.found.closed
@@ -431,8 +436,10 @@ class Beside:
         step = line.passes
         if len(mark.norms) == 1:
             line.outer, step = self.outer, max(step, self.outer.passes - 1)
-        for norms in mark.norms:
-            found = seen if bad and norms is bad[0] else None
+        connected = [float(source in mark.ask.connected) for source in mark.sources]
+        for came in mark.norms:
+            norms = came if len(came) == len(mark.sources) else connected
+            found = seen if bad and came is bad[0] else None
             self.session.log.passed(mark.ask, step, norms, found, values)
             line.looked += 1
             step += 1

@@ -102,6 +102,8 @@ class Session:
         for home, name, wrapper in CALLBACKS:
             self.replace(home, name, functools.partial(wrapper, self))
         self.original["make_jaxpr"] = jax.make_jaxpr
+        while isinstance(self.original["jit"], functools.partial):  # options are not for inner ones
+            self.original["jit"] = self.original["jit"].func
         for kind, method in ((jax.custom_vjp, "defvjp"), (jax.custom_jvp, "defjvp")):
             self._replace_method(kind, method)
         self.on = True
