@@ -29,7 +29,7 @@ from headgate.flow.watch.jax.look import (
     traced,
     wrong,
 )
-from headgate.flow.watch.jax.names import paths, roots
+from headgate.flow.watch.jax.names import named, paths, roots
 from headgate.flow.watch.jax.optimizers import digest
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _named(fun: Callable[..., Any], args: Any, kwargs: Any) -> list[tuple[Any, s
     found = []
     for name, tree in zip(roots(fun, [*range(len(args)), *keywords], trees), trees):
         found += [(leaf, name + path) for path, _, leaf in paths(tree)]
-    return found
+    return [(leaf, name) for (leaf, _), name in zip(found, named(found), strict=True)]
 
 
 class Mark:

@@ -14,7 +14,7 @@ from headgate.flow.watch.border import border
 from headgate.flow.watch.jax.forward import Forward, forward, is_soft
 from headgate.flow.watch.jax.log import Ask, Line
 from headgate.flow.watch.jax.measure import Measured, Unmeasured, measure, norm
-from headgate.flow.watch.jax.names import paths, roots
+from headgate.flow.watch.jax.names import named, paths, roots
 from headgate.flow.watch.jax.optimizers import digest
 
 if TYPE_CHECKING:
@@ -85,12 +85,13 @@ def leaves_of(call: Call) -> list[Any]:
 
 def leaves_with_names(call: Call) -> list[tuple[str, Any]]:
     """Return the same leaves, each with what it is called."""
-    names, found = names_for(call), []
+    names = names_for(call)
+    found: list[tuple[Any, str]] = []
     for number in call.argnums:
         for path, _, leaf in paths(call.args[number]):
             if is_soft(leaf):
-                found.append((names[number] + path, leaf))
-    return found
+                found.append((leaf, names[number] + path))
+    return [(name, leaf) for (leaf, _), name in zip(found, named(found), strict=True)]
 
 
 def names_for(call: Call) -> list[str]:

@@ -11,13 +11,16 @@ back at the end; what the program has made by then (a jitted function) only pass
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import threading
 import traceback
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 import jax
@@ -39,6 +42,20 @@ began: list[weakref.ref[Session]] = []
 
 CLOSELY = 3
 """So many first passes of a line are looked at closely."""
+
+
+def _spare(fun: Any) -> Any:
+    """Return a function that can be called once more: an object may use up what it holds."""
+    if isinstance(fun, FunctionType | MethodType | BuiltinFunctionType | type):
+        return fun
+    if not isinstance(getattr(fun, "__dict__", None), dict):
+        return fun
+    queues = {name: each for name, each in vars(fun).items() if isinstance(each, deque)}
+    if not queues:
+        return fun
+    spare = copy.copy(fun)
+    vars(spare).update({name: copy.copy(each) for name, each in queues.items()})
+    return spare
 
 
 def untouched() -> dict[str, Callable[..., Any]]:
@@ -188,8 +205,10 @@ class Session:
             self.outer[0].has_gradients = self.outer[0].fresh = True
             with self.quietly():
                 return real(*call.args, **call.kwargs)
+        spare = self.safely(_spare, call.fun)
         with self.quietly():
             result = real(*call.args, **call.kwargs)
+        call.fun = spare or call.fun
         leaves = jax.tree_util.tree_leaves((call.args, call.kwargs))
         if not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
             with self.quietly():
