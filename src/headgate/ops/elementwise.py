@@ -604,6 +604,36 @@ imag = op(
 )
 
 
+def _complex_of_numpy(xp: Any, x: Array, y: Array) -> Array:
+    parts = np.broadcast_arrays(_real_part(x), _real_part(y))
+    made = np.empty(parts[0].shape, np.result_type(*parts, np.complex64))
+    made.real, made.imag = parts
+    return made
+
+
+def _real_part(x: Array) -> Array:
+    if is_complex(x):
+        raise TypeError(
+            f"takes real parts, and one has the dtype {np.asarray(x).dtype}: it makes complex128 "
+            "and complex64 of real numbers"
+        )
+    return np.asarray(x)
+
+
+complex_of = op(
+    "complex_of(x, y)",
+    """Return complex numbers of their real and imaginary parts.
+
+    >>> from headgate.ops.elementwise import complex_of
+    >>> complex_of([1.0, 2.0], 3.0)
+    Tensor([1.+3.j, 2.+3.j], shape=(2,), dtype=complex128)
+    """,
+    pass_through,
+    lambda g: g * 1j,
+    impl_numpy=_complex_of_numpy,
+)
+
+
 def _angle(xp: Any, x: Array) -> Array:
     return xp.atan2(xp.imag(x), xp.real(x)) if is_complex(x) else xp.atan2(xp.zeros_like(x), x)
 

@@ -21,6 +21,46 @@ def account(session: Session) -> None:
     log, trace = session.log, session.log.data
     trace.gradients = [_as_gradient(session, each) for each in log.passes]
     trace.courses = list(_courses(session))
+    _leave_alone(session)
+
+
+def _leave_alone(session: Session) -> None:
+    """Note which sources nobody misses a gradient of.
+
+    Such are those that the program moves by itself, as averages of others, and those that it stops
+    as they are and holds back in the optimizer as well.
+    """
+    log, trace = session.log, session.log.data
+    histories = session.optimizers.histories()
+    alive = {
+        source
+        for each in log.passes
+        for source, size in zip(each.ask.sources, each.norms)
+        if size and source in each.ask.connected
+    }
+    stopped = _stopped_at_once(session) if session.optimizers.masks else set()
+    for number, source in enumerate(trace.sources):
+        moves = len(set(histories.get(number, ()))) > 1
+        if number not in alive and (moves or number in stopped):
+            source.trainable = False
+
+
+def _stopped_at_once(session: Session) -> set[int]:
+    """Return the sources all of whose uses are a stop of the value as it is."""
+    trace = session.log.data
+    reads = {
+        event.outputs[0]: event.inputs[0]
+        for event in trace.events
+        if event.op == "read" and not event.kind
+    }
+    numbers = {source.value: number for number, source in enumerate(trace.sources)}
+    used: dict[int, bool] = {}
+    for event in trace.events:
+        for value in event.inputs:
+            number = numbers.get(reads.get(value, -1))
+            if number is not None:
+                used[number] = used.get(number, True) and event.kind == "stop_gradient"
+    return {number for number, only in used.items() if only}
 
 
 def _courses(session: Session) -> Iterator[Course]:

@@ -323,7 +323,7 @@ class Beside:
         came: list[Any] = []
         self.steps.append((mark, came))
         self._kept += [*gradients, *updates]
-        sizes = jnp.stack([_size(each) for each in (*gradients, *updates)])
+        sizes = _sizes([*gradients, *updates])
         tell = self.session.original["callback"]
         tell(lambda sizes: came.append([float(each) for each in np.asarray(sizes)]), sizes)
 
@@ -352,8 +352,7 @@ class Beside:
         return [*self.session.original["grad"](target)(asked)]
 
     def _send(self, mark: Mark, gradients: list[Any], operands: Any) -> None:
-        sizes = [_size(each) for each in gradients]
-        norms = jnp.stack(sizes) if sizes else jnp.zeros(0)
+        norms = _sizes(gradients)
         plain = [
             jax.random.key_data(v) if jax.dtypes.issubdtype(v.dtype, jax.dtypes.prng_key) else v
             for v in map(jnp.asarray, operands)
@@ -440,11 +439,14 @@ class Beside:
         line.passes = step
 
 
-def _size(value: Any) -> Any:
-    value = jnp.asarray(value)
-    if not value.size:
-        return jnp.zeros((), jnp.float32)
-    size = jnp.abs(value).astype(jnp.float32)
-    top = jnp.max(size)
-    found = jnp.sqrt(jnp.sum(jnp.square(size)))
+def _sizes(values: Sequence[Any]) -> Any:
+    """Return the norms of some arrays; 0 only for one that is all zeros."""
+    if not values:
+        return jnp.zeros(0)
+    tops, squares = [], []
+    for value in values:
+        size = jnp.abs(jnp.asarray(value)).astype(jnp.float32)
+        tops.append(jnp.max(size, initial=0.0))
+        squares.append(jnp.sum(size * size))
+    top, found = jnp.stack(tops), jnp.sqrt(jnp.stack(squares))
     return jnp.where((found == 0) | ~jnp.isfinite(found), top, found)

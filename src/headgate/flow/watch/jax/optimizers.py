@@ -191,7 +191,7 @@ class Optimizers:
 
     def told(self) -> Iterator[Told]:
         """Yield what is wrong with what the program does with its gradients."""
-        histories = self._histories()
+        histories = self.histories()
         trained = {k for k, values in histories.items() if len(set(values)) > 1}
         trained |= {k for k, m in self.moved.items() if any(update for _, update in m.sizes)}
         for source, about in self.moved.items():
@@ -237,7 +237,7 @@ class Optimizers:
                 masks[value] = masks.get(value, 0) | together
         return False
 
-    def _histories(self) -> dict[int, list[int]]:
+    def histories(self) -> dict[int, list[int]]:
         """Return what values each source had, at each pass that was looked at."""
         found: dict[int, list[int]] = {}
         for each in self.session.log.passes:
