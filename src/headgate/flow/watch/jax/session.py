@@ -86,6 +86,7 @@ class Session:
         self.optimizers = Optimizers(self)
         self.unread: dict[int, Where] = {}  # line of a call -> where its function wants a value
         self._lost: list[Told] = []
+        self.given_beside: list[tuple[Line, int]] = []  # a call, what lies beside what it asks for
         self._undo: list[Callable[[], None]] = []
         self._accounted: tuple[int, ...] = ()
         self._turn = 0
@@ -294,7 +295,19 @@ class Session:
 
     def told(self) -> Iterable[Told]:
         """Return what is wrong with parameters beside all gradient calls."""
-        return [*dict.fromkeys(self._lost), *self.optimizers.told()]
+        return [*dict.fromkeys(self._lost), *self._not_asked(), *self.optimizers.told()]
+
+    def _not_asked(self) -> Iterator[Told]:
+        """Yield what a call uses that lies beside what it is asked for, if nothing is trained.
+
+        Whoever trains the one and leaves the other alone does so again and again.
+        """
+        data = self.log.data
+        asked = {source for each in self.log.passes for source in each.ask.sources}
+        for line, source in self.given_beside:
+            if line.all_passes == 1 and source not in asked and not self.optimizers.moved:
+                place = data.places[line.where.place]
+                yield Told(data.sources[source].name, "not asked for", "not_watched", place)
 
     def coverage(self) -> tuple[int, int]:
         """Return how many gradient calls were looked at closely, and of how many."""
