@@ -17,6 +17,7 @@ from headgate.flow.watch.torch.watch import Watch
 
 if TYPE_CHECKING:
     from headgate.flow.watch.jax.question import Answer as JaxAnswer
+    from headgate.flow.watch.tensorflow.question import Answer as TensorFlowAnswer
     from headgate.flow.watch.torch.question import Answer
 
 
@@ -99,6 +100,27 @@ def jax(
     from headgate.flow.watch.jax.question import ask
 
     return ask(fun, args, argnums, has_aux, kwargs)
+
+
+def tensorflow(tape: Any, loss: Any, variables: Any) -> TensorFlowAnswer:
+    """Say which variables a loss on a tape of TensorFlow reaches, and what cuts the others.
+
+    Asked within `watching`. A persistent tape is asked, and goes on as it was; one that is not can
+    be asked only once, and is left to the program: then sizes are not known.
+
+    Args:
+        tape: the `tf.GradientTape` that recorded the loss.
+        loss: a tensor, or several that are added.
+        variables: a model, a layer or an optimizer of Keras, which stand for their variables; a
+            variable or a tensor; a pattern of names (`"encoder/*"`); or a structure of these.
+
+    Raises:
+        TypeError: the tape is none, the loss is no tensor, or a variable is none of these.
+        ValueError: nobody looked on, or there are no variables.
+    """
+    from headgate.flow.watch.tensorflow.question import ask
+
+    return ask(tape, loss, variables)
 
 
 def lightning(steps: int = 10, *, strict: bool = False) -> Any:

@@ -206,6 +206,7 @@ LAYERS = [
     "flow.watch.tensorflow.account",
     "flow.watch.tensorflow.session",
     "flow.watch.tensorflow.watch",
+    "flow.watch.tensorflow.question",
     "flow.children",
     "flow.run",
     "why",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from headgate.flow.words import jax, torch
+from headgate.flow.words import jax, tensorflow, torch
 
 
 class Kind(NamedTuple):
@@ -281,6 +281,7 @@ WHAT: dict[str, Sayings] = {
         "framework, where it has no history",
     },
     "jax": jax.WHAT,
+    "tensorflow": tensorflow.WHAT,
     "torch": torch.WHAT,
 }
 """Framework -> what its kinds do."""
@@ -311,6 +312,7 @@ CURES: dict[str, Sayings] = {
         "stay constant in it; if the term is for the log only, leave it out of the loss.",
     },
     "jax": jax.CURES,
+    "tensorflow": tensorflow.CURES,
     "torch": torch.CURES,
 }
 """Framework -> what to do about its kinds."""

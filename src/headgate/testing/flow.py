@@ -206,6 +206,10 @@ def _examined(targets: Mapping[str, Any], groups: Mapping[str, Any]) -> list[lis
         from headgate.testing.torch import examined
 
         return examined(targets, groups)
+    if _is_of_tensorflow([*targets.values(), *groups.values()]):
+        from headgate.testing import tensorflow
+
+        return tensorflow.examined(targets, groups)
     columns = [_sources(group, name) for name, group in groups.items()]
     rows = []
     for name, target in targets.items():
@@ -216,6 +220,15 @@ def _examined(targets: Mapping[str, Any], groups: Mapping[str, Any]) -> list[lis
 
 _ANSWERS = "headgate.flow.watch.jax.question"
 """Module of what is answered about functions of JAX."""
+
+
+def _is_of_tensorflow(tree: Any) -> bool:
+    """Tell whether anything in a structure is of TensorFlow or Keras, without importing them."""
+    return "tensorflow" in sys.modules and any(
+        base.__module__.partition(".")[0] in ("tensorflow", "keras")
+        for leaf in optree.tree_leaves(tree)
+        for base in type(leaf).__mro__
+    )
 
 
 def _is_of_torch(tree: Any) -> bool:

@@ -30,7 +30,9 @@ def account(session: Session) -> None:
         source.copied = source.copied or leaf.loaded
         if source.lasting:
             source.trainable = leaf.trainable
-        source.held = source.held or leaf.number in session.paths
+        keras = session.of_keras(leaf)
+        if keras is not None:  # tapes watch it all the same
+            source.trainable = bool(keras.trainable)
     reach = Reach(trace)
     trace.gradients = [
         _as_gradient(session, ask, reach) for ask in session.asks if not ask.failed or ask.broke
@@ -118,10 +120,9 @@ def _told(session: Session, ask: Ask, reach: Reach) -> dict[int, Cut]:
             continue
         source = trace.sources[number]
         if position in ask.unknown:
-            event = log.uses.get(ask.unknown[position])
-            if event is not None and event in set(way):
-                place = trace.places[trace.events[event].place]
-                found[position] = Cut("not_watched", place, callers=())
+            line = log.uses.get(ask.unknown[position])
+            if line is not None and line >= 0:
+                found[position] = Cut("not_watched", trace.places[line])
             continue
         if not source.lasting or source.value not in behind:
             cut = _replaced(session, ask, number, reach, behind)

@@ -93,6 +93,20 @@ def within_py_function() -> bool:
     return frame is not None and frame.f_code.co_filename.endswith("script_ops.py")
 
 
+def is_its_own() -> bool:
+    """Tell whether it is TensorFlow itself that uses a tape now: to transpose a rule, say."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith(OWN) and not file.endswith(_AROUND):
+            return file.startswith(_FRAMEWORK[0]) and "autograph" not in file
+        frame = frame.f_back
+    return False
+
+
+_AROUND = ("backprop.py", "contextlib.py", "tf_decorator.py", "dispatch.py", "traceback_utils.py")
+
+
 def arguments_of_operation() -> list[Any]:
     """Return what the function of an operation was given, in order, without its lists."""
     frame: Any = sys._getframe(1)

@@ -84,7 +84,7 @@ class Log:
         self.homes: dict[int, int] = {}  # handle -> the line at which the variable was made
         self.since = 0  # the largest value that was differentiated already
         self.faint: dict[int, tuple[int, tuple[int, ...]]] = {}  # constant -> line, made from
-        self.uses: dict[int, int] = {}  # constant -> the first event that took it on a tape
+        self.uses: dict[int, int] = {}  # constant -> the line that first took it on a tape
         self.spoilt: set[int] = set()  # values that are not finite
         self.infinite: dict[int, str] = {}  # event at which such a value was born -> kind
         self.of_gradient: set[int] = set()  # values that were computed from gradients
@@ -445,8 +445,9 @@ class Log:
                 if carrying and has_numbers(each):
                     self.trace.sizes[number] = float(np.linalg.norm(entrance.content(each)))
         if tracked:
+            at = self.trace.events[event].place
             for each in inputs:
-                self.uses.setdefault(entrance.number_of(each), event)
+                self.uses.setdefault(entrance.number_of(each), at)
         if row.op == "stop_gradient" and kind and self.place < 0 and dropped():
             self.trace.dropped.add(event)
         self._check(row, event, [known.number for _, known, _, _ in given], numbers, outputs)
@@ -513,6 +514,13 @@ class Log:
         self.known.pop(entrance.number_of(tensor), None)
         self.faint[entrance.number_of(tensor)] = -1, ()
 
+    def drops(self, tensor: Any) -> None:
+        """Note that the result of an operation is thrown away."""
+        known = self.of(tensor)
+        maker = -1 if known is None else self.makers.get(known.number, -1)
+        if maker >= 0 and self.trace.events[maker].kind:
+            self.trace.dropped.add(maker)
+
     def constant(self, tensor: Any) -> None:
         """Note that a tensor comes from nowhere, unless it is known."""
         number = entrance.number_of(tensor)
@@ -525,6 +533,9 @@ class Log:
             self.faint.clear()
         taken = tuple(entrance.number_of(each) for each in inputs if carries(each.dtype))
         here = self.here() if taken else -1
+        if self.tapes:
+            for number in taken:
+                self.uses.setdefault(number, here)
         for each in outputs:
             self.faint[entrance.number_of(each)] = here, taken
 
@@ -631,6 +642,15 @@ class Log:
         self.event("grad", targets, (number,), flows, "outside_tape")
         self.masks.append((0,) * len(targets))
         self.keep(gradient, number)
+        self.of_gradient.add(number)
+        return number
+
+    def derived(self, gradient: Any, targets: tuple[int, ...]) -> int:
+        """Note a derivative that tapes follow, though nobody saw how it was computed."""
+        number, running = self.new(), self.running
+        self.event("jacobian", targets, (number,), (bool(running),) * len(targets))
+        self.masks.append((running,) * len(targets))
+        self.keep(gradient, number, running)
         self.of_gradient.add(number)
         return number
 

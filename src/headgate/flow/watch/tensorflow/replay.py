@@ -168,8 +168,10 @@ class Replay:
             return []
         if kind == "IdentityN" and "_gradient_op_type" in op.node_def.attr:
             return self._with_own_rule(op, given, graph)
-        found = _call(op, given)
-        return list(found)
+        found = list(_call(op, given))
+        if kind == "StopGradient" and not op.outputs[0].consumers():
+            self.log.drops(found[0])
+        return found
 
     def _inside(self, graph: Any, given: list[Any]) -> list[Any]:
         known = self.run(graph, given)

@@ -11,6 +11,7 @@ All that is put in the way is taken back at the end.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 import weakref
@@ -29,6 +30,7 @@ from headgate.flow.watch.tensorflow.account import account
 from headgate.flow.watch.tensorflow.frames import (
     as_written,
     inside_library,
+    is_its_own,
     name_in_frames,
     within_py_function,
 )
@@ -254,7 +256,9 @@ class Session:
             self._hidden -= 1
 
     def _sees(self) -> bool:
-        return not self._hidden and not self.log.idle and threading.get_ident() == self.thread
+        if self._hidden or self.log.idle or threading.get_ident() != self.thread:
+            return False
+        return not is_its_own()
 
     def _push(self, original: Any, tape: Any) -> None:
         original(tape)
@@ -429,7 +433,7 @@ class Session:
         whole: bool = True,
     ) -> Any:
         """Make a gradient call, and note what comes of it if it is to be looked at."""
-        if self._asking or self._hidden or self.log.quiet or self.log.idle:
+        if self._asking or self._hidden or self.log.quiet or self.log.idle or is_its_own():
             return call()
         if threading.get_ident() != self.thread:
             self.elsewhere += 1
@@ -460,7 +464,7 @@ class Session:
         """Make a gradient call that is looked at."""
         assert ask.tape is not None
         running = self.log.running
-        higher = running & ~ask.tape.bit if whole else 0
+        higher = running & ~ask.tape.bit
         ask.inner = bool(running and (higher or ask.tape.persistent))
         quiet = 0 if ask.inner and whole else 1
         self._asking += 1
@@ -601,6 +605,22 @@ class Session:
         self.find_names()
         return ask
 
+    def asked_about(self, tape: Any, target: Any, sources: list[Any]) -> Ask:
+        """Ask a tape beside the program; one that can be asked only once is left alone."""
+        ask = self._begin_asking(self.log.here(), 0, tape, target, sources)
+        if not tape._persistent or tape._tape is None:
+            ask.broke = True
+            return ask
+
+        def call() -> Any:
+            return self.unseen(entrance.TAPE.gradient, tape, target, sources)
+
+        since = self.log.since
+        with tape.stop_recording() if tape._recording else contextlib.nullcontext():
+            self._perform(ask, Line(), call, False, True)
+        self.log.since = since
+        return ask
+
     def source_of(self, value: Any, ask: Ask, position: int) -> int:
         """Return the source that the program differentiates by, made for this call if need be."""
         log = self.log
@@ -650,7 +670,9 @@ class Session:
             if came:
                 log.leaves[ask.sources[position]].arrived = True
             known = log.of(tensor)
-            if known is None or not ask.inner:
+            if known is None and ask.inner:
+                number = log.derived(tensor, ask.targets)
+            elif known is None or not ask.inner:
                 number = log.differentiated(tensor, ask.targets)
             else:
                 number = known.number
@@ -722,7 +744,7 @@ class Session:
                 if variable is not None and path_of(variable):
                     self.paths[leaf.number] = path_of(variable)
                     source = log.trace.sources[leaf.number]
-                    source.held, source.place = True, log.homes.get(handle, source.place)
+                    source.place = log.homes.get(handle, source.place)
         unnamed: dict[int, Any] = {}
         numbers: dict[int, int] = {}
         for leaf in log.leaves:
@@ -739,6 +761,12 @@ class Session:
                 log.names[numbers[key]] = name
         finally:
             log.quiet -= 1
+
+    def of_keras(self, leaf: Leaf) -> Any:
+        """Return the variable of Keras's that a source is, None if it is none."""
+        variable = leaf.variable()
+        held = self.keras.get(handle_of(variable)) if variable is not None else None
+        return None if held is None else held()
 
     def names(self) -> dict[int, str]:
         """Return what all sources are called."""
