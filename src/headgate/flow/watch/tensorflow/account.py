@@ -13,7 +13,8 @@ from headgate.flow.trace import Cut, Gradient, Optimizer
 from headgate.flow.watch.tensorflow.walk import Walk
 
 if TYPE_CHECKING:
-    from headgate.flow.watch.tensorflow.session import Ask, Session
+    from headgate.flow.watch.tensorflow.asks import Ask
+    from headgate.flow.watch.tensorflow.session import Session
 
 
 def account(session: Session) -> None:

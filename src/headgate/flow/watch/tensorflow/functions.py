@@ -48,10 +48,13 @@ class Functions:
         self.unseen: set[str] = set()  # functions that could not be replayed
         self._asking: dict[int, tuple[Any, bool]] = {}
         self._runs: dict[int, tuple[Any, int]] = {}
+        self._lines: dict[int, list[Any]] = {}
 
     def called(self, original: Any, function: Any, tensor_inputs: Any, captured_inputs: Any) -> Any:
         """Call a compiled function; look at it if it is to be looked at."""
         session, given, captured = self.session, tensor_inputs, captured_inputs
+        if not session.on and not session.log.idle:
+            session.safely(self._passed, function)
         if (
             self.replaying
             or not session.hears
@@ -78,6 +81,17 @@ class Functions:
         session.safely(self._after, function, call, result)
         return result
 
+    def _passed(self, function: Any) -> None:
+        """Count a call while nobody looks; look on if the function is a new one."""
+        graph = function.graph
+        known = self._runs.get(id(graph))
+        if known is None or known[0]() is not graph:
+            if self._has_asks(graph):
+                self.session.switch(True)
+        else:
+            for line in self._lines.get(id(graph), ()):
+                line.passes += 1
+
     def _before(self, function: Any, given: list[Any], captured: list[Any]) -> Call | None:
         session, log = self.session, self.session.log
         graph = function.graph
@@ -87,7 +101,7 @@ class Functions:
             count = count if known is not None and known() is graph else 0
             self._runs[id(graph)] = weakref.ref(graph), count + 1
             if count >= RUNS:
-                session.left_off_in_graph(graph)
+                self._lines[id(graph)] = session.graphs.left_off(graph)
                 return None
         arguments = given + captured
         if not asks and not log.tapes and not _variables(graph):
@@ -145,7 +159,7 @@ class Functions:
         around = list(log.tapes)
         real = [tape.tape() for tape in around]
         for tape in real:
-            session.unseen(entrance.TAPE._pop_tape, tape)
+            session.tapes.unseen(entrance.TAPE._pop_tape, tape)
         for known in around:
             call.tapes[known.bit] = self._twin(known, graph, arguments, call)
         self.replaying = True
@@ -159,23 +173,23 @@ class Functions:
             for tape in reversed(list(call.replay.open)):
                 call.replay.leave(tape)
             for twin in call.tapes.values():
-                session.unseen(entrance.TAPE._pop_tape, twin)
+                session.tapes.unseen(entrance.TAPE._pop_tape, twin)
             for tape in real:
-                session.unseen(entrance.TAPE._push_tape, tape)
+                session.tapes.unseen(entrance.TAPE._push_tape, tape)
 
     def _twin(self, known: Any, graph: Any, arguments: list[Any], call: Call) -> Any:
         """Return a tape that stands for one around the call, and records the replay."""
         session, log = self.session, self.session.log
         twin = tf.GradientTape(persistent=True, watch_accessed_variables=known.watches)
-        session.unseen(entrance.TAPE._push_tape, twin)
+        session.tapes.unseen(entrance.TAPE._push_tape, twin)
         for each in arguments:
             found = log.of(each) if entrance.is_eager(each) else None
             if found is not None and found.tapes & known.bit and carries(each.dtype):
-                session.unseen(entrance.TAPE.watch, twin, each)
+                session.tapes.unseen(entrance.TAPE.watch, twin, each)
                 call.watched.append(each)
         for variable in _variables(graph):
             if handle_of(variable) in known.explicit:
-                session.unseen(entrance.TAPE.watch, twin, variable)
+                session.tapes.unseen(entrance.TAPE.watch, twin, variable)
         return twin
 
     def _after(self, function: Any, call: Call, result: Any) -> None:
@@ -221,7 +235,7 @@ class Functions:
         sources = [*tape.watched_variables(), *call.watched]
         session.log.quiet += 1
         try:
-            session.unseen(
+            session.tapes.unseen(
                 entrance.TAPE.gradient,
                 tape,
                 [target for target, _ in pairs],

@@ -311,8 +311,6 @@ class Log:
         known = self._read(leaf, handle, tuple(tensor.shape), tensor.dtype.name)
         if known is not None:
             self.known[entrance.number_of(tensor)] = known
-            if attributes:
-                self.attributes[id(attributes)] = attributes, len(self.trace.events) - 1
         return known
 
     def _read_for(self, handle: Any, like: Any) -> Known | None:
@@ -324,8 +322,7 @@ class Log:
 
     def _read(self, leaf: Leaf, handle: Any, shape: tuple[int, ...], dtype: str) -> Known:
         number = entrance.number_of(handle)
-        entered, stopped = self._entered(), entrance.is_stopped()
-        mask = 0
+        entered, mask = self._entered(), 0
         for tape in self.tapes:
             if (tape.watches and leaf.trainable) or number in tape.explicit:
                 mask |= tape.bit
@@ -339,12 +336,14 @@ class Log:
                 kind = "frozen" if not leaf.trainable else "not_watched"
                 if not dtype.startswith(("float", "bfloat", "complex", "half")):
                     kind = "not_watched"
+        if leaf.read is not None and not kind and leaf.read.tapes == mask:
+            return leaf.read  # it is the same value, and one line of it is enough
         value = self.new()
         inputs = (self.trace.sources[leaf.number].value, *leaf.past)
         flows = (bool(mask), *[False] * len(leaf.past))
         self.event("read", inputs, (value,), flows, kind, shape=shape, dtype=dtype)
         self.masks.append((mask, *[0] * len(leaf.past)))
-        del stopped
+        leaf.read = None if kind else Known(value, mask)
         return Known(value, mask)
 
     def _write(self, name: str, inputs: Sequence[Any]) -> None:
@@ -359,7 +358,7 @@ class Log:
             shape = tuple(inputs[1].shape)
             leaf = self.handles[number] = self._source(shape, self.homes[number])
         source = self.trace.sources[leaf.number]
-        first, leaf.began = not leaf.began, True
+        first, leaf.began, leaf.read = not leaf.began, True, None
         if self.stepping:
             return
         values = [known for _, known, soft, _ in given if soft]
@@ -371,9 +370,14 @@ class Log:
         if how == "assign" and name == "AssignVariableOp":
             leaf.past.clear()
             leaf.loaded = leaf.loaded or not first
-        plain_values = [known for known in values if known.number not in self.of_gradient]
+        # What is made of gradients changes a variable; it is no past, unless a tape follows it.
+        running = self.running
+        plain_values = [
+            known
+            for known in values
+            if known.number not in self.of_gradient or known.tapes & running
+        ]
         if plain_values:
-            running = self.running
             kind = ""
             if any(known.tapes & (running or known.tapes) for known in plain_values):
                 kind = "rewrap" if first else "stateful_write"
@@ -659,4 +663,6 @@ class Log:
         if self.host is not None:
             self.host.forget(self.since)
         self.sums.clear()
+        for leaf in self.handles.values():
+            leaf.read = None
         self.since = max([self.since, *targets])

@@ -133,7 +133,7 @@ class Optimizers:
             variables = list(getattr(optimizer, "_trainable_variables", ()))
         stepped = Stepped(
             weak(optimizer),
-            self.session.line_in_graph()[0],
+            self.session.graphs.line()[0],
             count(),
             list(map(named, grads)),
             list(map(named, variables)),

@@ -130,7 +130,7 @@ def tape_of(session: Session, targets: Sequence[Any]) -> Any:
     for each in targets:
         known = session.log.of(each)
         mask |= 0 if known is None else known.tapes
-    found = [held() for held, known in session.tapes.values() if known.bit & mask]
+    found = [held() for held, known in session.tapes.known.values() if known.bit & mask]
     return next((each for each in reversed(found) if each is not None), None)
 
 

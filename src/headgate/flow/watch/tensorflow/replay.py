@@ -216,7 +216,7 @@ class Replay:
         value = tf.constant(_plain(written), written.dtype)
         if variable is not None and variable.trainable:
             variable.read_value()  # so that they watch it
-            self.session.unseen(
+            self.session.tapes.unseen(
                 entrance.RECORD.record_operation, "Read", [value], [handle], lambda g: [g]
             )
         return value
@@ -317,7 +317,7 @@ class Replay:
                     found.append(same[0] if same else tf.ones_like(each))
             return found
 
-        self.session.record("custom_gradient", results, given, rule)
+        self.session.tapes.put("custom_gradient", results, given, rule)
         return results
 
     # -- what was noted ---------------------------------------------------------------------------
@@ -339,7 +339,7 @@ class Replay:
             for each in watched:
                 value = self._found(each, known, graph)
                 if value is not None:
-                    self.session.unseen(entrance.TAPE.watch, self.tapes[tape.bit], value)
+                    self.session.tapes.unseen(entrance.TAPE.watch, self.tapes[tape.bit], value)
                     self.log.watched(value, tape)
         elif note.what == ASK:
             return self._ask(data, known, graph)
@@ -370,14 +370,14 @@ class Replay:
                 persistent=True, watch_accessed_variables=tape.watches
             )
         if tape not in self.open:
-            self.session.unseen(entrance.TAPE._push_tape, made)
+            self.session.tapes.unseen(entrance.TAPE._push_tape, made)
             self.open.append(tape)
             self.log.tapes.append(tape)
 
     def leave(self, tape: Tape) -> None:
         """Leave a tape that was entered here."""
         if tape in self.open:
-            self.session.unseen(entrance.TAPE._pop_tape, self.tapes[tape.bit])
+            self.session.tapes.unseen(entrance.TAPE._pop_tape, self.tapes[tape.bit])
             self.open.remove(tape)
             if tape in self.log.tapes:
                 self.log.tapes.remove(tape)
@@ -394,7 +394,7 @@ class Replay:
         own = asked.tape in self.open
         if own and not asked.tape.persistent:
             self.leave(asked.tape)
-        result = self.session.asked_in_graph(asked, tape, targets, sources)
+        result = self.session.graphs.asked_again(asked, tape, targets, sources)
         if result is None:
             return -1
         for kept, each in zip(asked.results, result):

@@ -15,8 +15,7 @@ import contextlib
 import functools
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -27,32 +26,23 @@ from headgate.flow.watch.arrival import when_imported
 from headgate.flow.watch.border import lost_abroad
 from headgate.flow.watch.tensorflow import entrance
 from headgate.flow.watch.tensorflow.account import account
+from headgate.flow.watch.tensorflow.asks import Ask, Line, shielded
 from headgate.flow.watch.tensorflow.frames import (
-    as_written,
     inside_library,
     is_its_own,
     name_in_frames,
-    within_py_function,
 )
 from headgate.flow.watch.tensorflow.functions import Functions
+from headgate.flow.watch.tensorflow.graphs import Graphs
 from headgate.flow.watch.tensorflow.host import Host
 from headgate.flow.watch.tensorflow.log import MOST, Log
 from headgate.flow.watch.tensorflow.mistakes import mistakes
 from headgate.flow.watch.tensorflow.names import names_in_frames, own_name, path_of
 from headgate.flow.watch.tensorflow.notes import (
-    ASK,
-    PAUSE,
-    POP,
-    PUSH,
-    RESUME,
-    WATCH,
-    Asked,
     Notes,
-    count,
-    named,
 )
 from headgate.flow.watch.tensorflow.optimizers import Optimizers
-from headgate.flow.watch.tensorflow.replay import operations_in
+from headgate.flow.watch.tensorflow.tapes import Tapes
 from headgate.flow.watch.tensorflow.values import (
     Leaf,
     Tape,
@@ -63,7 +53,7 @@ from headgate.flow.watch.tensorflow.values import (
     tensors_in,
     weak,
 )
-from headgate.flow.watch.tensorflow.walk import CUSTOM, Walk
+from headgate.flow.watch.tensorflow.walk import Walk
 
 CLOSELY = 3
 """So many first passes of a line are looked at closely."""
@@ -75,57 +65,8 @@ CHANGES = 16
 """So often a line is looked at closely because other gradients came than before."""
 
 
-@dataclass(slots=True, eq=False)
-class Ask:
-    """A gradient call that was looked at."""
-
-    place: int
-    step: int
-    targets: tuple[int, ...]
-    names: tuple[str, ...]
-    began: int
-    tape: Tape | None = None
-    inner: bool = False
-    sources: list[int] = field(default_factory=list)
-    norms: list[float | None] = field(default_factory=list)
-    outputs: list[int | None] = field(default_factory=list)
-    walk: Walk | None = None
-    failed: str = ""
-    broke: bool = False  # whether it failed on its way back
-    first: int = 0  # number of the first event since the call before
-    unknown: dict[int, int] = field(default_factory=dict)  # position -> TensorFlow's own number
-    updates: int = 0  # how many updates there had been
-
-
-@dataclass(slots=True, eq=False)
-class Line:
-    """A line that asks for gradients."""
-
-    passes: int = 0
-    looked: int = 0
-    changes: int = 0
-    last: int = 0  # its last call, counted over all lines
-    missing: frozenset[int] | None = None  # which gradients did not come in its last pass
-
-
 began: list[weakref.ref[Session]] = []
 """All sessions that are still there, the newest last."""
-
-
-def shielded(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method of a session whose errors do not reach the program; it then gives None."""
-
-    @functools.wraps(method)
-    def instead(session: Any, *args: Any, **kwargs: Any) -> Any:
-        quiet = session.log.quiet
-        try:
-            return method(session, *args, **kwargs)
-        except Exception as error:
-            session.log.quiet = quiet
-            session.log.fault(error)
-            return None
-
-    return instead
 
 
 class Session:
@@ -143,18 +84,17 @@ class Session:
         self.thread = threading.get_ident()
         self.asks: list[Ask] = []
         self.lines: dict[tuple[int, str], Line] = {}
-        self.tapes: dict[int, tuple[Any, Tape]] = {}  # id -> weakly the tape, what is known of it
+        self.tapes = Tapes(self)
+        self.graphs = Graphs(self)
         self.paths: dict[int, str] = {}  # source -> its path in Keras
         self.keras: dict[int, Callable[[], Any]] = {}  # handle -> the variable of Keras's
         self.unmade: list[tuple[Any, int]] = []  # variables of Keras's without a value yet, place
         self.elsewhere = 0  # gradient calls in other threads
         self._undo: list[Callable[[], None]] = []
         self._looking: list[Callable[[], None]] = []
-        self._asking = 0
-        self._hidden = 0  # while it is the watcher itself that uses tapes
+        self.asking = 0
         self.walk: Walk | None = None
         self.walked = 0  # the tape that is asked now
-        self._bits = 0
         self._calls = 0
         self._events = 0
         self._accounted: tuple[Any, ...] = ()
@@ -165,20 +105,20 @@ class Session:
         """Begin to look on."""
         began[:] = [each for each in began if each() is not None] + [weakref.ref(self)]
         replace = self.replace
-        replace(entrance.TAPE, "_push_tape", self._push)
-        replace(entrance.TAPE, "_pop_tape", self._pop)
-        replace(entrance.TAPE, "watch", self._watch)
-        replace(entrance.TAPE, "stop_recording", self._stop_recording)
+        replace(entrance.TAPE, "_push_tape", self.tapes.push)
+        replace(entrance.TAPE, "_pop_tape", self.tapes.pop)
+        replace(entrance.TAPE, "watch", self.tapes.watch)
+        replace(entrance.TAPE, "stop_recording", self.tapes.stop_recording)
         replace(entrance.TAPE, "gradient", self._gradient)
         replace(entrance.TAPE, "jacobian", self._jacobian)
         replace(entrance.TAPE, "batch_jacobian", self._jacobian)
-        replace(tf, "gradients", self._gradients)
+        replace(tf, "gradients", self.graphs.gradients)
         replace(entrance.FUNCTION, "_call_flat", self.functions.called)
-        replace(entrance.RECORD, "record_operation", self._record)
+        replace(entrance.RECORD, "record_operation", self.tapes.record)
         replace(entrance.VARIABLE, "__init__", self._variable)
         self.host.begin(replace)
         original = entrance.rule()
-        entrance.set_rule(functools.partial(self._rule, original))
+        entrance.set_rule(functools.partial(self.tapes.rule, original))
         self._undo.append(lambda: entrance.set_rule(original))
         self._undo.append(when_imported("keras", self.optimizers.begin))
         self.switch(True)
@@ -232,165 +172,12 @@ class Session:
 
     # -- tapes and variables ----------------------------------------------------------------------
 
-    def tape(self, tape: Any) -> Tape:
-        """Return what is known of a tape."""
-        found = self.tapes.get(id(tape))
-        if found is None or found[0]() is not tape:
-            known = Tape(
-                1 << self._bits,
-                bool(tape._watch_accessed_variables),
-                -1,
-                weak(tape),
-                bool(tape._persistent),
-            )
-            self._bits += 1
-            found = self.tapes[id(tape)] = weakref.ref(tape), known
-        return found[1]
-
-    def unseen(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Use a tape as the watcher itself, which is not noted."""
-        self._hidden += 1
-        try:
-            return function(*args, **kwargs)
-        finally:
-            self._hidden -= 1
-
-    def _sees(self) -> bool:
-        if self._hidden or self.log.idle or threading.get_ident() != self.thread:
-            return False
-        return not is_its_own()
-
-    def _push(self, original: Any, tape: Any) -> None:
-        original(tape)
-        if self._sees():
-            self.safely(self._note_push, tape)
-
-    def _note_push(self, tape: Any) -> None:
-        known = self.tape(tape)
-        if not tf.executing_eagerly():
-            self.notes.add(PUSH, known)
-        elif known not in self.log.tapes:
-            self.log.tapes.append(known)
-
-    def _pop(self, original: Any, tape: Any) -> None:
-        original(tape)
-        if self._sees():
-            self.safely(self._note_pop, tape)
-
-    def _note_pop(self, tape: Any) -> None:
-        known = self.tape(tape)
-        if not tf.executing_eagerly():
-            self.notes.add(POP, known)
-        elif known in self.log.tapes:
-            self.log.tapes.remove(known)
-
-    def _watch(self, original: Any, tape: Any, tensor: Any) -> None:
-        original(tape, tensor)
-        if self._sees() and not self.log.quiet and not within_py_function():
-            self.safely(self._note_watch, tape, tensor)
-
-    def _note_watch(self, tape: Any, tensor: Any) -> None:
-        known = self.tape(tape)
-        found = [
-            each
-            for each in tf.nest.flatten(tensor)
-            if is_variable(each) or isinstance(each, tf.Tensor)
-        ]
-        if not tf.executing_eagerly():
-            known.explicit.update(handle_of(each) for each in found if is_variable(each))
-            self.notes.add(WATCH, (known, list(map(named, found))))
-        elif self.on:
-            for each in found:
-                self.log.watched(each, known)
-
-    def _stop_recording(self, original: Any, tape: Any) -> Any:
-        return _Paused(self, original(tape), tape)
-
     def _variable(self, original: Any, variable: Any, *args: Any, **kwargs: Any) -> None:
         original(variable, *args, **kwargs)
         if threading.get_ident() == self.thread and tf.executing_eagerly() and not self.log.idle:
             self.safely(self.log.made_variable, variable)
 
     # -- what tapes are told, and ask -------------------------------------------------------------
-
-    def _record(
-        self,
-        original: Any,
-        op_type: Any,
-        output_tensors: Any,
-        input_tensors: Any,
-        backward_function: Any,
-        forward_function: Any = None,
-    ) -> None:
-        outputs, inputs, rule = list(output_tensors), list(input_tensors), backward_function
-        if self._sees() and not tf.executing_eagerly():
-            rule = self.safely(self._noting_rule, outputs, rule) or rule
-        elif self.hears and self.functions.calling is not None:
-            rule = self.functions.measured(outputs, rule)
-        elif self.hears:
-            rule = self.safely(self._recorded, op_type, outputs, inputs, rule) or rule
-        original(op_type, outputs, inputs, rule, forward_function)
-
-    def record(self, op: str, outputs: list[Any], inputs: list[Any], backward: Any) -> None:
-        """Put an operation with a rule of its own on the tapes, and note it."""
-        entrance.RECORD.record_operation(op, outputs, inputs, backward)
-
-    def _recorded(self, op: Any, outputs: Any, inputs: Any, backward: Any) -> Any:
-        """Note an operation that has a rule of its own; return its rule, measured."""
-        outputs, inputs = list(outputs), list(inputs)
-        if not outputs or not all(entrance.is_eager(each) for each in (*outputs, *inputs)):
-            return None
-        number = self.log.recorded(str(op), outputs, inputs, CUSTOM)
-        return self._measured(number, inputs, backward) if number >= 0 else None
-
-    def _noting_rule(self, outputs: Any, backward: Any) -> Any:
-        """Return a rule of the program's own that notes what it gives while a graph is made."""
-        op = getattr(next(iter(outputs), None), "op", None)
-        if op is None or op.type != "IdentityN":
-            return None
-        rules, name = self.notes.of(op.graph).rules, op.name
-
-        def instead(*came: Any, **more: Any) -> Any:
-            gave = backward(*came, **more)
-            rules[name] = [_said_of(each) for each in gave]
-            return gave
-
-        return instead
-
-    def _measured(self, number: int, inputs: list[Any], backward: Any) -> Any:
-        def instead(*came: Any, **more: Any) -> Any:
-            gave = backward(*came, **more)
-            walk = self.walk
-            if walk is not None:
-                self.safely(_passed, walk, number, inputs, came, gave)
-            return gave
-
-        return instead
-
-    def _rule(
-        self,
-        original: Any,
-        op: str,
-        attributes: Any,
-        count: int,
-        inputs: Any,
-        outputs: Any,
-        came: Any,
-        skipped: Any,
-        scope: Any,
-    ) -> Any:
-        """Answer a tape that asks for the gradient of an operation, and measure the answer."""
-        gave = original(op, attributes, count, inputs, outputs, came, skipped, scope)
-        if self.walk is not None:
-            known = self.log.attributes.get(id(attributes))
-            if known is not None:
-                log, quiet = self.log, self.log.quiet
-                log.quiet += 1
-                self.safely(_passed, self.walk, known[1], inputs, came, gave, skipped or ())
-                log.quiet = quiet
-        return gave
-
-    # -- gradient calls ---------------------------------------------------------------------------
 
     def _gradient(
         self,
@@ -433,24 +220,33 @@ class Session:
         whole: bool = True,
     ) -> Any:
         """Make a gradient call, and note what comes of it if it is to be looked at."""
-        if self._asking or self._hidden or self.log.quiet or self.log.idle or is_its_own():
+        if self.asking or self.tapes.hidden or self.log.quiet or self.log.idle or is_its_own():
             return call()
         if threading.get_ident() != self.thread:
             self.elsewhere += 1
             return call()
         if not tf.executing_eagerly():
-            return self._look_in_graph(call, tape, target, sources, zero, whole)
+            return self.graphs.look(call, tape, target, sources, zero, whole)
         line, step = self.line_of(self.log.here(), inside_library())
-        self._leave_off(line)
+        self.leave_off(line)
         if not self.on:
             result = call()
             self.safely(self._note_change, line, result)
             return result
         line.looked += 1
-        ask = self.safely(self._begin_asking, self.log.here(), step, tape, target, sources)
+        ask = self.safely(self.begin_asking, self.log.here(), step, tape, target, sources)
         if ask is None:
             return call()
-        return self._perform(ask, line, call, zero, whole)
+        return self.perform(ask, line, call, zero, whole)
+
+    @contextlib.contextmanager
+    def within_call(self) -> Iterator[None]:
+        """Note nothing that a gradient call asks in its turn."""
+        self.asking += 1
+        try:
+            yield
+        finally:
+            self.asking -= 1
 
     def line_of(self, place: int, inside: str) -> tuple[Line, int]:
         """Return a line that asks for gradients, and how often it has done so before."""
@@ -458,16 +254,19 @@ class Session:
         line.passes += 1
         return line, line.passes - 1
 
-    def _perform(
+    def perform(
         self, ask: Ask, line: Line, call: Callable[[], Any], zero: bool, whole: bool
     ) -> Any:
         """Make a gradient call that is looked at."""
         assert ask.tape is not None
+        ask.reads = {
+            leaf.number: leaf.read for leaf in self.log.handles.values() if leaf.read is not None
+        }
         running = self.log.running
         higher = running & ~ask.tape.bit
         ask.inner = bool(running and (higher or ask.tape.persistent))
         quiet = 0 if ask.inner and whole else 1
-        self._asking += 1
+        self.asking += 1
         self.log.quiet += quiet
         self.walk = ask.walk = Walk(self.log)
         self.walked = ask.tape.bit
@@ -481,103 +280,13 @@ class Session:
             raise
         finally:
             self.walk = None
-            self._asking -= 1
+            self.asking -= 1
             self.log.quiet -= quiet
             self.log.passed(ask.targets)
         self._note_result(ask, line, result, zero)
         return result
 
-    # -- gradient calls in a graph ----------------------------------------------------------------
-
-    def line_in_graph(self) -> tuple[int, int]:
-        """Return the number of the user's line that runs while a graph is made, and its callers."""
-        found = as_written()
-        return self.log.lines.led(found) if found else (self.log.here(), 0)
-
-    def _look_in_graph(
-        self,
-        call: Callable[[], Any],
-        tape: Any,
-        target: Any,
-        sources: Any,
-        zero: bool,
-        whole: bool,
-    ) -> Any:
-        """Make a gradient call that becomes a part of a graph, and note it for each of its runs."""
-        asked = self.safely(self._asked, tape, target, sources, zero, whole)
-        if asked is None:
-            return call()
-        start = count()
-        self._asking += 1
-        try:
-            result = call()
-        finally:
-            self._asking -= 1
-        asked.end = count()
-        asked.results = list(map(named, tf.nest.flatten(result)))
-        self.notes.add(ASK, asked, start)
-        return result
-
-    def _gradients(self, original: Any, ys: Any, xs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Note what asks a graph for gradients without a tape."""
-        if not self._sees() or self._asking or tf.executing_eagerly():
-            return original(ys, xs, *args, **kwargs)
-        start = count()
-        result = original(ys, xs, *args, **kwargs)
-        self.safely(self._note_gradients, ys, xs, result, start)
-        return result
-
-    def _note_gradients(self, ys: Any, xs: Any, result: Any, start: int) -> None:
-        tape = Tape(1 << self._bits, True, -1, lambda: None, True)
-        self._bits += 1
-        asked = self._asked(tape, ys, xs, False, True)
-        asked.end, asked.results = count(), list(map(named, tf.nest.flatten(result)))
-        self.notes.add(PUSH, tape, 0)
-        names = [op.name for op in tf.compat.v1.get_default_graph().get_operations()]
-        for each in tf.nest.flatten(xs):
-            if not is_variable(each) and isinstance(each, tf.Tensor):
-                self.notes.add(WATCH, (tape, [named(each)]), names.index(each.op.name) + 1)
-        self.notes.add(POP, tape, start)
-        self.notes.add(ASK, asked, start)
-
-    def _asked(self, tape: Any, target: Any, sources: Any, zero: bool, whole: bool) -> Asked:
-        place, callers = self.line_in_graph()
-        targets = [each for each in tf.nest.flatten(target) if each is not None]
-        asking = tf.nest.flatten(sources)
-        for each in asking:
-            if is_variable(each):
-                leaf = self.log.leaf(each)
-                leaf.asked = True
-                if path_of(each):
-                    self.paths.setdefault(leaf.number, path_of(each))
-        names = [name_in_frames(each) or "loss" for each in targets]
-        known = tape if isinstance(tape, Tape) else self.tape(tape)
-        kept, asked = list(map(named, targets)), list(map(named, asking))
-        return Asked(known, place, "", 0, kept, names, asked, [], zero, whole, callers)
-
-    def asked_in_graph(
-        self, asked: Asked, tape: Any, targets: list[Any], sources: list[Any]
-    ) -> list[Any] | None:
-        """Ask a tape of a replay what the graph's own was asked; return what came."""
-        line, step = self.line_of(asked.place, asked.inside)
-        line.looked += 1
-        before = self.log.place, self.log.led
-        self.log.place, self.log.led = asked.place, asked.callers
-        try:
-            ask = self._begin_asking(asked.place, step, asked.tape, targets, sources)
-            ask.names = tuple(asked.names)
-
-            def call() -> Any:
-                return self.unseen(entrance.TAPE.gradient, tape, targets, sources)
-
-            result = self._perform(ask, line, call, asked.zero, True)
-        except (tf.errors.OpError, ValueError, TypeError, LookupError):
-            return None
-        finally:
-            self.log.place, self.log.led = before
-        return list(result) if asked.whole else None
-
-    def _begin_asking(self, place: int, step: int, tape: Any, target: Any, sources: Any) -> Ask:
+    def begin_asking(self, place: int, step: int, tape: Any, target: Any, sources: Any) -> Ask:
         log = self.log
         log.quiet += 1
         try:
@@ -591,7 +300,7 @@ class Session:
                 for tensor in tensors_in(each):
                     known = log.of(tensor)
                     numbers.append(log.new() if known is None else known.number)
-            known_tape = tape if isinstance(tape, Tape) else self.tape(tape)
+            known_tape = tape if isinstance(tape, Tape) else self.tapes.tape(tape)
             ask = Ask(place, step, tuple(numbers), tuple(names), log.since, known_tape)
             ask.first, self._events = self._events, len(log.trace.events)
             ask.updates = len(log.trace.updates)
@@ -607,17 +316,17 @@ class Session:
 
     def asked_about(self, tape: Any, target: Any, sources: list[Any]) -> Ask:
         """Ask a tape beside the program; one that can be asked only once is left alone."""
-        ask = self._begin_asking(self.log.here(), 0, tape, target, sources)
+        ask = self.begin_asking(self.log.here(), 0, tape, target, sources)
         if not tape._persistent or tape._tape is None:
             ask.broke = True
             return ask
 
         def call() -> Any:
-            return self.unseen(entrance.TAPE.gradient, tape, target, sources)
+            return self.tapes.unseen(entrance.TAPE.gradient, tape, target, sources)
 
         since = self.log.since
         with tape.stop_recording() if tape._recording else contextlib.nullcontext():
-            self._perform(ask, Line(), call, False, True)
+            self.perform(ask, Line(), call, False, True)
         self.log.since = since
         return ask
 
@@ -656,7 +365,7 @@ class Session:
     @shielded
     def _note_result(self, ask: Ask, line: Line, result: Any, zero: bool) -> None:
         log = self.log
-        found = tf.nest.flatten(result)
+        found, reads = tf.nest.flatten(result), ask.reads
         for position, each in enumerate(found[: len(ask.sources)]):
             tensor = None if each is None else next(tensors_in(each), None)
             if tensor is None:
@@ -667,6 +376,9 @@ class Session:
             if zero and came == 0 and not self._connected(ask, position):
                 came = None
             ask.norms[position] = came
+            read = reads.get(ask.sources[position])
+            if read is not None and ask.walk is not None and came is not None:
+                ask.walk.cotangents[read.number] = came
             if came:
                 log.leaves[ask.sources[position]].arrived = True
             known = log.of(tensor)
@@ -691,17 +403,9 @@ class Session:
     @property
     def functions_matter(self) -> bool:
         """Whether a compiled function that is called now is to be looked at."""
-        return not self._asking and not self._hidden
+        return not self.asking and not self.tapes.hidden
 
-    def left_off_in_graph(self, graph: Any) -> None:
-        """Note a call of a function that is not looked at any more."""
-        for inner in {id(op.graph): op.graph for op, _ in operations_in(graph)}.values():
-            for note in self.notes.of(inner).notes:
-                if note.what == ASK:
-                    line, _ = self.line_of(note.data.place, note.data.inside)
-                    self._leave_off(line)
-
-    def _leave_off(self, line: Line) -> None:
+    def leave_off(self, line: Line) -> None:
         """Look no more once a line was looked at, and each other one that is still called.
 
         It is decided when the line is called again, for the steps that its gradients are given to
@@ -813,52 +517,6 @@ class Session:
     def place(self, number: int) -> Place | None:
         """Return a line by its number."""
         return self.log.trace.places[number] if number >= 0 else None
-
-
-class _Paused:
-    """What `stop_recording` gives: entering it pauses a tape."""
-
-    def __init__(self, session: Session, original: Any, tape: Any) -> None:
-        self._session, self._original, self._tape = session, original, tape
-
-    def __enter__(self) -> Any:
-        result = self._original.__enter__()
-        session = self._session
-        known = session.tape(self._tape)
-        if tf.executing_eagerly():
-            session.log.paused.append(known)
-        else:
-            session.safely(session.notes.add, PAUSE, known)
-        return result
-
-    def __exit__(self, *exception: Any) -> Any:
-        session = self._session
-        known = session.tape(self._tape)
-        if not tf.executing_eagerly():
-            session.safely(session.notes.add, RESUME, known)
-        elif known in session.log.paused:
-            session.log.paused.remove(known)
-        return self._original.__exit__(*exception)
-
-
-def _passed(walk: Walk, number: int, inputs: Any, came: Any, gave: Any, skipped: Any = ()) -> None:
-    gave = gave if isinstance(gave, list | tuple) else [gave]
-    walk.passed(number, inputs or (), came, gave, skipped)
-
-
-def _said_of(gradient: Any) -> str:
-    """Return in a word what a rule of the program's own gives, as far as the graph tells."""
-    if gradient is None:
-        return "none"
-    op = getattr(gradient, "op", None)
-    kind = getattr(op, "type", "")
-    if kind == "ZerosLike":
-        return "zeros"
-    if op is not None and kind == "Const":
-        return "some" if tf.make_ndarray(op.get_attr("value")).any() else "zeros"
-    if op is not None and kind in ("Fill", "BroadcastTo"):
-        return _said_of(op.inputs[1] if kind == "Fill" else op.inputs[0])
-    return "some"
 
 
 def _missing(found: Sequence[Any]) -> frozenset[int]:

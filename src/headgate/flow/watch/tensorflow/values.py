@@ -38,6 +38,7 @@ class Leaf:
         trainable: whether tapes watch it by themselves.
         past: values that were written into it.
         began: whether it has its first value.
+        read: what it was read as since the last gradient call, while tapes followed it.
         loaded: whether the program gave it its value later, from something computed nowhere here.
         asked: whether a gradient of it was asked for.
         arrived: whether one that is not zero came.
@@ -48,6 +49,7 @@ class Leaf:
     trainable: bool = True
     past: list[int] = field(default_factory=list)
     began: bool = False
+    read: Known | None = None
     loaded: bool = False
     asked: bool = False
     arrived: bool = False
