@@ -1,19 +1,23 @@
 """Why: questions about programs that are not written with Headgate, asked from Python.
 
 `headgate why script.py` asks them of a whole script. Here the same watchers are entered around a
-block (`watching`), asked about one loss (`torch`) or function (`jax`), or put into the loops of
-others, which have a place for callbacks (`lightning`, `transformers`). What they answer is an
-`Account`, as that of `headgate.trace()` is: `print` shows the findings, a notebook the map.
+block (`watching`), asked about one loss (`torch`, `tensorflow`) or function (`jax`), or put into
+the loops of others, which have a place for callbacks (`lightning`, `transformers`). What they
+answer is an `Account`, as that of
+`headgate.trace()` is: `print` shows the findings, a notebook the map.
 
 Nothing here imports another library before it is used.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from headgate.flow.watch.tensorflow.watch import Watch as TensorFlowWatch
 from headgate.flow.watch.torch.watch import Watch
+from headgate.record.errors import refusal
 
 if TYPE_CHECKING:
     from headgate.flow.watch.jax.question import Answer as JaxAnswer
@@ -21,13 +25,17 @@ if TYPE_CHECKING:
     from headgate.flow.watch.torch.question import Answer
 
 
-def watching(*, step: int | None = None, every: int | None = None) -> Watch:
-    """Look on at what a block computes with PyTorch and differentiates; a context manager.
+def watching(
+    framework: str = "", *, step: int | None = None, every: int | None = None
+) -> Watch | TensorFlowWatch:
+    """Look on at what a block computes and differentiates; a context manager.
 
     Of a line that asks for gradients the first three passes are looked at, and one after any that
     brought something else than before. Where the model and its optimizer were made does not matter.
 
     Args:
+        framework: "torch" or "tensorflow"; by itself it is TensorFlow if the program has imported
+            that and not PyTorch.
         step: a pass of each such line, from 0, that is looked at in any case.
         every: how far apart the passes are that are looked at: 1 for all of them.
 
@@ -35,12 +43,21 @@ def watching(*, step: int | None = None, every: int | None = None) -> Watch:
         What was seen. `findings()` lists what is wrong, `str()` says it as `headgate why` does,
         `json()` is for programs, `html()` is the map as a page, and a notebook shows that page.
 
+    Raises:
+        ValueError: there is no such framework.
+
     >>> import headgate
     >>> with headgate.why.watching() as watch:
     ...     pass  # the forward pass, loss.backward(), optimizer.step()
     >>> watch.findings()
     []
     """
+    if framework not in ("", "torch", "tensorflow"):
+        raise refusal(ValueError, f"{framework!r} is neither 'torch' nor 'tensorflow'")
+    if framework == "tensorflow" or (
+        not framework and "tensorflow" in sys.modules and "torch" not in sys.modules
+    ):
+        return TensorFlowWatch(step, every)
     return Watch(step, every)
 
 

@@ -109,6 +109,16 @@ def _replaced(session: Session, ask: Ask, number: int, reach: Reach, behind: obj
     return None
 
 
+def _rewrapped(reach: Reach, way: list[int], number: int) -> bool:
+    """Tell whether a value that tapes followed was put into a new variable on the way."""
+    events = (reach.trace.events[k] for k in way)
+    return any(
+        event.kind == "rewrap"
+        and any(reach.by_value.get(value, 0) >> number & 1 for value in event.inputs)
+        for event in events
+    )
+
+
 def _told(session: Session, ask: Ask, reach: Reach) -> dict[int, Cut]:
     """Return what no event shows of the gradients that are missing."""
     found: dict[int, Cut] = {}
@@ -116,6 +126,7 @@ def _told(session: Session, ask: Ask, reach: Reach) -> dict[int, Cut]:
     if None not in ask.norms:
         return found
     way, behind = reach.behind(ask.targets)
+    _, present = reach.behind(ask.targets, past=False)
     for position, (number, size) in enumerate(zip(ask.sources, ask.norms)):
         if size is not None:
             continue
@@ -125,8 +136,10 @@ def _told(session: Session, ask: Ask, reach: Reach) -> dict[int, Cut]:
             if line is not None and line >= 0:
                 found[position] = Cut("not_watched", trace.places[line])
             continue
-        if not source.lasting or source.value not in behind:
-            cut = _replaced(session, ask, number, reach, behind)
+        if not source.lasting or source.value not in present:
+            cut = _replaced(session, ask, number, reach, present)
+            if source.lasting and _rewrapped(reach, way, number):
+                cut = None
             if cut is not None:
                 found[position] = cut
                 continue

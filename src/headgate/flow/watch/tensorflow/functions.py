@@ -114,7 +114,6 @@ class Functions:
         log.quiet += 1
         try:
             if not self._feed(graph, arguments, call):
-                self.unseen.add(str(graph.name))
                 return None
         finally:
             log.quiet -= 1
@@ -126,10 +125,9 @@ class Functions:
         if not any(op.type in NEXT for op, _ in operations_in(graph)):
             return True
         op = asks_iterator(graph)
-        if op is None:
-            return False
         names = [each.name for each in graph.inputs]
-        if op.inputs[0].name not in names:
+        if op is None or op.inputs[0].name not in names:
+            self.unseen.add(str(graph.name))
             return False
         index = names.index(op.inputs[0].name)
         types = op.get_attr("output_types")

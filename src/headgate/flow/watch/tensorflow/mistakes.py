@@ -23,7 +23,7 @@ def mistakes(session: Session) -> Iterator[Told]:
     reach = Reach(session.log.trace)
     reached = _reached(session, reach)
     known: set[str] = set()
-    for find in (_frozen, _passed_over, _not_registered):
+    for find in (_too_late, _frozen, _passed_over, _not_registered):
         for one in find(session, reached):
             if one.name not in known:
                 yield one
@@ -48,7 +48,7 @@ def _frozen(session: Session, reached: int) -> Iterator[Told]:
     log, trace = session.log, session.log.trace
     asked = _asked(session)
     latest: dict[int, tuple[bool, int]] = {}
-    for layer, flag, place in session.optimizers.freezes:
+    for layer, flag, place, _ in session.optimizers.freezes:
         held = layer()
         inside = getattr(held, "variables", None) or [held]
         for variable in inside if held is not None else ():
@@ -60,6 +60,33 @@ def _frozen(session: Session, reached: int) -> Iterator[Told]:
         if flag or number in asked or source.updated or source.copied or not reached >> number & 1:
             continue
         yield Told(source.name, "not asked for", "frozen", session.place(place))
+
+
+def _too_late(session: Session, reached: int) -> Iterator[Told]:
+    """Find flags that were set between two calls of `fit`, without a new `compile`: the compiled
+    step goes on as it was."""
+    known = session.optimizers
+    frozen: set[int] = set()
+    for layer, flag, place, when in known.freezes:
+        handles = {handle_of(each) for each in getattr(layer(), "variables", ())}
+        changed = handles & frozen if flag else handles - frozen
+        (frozen.difference_update if flag else frozen.update)(handles)
+        for model, later in known.fitted:
+            here = model()
+            if later < when or here is None:
+                continue
+            compiled = max((t for m, t in known.compiled if m() is here and t < later), default=0)
+            ran = any(m() is here and compiled < t < when for m, t in known.fitted)
+            if compiled > when or not ran:
+                continue
+            inside = changed.intersection(handle_of(each) for each in here.variables)
+            for handle in inside:
+                leaf = session.log.handles.get(handle)
+                if leaf is not None and leaf.trainable:
+                    name = session.log.trace.sources[leaf.number].name
+                    kind = "frozen" if flag else "freeze_too_late"
+                    verdict = "not asked for" if flag else "connected"
+                    yield Told(name, verdict, kind, session.place(place))
 
 
 def _passed_over(session: Session, reached: int) -> Iterator[Told]:

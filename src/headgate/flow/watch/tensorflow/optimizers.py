@@ -34,7 +34,10 @@ class Optimizers:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.steppers: dict[int, Stepper] = {}
-        self.freezes: list[tuple[Any, bool, int]] = []  # layer, flag, place
+        self.freezes: list[tuple[Any, bool, int, int]] = []  # layer, flag, place, when
+        self.compiled: list[tuple[Any, int]] = []  # model, when
+        self.fitted: list[tuple[Any, int]] = []
+        self._clock = 0
         self.steps = 0
         self._begun = False
 
@@ -52,6 +55,11 @@ class Optimizers:
             if "__init__" in vars(owner):
                 self.session.replace(owner, "__init__", self._variable)
                 break
+        for name, wrapper in (("compile", self._compile), ("fit", self._fit)):
+            for owner in keras.Model.__mro__:
+                if name in vars(owner):
+                    self.session.replace(owner, name, wrapper)
+                    break
         self._freezing(keras.layers.Layer)
         self._freezing(keras.Variable)
 
@@ -92,7 +100,19 @@ class Optimizers:
             frame = frame.f_back
         if frame is not None and frame.f_code.co_name == "__init__":
             return
-        self.freezes.append((weak(layer), flag, self.session.log.here()))
+        self.freezes.append((weak(layer), flag, self.session.log.here(), self._now()))
+
+    def _now(self) -> int:
+        self._clock += 1
+        return self._clock
+
+    def _compile(self, original: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+        self.compiled.append((weak(model), self._now()))
+        return original(model, *args, **kwargs)
+
+    def _fit(self, original: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+        self.fitted.append((weak(model), self._now()))
+        return original(model, *args, **kwargs)
 
     # -- steps ------------------------------------------------------------------------------------
 

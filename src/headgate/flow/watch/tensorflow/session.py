@@ -501,6 +501,11 @@ class Session:
     def remarks(self) -> list[str]:
         """Return in a sentence each what could not be seen."""
         found = [f"The watcher itself failed, and saw no more: {f}." for f in self.log.faults[:1]]
+        if self.functions.unseen:
+            names = ", ".join(sorted(self.functions.unseen)[:3])
+            found.append(
+                f"Compiled functions that take several batches at once are not seen: {names}."
+            )
         if self.elsewhere:
             found.append(f"Gradient calls in other threads were not looked at: {self.elsewhere}.")
         if self.log.full:
