@@ -33,7 +33,7 @@ def account(session: Session) -> None:
     for event in trace.events:
         if event.op == "read":
             event.label = renamed.get(event.inputs[0], "")
-    optimized = session.optimized()
+    optimized = session.optimized = _optimized(session)
     asked = {number for ask in session.asks for number in ask.explicit or ()}
     for leaf in log.leaves:
         source = trace.sources[leaf.number]
@@ -44,13 +44,13 @@ def account(session: Session) -> None:
             source.trainable = True
         source.copied = leaf.loaded
         source.updated = source.updated or was_assigned(session, leaf)
+    reach = session.reach = Reach(trace)
     copies = {
         log.leaf(parameter)
         for known, _ in copies_in_optimizers(session)
         for parameter in known.parameters
     }
     session.concerns = {leaf for leaf in log.leaves if _matters(session, leaf, optimized)} - copies
-    reach = Reach(trace)
     if not session.steppers:
         session.concerns |= _cut_by_mistake(session, reach)
     session.differentiated = {
@@ -78,6 +78,15 @@ def account(session: Session) -> None:
         for known in session.steppers.values()
         if known.steps
     ]
+
+
+def _optimized(session: Session) -> dict[int, int]:
+    """Return the sources that optimizers have: source -> number of the optimizer."""
+    return {
+        session.log.leaf(parameter).number: number
+        for number, known in enumerate(session.steppers.values())
+        for parameter in known.parameters
+    }
 
 
 _ON_PURPOSE = ("stop_gradient", "no_grad_block", "frozen", "outside_tape")

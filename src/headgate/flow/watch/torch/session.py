@@ -24,6 +24,7 @@ from torch.optim import optimizer as of_optimizers
 from torch.overrides import _get_current_function_mode
 
 from headgate.flow.judge import Told
+from headgate.flow.solve import Reach
 from headgate.flow.trace import Place, Trace
 from headgate.flow.watch.torch import asking, functions, modules, steps, transforms
 from headgate.flow.watch.torch.account import account
@@ -85,6 +86,8 @@ class Session:
         self.undo: list[Callable[[], None]] = []
         self.walking: Walk | None = None
         self.held_still: list[tuple[Any, Any]] = []  # frozen parameters that a step may move
+        self.optimized: dict[int, int] = {}  # source -> optimizer, as of the last account
+        self.reach = Reach(self.log.trace)  # as of the last account, too
         self.concerns: set[Leaf] = set()
         self.differentiated: set[int] = set()  # sources behind what is differentiated twice
         self.moved: dict[int, int] = {}  # source that changes though it is frozen -> place
@@ -239,14 +242,6 @@ class Session:
             account(self)
             self._accounted = so_far
         return self.log.trace
-
-    def optimized(self) -> dict[int, int]:
-        """Return the sources that optimizers have: source -> number of the optimizer."""
-        return {
-            self.log.leaf(parameter).number: number
-            for number, known in enumerate(self.steppers.values())
-            for parameter in known.parameters
-        }
 
     def reached(self) -> dict[Leaf, None]:
         """Return the sources that some call brought a gradient that is not zero, in order."""
