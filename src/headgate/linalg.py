@@ -2,7 +2,7 @@
 
 from headgate.ops.linalg.contract import einsum, tensordot
 from headgate.ops.linalg.diagonals import diagonal, trace
-from headgate.ops.linalg.factors import cholesky, qr
+from headgate.ops.linalg.factors import cholesky, lu, qr
 from headgate.ops.linalg.functions import expm, funm, logm, matrix_power, sqrtm
 from headgate.ops.linalg.least import lstsq
 from headgate.ops.linalg.norms import matrix_norm, matrix_rank, norm, vector_norm
@@ -28,6 +28,7 @@ __all__ = [
     "kron",
     "logm",
     "lstsq",
+    "lu",
     "matmul",
     "matrix_norm",
     "matrix_power",

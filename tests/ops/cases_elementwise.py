@@ -123,6 +123,12 @@ CASES = [
     OpCase("conj", [real(3)], dtypes="fFc"),
     OpCase("real", [real(3)], dtypes="fFc"),
     OpCase("imag", [complexes(3)]),
+    OpCase(
+        "complex_of",
+        [real(3, 1), real(4)],
+        reference=lambda x, y: (x + 1j * y).astype(np.result_type(x, np.complex64)),
+        dtypes="fF",
+    ),
     OpCase("angle", [distinct(4)], dtypes="fF"),
     OpCase("angle", [complexes(2, 3)]),
     OpCase("astype_inexact", [real(3)], {"dtype": np.dtype("float64")}, dtypes="fF", **ASTYPE),

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import scipy.linalg
 
 from headgate.testing import OpCase, distinct, integers, real, spd
 
@@ -30,6 +31,17 @@ def solve_triangle(x, y, lower, unit_diagonal):
 
 def eig(x):
     return tuple(np.linalg.eig(x.astype(np.result_type(x, np.complex64))))
+
+
+def lu(x):
+    found = [scipy.linalg.lu_factor(each) for each in x]
+    orders = []
+    for _, pivots in found:
+        order = np.arange(len(pivots))
+        for k, pivot in enumerate(pivots):
+            order[[k, pivot]] = order[[pivot, k]]
+        orders.append(order)
+    return np.stack([packed for packed, _ in found]), np.stack(orders)
 
 
 def cholesky(x, upper=False):
@@ -226,6 +238,7 @@ FACTORISATIONS = [
     OpCase("cholesky", [lopsided(spd(3), upper=True)], {"upper": True}, cholesky, "fc"),
     OpCase("cholesky", [lopsided(spd(2, 4))]),
     OpCase("eig", [turning(3)], {}, eig, "fFc", wrt=[], bad=NOT_SQUARE),
+    OpCase("lu", [turning(2, 3)], {}, lu, "fFc", bad=[([real(3)], {}, ValueError, "two axes")]),
     # Real bases have signs only, which do not change nearby: they can be checked as they are.
     OpCase(
         "qr", [real(3, 3)], dtypes="fF", bad=[([real(2, 2)], {"mode": "r"}, ValueError, "mode")]

@@ -37,6 +37,7 @@ def reductions(name, array, dtypes="f", bad=(), **options):
 
 
 CASES = [
+    OpCase("nonzero", [real(3, 4)], order=0, bad=[([1.0], {}, ValueError, "without axes")]),
     *reductions("sum", real, "fFc", OUT_OF_RANGE),
     OpCase("sum", [real(0, 3)], {"axis": 0}),
     OpCase("sum", [real(0, 3)]),

@@ -22,7 +22,7 @@ EPSILON = {"float16": 2.0**-10, BFLOAT16: 2.0**-7}
 IN_LAPACK = {
     *("cholesky", "det", "eigh", "eigvalsh", "eigvalsh_slope", "inv", "matrix_rank", "pinv"),
     *("qr", "slogdet", "solve", "svd", "svdvals", "svdvals_slope", "expm", "sqrtm", "logm"),
-    *("eig", "solve_triangle", "irfftn"),  # a spectrum has no halves either
+    *("eig", "lu", "solve_triangle", "irfftn"),  # a spectrum has no halves either
     *("funm_change", "funm_along", "funm_later", "funm_unknown"),
 }
 

@@ -88,6 +88,18 @@ PLANTS = {
     "numpyro_stopped": Plant("numpyro_svi", ("stop_gradient",), ("*sigma*",)),
     "optimistix_stopped": Plant("optimistix_bilevel", ("stop_gradient",), ("*log_weight*",)),
     "diffrax_stopped": Plant("diffrax_neural_ode", ("stop_gradient",), ("*func.*",)),
+    "keras_images_stopped": Plant(
+        "keras_images_tensorflow",
+        ("stop_gradient",),
+        ("*conv2d*", "stem*", "batch_normalization*"),
+    ),
+    "keras_text_detached": Plant("keras_text_torch", ("stop_gradient",), ("*attention*",)),
+    "keras_tables_rounded": Plant("keras_tables_jax", ("nondiff_op",), ("*town_table*",)),
+    "keras_gan_by_numpy": Plant(
+        "keras_gan_tensorflow", ("host_round_trip",), ("*dense*", "*conv2d_transpose*")
+    ),
+    "keras_hub_frozen_adapters": Plant("keras_hub_gpt2", ("frozen",), ("*lora_kernel*",)),
+    "tfp_flow_integers": Plant("tfp_inference", ("integer_cast",), ("tail*",)),
 }
 
 
@@ -106,6 +118,7 @@ def ran(script, *command):
         "CUDA_VISIBLE_DEVICES": "",
         "JAX_PLATFORMS": "cpu",
         "JAX_ENABLE_X64": "0",
+        "TF_NUM_INTRAOP_THREADS": "1",
     }
     return subprocess.run(
         [sys.executable, *command, script],

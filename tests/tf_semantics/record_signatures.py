@@ -28,12 +28,22 @@ PAGE = Path(__file__).parents[2] / "docs" / "tf_deviations.md"
 BEGIN, END = "<!-- signatures: from here", "<!-- signatures: to here -->"
 
 MODULES = (
-    *("", "autodiff", "linalg", "math", "nn", "random"),
+    *("", "autodiff", "data", "linalg", "math", "nn", "random"),
     "keras",
     *(
         f"keras.{name}"
         for name in (
-            *("activations", "backend", "initializers", "layers", "losses", "metrics", "models"),
+            *(
+                "activations",
+                "backend",
+                "callbacks",
+                "regularizers",
+                "initializers",
+                "layers",
+                "losses",
+                "metrics",
+                "models",
+            ),
             *("optimizers", "optimizers.schedules"),
         )
     ),
@@ -211,12 +221,19 @@ KINDS = {
 
 REASONS = {
     "absent": {
-        "no regularizers and constraints: add to the loss, and `assign` after the update": (
-            *("activity_regularizer", "kernel_regularizer", "bias_regularizer", "beta_regularizer"),
-            *("gamma_regularizer", "embeddings_regularizer", "recurrent_regularizer"),
-            *("regularizer", "constraint", "kernel_constraint", "bias_constraint"),
+        "no constraints: `assign` after the update": (
+            *("constraint", "kernel_constraint", "bias_constraint"),
             *("beta_constraint", "gamma_constraint", "embeddings_constraint"),
             "recurrent_constraint",
+        ),
+        "taken by name among the options of every layer that makes such a weight": (
+            *("kernel_regularizer", "bias_regularizer", "beta_regularizer", "gamma_regularizer"),
+            *("embeddings_regularizer", "recurrent_regularizer"),
+        ),
+        "elements come one after the other": ("synchronous", "use_unbounded_threadpool"),
+        "numbers alone are written": (
+            *("histogram_freq", "write_graph", "write_images", "write_steps_per_second"),
+            *("profile_batch", "embeddings_freq", "embeddings_metadata"),
         ),
         "the class fixes it; TensorFlow's classes have it of their bases": (
             *("rank", "cell", "pool_dimensions", "pool_mode", "zero_output_for_mask"),
@@ -240,7 +257,8 @@ REASONS = {
             *("attention_axes", "sliding_window", "use_gate", "multi_label", "num_labels"),
             *("label_weights", "from_sorted_ids", "keras.metrics.MeanIoU.axis"),
             *("input_axes", "output_axes", "keras.layers.Flatten.data_format"),
-            *("weights", "output_shape", "arguments"),
+            *("weights", "output_shape", "arguments", "skip_mismatch", "max_shard_size"),
+            "keras.callbacks.ReduceLROnPlateau.baseline",
         ),
         "one way to compute it": ("unroll", "use_cudnn", "flash_attention"),
         "the table has what Headgate knows": (
@@ -263,21 +281,31 @@ REASONS = {
             *("go_backwards", "reset_after", "thresholds", "from_logits", "attention_mask"),
             *("return_attention_scores", "training", "use_causal_mask", "weight_decay"),
             *("clipnorm", "clipvalue", "global_clipnorm", "warmup_target", "warmup_steps"),
+            *("update_freq", "activity_regularizer"),
         ),
     },
     "named": {
         "the same value": (
-            *("inputs", "sequences", "sequences_shape", "query_shape", "variables"),
+            *("inputs", "sequences", "sequences_shape", "query_shape", "variables", "identifier"),
         ),
+        "made by its methods, not by its constructor": ("variant_tensor",),
     },
     "default": {
         "without effect": ("synchronization", "Variable.aggregation"),
+        "whole models are not written": ("save_weights_only",),
         "must be given, or is found out": (
             *("true_fn", "false_fn", "func", "inp", "Tout", "input_shape", "trainable_variables"),
             *("keras.Input.shape", "keras.layers.Input.shape"),
         ),
         "the same": (
-            *("strides", "dilation_rate", "training", "nn.avg_pool.data_format"),
+            *(
+                "TensorShape.dims",
+                "shape_n.out_type",
+                "strides",
+                "dilation_rate",
+                "training",
+                "nn.avg_pool.data_format",
+            ),
             *("nn.max_pool.data_format", "keras.layers.MaxPooling2D.pool_size"),
             "keras.layers.MaxPool2D.pool_size",
         ),
@@ -292,6 +320,8 @@ REASONS = {
         ),
         "sizes known beforehand, which Keras takes as well": ("input_shape", "input_dim"),
         "as `Conv2D`'s": ("groups",),
+        "what the result adds to the loss, as other layers have it": ("activity_regularizer",),
+        "made by its methods, not by its constructor": ("data.Dataset.count",),
         "an older name of Keras'": ("alpha",),
         "as `numpy_function`'s": ("stateful",),
         "looks at indices, classes and divisors while a program runs": ("function.check",),
@@ -327,8 +357,6 @@ UNREAD = {
     "moments.shift": "without effect in TensorFlow too",
     "numpy_function.stateful": "functions are called each time",
     "while_loop.shape_invariants": "shapes are those of the first values; others are refused",
-    "while_loop.parallel_iterations": "a hint for speed",
-    "while_loop.swap_memory": "a hint for memory",
     "group.inputs": "what was passed has already run",
     "matmul.a_is_sparse": "a hint for speed",
     "matmul.b_is_sparse": "a hint for speed",
@@ -336,6 +364,25 @@ UNREAD = {
     "matmul.grad_b": "without effect in TensorFlow too",
     "diag_part.padding_value": "one diagonal needs no padding",
     "diag_part.align": "one diagonal needs no padding",
+    "diag.align": "one diagonal needs no padding",
+    "set_diag.align": "one diagonal needs no padding",
+    "parallel_iterations": "a hint for speed",
+    "swap_memory": "a hint for memory",
+    "infer_shape": "shapes are known",
+    "vectorized_map.fallback_to_while_loop": "rows are taken one after the other in any case",
+    "vectorized_map.warn": "rows are taken one after the other in any case",
+    "validate_args": "arguments are always checked",
+    "matvec.a_is_sparse": "a hint for speed",
+    "matvec.b_is_sparse": "a hint for speed",
+    "accumulate_n.shape": "that of the tensors",
+    "accumulate_n.tensor_dtype": "that of the tensors",
+    "expand_composites": "no sparse and ragged tensors",
+    "control_dependencies.control_inputs": "ops run in the order in which they are written",
+    "device.device_name": "there is one device",
+    "__exit__.error": "errors pass",
+    "TensorArray.clear_after_read": "a hint for memory",
+    "TensorArray.colocate_with_first_write_call": "there is one device",
+    "TensorArray.tensor_array_name": "names belong to graphs, and there are none",
 }
 """Argument: why nothing has to read it. With a function's name before it, for that one alone."""
 

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from headgate.core.namespace import NUMPY, owner
+from headgate.core.namespace import HOMES, NUMPY, owner
 from headgate.core.tensor import Tensor
 from headgate.core.traced import is_traced
 from headgate.core.variable import Variable
@@ -293,8 +293,8 @@ def affordable(whose: str, name: str, shape: tuple[int, ...]) -> None:
 
 
 def on_host(whose: str, device: Any) -> None:
-    """Refuse a device that is not NumPy's: what is made lives in its memory."""
-    if device is None or device == "cpu":
+    """Refuse a device that no array is on; what is made on the host is at home on any other one."""
+    if device is None or device == "cpu" or type(device).__module__.partition(".")[0] in HOMES:
         return
     raise refused(
         whose,

@@ -336,12 +336,15 @@ def _missing(parameter: Parameter, outcome: Outcome) -> Told | None:
 INSIDE = "inside "
 """A label that begins so says where in a library it is, below the line of the program."""
 
+INTO = "into "
+"""A label that begins so says into which other framework a value goes, and at which line."""
+
 _LABELLED = {"stop_gradient", "nondiff_op", "zero_derivative", "dead_term", *NONFINITE}
 
 
 def _finding(one: Told, framework: str) -> Finding:
     file, line, text = ("", 0, "") if one.place is None else (*one.place[:2], one.place.text)
-    told = one.kind in _LABELLED or one.label.startswith(INSIDE)
+    told = one.kind in _LABELLED or one.label.startswith((INSIDE, INTO))
     label = one.label if told else ""
     advice = cure(one.kind, one.label, framework, one.verdict)
     return Finding(

@@ -17,6 +17,7 @@ from headgate.core.checks import (
     choice,
     extents,
     flag,
+    on_host,
     optional,
     whole,
 )
@@ -29,7 +30,7 @@ from headgate.ops.shape import broadcast_to, filling, reshape
 
 
 @public
-def asarray(obj: Any, dtype: Any = None, copy: bool | None = None) -> Tensor:
+def asarray(obj: Any, dtype: Any = None, copy: bool | None = None, device: Any = None) -> Tensor:
     """Return a tensor of a number, nested list, array, tensor or variable.
 
     A tensor stays the same tensor, and an array is copied if anybody could write to it: a tensor
@@ -44,6 +45,8 @@ def asarray(obj: Any, dtype: Any = None, copy: bool | None = None) -> Tensor:
     Tensor([[3., 0.],
             [0., 3.]], shape=(2, 2), dtype=float64)
     """
+    if device is not None:
+        on_host("asarray", device)
     if copy is not None:
         copy = flag("asarray", "copy", copy)
     tensor = obj if type(obj) is Tensor else _converted(obj, dtype, copy is False)
@@ -72,44 +75,48 @@ def _converted(obj: Any, dtype: Any, shared: bool) -> Tensor:
 
 
 @public
-def zeros(shape: Any, dtype: Any = None) -> Tensor:
+def zeros(shape: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """Make an array of zeros.
 
     >>> hg.zeros((2, 3)).shape
     (2, 3)
     """
+    on_host("zeros", device)
     return constant(np.zeros(extents("zeros", "shape", shape), dtype))
 
 
 @public
-def ones(shape: Any, dtype: Any = None) -> Tensor:
+def ones(shape: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """Make an array of ones.
 
     >>> hg.ones(2)
     Tensor([1., 1.], shape=(2,), dtype=float64)
     """
+    on_host("ones", device)
     return constant(np.ones(extents("ones", "shape", shape), dtype))
 
 
 @public
-def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
+def full(shape: Any, fill_value: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """Make an array that holds one value everywhere; gradient flows to the value.
 
     >>> hg.full((2,), 7.0)
     Tensor([7., 7.], shape=(2,), dtype=float64)
     """
+    on_host("full", device)
     return broadcast_to(
         asarray(filling("full", "fill_value", fill_value), dtype), extents("full", "shape", shape)
     )
 
 
 @public
-def empty(shape: Any, dtype: Any = None) -> Tensor:
+def empty(shape: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """Make an array whose elements are anything.
 
     >>> hg.empty((2, 3)).shape
     (2, 3)
     """
+    on_host("empty", device)
     return constant(np.empty(extents("empty", "shape", shape), dtype))
 
 
@@ -119,42 +126,46 @@ def _like(name: str, x: Any, *fill: Any, dtype: Any) -> Tensor:
 
 
 @public
-def zeros_like(x: Any, dtype: Any = None) -> Tensor:
+def zeros_like(x: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """Make zeros in the shape and dtype of another array; a constant.
 
     >>> hg.zeros_like([1.0, 2.0])
     Tensor([0., 0.], shape=(2,), dtype=float64)
     """
+    on_host("zeros_like", device)
     return _like("zeros_like", x, dtype=dtype)
 
 
 @public
-def ones_like(x: Any, dtype: Any = None) -> Tensor:
+def ones_like(x: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """Make ones in the shape and dtype of another array; a constant.
 
     >>> hg.ones_like([1.0, 2.0])
     Tensor([1., 1.], shape=(2,), dtype=float64)
     """
+    on_host("ones_like", device)
     return _like("ones_like", x, dtype=dtype)
 
 
 @public
-def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Tensor:
+def full_like(x: Any, fill_value: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """Fill the shape of another array, in its dtype, with one number; a constant.
 
     >>> hg.full_like([1.0, 2.0], 7)
     Tensor([7., 7.], shape=(2,), dtype=float64)
     """
+    on_host("full_like", device)
     return _like("full_like", x, filling("full_like", "fill_value", fill_value), dtype=dtype)
 
 
 @public
-def empty_like(x: Any, dtype: Any = None) -> Tensor:
+def empty_like(x: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """Make an array in the shape and dtype of another one, whose elements are anything.
 
     >>> hg.empty_like([1.0, 2.0]).shape
     (2,)
     """
+    on_host("empty_like", device)
     return _like("empty_like", x, dtype=dtype)
 
 
@@ -162,13 +173,16 @@ def empty_like(x: Any, dtype: Any = None) -> Tensor:
 
 
 @public
-def eye(n_rows: int, n_cols: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
+def eye(
+    n_rows: int, n_cols: int | None = None, k: int = 0, dtype: Any = None, device: Any = None
+) -> Tensor:
     """Make a matrix with ones on a diagonal, the k-th above the main one.
 
     >>> hg.eye(2)
     Tensor([[1., 0.],
             [0., 1.]], shape=(2, 2), dtype=float64)
     """
+    on_host("eye", device)
     n_rows, k = whole("eye", "n_rows", n_rows, 0), whole("eye", "k", k)
     n_cols = optional(whole, "eye", "n_cols", n_cols, 0)
     affordable("eye", "n_rows", (n_rows, n_rows if n_cols is None else n_cols))
@@ -180,12 +194,15 @@ def _number(value: Any) -> Any:
 
 
 @public
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
+def arange(
+    start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, device: Any = None
+) -> Tensor:
     """Count from `start` up to, not including, `stop`; from 0 to `start` if `stop` is left out.
 
     >>> hg.arange(3)
     Tensor([0, 1, 2], shape=(3,), dtype=int64)
     """
+    on_host("arange", device)
     start, stop, step = _number(start), _number(stop), _number(step)
     numbers: Any = np.arange  # its types know no dtype that is computed
     first, last = (0, start) if stop is None else (start, stop)
@@ -193,12 +210,20 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
 
 
 @public
-def linspace(start: Any, stop: Any, num: int, dtype: Any = None, endpoint: bool = True) -> Tensor:
+def linspace(
+    start: Any,
+    stop: Any,
+    num: int,
+    dtype: Any = None,
+    endpoint: bool = True,
+    device: Any = None,
+) -> Tensor:
     """Divide the way from `start` to `stop` evenly into `num` numbers; gradient flows to both.
 
     >>> hg.linspace(0.0, 1.0, 5)
     Tensor([0.  , 0.25, 0.5 , 0.75, 1.  ], shape=(5,), dtype=float64)
     """
+    on_host("linspace", device)
     num = whole("linspace", "num", num, 0)
     endpoint = flag("linspace", "endpoint", endpoint)
     affordable("linspace", "num", (num,))

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from headgate.core.checks import flag, number
+from headgate.core.checks import flag, number, on_host
 from headgate.core.cotangent import pass_through, turned
 from headgate.core.namespace import Array
 from headgate.core.op import op, public
@@ -604,6 +604,36 @@ imag = op(
 )
 
 
+def _complex_of_numpy(xp: Any, x: Array, y: Array) -> Array:
+    parts = np.broadcast_arrays(_real_part(x), _real_part(y))
+    made = np.empty(parts[0].shape, np.result_type(*parts, np.complex64))
+    made.real, made.imag = parts
+    return made
+
+
+def _real_part(x: Array) -> Array:
+    if is_complex(x):
+        raise TypeError(
+            f"takes real parts, and one has the dtype {np.asarray(x).dtype}: it makes complex128 "
+            "and complex64 of real numbers"
+        )
+    return np.asarray(x)
+
+
+complex_of = op(
+    "complex_of(x, y)",
+    """Return complex numbers of their real and imaginary parts.
+
+    >>> from headgate.ops.elementwise import complex_of
+    >>> complex_of([1.0, 2.0], 3.0)
+    Tensor([1.+3.j, 2.+3.j], shape=(2,), dtype=complex128)
+    """,
+    pass_through,
+    lambda g: g * 1j,
+    impl_numpy=_complex_of_numpy,
+)
+
+
 def _angle(xp: Any, x: Array) -> Array:
     return xp.atan2(xp.imag(x), xp.real(x)) if is_complex(x) else xp.atan2(xp.zeros_like(x), x)
 
@@ -645,13 +675,17 @@ astype_integer = op(
 
 
 @public
-def astype(x: Any, dtype: Any) -> Tensor:
+def astype(x: Any, dtype: Any, copy: bool = True, device: Any = None) -> Tensor:
     """Convert to another dtype; gradient passes to floating and complex dtypes only.
+
+    `copy` is there for the standard's sake: whether tensors share memory, nobody can tell.
 
     >>> import headgate as hg
     >>> hg.astype([1.5, -2.5], "int64")
     Tensor([ 1, -2], shape=(2,), dtype=int64)
     """
+    if device is not None:
+        on_host("astype", device)
     row = astype_inexact if np.dtype(dtype).kind in "fcV" else astype_integer
     return row(x, dtype=dtype)
 

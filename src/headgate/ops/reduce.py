@@ -417,6 +417,25 @@ all = op(
     impl_numpy=_by_ufunc(np.logical_and),
 )
 
+nonzero = op(
+    "nonzero(x)",
+    """Return the places of what is not zero: an array of indices for each axis.
+
+    >>> hg.nonzero([0.0, 3.0, 4.0])
+    (Tensor([1, 2], shape=(2,), dtype=int64),)
+    """,
+    None,
+    impl=lambda xp, x: tuple(xp.array_module.nonzero(_with_axes(xp.asarray(x)))),
+    outputs=True,
+)
+
+
+def _with_axes(x: Array) -> Array:
+    if not x.ndim:
+        raise ValueError("there are no places in an array without axes")
+    return x
+
+
 count_nonzero = op(
     "count_nonzero(x, *, axis=None, keepdims=False)",
     "Count the elements that are not zero, over one axis, several or all of them.",

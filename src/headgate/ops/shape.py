@@ -54,15 +54,17 @@ def _expand_dims_numpy(xp: Any, x: Array, axis: int | Sequence[int]) -> Array:
 
 
 reshape = op(
-    "reshape(x, *, shape)",
+    "reshape(x, *, shape, copy=None)",
     """Give an array another shape with the same number of elements; one size may be -1.
+
+    With `copy=False` the result shares memory, or it is an error.
 
     >>> hg.reshape([1.0, 2.0, 3.0, 4.0], (2, -1))
     Tensor([[1., 2.],
             [3., 4.]], shape=(2, 2), dtype=float64)
     """,
     lambda g, xp, x_shape: xp.reshape(g, x_shape),
-    impl_numpy=lambda xp, x, shape: np.asarray(x).reshape(sizes(shape)),
+    impl_numpy=lambda xp, x, shape, copy=None: np.asarray(x).reshape(sizes(shape), copy=copy),
     keeps_shape=True,
     views=True,
 )

@@ -247,7 +247,7 @@ erfcinv = of_library(
     """Compute the inverse of `erfc`, for x from 0 to 2.
 
     >>> hg.special.erfcinv([0.2, 0.5])
-    Tensor([0.90619380, 0.47693628], shape=(2,), dtype=float64)
+    Tensor([0.9061938 , 0.47693628], shape=(2,), dtype=float64)
     """,
     lambda g, xp, ans: scaled(-g, xp.exp(ans * ans) * (_SQRT_PI / 2)),
 )

@@ -12,7 +12,7 @@ from headgate.core.tensor import constant as _constant
 from headgate.ops import index as _index
 from headgate.record.errors import refusal
 from headgate.tf import _arguments as _is
-from headgate.tf._adapt import alike, convert_to_tensor, in_range, matched, static, tensor
+from headgate.tf._adapt import alike, as_shape, convert_to_tensor, in_range, matched, static, tensor
 from headgate.tf._arguments import checked as _checked
 from headgate.tf._dtypes import NUMBERS, check
 
@@ -112,6 +112,27 @@ def tensor_scatter_nd_add(
     x, new = alike([convert_to_tensor(tensor), updates])
     check("tensor_scatter_nd_add", x.dtype, NUMBERS)
     return ops.scatter_add(x, new, key=_key(x, indices))  # type: ignore[no-any-return]
+
+
+def scatter_nd(
+    indices: Any, updates: Any, shape: Any, bad_indices_policy: str = "", name: str | None = None
+) -> Tensor:
+    """Make zeros of a shape, and add values at index vectors."""
+    _POLICY("tf.scatter_nd", "bad_indices_policy", bad_indices_policy)
+    new, sizes = convert_to_tensor(updates), as_shape(shape)
+    check("scatter_nd", new.dtype, NUMBERS)
+    x = _constant(np.zeros(sizes, new.dtype))
+    _is.updates("tf.scatter_nd", "updates", new, x, indices)
+    return ops.scatter_add(x, new, key=_key(x, indices))  # type: ignore[no-any-return]
+
+
+@_checked(updates=(_is.updates, "tensor", "indices"))
+def tensor_scatter_nd_sub(
+    tensor: Any, indices: Any, updates: Any, bad_indices_policy: str = "", name: str | None = None
+) -> Tensor:
+    """Return a copy with values subtracted at index vectors."""
+    x, new = alike([convert_to_tensor(tensor), updates])
+    return tensor_scatter_nd_add(x, indices, -new, bad_indices_policy)
 
 
 def _key(x: Tensor, indices: Any) -> tuple[Tensor, ...]:

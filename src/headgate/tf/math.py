@@ -30,6 +30,30 @@ from headgate.tf._dtypes import (
 )
 from headgate.tf._dtypes import dtype_of as _dtype_of
 from headgate.tf._order import argmax, argmin, nan_last
+from headgate.tf._segments import (
+    invert_permutation,
+    segment_max,
+    segment_mean,
+    segment_min,
+    segment_prod,
+    segment_sum,
+    unsorted_segment_max,
+    unsorted_segment_mean,
+    unsorted_segment_min,
+    unsorted_segment_prod,
+    unsorted_segment_sqrt_n,
+    unsorted_segment_sum,
+)
+
+_INT32, _INT64 = _np.dtype("int32"), _np.dtype("int64")
+
+
+def _angle(x: Any) -> Any:
+    """Return angles; those of real numbers have no gradient."""
+    if x.dtype.kind == "c":
+        return _ops.angle(x)
+    return _ops.astype(_ops.where(_ops.less(x, 0), _np.pi, 0.0), x.dtype)
+
 
 abs = _unary(_ops.abs, SIGNED)
 acos = _unary(_ops.acos, FIELD)
@@ -68,6 +92,17 @@ softplus = _unary(_ops.softplus, FLOATS, "features")
 softsign = _unary(_ops.softsign, FLOATS, "features")
 sqrt = _unary(_ops.sqrt, FIELD)
 square = _unary(_ops.square, NUMBERS)
+angle = _unary(_angle, FIELD, "input")
+bessel_i0 = _unary(_ops.i0, FLOATS)
+bessel_i0e = _unary(_ops.i0e, FLOATS)
+bessel_i1 = _unary(_ops.i1, FLOATS)
+bessel_i1e = _unary(_ops.i1e, FLOATS)
+digamma = _unary(_ops.digamma, FLOATS)
+erfc = _unary(_ops.erfc, FLOATS)
+erfcinv = _unary(_ops.erfcinv, FLOATS)
+erfinv = _unary(_ops.erfinv, FLOATS)
+lgamma = _unary(_ops.gammaln, FLOATS)
+ndtri = _unary(_ops.ndtri, FLOATS)
 tan = _unary(_ops.tan, FIELD)
 tanh = _unary(_ops.tanh, FIELD)
 
@@ -92,6 +127,24 @@ def _squared_length(x: Any, y: Any) -> Any:
     return difference * _ops.conj(difference)
 
 
+def _truncated(x: Any, y: Any) -> Any:
+    return _ops.sign(x) * _ops.sign(y) * (_ops.abs(x) // _ops.abs(y))
+
+
+def _multiply_no_nan(x: Any, y: Any) -> Any:
+    zero = _ops.equal(y, 0)
+    return _ops.where(zero, 0.0, _ops.multiply(x, _ops.where(zero, 0.0, y)))
+
+
+def _at_nothing(function: Any) -> Any:
+    """Return a function whose gradients are zero where x is, as TensorFlow has them."""
+
+    def call(x: Any, y: Any) -> Any:
+        return _ops.where(_ops.equal(x, 0) & _ops.equal(y, y), 0.0, function(x, y))
+
+    return call
+
+
 add = _binary(_ops.add, NUMBERS)
 atan2 = _binary(_ops.atan2, FLOATS, "y", "x")
 divide = truediv = _binary(_ops.divide, QUOTIENTS, others=_small(_ops.divide))
@@ -113,6 +166,23 @@ minimum = _binary(_ops.minimum, REAL)
 multiply = _binary(_ops.multiply, NUMBERS)
 not_equal = _binary(_ops.not_equal)
 pow = _binary(_ops.pow, SIGNED)
+igamma = _binary(_ops.gammainc, FLOATS, "a", "x")
+igammac = _binary(_ops.gammaincc, FLOATS, "a", "x")
+multiply_no_nan = _binary(_multiply_no_nan, FIELD)
+nextafter = _binary(_ops.nextafter, "fd", "x1", "x2")
+polygamma = _binary(_ops.polygamma, "fd", "a", "x")
+truncatediv = _binary(
+    lambda x, y: _ops.trunc(_ops.divide(x, y)), FLOATS, others=_dividing(_truncated)
+)
+truncatemod = _binary(
+    lambda x, y: x - _ops.trunc(_ops.divide(x, y)) * y,
+    FLOATS,
+    others=_dividing(lambda x, y: x - _truncated(x, y) * y),
+)
+xdivy = _binary(_at_nothing(_ops.xdivy), FIELD)
+xlog1py = _binary(_at_nothing(_ops.xlog1py), FIELD)
+xlogy = _binary(_at_nothing(_ops.xlogy), FIELD)
+zeta = _binary(_ops.zeta, "fd", "x", "q")
 squared_difference = _binary(
     _ops.squared_difference, FLOATS + "ilq", others={"FD": _squared_length}
 )
@@ -164,6 +234,104 @@ def add_n(inputs: Any, name: str | None = None) -> Any:
     return total
 
 
+def complex(real: Any, imag: Any, name: str | None = None) -> Any:
+    """Return complex numbers of their real and imaginary parts."""
+    x, y = _alike([real, imag])
+    _tensor(x, "fd", "complex")
+    return _ops.complex_of(x, y)
+
+
+def accumulate_n(
+    inputs: Any, shape: Any = None, tensor_dtype: Any = None, name: str | None = None
+) -> Any:
+    """Add tensors of one shape."""
+    return add_n(inputs)
+
+
+def scalar_mul(scalar: Any, x: Any, name: str | None = None) -> Any:
+    """Multiply a tensor by a number."""
+    return multiply(_is.scalar("tf.math.scalar_mul", "scalar", scalar), x)
+
+
+def reciprocal_no_nan(x: Any, name: str | None = None) -> Any:
+    """Return one over each element, and 0 where it is 0."""
+    x = _tensor(x, FIELD, "math.reciprocal_no_nan")
+    return _ops.divide_no_nan(_ops.ones_like(x), x)
+
+
+def betainc(a: Any, b: Any, x: Any, name: str | None = None) -> Any:
+    """Return the incomplete beta function over the whole one."""
+    a, b, x = _alike([a, b, x])
+    return _ops.betainc(a, b, _tensor(x, "fd", "math.betainc"))
+
+
+def lbeta(x: Any, name: str | None = None) -> Any:
+    """Return the logarithm of the beta function of the last axis."""
+    x = _tensor(x, "fde", "math.lbeta")
+    if not x.shape[-1]:
+        return _ops.full(x.shape[:-1], -_np.inf, dtype=x.dtype)
+    return _ops.sum(_ops.gammaln(x), axis=-1) - _ops.gammaln(_ops.sum(x, axis=-1))
+
+
+def polyval(coeffs: Any, x: Any, name: str | None = None) -> Any:
+    """Return the polynomial of a list of coefficients, that of the highest power first."""
+    if not isinstance(coeffs, list):
+        raise _is.refused("tf.math.polyval", "coeffs", "a list", coeffs)
+    x = _tensor(x)
+    if not coeffs:
+        return _ops.zeros_like(x)
+    found, *others = _alike([*coeffs, x])[:-1]
+    for coefficient in others:
+        found = coefficient + found * x
+    return found
+
+
+@_checked(axis=_is.axes, keepdims=_is.truth)
+def count_nonzero(
+    input: Any,
+    axis: Any = None,
+    keepdims: bool | None = None,
+    dtype: Any = _INT64,
+    name: str | None = None,
+) -> Any:
+    """Count the elements that are not zero."""
+    found = _ops.count_nonzero(_tensor(input), axis=_static(axis), keepdims=keepdims is True)
+    return _ops.astype(found, _dtype_of(dtype))
+
+
+@_checked(x=_is.ranked, axis=_is.axis, exclusive=_is.truth, reverse=_is.truth)
+def cumulative_logsumexp(
+    x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
+) -> Any:
+    """Return the logarithms of running sums of exponentials along an axis."""
+    x = _tensor(x, FLOATS, "math.cumulative_logsumexp")
+    axis = _static(axis) % x.ndim
+    x = _ops.moveaxis(_ops.flip(x, axis=axis) if reverse else x, axis, -1)
+    size = x.shape[-1]
+    before = _np.tril(_np.ones((size, size), bool), -1 if exclusive else 0)
+    wide = _ops.where(before, _ops.expand_dims(x, axis=-2), -_np.inf)
+    found = _ops.moveaxis(_ops.logsumexp(wide, axis=-1), -1, axis)
+    return _ops.flip(found, axis=axis) if reverse else found
+
+
+def is_non_decreasing(x: Any, name: str | None = None) -> Any:
+    """Tell whether no element is less than the one before it."""
+    flat = _ops.reshape(_tensor(x, REAL, "math.is_non_decreasing"), (-1,))
+    return _ops.all(_ops.less_equal(flat[:-1], flat[1:]))
+
+
+def is_strictly_increasing(x: Any, name: str | None = None) -> Any:
+    """Tell whether every element is greater than the one before it."""
+    flat = _ops.reshape(_tensor(x, REAL, "math.is_strictly_increasing"), (-1,))
+    return _ops.all(_ops.less(flat[:-1], flat[1:]))
+
+
+def zero_fraction(value: Any, name: str | None = None) -> Any:
+    """Return the share of elements that are zero, as float32."""
+    x = _tensor(value, NUMBERS, "math.zero_fraction")
+    return _ops.astype(1 - _ops.count_nonzero(x) / x.size, _np.float32)
+
+
 @_checked(x=_is.ranked, axis=_is.axis, exclusive=_is.truth, reverse=_is.truth)
 def cumsum(
     x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
@@ -207,9 +375,6 @@ def l2_normalize(
     return _ops.l2_normalize(
         _tensor(x, FIELD, "math.l2_normalize"), axis=_static(axis), epsilon=epsilon
     )
-
-
-_INT32 = _np.dtype("int32")
 
 
 @_checked(k=_is.count, sorted=_is.truth)
@@ -256,10 +421,12 @@ def log_softmax(logits: Any, axis: int | None = None, name: str | None = None) -
 
 __all__ = [
     "abs",
+    "accumulate_n",
     "acos",
     "acosh",
     "add",
     "add_n",
+    "angle",
     "argmax",
     "argmin",
     "asin",
@@ -267,16 +434,27 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "bessel_i0",
+    "bessel_i0e",
+    "bessel_i1",
+    "bessel_i1e",
+    "betainc",
     "ceil",
     "conj",
     "cos",
     "cosh",
+    "count_nonzero",
     "cumprod",
     "cumsum",
+    "cumulative_logsumexp",
+    "digamma",
     "divide",
     "divide_no_nan",
     "equal",
     "erf",
+    "erfc",
+    "erfcinv",
+    "erfinv",
     "exp",
     "expm1",
     "floor",
@@ -284,13 +462,20 @@ __all__ = [
     "floormod",
     "greater",
     "greater_equal",
+    "igamma",
+    "igammac",
     "imag",
+    "invert_permutation",
     "is_finite",
     "is_inf",
     "is_nan",
+    "is_non_decreasing",
+    "is_strictly_increasing",
     "l2_normalize",
+    "lbeta",
     "less",
     "less_equal",
+    "lgamma",
     "log",
     "log1p",
     "log_sigmoid",
@@ -303,11 +488,17 @@ __all__ = [
     "minimum",
     "mod",
     "multiply",
+    "multiply_no_nan",
+    "ndtri",
     "negative",
+    "nextafter",
     "not_equal",
+    "polygamma",
+    "polyval",
     "pow",
     "real",
     "reciprocal",
+    "reciprocal_no_nan",
     "reduce_all",
     "reduce_any",
     "reduce_euclidean_norm",
@@ -322,6 +513,12 @@ __all__ = [
     "rint",
     "round",
     "rsqrt",
+    "scalar_mul",
+    "segment_max",
+    "segment_mean",
+    "segment_min",
+    "segment_prod",
+    "segment_sum",
     "sigmoid",
     "sign",
     "sin",
@@ -337,6 +534,17 @@ __all__ = [
     "tanh",
     "top_k",
     "truediv",
+    "unsorted_segment_max",
+    "unsorted_segment_mean",
+    "unsorted_segment_min",
+    "unsorted_segment_prod",
+    "unsorted_segment_sqrt_n",
+    "unsorted_segment_sum",
+    "xdivy",
+    "xlog1py",
+    "xlogy",
+    "zero_fraction",
+    "zeta",
 ]
 
-_name_all(globals(), __all__)
+_name_all(globals(), [*__all__, "complex", "truncatediv", "truncatemod"])

@@ -77,7 +77,7 @@ COMPUTED = {
 """Those of them that NumPy computes with ufuncs."""
 
 MATRICES = {
-    *("cholesky", "det", "eig", "eigh", "eigvalsh", "inv", "matrix_rank", "pinv", "qr"),
+    *("cholesky", "det", "eig", "eigh", "eigvalsh", "inv", "lu", "matrix_rank", "pinv", "qr"),
     *("slogdet", "solve", "solve_triangle", "svd", "svdvals", "eigvalsh_slope", "svdvals_slope"),
 }
 """Operations of LAPACK, which has no half precision."""

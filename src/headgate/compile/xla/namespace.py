@@ -17,7 +17,9 @@ from headgate.compile.xla.dtypes import cast, typed
 from headgate.core.namespace import OPERATORS, Array, Namespace, implementations
 from headgate.core.traced import is_traced
 from headgate.ops.linalg.contract import parsed_subscripts
+from headgate.ops.linalg.factors import PackedLU
 from headgate.ops.linalg.matrices import as_matrices
+from headgate.ops.rules import refuse_complex
 from headgate.ops.shape import checked_widths, sizes
 
 
@@ -109,6 +111,25 @@ def _expm(xp: Any, x: Array) -> Array:
     return expm(as_matrices(xp, x, square=True))
 
 
+def _complex_of(xp: Any, x: Array, y: Array) -> Array:
+    import jax
+
+    for part in (x, y):
+        refuse_complex(part)
+    ns = xp.array_module
+    parts = [np.empty(0, part.dtype) if hasattr(part, "dtype") else part for part in (x, y)]
+    dtype = np.result_type(*parts, np.complex64).type(0).real.dtype
+    x, y = ns.broadcast_arrays(cast(xp.asarray(x), dtype), cast(xp.asarray(y), dtype))
+    return jax.lax.complex(x, y)
+
+
+def _lu(xp: Any, x: Array) -> PackedLU:
+    from jax.lax.linalg import lu
+
+    packed, _, order = lu(as_matrices(xp, x))
+    return PackedLU(packed, order.astype(np.int64))
+
+
 def _solve_triangle(xp: Any, x: Array, y: Array, lower: bool, unit_diagonal: bool) -> Array:
     from jax.lax.linalg import triangular_solve
 
@@ -139,7 +160,7 @@ _OVERRIDES: dict[str, Callable[..., Any]] = {
     "astype_integer": _astype,
     "floor_divide": _floor_divide,
     "remainder": _remainder,
-    "reshape": lambda xp, x, shape: xp.array_module.reshape(x, sizes(shape)),
+    "reshape": lambda xp, x, shape, copy=None: xp.array_module.reshape(x, sizes(shape)),
     "permute_dims": lambda xp, x, axes: x.transpose(axes),
     "broadcast_to": lambda xp, x, shape: xp.array_module.broadcast_to(x, sizes(shape)),
     "pad": _pad,
@@ -150,6 +171,8 @@ _OVERRIDES: dict[str, Callable[..., Any]] = {
     "einsum": _einsum,
     "matrix_rank": _matrix_rank,
     "expm": _expm,
+    "complex_of": _complex_of,
+    "lu": _lu,
     "solve_triangle": _solve_triangle,
     "repeated": _repeated,
     "inherit": lambda xp, x, other: xp.asarray(x),

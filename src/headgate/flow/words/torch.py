@@ -105,6 +105,11 @@ CURES: Sayings = {
     ("host_round_trip", ""): _HOST,
     (
         "host_round_trip",
+        "into",
+    ): "Compute the loss with torch functions; or ask the other framework for its gradient by "
+    "this value as well, and hand it back: h.backward(torch.from_dlpack(dh)).",
+    (
+        "host_round_trip",
         "item()",
     ): "Leave out item(): use the tensor itself in the loss, and item() for what is logged.",
     ("host_round_trip", "float()"): "Leave out float(): use the tensor itself in the loss, and "

@@ -7,7 +7,7 @@ from typing import Any
 from headgate.core.op import op
 
 trace = op(
-    "trace(x, *, offset=0)",
+    "trace(x, *, offset=0, dtype=None)",
     """Sum the diagonals of matrices; `offset` is how far to the right of the main one.
 
     >>> hg.linalg.trace([[1.0, 2.0], [3.0, 4.0]])
@@ -16,7 +16,9 @@ trace = op(
     lambda g, xp, x_shape, offset: (
         g[..., None, None] * xp.eye(x_shape[-2], x_shape[-1], k=offset, dtype=g.dtype)
     ),
-    impl=lambda xp, x, *, offset: xp.array_module.linalg.trace(x, offset=offset),
+    impl=lambda xp, x, *, offset=0, dtype=None: xp.array_module.linalg.trace(
+        x, offset=offset, dtype=dtype
+    ),
 )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from headgate.core.namespace import NUMPY, Array, owner
-from headgate.core.op import op
+from headgate.core.op import op, sees_missing
 from headgate.core.traced import is_traced
 from headgate.ops.linalg.matrices import (
     adjoint,
@@ -108,3 +110,63 @@ def _checked_mode(xp: Any, x: Array, mode: str) -> Any:
     if mode not in ("reduced", "complete"):
         raise ValueError(f"mode must be 'reduced' or 'complete', got {mode!r}")
     return xp.array_module.linalg.qr(as_matrices(xp, x), mode=mode)
+
+
+class PackedLU(NamedTuple):
+    """What `lu` returns: both factors in one matrix, and which row of the matrix is where."""
+
+    factors: Any
+    permutation: Any
+
+
+def _lu(xp: Any, x: Array) -> PackedLU:
+    """Eliminate by columns, all matrices at once; a pivot of zero leaves its column as it is."""
+    packed = np.array(as_matrices(xp, x))
+    rows, columns = packed.shape[-2:]
+    order = np.broadcast_to(np.arange(rows), packed.shape[:-1]).copy()
+    for k in range(min(rows, columns)):
+        pivot = k + np.argmax(np.abs(packed[..., k:, k]), axis=-1)[..., None]
+        for array in (packed, order[..., None]):
+            here = np.take_along_axis(array, np.full_like(pivot, k)[..., None], axis=-2)
+            there = np.take_along_axis(array, pivot[..., None], axis=-2)
+            np.put_along_axis(array, pivot[..., None], here, axis=-2)
+            array[..., k : k + 1, :] = there
+        divisor = packed[..., k, k][..., None]
+        packed[..., k + 1 :, k] /= np.where(divisor == 0, 1, divisor)
+        column, row = packed[..., k + 1 :, k, None], packed[..., k, None, k + 1 :]
+        packed[..., k + 1 :, k + 1 :] -= column * row
+    return PackedLU(packed, order)
+
+
+@by_adjoint
+@sees_missing
+def _lu_rule(g: Any, xp: Any, ans: Any) -> Any:
+    """With x[p] = l u:  l^-* (strictly lower part of l* g_l + upper part of g_u u*) u^-*."""
+    packed, order = ans
+    if packed.shape[-1] != packed.shape[-2]:
+        raise NotImplementedError(
+            f"the gradient of lu is there for square matrices; their shape is {packed.shape[-2:]}"
+        )
+    one = xp.eye(packed.shape[-1], dtype=packed.dtype)
+    lower, upper = adjoint(xp, xp.tril(packed, k=-1) + one), adjoint(xp, xp.triu(packed))
+    inner = xp.tril(lower @ xp.tril(g[0], k=-1), k=-1) + xp.triu(xp.triu(g[0]) @ upper)
+    solved = xp.solve_triangle(lower, inner, lower=False, unit_diagonal=True)
+    turned = xp.solve_triangle(upper.mT, solved.mT, lower=False, unit_diagonal=False)
+    back = owner[type(raw_of(order))].array_module.argsort(raw_of(order), axis=-1)
+    return xp.take_along_axis(turned.mT, back[..., None], axis=-2)
+
+
+lu = op(
+    "lu(x)",
+    """Factorise matrices by elimination: `x[permutation] = l @ u`.
+
+    Both factors come in one matrix: `l` is what is below its diagonal, with ones on it.
+
+    >>> hg.linalg.lu([[1.0, 2.0], [4.0, 4.0]]).factors
+    Tensor([[4.  , 4.  ],
+            [0.25, 1.  ]], shape=(2, 2), dtype=float64)
+    """,
+    _lu_rule,
+    impl_numpy=_lu,
+    outputs=True,
+)

@@ -26,6 +26,7 @@ from torch.overrides import _get_current_function_mode
 from headgate.flow.judge import Told
 from headgate.flow.solve import Reach
 from headgate.flow.trace import Place, Trace
+from headgate.flow.watch.border import lost_abroad
 from headgate.flow.watch.torch import asking, functions, modules, steps, transforms
 from headgate.flow.watch.torch.account import account
 from headgate.flow.watch.torch.graph import Walk
@@ -250,8 +251,8 @@ class Session:
 
     def told(self) -> Iterable[Told]:
         """Yield what is wrong with parameters beside all gradient calls."""
-        self.trace()
-        return mistakes(self)
+        trace = self.trace()
+        return [*mistakes(self), *lost_abroad(trace, self.optimized())]
 
     def remarks(self) -> list[str]:
         """Return in a sentence each what could not be seen."""
