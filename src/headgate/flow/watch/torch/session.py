@@ -252,7 +252,7 @@ class Session:
     def told(self) -> Iterable[Told]:
         """Yield what is wrong with parameters beside all gradient calls."""
         trace = self.trace()
-        return [*mistakes(self), *lost_abroad(trace, self.optimized())]
+        return [*mistakes(self), *lost_abroad(trace, self.optimized)]
 
     def remarks(self) -> list[str]:
         """Return in a sentence each what could not be seen."""
