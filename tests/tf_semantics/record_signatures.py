@@ -241,6 +241,7 @@ REASONS = {
             *("label_weights", "from_sorted_ids", "keras.metrics.MeanIoU.axis"),
             *("input_axes", "output_axes", "keras.layers.Flatten.data_format"),
             *("weights", "output_shape", "arguments", "skip_mismatch", "max_shard_size"),
+            "support_partition",
         ),
         "one way to compute it": ("unroll", "use_cudnn", "flash_attention"),
         "the table has what Headgate knows": (
@@ -277,6 +278,8 @@ REASONS = {
             *("keras.Input.shape", "keras.layers.Input.shape"),
         ),
         "the same": (
+            *("constant_initializer.value", "random_normal_initializer.__call__.dtype"),
+            "random_uniform_initializer.__call__.dtype",
             *(
                 "TensorShape.dims",
                 "shape_n.out_type",
@@ -357,6 +360,12 @@ UNREAD = {
     "control_dependencies.control_inputs": "ops run in the order in which they are written",
     "device.device_name": "there is one device",
     "__exit__.error": "errors pass",
+    "get_memory_growth.device": "there is one device",
+    "set_memory_growth.device": "there is one device",
+    "set_memory_growth.enable": "memory is taken as it is needed",
+    "set_visible_devices.devices": "there is one device",
+    "set_visible_devices.device_type": "there is one device",
+    "set_soft_device_placement.enabled": "there is one device",
     "TensorArray.clear_after_read": "a hint for memory",
     "TensorArray.colocate_with_first_write_call": "there is one device",
     "TensorArray.tensor_array_name": "names belong to graphs, and there are none",
