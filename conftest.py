@@ -34,7 +34,7 @@ collect_ignore = [
 if importlib.util.find_spec("torch") is None:  # no example is there, but an import of torch
     collect_ignore += ["src/headgate/flow/watch/torch", "src/headgate/testing/torch.py"]
 if importlib.util.find_spec("tensorflow") is None:
-    collect_ignore += ["src/headgate/flow/watch/tensorflow"]
+    collect_ignore += ["src/headgate/flow/watch/tensorflow", "src/headgate/testing/tensorflow.py"]
 NEEDS = {"peers": "jax", "tensorflow": "tensorflow", "torch": "torch"}
 
 

@@ -219,6 +219,7 @@ def why(
         no_flow=no_flow or (),
         flow=flow or (),
         step=step,
+        every=every,
         matrix=matrix,
     )
     try:

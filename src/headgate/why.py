@@ -1,20 +1,23 @@
 """Why: questions about programs that are not written with Headgate, asked from Python.
 
 `headgate why script.py` asks them of a whole script. Here the same watchers are entered around a
-block (`watching`), asked about one loss (`torch`), or put into the loops of others, which have a
-place for callbacks (`lightning`, `transformers`). What they answer is an `Account`, as that of
-`headgate.trace()` is: `print` shows the findings, a notebook the map.
+block (`watching`), asked about one loss (`torch`) or function (`jax`), or put into the loops of
+others, which have a place for callbacks (`lightning`, `transformers`). What they answer is an
+`Account`, as that of `headgate.trace()` is: `print` shows the findings, a notebook the map.
 
 Nothing here imports another library before it is used.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headgate.flow.watch.torch.watch import Watch
 
 if TYPE_CHECKING:
+    from headgate.flow.watch.jax.question import Answer as JaxAnswer
+    from headgate.flow.watch.tensorflow.question import Answer as TensorFlowAnswer
     from headgate.flow.watch.torch.question import Answer
 
 
@@ -61,6 +64,63 @@ def torch(loss: Any, sources: Any) -> Answer:
     from headgate.flow.watch.torch.question import ask
 
     return ask(loss, sources)
+
+
+def jax(
+    fun: Callable[..., Any],
+    *args: Any,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    **kwargs: Any,
+) -> JaxAnswer:
+    """Say which arrays the gradient of a function of JAX reaches, and what cuts the others.
+
+    The function is called once more to read its equations, and differentiated once; what it returns
+    need not be a scalar. Give it the arguments that the program gives it, with their values.
+
+    Args:
+        fun: the function, as `jax.grad` would take it.
+        *args: what it is called with.
+        argnums: which of these arguments it would be differentiated by.
+        has_aux: whether it returns something else beside what is differentiated.
+        **kwargs: further arguments by name.
+
+    Raises:
+        TypeError: it is no function, or the arguments have no values, as within `jit`.
+        ValueError: there is nothing to differentiate by.
+
+    >>> import headgate, jax, jax.numpy as jnp
+    >>> params = {"enc": jnp.ones(3), "dec": jnp.ones(3)}
+    >>> def loss(p, x):
+    ...     return jnp.sum(jax.lax.stop_gradient(x * p["enc"]) * p["dec"])
+    >>> answer = headgate.why.jax(loss, params, jnp.ones(3))
+    >>> [(finding.parameter, finding.kind) for finding in answer.findings()]
+    [("params['enc']", 'stop_gradient')]
+    """
+    from headgate.flow.watch.jax.question import ask
+
+    return ask(fun, args, argnums, has_aux, kwargs)
+
+
+def tensorflow(tape: Any, loss: Any, variables: Any) -> TensorFlowAnswer:
+    """Say which variables a loss on a tape of TensorFlow reaches, and what cuts the others.
+
+    Asked within `watching`. A persistent tape is asked, and goes on as it was; one that is not can
+    be asked only once, and is left to the program: then sizes are not known.
+
+    Args:
+        tape: the `tf.GradientTape` that recorded the loss.
+        loss: a tensor, or several that are added.
+        variables: a model, a layer or an optimizer of Keras, which stand for their variables; a
+            variable or a tensor; a pattern of names (`"encoder/*"`); or a structure of these.
+
+    Raises:
+        TypeError: the tape is none, the loss is no tensor, or a variable is none of these.
+        ValueError: nobody looked on, or there are no variables.
+    """
+    from headgate.flow.watch.tensorflow.question import ask
+
+    return ask(tape, loss, variables)
 
 
 def lightning(steps: int = 10, *, strict: bool = False) -> Any:

@@ -78,7 +78,12 @@ def printed(name: str) -> str:
             run(name)
         except Exception as error:
             print(f"error: {type(error).__name__}")
-    text = " ".join(line.replace(": ", "=") for line in out.getvalue().splitlines())
+    return in_short(out.getvalue())
+
+
+def in_short(out: str) -> str:
+    """Return what a program prints in the form of `expect`."""
+    text = " ".join(line.replace(": ", "=") for line in out.splitlines())
     # The headers do not name the models around a layer.
     return re.sub(r"\S*/(?=[^/\s]+/[^/\s]+=)", "", text)
 

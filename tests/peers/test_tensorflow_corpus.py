@@ -1,9 +1,13 @@
-"""The corpus of broken TensorFlow and Keras programs (`tests/why_cases/in_tensorflow`): its truth.
+"""The corpus of broken TensorFlow and Keras programs (`tests/why_cases/in_tensorflow`).
 
 As for PyTorch's (`test_torch_corpus.py`): each program prints what its header expects, and its
-fixed twin cures what it names as affected.
+fixed twin cures what it names as affected. Then each program runs once more, watched: it prints the
+same, no correct program may give a finding, and of each broken one line and kind must be right.
 """
 
+import contextlib
+import functools
+import io
 import sys
 
 import pytest
@@ -16,11 +20,16 @@ from flow.corpus import (
     expected,
     header,
     imported,
+    in_short,
     lines_named,
     named,
+    options,
+    run,
     statuses,
+    values_of,
 )
 from headgate.flow.kinds import KINDS
+from headgate.flow.watch.tensorflow.watch import Watch
 
 pytestmark = pytest.mark.tensorflow
 
@@ -113,3 +122,64 @@ def test_there_are_enough_programs_and_kinds():
 def test_programs_import_only_tensorflow_keras_numpy_and_the_standard_library():
     found = set().union(*(imported(name) for name in (*BROKEN, *FIXED, *CORRECT)))
     assert found - OUTSIDE <= sys.stdlib_module_names
+
+
+# -- what is found ---------------------------------------------------------------------------------
+
+PENDING = ("k110", "k111", "k112", "k115", "k116", "k124", "k128", "k130", "k204", "k206")
+"""Broken programs whose defect is not found yet, or is called something else."""
+LOUD = ("k127", "k128", "okk01")
+"""Correct programs that are not left in peace yet."""
+
+
+def expecting(names, failing):
+    """Run a test for each program, and expect those to fail that are known by their numbers."""
+    pending = pytest.mark.xfail(reason="not found yet", strict=True)
+    return pytest.mark.parametrize(
+        "name",
+        [
+            pytest.param(
+                name, id=name_of(name), marks=[pending] * name_of(name).startswith(failing or "-")
+            )
+            for name in names
+        ],
+    )
+
+
+@functools.cache
+def findings(name):
+    """Run a program under a watcher, once, and return what is found with its header's options."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), Watch() as watch:
+        try:
+            run(name)
+        except Exception as raised:
+            print(f"error: {type(raised).__name__}")
+    assert values_of(in_short(out.getvalue())) == expected(name), (
+        "another end than without a watcher"
+    )
+    return watch.findings(no_flow=options(name, "--no-flow"), flow=options(name, "--flow"))
+
+
+@expecting([*FIXED, *CORRECT], LOUD)
+def test_a_correct_program_gives_no_finding(name):
+    assert findings(name) == []
+
+
+@expecting(BROKEN, PENDING)
+def test_the_true_line_and_kind_are_found(name):
+    right = lines_named(header(name))
+    found = [(found.line in right, found.kind in causes(name)) for found in findings(name)]
+    assert (True, True) in found, findings(name)
+
+
+def test_findings_name_the_variables_that_are_affected():
+    found = [name for name in BROKEN if not name_of(name).startswith(PENDING)]
+    missing = {}
+    for name in found:
+        variables = [each.parameter.replace("/", ".") for each in findings(name)]
+        for affected in header(name)["affected"].split():
+            # A header may leave out what holds the model.
+            if not any(f".{each}".endswith(f".{affected}") for each in variables):
+                missing.setdefault(name, []).append(affected)
+    assert len(missing) <= 0.05 * len(found), missing

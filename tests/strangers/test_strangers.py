@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+GIVEN = os.environ.get("PYTHONPATH", "")
 PROGRAMS = sorted(path.stem for path in (HERE / "programs").glob("*.py"))
 
 TRUE = {
@@ -70,7 +71,7 @@ PLANTS = {
     "byol_data": Plant("byol_images", ("stop_gradient",), ("*net.*",)),
     "gan_detached": Plant("lightning_gan", ("stop_gradient",), ("generator.*",), fails=True),
     "timm_copied_head": Plant(
-        "timm_new_head", ("optimizer_mask", "variable_replaced"), ("classifier.*",)
+        "timm_new_head", ("optimizer_mask", "variable_replaced"), ("*classifier.*",)
     ),
     "timm_rounded": Plant("timm_new_head", ("nondiff_op", "zero_derivative"), ("*",)),
     "metric_detached": Plant("metric_learning", ("stop_gradient",), ("*[02].*",)),
@@ -87,6 +88,18 @@ PLANTS = {
     "numpyro_stopped": Plant("numpyro_svi", ("stop_gradient",), ("*sigma*",)),
     "optimistix_stopped": Plant("optimistix_bilevel", ("stop_gradient",), ("*log_weight*",)),
     "diffrax_stopped": Plant("diffrax_neural_ode", ("stop_gradient",), ("*func.*",)),
+    "keras_images_stopped": Plant(
+        "keras_images_tensorflow",
+        ("stop_gradient",),
+        ("*conv2d*", "stem*", "batch_normalization*"),
+    ),
+    "keras_text_detached": Plant("keras_text_torch", ("stop_gradient",), ("*attention*",)),
+    "keras_tables_rounded": Plant("keras_tables_jax", ("nondiff_op",), ("*town_table*",)),
+    "keras_gan_by_numpy": Plant(
+        "keras_gan_tensorflow", ("host_round_trip",), ("*dense*", "*conv2d_transpose*")
+    ),
+    "keras_hub_frozen_adapters": Plant("keras_hub_gpt2", ("frozen",), ("*lora_kernel*",)),
+    "tfp_flow_integers": Plant("tfp_inference", ("integer_cast",), ("tail*",)),
 }
 
 
@@ -99,12 +112,13 @@ def ran(script, *command):
     """Run a script of this folder in a process, and return how it ended."""
     environment = {
         **os.environ,
-        "PYTHONPATH": str(HERE / "site"),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE / "site"), GIVEN])),
         "OMP_NUM_THREADS": "1",
         "HF_HUB_OFFLINE": "1",
         "CUDA_VISIBLE_DEVICES": "",
         "JAX_PLATFORMS": "cpu",
         "JAX_ENABLE_X64": "0",
+        "TF_NUM_INTRAOP_THREADS": "1",
     }
     return subprocess.run(
         [sys.executable, *command, script],

@@ -28,12 +28,22 @@ PAGE = Path(__file__).parents[2] / "docs" / "tf_deviations.md"
 BEGIN, END = "<!-- signatures: from here", "<!-- signatures: to here -->"
 
 MODULES = (
-    *("", "autodiff", "linalg", "math", "nn", "random"),
+    *("", "autodiff", "data", "linalg", "math", "nn", "random"),
     "keras",
     *(
         f"keras.{name}"
         for name in (
-            *("activations", "backend", "initializers", "layers", "losses", "metrics", "models"),
+            *(
+                "activations",
+                "backend",
+                "callbacks",
+                "regularizers",
+                "initializers",
+                "layers",
+                "losses",
+                "metrics",
+                "models",
+            ),
             *("optimizers", "optimizers.schedules"),
         )
     ),
@@ -211,12 +221,19 @@ KINDS = {
 
 REASONS = {
     "absent": {
-        "no regularizers and constraints: add to the loss, and `assign` after the update": (
-            *("activity_regularizer", "kernel_regularizer", "bias_regularizer", "beta_regularizer"),
-            *("gamma_regularizer", "embeddings_regularizer", "recurrent_regularizer"),
-            *("regularizer", "constraint", "kernel_constraint", "bias_constraint"),
+        "no constraints: `assign` after the update": (
+            *("constraint", "kernel_constraint", "bias_constraint"),
             *("beta_constraint", "gamma_constraint", "embeddings_constraint"),
             "recurrent_constraint",
+        ),
+        "taken by name among the options of every layer that makes such a weight": (
+            *("kernel_regularizer", "bias_regularizer", "beta_regularizer", "gamma_regularizer"),
+            *("embeddings_regularizer", "recurrent_regularizer"),
+        ),
+        "elements come one after the other": ("synchronous", "use_unbounded_threadpool"),
+        "numbers alone are written": (
+            *("histogram_freq", "write_graph", "write_images", "write_steps_per_second"),
+            *("profile_batch", "embeddings_freq", "embeddings_metadata"),
         ),
         "the class fixes it; TensorFlow's classes have it of their bases": (
             *("rank", "cell", "pool_dimensions", "pool_mode", "zero_output_for_mask"),
@@ -242,6 +259,7 @@ REASONS = {
             *("input_axes", "output_axes", "keras.layers.Flatten.data_format"),
             *("weights", "output_shape", "arguments", "skip_mismatch", "max_shard_size"),
             "support_partition",
+            "keras.callbacks.ReduceLROnPlateau.baseline",
         ),
         "one way to compute it": ("unroll", "use_cudnn", "flash_attention"),
         "the table has what Headgate knows": (
@@ -264,15 +282,18 @@ REASONS = {
             *("go_backwards", "reset_after", "thresholds", "from_logits", "attention_mask"),
             *("return_attention_scores", "training", "use_causal_mask", "weight_decay"),
             *("clipnorm", "clipvalue", "global_clipnorm", "warmup_target", "warmup_steps"),
+            *("update_freq", "activity_regularizer"),
         ),
     },
     "named": {
         "the same value": (
             *("inputs", "sequences", "sequences_shape", "query_shape", "variables", "identifier"),
         ),
+        "made by its methods, not by its constructor": ("variant_tensor",),
     },
     "default": {
         "without effect": ("synchronization", "Variable.aggregation"),
+        "whole models are not written": ("save_weights_only",),
         "must be given, or is found out": (
             *("true_fn", "false_fn", "func", "inp", "Tout", "input_shape", "trainable_variables"),
             *("keras.Input.shape", "keras.layers.Input.shape"),
@@ -302,6 +323,8 @@ REASONS = {
         ),
         "sizes known beforehand, which Keras takes as well": ("input_shape", "input_dim"),
         "as `Conv2D`'s": ("groups",),
+        "what the result adds to the loss, as other layers have it": ("activity_regularizer",),
+        "made by its methods, not by its constructor": ("data.Dataset.count",),
         "an older name of Keras'": ("alpha",),
         "as `numpy_function`'s": ("stateful",),
         "looks at indices, classes and divisors while a program runs": ("function.check",),

@@ -115,7 +115,7 @@ class Dataset:
         generator: Callable[..., Iterable[Any]],
         output_types: Any = None,
         output_shapes: Any = None,
-        args: tuple[Any, ...] = (),
+        args: tuple[Any, ...] | None = None,
         output_signature: Any = None,
         name: str | None = None,
     ) -> Dataset:
@@ -140,7 +140,7 @@ class Dataset:
         wanted = output_types if output_signature is None else output_signature
 
         def make(_: Pass) -> Iterator[Any]:
-            for element in generator(*args):
+            for element in generator(*(args or ())):
                 yield _cast(cls._arrays(element), wanted)
 
         return cls(make, lambda: None)
@@ -153,14 +153,16 @@ class Dataset:
         return cls(lambda _: (np.asarray(each, kind) for each in numbers), lambda: len(numbers))
 
     @classmethod
-    def zip(cls, *datasets: Any, name: str | None = None) -> Dataset:
+    def zip(cls, *args: Any, datasets: Any = None, name: str | None = None) -> Dataset:
         """Return the elements of several data sets side by side, as long as all have some.
 
         Args:
-            datasets: data sets, or one structure of data sets.
+            args: data sets, or one structure of data sets.
+            datasets: the same, by name.
             name: as in TensorFlow; it has no effect.
         """
-        tree: Any = datasets[0] if len(datasets) == 1 else datasets
+        given = args if datasets is None else (datasets,)
+        tree: Any = given[0] if len(given) == 1 else given
         parts, structure = optree.tree_flatten(tree)
         for part in parts:
             _require(part, "zip")
@@ -182,6 +184,7 @@ class Dataset:
         map_func: Callable[..., Any],
         num_parallel_calls: Any = None,
         deterministic: bool | None = None,
+        *,
         name: str | None = None,
     ) -> Dataset:
         """Return what a function gives for each element; a tuple is given as several arguments.
@@ -400,7 +403,7 @@ class Dataset:
         self,
         map_func: Callable[..., Dataset],
         cycle_length: int | None = None,
-        block_length: int = 1,
+        block_length: int | None = None,
         num_parallel_calls: Any = None,
         deterministic: bool | None = None,
         name: str | None = None,
@@ -410,12 +413,12 @@ class Dataset:
         Args:
             map_func: returns a data set for an element.
             cycle_length: so many of them are gone through side by side.
-            block_length: so many elements of one, before it is the turn of the next.
+            block_length: so many elements of one, before it is the turn of the next; 1 if left out.
             num_parallel_calls, deterministic, name: as in TensorFlow; they have no effect.
         """
         most = optional(whole, "interleave", "cycle_length", cycle_length, -1)
         side = 16 if most in (None, -1) else most
-        block = whole("interleave", "block_length", block_length, 1)
+        block = optional(whole, "interleave", "block_length", block_length, 1) or 1
 
         def opened(turn: Pass) -> Iterator[Iterator[Any]]:
             for element in self._make(turn):

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from headgate.core.checks import choice, number, whole
+from headgate.core.checks import choice, flag, number, whole
 from headgate.fit.events import Events
 from headgate.fit.progress import Line
 
@@ -544,13 +544,23 @@ class LearningRateScheduler(Callback):
 
 
 class TerminateOnNaN(Callback):
-    """Ends the training when the loss is NaN or infinite."""
+    """Ends the training when the loss is NaN or infinite.
+
+    Args:
+        raise_error: whether to raise a RuntimeError then.
+    """
+
+    def __init__(self, raise_error: bool = False) -> None:
+        self.raise_error = flag("TerminateOnNaN", "raise_error", raise_error)
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Look at the loss."""
         value = (logs or {}).get("loss")
         if value is not None and not np.all(np.isfinite(value)):
-            print(f"Batch {batch}: the loss is {value}, and the training ends")
+            told = f"Batch {batch}: the loss is {value}, and the training ends"
+            if self.raise_error:
+                raise RuntimeError(told)
+            print(told)
             self.model.stop_training = True
 
 
@@ -602,7 +612,7 @@ class TensorBoard(Callback):
         ImportError: the package tensorboard is not installed.
     """
 
-    def __init__(self, log_dir: Any = "logs", update_freq: str | int = "epoch") -> None:
+    def __init__(self, log_dir: Any = "logs", *, update_freq: str | int = "epoch") -> None:
         if update_freq not in ("epoch", "batch"):
             whole("TensorBoard", "update_freq", update_freq, 1)
         self.log_dir = os.fspath(log_dir)

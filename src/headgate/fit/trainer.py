@@ -10,6 +10,7 @@ compiled step, as everywhere in Headgate.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -29,6 +30,7 @@ from headgate.fit import named
 from headgate.fit.callbacks import Callback, Callbacks, History
 from headgate.fit.feed import Batch, Feed, is_arrays, split, unpacked, weighted
 from headgate.fit.objective import Objective
+from headgate.nn.layer import forget_losses
 from headgate.nn.symbols import symbols
 from headgate.ops.elementwise import add
 
@@ -183,7 +185,7 @@ class Trainer(nn.Layer):
         loss = None
         if self._objective is not None and self._objective.has_loss:
             loss = self._objective.loss(y, y_pred, sample_weight)
-        for added in getattr(self, "losses", ()):
+        for added in self.losses:
             loss = added if loss is None else add(loss, added)
         if loss is None:
             raise ValueError(
@@ -498,9 +500,16 @@ class Trainer(nn.Layer):
         if name not in self._steps:
             step = getattr(self, name)
             if not self.run_eagerly and importlib.util.find_spec("jax") is not None:
-                step = function(lambda data, call=step: call(data))
+                step = function(functools.partial(self._without_a_trace, step))
             self._steps[name] = step
         return self._steps[name]
+
+    def _without_a_trace(self, step: Callable[[Any], Any], data: Any) -> Any:
+        """Make a step; what layers have added to the losses is of no use outside of the program."""
+        try:
+            return step(data)
+        finally:
+            forget_losses(self)
 
     def _given(self, batch: Batch) -> Any:
         """Return a batch as a step gets it: x alone, or a tuple without what is missing."""

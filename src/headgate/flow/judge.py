@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from headgate.flow.cancel import cancelled
 from headgate.flow.course import losses
-from headgate.flow.kinds import NONFINITE, cure
+from headgate.flow.kinds import FACTOR, NONFINITE, cure
 from headgate.flow.nested import unfollowed
 from headgate.flow.patterns import names_it, names_it_at
 from headgate.flow.report import Finding, told_of
@@ -333,12 +333,19 @@ def _missing(parameter: Parameter, outcome: Outcome) -> Told | None:
     return Told(parameter.name, outcome.verdict, kind, cut.place, cut.label, callers=cut.callers)
 
 
+INSIDE = "inside "
+"""A label that begins so says where in a library it is, below the line of the program."""
+
+INTO = "into "
+"""A label that begins so says into which other framework a value goes, and at which line."""
+
 _LABELLED = {"stop_gradient", "nondiff_op", "zero_derivative", "dead_term", *NONFINITE}
 
 
 def _finding(one: Told, framework: str) -> Finding:
     file, line, text = ("", 0, "") if one.place is None else (*one.place[:2], one.place.text)
-    label = one.label if one.kind in _LABELLED else ""
+    told = one.kind in _LABELLED or one.label.startswith((INSIDE, INTO))
+    label = one.label if told else ""
     advice = cure(one.kind, one.label, framework, one.verdict)
     return Finding(
         one.name,
@@ -422,6 +429,11 @@ def _outcome(
         cuts = [_died(reach, gradient, event, place) for event, place in flow.zeros]
         kind = cuts[0].kind if cuts else ""
         verdict = "zero" if cuts else "connected"
+        if cuts and all(cut.label == FACTOR for cut in cuts):
+            hard = [k for k in flow.severing if trace.events[k].kind not in _ON_PURPOSE]
+            if hard:  # a factor of 0 is there only so that there is a gradient at all
+                verdict, kind = "cut", _blamed(trace, flow)
+                cuts = [_cut(trace, number) for number in hard]
         expected = bool(flow.zeros) and all(
             _source_of(reach, gradient.deaths[place].factor) in alive for place in flow.zeros
         )

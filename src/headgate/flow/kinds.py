@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from headgate.flow.words import jax, torch
+from headgate.flow.words import jax, tensorflow, torch
 
 
 class Kind(NamedTuple):
@@ -277,8 +277,11 @@ WHAT: dict[str, Sayings] = {
     "headgate": {
         ("zero_derivative", FACTOR): "The gradient of {names} is exactly zero: it is multiplied "
         "with a number that is exactly 0",
+        ("host_round_trip", "into"): "No gradient reaches {names}: the value leaves for another "
+        "framework, where it has no history",
     },
     "jax": jax.WHAT,
+    "tensorflow": tensorflow.WHAT,
     "torch": torch.WHAT,
 }
 """Framework -> what its kinds do."""
@@ -309,6 +312,7 @@ CURES: dict[str, Sayings] = {
         "stay constant in it; if the term is for the log only, leave it out of the loss.",
     },
     "jax": jax.CURES,
+    "tensorflow": tensorflow.CURES,
     "torch": torch.CURES,
 }
 """Framework -> what to do about its kinds."""
@@ -349,9 +353,14 @@ def what(kind: str, label: str = "", framework: str = "headgate", verdict: str =
 
 
 def _said(
-    tables: dict[str, Sayings], kind: str, details: tuple[str, str], framework: str
+    tables: dict[str, Sayings], kind: str, details: tuple[str, ...], framework: str
 ) -> str | None:
-    """Return the closest sentence that there is, None if the row of the kind has it."""
+    """Return the closest sentence that there is, None if the row of the kind has it.
+
+    What comes first in a label counts as well: "into JAX at a line" is one of "into".
+    """
+    label, verdict = details
+    details = label, label.partition(" ")[0], verdict
     for table in (tables.get(framework, {}), tables["headgate"]):
         for detail in (*filter(None, details), ""):
             if (kind, detail) in table:

@@ -6,10 +6,11 @@ it has ended, and all of its threads that Python would wait for, the report foll
 output, below a rule. Exit handlers run after that, as the interpreter leaves.
 
 The exit status answers the question that was asked: `CLEAN`, `FOUND`, or `UNANSWERED` when the
-script failed, could not be run, or never did what an option asks about. A process that the script
-forks is the script's alone: it leaves with the status that Python would give it and reports
-nothing. What differs from `python SCRIPT` is that Headgate and NumPy are imported already, so an
-environment variable that the script sets for them comes too late.
+script failed, could not be run, or never did what an option asks about. Interpreters that the
+script starts have their part in the report (`headgate.flow.children`); a process that it forks is
+the script's alone: it leaves with the status that Python would give it and reports nothing. What
+differs from `python SCRIPT` is that Headgate and NumPy are imported already, so an environment
+variable that the script sets for them comes too late.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from typing import Any, TextIO
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from headgate.flow.children import Part, children, part_of, together
 from headgate.flow.matrix import Matrix, as_tables, entries, matrices
 from headgate.flow.patterns import covers_call, covers_name, function_of, line_of
 from headgate.flow.report import Finding, as_entries, as_json, merged, render, summary
@@ -66,6 +68,7 @@ class Question:
         no_flow: patterns of parameters that gradient must not reach (`headgate.flow.patterns`).
         flow: patterns of the names of parameters that gradient must reach.
         step: only this pass of each gradient call, from 0.
+        every: how far apart the passes are that are looked at closely.
         matrix: whether to tell which term of each loss reaches which parameters.
     """
 
@@ -78,6 +81,7 @@ class Question:
     no_flow: Sequence[str] = ()
     flow: Sequence[str] = ()
     step: int | None = None
+    every: int | None = None
     matrix: bool = False
 
 
@@ -123,25 +127,27 @@ def why(question: Question, watch: Callable[[], Sequence[Watcher]]) -> int:
     """
     out, errors, process, folder = sys.stdout, sys.stderr, os.getpid(), os.getcwd()
     pages = _pages_wanted(question)
+    asked = {"step": question.step, "every": question.every}
+    patterns = {"no_flow": list(question.no_flow), "flow": list(question.flow)}
     with ExitStack() as looking:
+        parts_of_children = looking.enter_context(children({**asked, **patterns}))
         watchers = [looking.enter_context(watcher) for watcher in watch()]
         modules = dict(sys.modules)
         ending = run(question.script, question.arguments, question.module)
         if os.getpid() != process:
             sys.exit(ending.status)
+        parts = parts_of_children()
     modules.pop("__main__", None)
     sys.modules.update(modules)  # some scripts clear what was imported before them
     with _inside(folder), _unwarned():
         traces = [watcher.trace for watcher in watchers]
-        gradients = [call for watcher in watchers for call in watcher.gradients()]
-        asked = question.no_flow, question.flow, question.step
-        findings = [found for watcher in watchers for found in watcher.findings(*asked)]
-        findings.sort(key=lambda found: found.order)
-        complaint = _unanswered(question, traces)
+        own = part_of(watchers, question.no_flow, question.flow, question.step)
+        all_of_it = together(own, parts)
+        gradients, findings = all_of_it.gradients, all_of_it.findings
+        complaint = _unanswered(question, all_of_it)
         trouble = " ".join(filter(None, [ending.words, complaint]))
-        calls = sum(watcher.coverage()[1] for watcher in watchers)
-        remarks = [remark for watcher in watchers for remark in watcher.remarks() if remark]
-        said = " ".join([_summary(len(gradients), len(merged(findings)), calls), *remarks])
+        counted = _summary(len(gradients), len(merged(findings)), all_of_it.calls)
+        said = " ".join([counted, *all_of_it.remarks])
         found = [matrices(trace, question.step) for trace in traces if question.matrix]
         tables = [table for some in found for table in as_tables(some)]
         _show(f"{trouble} {said}".lstrip(), render(findings), tables, (out, errors))
@@ -316,13 +322,10 @@ def _inside(folder: str) -> Iterator[None]:
         os.chdir(before)
 
 
-def _unanswered(question: Question, traces: Sequence[Trace]) -> str:
+def _unanswered(question: Question, part: Part) -> str:
     """Say what an option asks about that the script never had or did; empty if nothing."""
-    sources = [source for trace in traces for source in trace.sources]
-    names = sorted({source.name for source in sources})
-    aliases = {source.alias for source in sources}
-    asked = [(trace, gradient) for trace in traces for gradient in trace.gradients]
-    calls = [trace.places[gradient.place] for trace, gradient in asked]
+    names, aliases = sorted({*part.names}), part.aliases
+    calls = [place for place, _ in part.asked]
     complaints = []
     for option, patterns in (("--no-flow", question.no_flow), ("--flow", question.flow)):
         for pattern in patterns:
@@ -338,7 +341,7 @@ def _unanswered(question: Question, traces: Sequence[Trace]) -> str:
                 complaints.append(
                     f"{option} {pattern}: no gradient call is there; there are those in {there}."
                 )
-    steps = {gradient.step for _, gradient in asked}
+    steps = {step for _, step in part.asked}
     if question.step is not None and question.step not in steps:
         last = f"the last one was {max(steps)}" if steps else "there was none at all"
         complaints.append(f"--step {question.step}: there was no such gradient call; {last}.")

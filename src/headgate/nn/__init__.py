@@ -59,6 +59,7 @@ from headgate.nn.pooling import (
     MaxPooling2D,
 )
 from headgate.nn.recurrent import GRU, LSTM, SimpleRNN
+from headgate.nn.regularizers import L1, L1L2, L2, OrthogonalRegularizer, Regularizer
 
 __all__ = [
     "Layer",
@@ -102,6 +103,11 @@ __all__ = [
     "Softmax",
     "Dropout",
     "GaussianNoise",
+    "Regularizer",
+    "L1",
+    "L2",
+    "L1L2",
+    "OrthogonalRegularizer",
     "Constant",
     "Zeros",
     "Ones",

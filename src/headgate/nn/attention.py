@@ -129,6 +129,8 @@ class MultiHeadAttention(Layer):
         self.attention_output = _Projection(
             sizes, 2, initializers, name="attention_output", **shared
         )
+        for layer in (self.query, self.key, self.value, self.attention_output):
+            layer.regularizers = self.regularizers
 
     def _build(self, input_shape: Any) -> None:
         """Let the call under way build the projections: only there all shapes are known."""

@@ -35,6 +35,7 @@ from headgate.core.variable import Variable, publish
 from headgate.naming import default_dtype, unique_name
 from headgate.nn.initializers import get_initializer
 from headgate.nn.paths import is_held, name_members, paths, rename, sort_out
+from headgate.nn.regularizers import get_regularizer
 from headgate.nn.symbols import note, symbols
 from headgate.ops.elementwise import astype
 from headgate.record.graph import Source
@@ -50,9 +51,16 @@ class _Calls(threading.local):
 
     def __init__(self) -> None:
         self.stack: list[Layer] = []  # the layers being called, the outermost first
+        self.added: list[tuple[Layer, Layer, Any]] = []  # the outermost layer, who added, the loss
 
 
 calls = _Calls()
+
+
+def forget_losses(outermost: Layer) -> None:
+    """Drop what the last call of a layer has added to the losses."""
+    calls.added = [each for each in calls.added if each[0] is not outermost]
+
 
 every_layer: weakref.WeakSet[Layer] = weakref.WeakSet()
 """All layers there are, for who wants to know which variable belongs to which."""
@@ -68,6 +76,9 @@ class Layer(Settled):
         input_shape: shape of one sample; a `Sequential` that begins with this layer is built at
             once.
         input_dim: in place of `input_shape`, its only size.
+        activity_regularizer: what the result adds to `losses` (`headgate.nn.regularizers`).
+        regularizers: `kernel_regularizer=` and so on, for each weight that has an initializer among
+            the layer's arguments: what the weight adds to `losses`.
 
     A subclass makes its sublayers in `__init__`, makes in `build(input_shape)` what depends on the
     shape of its input, by `add_weight`, and computes in `call`. If `call` has an argument
@@ -94,7 +105,7 @@ class Layer(Settled):
     _no_settings = frozenset(
         {
             *("name", "built", "output_shape", "_name_given", "_holder", "_names", "_weights"),
-            *("_sample_shape", "_frozen", "_frozen_at"),
+            *("_sample_shape", "_frozen", "_frozen_at", "_penalties"),
         }
     )
     _mode: bool | None = None  # what `train` or `eval` has set
@@ -108,6 +119,8 @@ class Layer(Settled):
         dtype: Any = None,
         input_shape: Sequence[int | None] | None = None,
         input_dim: int | None = None,
+        activity_regularizer: Any = None,
+        **regularizers: Any,
     ) -> None:
         self.name = unique_name(type(self).__name__) if name is None else name
         self._name_given = name is not None
@@ -120,6 +133,9 @@ class Layer(Settled):
             input_shape = outline(type(self).__name__, "input_shape", input_shape)
         self._sample_shape = (input_dim,) if input_dim is not None else input_shape
         self._weights: list[Variable] = []
+        self._penalties: list[Any] = []  # the regularizer of each weight, or None
+        self.activity_regularizer = get_regularizer(activity_regularizer)
+        self.regularizers = _regularizers(type(self), regularizers)
         self._frozen_at: Site | None = None
         self._frozen: dict[Source, Site] = {}  # single variables that `freeze` has frozen, where
         every_layer.add(self)
@@ -155,6 +171,7 @@ class Layer(Settled):
         dtype: Any = None,
         trainable: bool = True,
         name: str | None = None,
+        regularizer: Any = None,
     ) -> Variable:
         """Make a variable of this layer, named `<path of the layer>/<name>`.
 
@@ -164,6 +181,8 @@ class Layer(Settled):
             dtype: the layer's if left out.
             trainable: whether it is one of `trainable_variables`.
             name: "weight", "weight_1" and so on if left out.
+            regularizer: what it adds to `losses`; the one that the layer was given for a weight of
+                this name if left out.
         """
         shape = () if shape is None else extents(self.name, "shape", shape)
         dtype = self.dtype if dtype is None else dtype
@@ -172,8 +191,41 @@ class Layer(Settled):
         with suspended():  # a weight is made once, also while a function is traced
             value = get_initializer(initializer)(shape, dtype)
         made = Variable(value, trainable, f"{self.path}/{name}", dtype, shape)
+        if regularizer is None:
+            fitting = [each for each in self.regularizers if f"{name}_".startswith(f"{each}_")]
+            regularizer = self.regularizers[fitting[0]] if fitting else None
         self._weights.append(made)
+        self._penalties.append(get_regularizer(regularizer))
         return made
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a number to `losses`, in `call`; it is there until the next call.
+
+        Args:
+            loss: a tensor of one number, or a list of these.
+        """
+        outermost = calls.stack[0] if calls.stack else self
+        given = loss if isinstance(loss, list | tuple) else [loss]
+        calls.added += [(outermost, self, as_tensor(each)) for each in given]
+
+    @property
+    def losses(self) -> list[Tensor]:
+        """What is to be added to the loss: of the last call (`add_loss`), and of the weights.
+
+        The weights that are not trained add nothing. `fit` adds all of it; a loop of one's own
+        adds `sum(model.losses)`.
+        """
+        layers = self._all_layers({})
+        mine = {id(layer) for layer in layers}
+        found = [loss for _, layer, loss in calls.added if id(layer) in mine]
+        for layer in layers:
+            if layer._trainable:
+                found += [
+                    as_tensor(penalty(variable))
+                    for variable, penalty in zip(layer._weights, layer._penalties)
+                    if penalty is not None and layer._trains(variable)
+                ]
+        return found
 
     @property
     def variables(self) -> list[Variable]:
@@ -492,9 +544,14 @@ class Layer(Settled):
                     training = default if outer is None else outer
                 options["training"] = training
         stack, before = calls.stack, stage.training
+        if calls.added and not stack:
+            forget_losses(self)
         try:
             calls.stack, stage.training = [*stack, self], outer if training is None else training
-            return self.call(*args, **options)
+            result = self.call(*args, **options)
+            if self.activity_regularizer is not None:
+                self.add_loss([self.activity_regularizer(y) for y in optree.tree_leaves(result)])
+            return result
         finally:  # nothing is called here, so that no interrupt comes in between
             calls.stack, stage.training = stack, before
 
@@ -552,3 +609,25 @@ _UNBUILT = "it is not built yet: call it, or build(input_shape)"
 
 def _shape_of(x: Any) -> Shape:
     return getattr(x, "shape", ())
+
+
+def _regularizers(kind: type[Layer], given: dict[str, Any]) -> dict[str, Any]:
+    """Return the regularizers of weights by the beginnings of their names.
+
+    Raises:
+        TypeError: an argument that the layer does not have.
+    """
+    bases = [base for base in kind.__mro__ if given and "__init__" in vars(base)]
+    known = {
+        name for base in bases for name in inspect.signature(vars(base)["__init__"]).parameters
+    }
+    found = {}
+    for name, regularizer in given.items():
+        weight = name.removesuffix("_regularizer")
+        if weight == name or f"{weight}_initializer" not in known:
+            raise TypeError(
+                f"{kind.__name__}.__init__() got an unexpected keyword argument {name!r}"
+            )
+        if regularizer is not None:
+            found[weight] = get_regularizer(regularizer)
+    return found

@@ -7,6 +7,8 @@ gradients that are connected and exactly zero, and the graph shows on which line
 When `gradient` has freed the graph, connection and cuts are all that is left to check.
 
 Losses of PyTorch are examined by its own graph, and by what a watch saw (`headgate.testing.torch`).
+Functions of JAX have no graph: the target is what `headgate.why.jax` answers about one
+(`headgate.testing.jax`).
 
 `flow_matrix` asks the same of several losses and several groups of parameters at once.
 """
@@ -62,7 +64,8 @@ def assert_flow(target: Any, sources: Any, *, nonzero: bool = True) -> None:
 
     A loss of PyTorch is checked in the same way, without writing any `.grad`. What cuts it is known
     if it was computed in a block of `headgate.why.watching()`, or if a function that computes it is
-    given.
+    given. For JAX the target is what `headgate.why.jax(function, *arguments)` answers, and sources
+    are arrays of those arguments or patterns of their names.
 
     Args:
         target: a tensor or variable, or a nested structure of them (their gradients are added); of
@@ -195,16 +198,37 @@ def flow_matrix(losses: Mapping[str, Any], groups: Mapping[str, Any]) -> FlowMat
 
 def _examined(targets: Mapping[str, Any], groups: Mapping[str, Any]) -> list[list[list[Finding]]]:
     """Return for each target and each group of sources what holds for each source."""
+    if any(type(target).__module__ == _ANSWERS for target in targets.values()):
+        from headgate.testing import jax
+
+        return jax.examined(targets, groups)
     if _is_of_torch([*targets.values(), *groups.values()]):
         from headgate.testing.torch import examined
 
         return examined(targets, groups)
+    if _is_of_tensorflow([*targets.values(), *groups.values()]):
+        from headgate.testing import tensorflow
+
+        return tensorflow.examined(targets, groups)
     columns = [_sources(group, name) for name, group in groups.items()]
     rows = []
     for name, target in targets.items():
         findings = iter(_examine(_tensors(target, name), list(chain(*columns))))
         rows.append([[next(findings) for _ in column] for column in columns])
     return rows
+
+
+_ANSWERS = "headgate.flow.watch.jax.question"
+"""Module of what is answered about functions of JAX."""
+
+
+def _is_of_tensorflow(tree: Any) -> bool:
+    """Tell whether anything in a structure is of TensorFlow or Keras, without importing them."""
+    return "tensorflow" in sys.modules and any(
+        base.__module__.partition(".")[0] in ("tensorflow", "keras")
+        for leaf in optree.tree_leaves(tree)
+        for base in type(leaf).__mro__
+    )
 
 
 def _is_of_torch(tree: Any) -> bool:

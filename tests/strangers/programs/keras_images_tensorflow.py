@@ -1,4 +1,4 @@
-"""A convolutional network on small images, with callbacks and a second phase (Keras on TensorFlow)."""
+"""A convolutional network on small images, in two phases (Keras on TensorFlow)."""
 
 import os
 

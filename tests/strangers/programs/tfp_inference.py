@@ -16,14 +16,14 @@ x = np.random.normal(size=(40, 3)).astype("float32")
 y = (x @ np.array([1.0, -2.0, 0.5], "float32") + 0.1 * np.random.normal(size=40)).astype("float32")
 
 # A surrogate of the posterior of a linear regression.
-joint = tfd.JointDistributionSequentialAutoBatched(
-    [
-        tfd.Sample(tfd.Normal(0.0, 2.0), 3),
-        tfd.HalfNormal(1.0),
-        lambda scale, weights: tfd.Normal(tf.linalg.matvec(x, weights), scale),
-    ]
+joint = tfd.JointDistributionNamedAutoBatched(
+    {
+        "weights": tfd.Sample(tfd.Normal(0.0, 2.0), 3),
+        "scale": tfd.HalfNormal(1.0),
+        "y": lambda scale, weights: tfd.Normal(tf.linalg.matvec(x, weights), scale),
+    }
 )
-pinned = joint.experimental_pin(y)
+pinned = joint.experimental_pin(y=y)
 surrogate = tfp.experimental.vi.build_factored_surrogate_posterior(
     event_shape=pinned.event_shape,
     bijector=pinned.experimental_default_event_space_bijector(),

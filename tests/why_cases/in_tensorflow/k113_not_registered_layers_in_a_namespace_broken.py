@@ -3,7 +3,7 @@
 # affected: down.kernel up.kernel
 # symptom: not updated
 # expect: down.kernel=still up.kernel=still
-# also: 29 30 31 35 48
+# also: 29 30 31 35 42 48
 from dataclasses import dataclass
 
 import keras

@@ -30,6 +30,8 @@ WHAT: Sayings = {
     ("non_leaf", "unused"): "No gradient reaches {names}: the loss was computed from what this was "
     "made of, or from a copy",
     ("variable_replaced", "copied"): "Never updated, for the optimizer has a copy: {names}",
+    ("not_applied", "never stepped"): "A gradient of {names} is computed again and again, and no "
+    "optimizer makes a step",
     ("cleared", "part"): "The gradient of {names} is taken away after most backward() calls, and "
     "the step gets that of the last one only",
     ("checkpoint", ""): "No gradient reaches {names}: used in a checkpoint none of whose arguments "
@@ -103,6 +105,11 @@ CURES: Sayings = {
     ("host_round_trip", ""): _HOST,
     (
         "host_round_trip",
+        "into",
+    ): "Compute the loss with torch functions; or ask the other framework for its gradient by "
+    "this value as well, and hand it back: h.backward(torch.from_dlpack(dh)).",
+    (
+        "host_round_trip",
         "item()",
     ): "Leave out item(): use the tensor itself in the loss, and item() for what is logged.",
     ("host_round_trip", "float()"): "Leave out float(): use the tensor itself in the loss, and "
@@ -143,6 +150,7 @@ CURES: Sayings = {
     ("not_applied", ""): "Put it into p.grad before the step, or do not ask for it.",
     ("variable_replaced", "copied"): "Give the optimizer the very parameters that the loss is "
     "computed with: deepcopy(), clone() and .data make others.",
+    ("not_applied", "never stepped"): "Call optimizer.step() after backward().",
     ("cleared", "part"): "Call zero_grad() once for each step(), before the first of its "
     "backward() or after step(): here only the last one counts.",
     ("cleared", ""): "Call zero_grad() before backward() or after step(), not between them.",

@@ -11,6 +11,7 @@ from headgate.tf.keras import (
     metrics,
     models,
     optimizers,
+    regularizers,
 )
 
 Input = nn.Input
@@ -30,4 +31,5 @@ __all__ = [
     "metrics",
     "models",
     "optimizers",
+    "regularizers",
 ]

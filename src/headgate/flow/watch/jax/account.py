@@ -6,6 +6,7 @@ read off the events here: those have none, in the words of a trace.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from headgate.flow.trace import Course, Cut, Gradient
@@ -19,12 +20,23 @@ def account(session: Session) -> None:
     """Put what is found out at the end into the trace of a session's log."""
     log, trace = session.log, session.log.data
     trace.gradients = [_as_gradient(session, each) for each in log.passes]
-    trace.courses = [
-        Course(source, line.where.place, ((0, "some"),), line.passes, line.looked)
-        for line in log.lines.values()
-        if line.ask is not None
-        for source in line.ask.sources[:1]
-    ]
+    trace.courses = list(_courses(session))
+
+
+def _courses(session: Session) -> Iterator[Course]:
+    """Yield how the gradient of each source went, as far as it was looked at."""
+    for line in session.log.lines.values():
+        runs: dict[int, list[tuple[int, str]]] = {}
+        for each in session.log.passes:
+            if each.ask.line is line:
+                for source, size in zip(each.ask.sources, each.norms):
+                    connected = source in each.ask.connected
+                    state = "some" if size else "zero" if connected else "none"
+                    known = runs.setdefault(source, [])
+                    if not known or known[-1][1] != state:
+                        known.append((each.step, state))
+        for source, states in runs.items():
+            yield Course(source, line.where.place, tuple(states), line.all_passes, line.looked)
 
 
 def _as_gradient(session: Session, each: Pass) -> Gradient:

@@ -9,7 +9,7 @@ also what it was given.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -30,6 +30,7 @@ from headgate.flow.watch.jax.look import (
     wrong,
 )
 from headgate.flow.watch.jax.names import paths, roots
+from headgate.flow.watch.jax.optimizers import digest
 
 if TYPE_CHECKING:
     from headgate.flow.watch.jax.calls import Call
@@ -43,11 +44,15 @@ class Outer:
 
     Attributes:
         has_gradients: whether gradients are computed in it.
+        fresh: whether the call that runs now, or was the last, had to trace a gradient.
+        donates: whether a call uses its arguments up.
         passes: how often it was called.
     """
 
     def __init__(self) -> None:
         self.has_gradients = False
+        self.fresh = False
+        self.donates = False
         self.passes = 0
         self._besides: dict[Any, Beside] = {}
 
@@ -88,7 +93,7 @@ class Mapped(Outer):
             now = jax.tree_util.tree_leaves((args, kwargs))
             return tuple(now[k] for k in dynamic), {}
 
-        return Beside(session, turn, self.real, run, {}, prepared)
+        return Beside(session, turn, self, self.real, run, {}, prepared)
 
 
 class Jitted(Outer):
@@ -107,6 +112,7 @@ class Jitted(Outer):
         self._fun = fun
         self._named = named
         self._real = real
+        self.donates = bool(named.get("donate_argnums") or named.get("donate_argnames"))
         functools.update_wrapper(self, real)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -127,7 +133,7 @@ class Jitted(Outer):
 
     def kept(self, args: Any, kwargs: Any) -> tuple[Any, Any]:
         """Return arguments that are still there after the call, which may use them up."""
-        if not self._named.get("donate_argnums") and not self._named.get("donate_argnames"):
+        if not self.donates:
             return args, kwargs
         leaves, tree = jax.tree_util.tree_flatten((args, kwargs))
         copied = [jnp.copy(leaf) if isinstance(leaf, jax.Array) else leaf for leaf in leaves]
@@ -145,13 +151,15 @@ class Jitted(Outer):
         def run(*args: Any, **kwargs: Any) -> Any:
             self._fun(*args, **kwargs)
 
-        return Beside(session, turn, self._fun, run, named, lambda args, kwargs: (args, kwargs))
+        return Beside(session, turn, self, self._fun, run, named, lambda *given: given)
 
 
 def _signature(tree: Any) -> Any:
     leaves, structure = jax.tree_util.tree_flatten(tree)
     return structure, tuple(
-        (leaf.shape, str(leaf.dtype)) if hasattr(leaf, "dtype") else (type(leaf), str(leaf)[:99])
+        (leaf.shape, str(leaf.dtype), getattr(leaf, "weak_type", False))
+        if hasattr(leaf, "dtype")
+        else (type(leaf), str(leaf)[:99])
         for leaf in leaves
     )
 
@@ -197,6 +205,7 @@ class Beside:
         self,
         session: Session,
         turn: int,
+        outer: Outer,
         fun: Callable[..., Any],
         run: Callable[..., Any],
         named: dict[str, Any],
@@ -204,17 +213,20 @@ class Beside:
     ) -> None:
         self.session = session
         self.turn = turn
+        self.outer = outer
         self.fun = fun
         self.marks: list[Mark] = []
         self.inputs: dict[int, int] = {}  # id of a placeholder -> which input it stands for
         self._prepared = prepared
 
+        self.steps: list[tuple[Any, list[Any]]] = []
         self._kept: list[Any] = []  # placeholders, for their ids are keys
         self._named: list[tuple[Any, str]] = []  # the leaves of its arguments, with their names
         self._stands: dict[int, tuple[Any, str]] = {}
 
         @functools.wraps(run)
         def within(*args: Any, **kwargs: Any) -> None:
+            self.marks, self.steps, self._written = [], [], False  # it is traced anew
             leaves = jax.tree_util.tree_leaves((args, kwargs))
             if len(leaves) == len(self._named):
                 pairs = zip(leaves, self._named)
@@ -236,6 +248,8 @@ class Beside:
         session.beside, session.busy = self, 0
         for mark in self.marks:
             mark.norms, mark.bad = [], None
+        for _, came in self.steps:
+            came.clear()
         try:
             with session.context(("headgate", self.turn)), quiet(), kept(self.fun):
                 if not self._written:
@@ -250,8 +264,13 @@ class Beside:
         finally:
             session.beside, session.busy = None, busy
             session.muted -= 1
+        now = [digest(leaf) for leaf in jax.tree_util.tree_leaves((args, kwargs)) if is_array(leaf)]
         for mark in self.marks:
-            self._note(mark)
+            self._note(mark, now)
+        for step, came in self.steps:
+            for sizes in came:
+                half = len(sizes) // 2
+                session.optimizers.stepped(step.sources, sizes[:half], sizes[half:])
 
     # -- while it is traced -----------------------------------------------------------------------
 
@@ -292,7 +311,21 @@ class Beside:
             if call.how not in BY_GRADIENT:
                 return real(*call.args, **call.kwargs)
             leaves = [next(arrays) if is_array(leaf) else leaf for leaf in known["leaves"]]
-            return jax.tree_util.tree_unflatten(known["tree"], leaves)
+            result = jax.tree_util.tree_unflatten(known["tree"], leaves)
+            gradients = gradients_of(call, result) or []
+            self._kept += gradients
+            for source, leaf in zip(sources, gradients):
+                session.optimizers.is_gradient(leaf, source)
+            return result
+
+    def step(self, mark: Any, gradients: Sequence[Any], updates: Sequence[Any]) -> None:
+        """Stand for a step of an optimizer: tell how large it was."""
+        came: list[Any] = []
+        self.steps.append((mark, came))
+        self._kept += [*gradients, *updates]
+        sizes = jnp.stack([_size(each) for each in (*gradients, *updates)])
+        tell = self.session.original["callback"]
+        tell(lambda sizes: came.append([float(each) for each in np.asarray(sizes)]), sizes)
 
     def _transformed(self, call: Call, found: Any, consts: list[Any], given: Any) -> Any:
         original = self.session.original[call.how]
@@ -381,7 +414,7 @@ class Beside:
         walk = Walk(log.recorder, lambda const: None, log.places.here(), special)
         walk.through(outer, inputs)
 
-    def _note(self, mark: Mark) -> None:
+    def _note(self, mark: Mark, now: list[int | None]) -> None:
         if mark.ask is None:
             return
         line = mark.line
@@ -393,12 +426,18 @@ class Beside:
             for k, value in zip(mark.consts, mark.bad[n:]):
                 closed.consts[k] = value
             seen = measured(self.session, mark.ask, mark.bad[:n])
+        values: list[int | None] = [None] * len(mark.sources)
+        if len(mark.norms) == 1:
+            values = [None if k is None else now[k] for k in mark.inputs]
+        step = line.passes
+        if len(mark.norms) == 1:
+            line.outer, step = self.outer, max(step, self.outer.passes - 1)
         for norms in mark.norms:
-            self.session.log.passed(
-                mark.ask, line.passes, norms, seen if bad and norms is bad[0] else None
-            )
-            line.passes += 1
+            found = seen if bad and norms is bad[0] else None
+            self.session.log.passed(mark.ask, step, norms, found, values)
             line.looked += 1
+            step += 1
+        line.passes = step
 
 
 def _size(value: Any) -> Any:

@@ -12,12 +12,16 @@ from __future__ import annotations
 import ast
 import functools
 import linecache
+import re
 from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
 
 from headgate.flow.trace import Place
 from headgate.record.site import users_frames
+
+LEAVING = (".item(", ".tolist(", "float(", "int(", "bool(", "np.", "numpy.")
+"""What a line has in it at which a value leaves for Python."""
 
 _FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 _MOST = 500
@@ -40,6 +44,44 @@ def computed_at(names: Sequence[str], root: str) -> Place | None:
                 if found is not None:
                     return found
     return None
+
+
+def made_at(name: str) -> Place | None:
+    """Return the line at which the program gives a leaf its key or its attribute, None if there is
+    no such line.
+
+    Args:
+        name: of the leaf: `params['gate']`, `model.gate`.
+    """
+    key = _LAST.search(name)
+    if key is None:
+        return None
+    word, attribute = key[1], key[2]
+    for frame in users_frames():
+        module = _parsed(frame.f_code.co_filename)
+        for node in () if module is None else ast.walk(module):
+            line = 0
+            if word and isinstance(node, ast.Dict):
+                lines = [
+                    each.lineno
+                    for each in node.keys
+                    if isinstance(each, ast.Constant) and each.value == word
+                ]
+                line = next(iter(lines), 0)
+            elif isinstance(node, ast.Assign):
+                for target in node.targets:
+                    if attribute and isinstance(target, ast.Attribute):
+                        line = node.lineno if target.attr == attribute else 0
+                    elif word and isinstance(target, ast.Subscript):
+                        at = target.slice
+                        line = node.lineno if getattr(at, "value", None) == word else 0
+            if line:
+                return Place(frame.f_code.co_filename, line)
+    return None
+
+
+_LAST = re.compile(r"(?:\['([^']+)'\]|\.(\w+))(?:\[\d+\]|\.value)*$")
+"""The last key or attribute of a path."""
 
 
 def _root(name: str) -> str:

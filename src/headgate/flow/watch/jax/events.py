@@ -20,8 +20,8 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Literal
 
 from headgate.flow.trace import Event, Trace
-from headgate.flow.watch.jax.ops import DRAWS, FLAT, INLINE, STOPS, name_of
-from headgate.flow.watch.jax.places import Places, Where, function_of, home_of
+from headgate.flow.watch.jax.ops import COMPOSITE, DRAWS, FLAT, INLINE, STOPS, name_of
+from headgate.flow.watch.jax.places import Places, Where, function_of, home_of, is_jax
 from headgate.record.site import is_users
 
 CUSTOM = ("custom_vjp_call", "custom_jvp_call", "custom_vjp_call_jaxpr")
@@ -74,6 +74,9 @@ class Visit:
     notes: list[Note] = field(default_factory=list)
     end: int = 0  # the number after the last equation within it
     equation: Any = None
+    dropped: bool = False  # whether nobody takes its results
+    returned: bool = False  # whether they are results of the jaxpr that it lies in
+    where: Where | None = None
     draw: str = ""  # what the function of JAX's library is called that it lies in
 
 
@@ -163,14 +166,20 @@ class Walk:
     def _open(self, jaxpr: Any, given: Sequence[Any]) -> list[int | None]:
         """Walk through a jaxpr, given a value for each of its inputs."""
         env: dict[Any, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], given, strict=True))
+        used = {id(atom) for equation in jaxpr.eqns for atom in equation.invars}
+        results = set(map(id, jaxpr.outvars))
+        used |= results
         for equation in jaxpr.eqns:
             number, self._at = self._at, self._at + 1
             if number == len(self.visits):
                 self.visits.append(Visit())
             visit = self.visits[number]
             where = self._home or self.recorder.places.of(equation) or self._where
-            visit.equation, visit.draw = equation, self._draw
+            visit.equation, visit.draw = equation, self._draw or where.function
+            visit.where = where
             taken = [self._known(atom, env) for atom in equation.invars]
+            visit.returned = not results.isdisjoint(map(id, equation.outvars))
+            visit.dropped = used.isdisjoint(map(id, equation.outvars))
             made = self._equation(equation, taken, where, visit)
             visit.end = self._at
             env.update(zip(equation.outvars, made, strict=True))
@@ -302,6 +311,7 @@ class Walk:
         name = name_of(equation.primitive.name)
         if equation.primitive.name in CUSTOM:
             name = function_of(_call_of(equation)) or name
+        name = composite(equation) or name
         inputs = [value for _, value in known]
         positions = tuple(k for k, _ in known)
         floats = [is_float(equation.invars[k]) for k in positions]
@@ -317,8 +327,8 @@ class Walk:
             if any(floats) and not any(flows):
                 kind = _kind(name)
             label = where.inside
-            if kind in ("nondiff_op", "integer_cast") and self._draw:
-                label = label or self._draw
+            if kind in ("nondiff_op", "integer_cast"):
+                label = label or visit.draw
             event = self.recorder.note(
                 name,
                 inputs,
@@ -332,6 +342,9 @@ class Walk:
                 positions if len(positions) < len(taken) else (),
             )
             number = event if number < 0 else number
+            own = self._home is None and not where.inside
+            if name in STOPS and own and visit.dropped and not where.function:
+                self.recorder.trace.dropped.add(event)
         at = {k: place for place, k in enumerate(positions)}
         inputs_at = tuple(at.get(k) for k in range(len(taken)))
         visit.notes.append(Note(number, inputs_at, tuple(made), tuple(taken)))
@@ -346,13 +359,21 @@ def _kind(name: str) -> str:
 
 def opened(equation: Any) -> tuple[Any, Sequence[Any]] | None:
     """Return the jaxpr that an equation only calls and its constants, None if it does more."""
-    if equation.primitive.name not in INLINE:
+    if equation.primitive.name not in INLINE or composite(equation):
         return None
     for name in ("jaxpr", "call_jaxpr"):
         inner = equation.params.get(name)
         if inner is not None:
             return (inner.jaxpr, inner.consts) if isinstance(inner, ClosedJaxpr) else (inner, ())
     return None
+
+
+def composite(equation: Any) -> str:
+    """Return which function of JAX's an equation calls that is one op, "" if none."""
+    inner = equation.params.get("jaxpr")
+    jaxpr = getattr(inner, "jaxpr", inner)
+    name = COMPOSITE.get(function_of(jaxpr), "")
+    return name if name and is_jax(home_of(jaxpr)) else ""
 
 
 def _call_of(equation: Any) -> Any:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from headgate.flow.trace import Cut, Death, Place, Source, Trace
-from headgate.flow.watch.jax.definitions import computed_at
+from headgate.flow.trace import Cut, Death, Event, Place, Source, Trace
+from headgate.flow.watch.jax.definitions import LEAVING, computed_at, made_at
 from headgate.flow.watch.jax.events import CUSTOM, Captured, Recorder, Walk
 from headgate.flow.watch.jax.forward import Forward, is_soft
 from headgate.flow.watch.jax.measure import Measured, birth, deaths
-from headgate.flow.watch.jax.names import names_of
+from headgate.flow.watch.jax.names import names_of, numbers_of
 from headgate.flow.watch.jax.places import Places, Where, function_of, home_of
 from headgate.record.site import is_users
 
@@ -29,6 +29,7 @@ class Line:
         where: the line.
         passes: how often it was passed.
         looked: how many of these were looked at.
+        outer: the function under `jit` that it lies in, None if there is none.
         came: what came of its sources at the last pass that was looked at: "some", "zero" or "nan".
     """
 
@@ -37,6 +38,12 @@ class Line:
     looked: int = 0
     came: tuple[str, ...] = ()
     ask: Ask | None = None
+    outer: Any = None
+
+    @property
+    def all_passes(self) -> int:
+        """How often it was passed, also where nobody counted."""
+        return max(self.passes, 0 if self.outer is None else self.outer.passes)
 
 
 @dataclass(slots=True)
@@ -53,6 +60,7 @@ class Ask:
         connected: those of the sources that gradient can reach, by structure.
         told: position of a source -> why it is not used.
         outputs: value of each gradient, None where nobody follows it.
+        reads: values of the sources as they were read.
         began: number of the last value that was made before.
     """
 
@@ -65,6 +73,7 @@ class Ask:
     outputs: tuple[int | None, ...] = ()
     began: int = 0
     connected: frozenset[int] = frozenset()
+    reads: tuple[int, ...] = ()
     told: dict[int, Cut] = field(default_factory=dict)
 
 
@@ -78,6 +87,7 @@ class Pass:
     cotangents: dict[int, float] = field(default_factory=dict)
     deaths: dict[tuple[int, int], Death] = field(default_factory=dict)
     birth: Cut | None = None
+    values: tuple[int | None, ...] = ()
 
 
 class Log:
@@ -194,8 +204,9 @@ class Log:
         targets = tuple(v for v in walk.outputs[: found.targets] if v is not None)
         name = getattr(found.fun, "__name__", "") or "loss"
         line.ask = Ask(line, tuple(sources), targets, name, walk, found, began=began)
+        line.ask.reads = tuple(given[each.position] for each in found.asked)
         line.ask.connected = self._behind(line.ask, first, True)
-        line.ask.told = self._told(line.ask, self._behind(line.ask, first, False))
+        line.ask.told = self._told(line.ask, self._behind(line.ask, first, False), first)
         return line.ask
 
     def _behind(self, ask: Ask, first: int, by_gradient: bool) -> frozenset[int]:
@@ -208,8 +219,11 @@ class Log:
                         live.add(value)
         return frozenset(k for k in ask.sources if self.data.sources[k].value in live)
 
-    def _told(self, ask: Ask, used: frozenset[int]) -> dict[int, Cut]:
-        """Return of which sources something was computed before the function was differentiated."""
+    def _told(self, ask: Ask, used: frozenset[int], first: int) -> dict[int, Cut]:
+        """Return why sources are not used: something was computed of them before, or for nothing.
+
+        Else it is told where they were made.
+        """
         unused = [k for k, source in enumerate(ask.sources) if source not in used]
         if not unused:
             return {}
@@ -217,20 +231,47 @@ class Log:
         asked = {each.position for each in found.asked}
         others = [each for k, each in enumerate(found.given) if k not in asked]
         captured = [each for each in [*found.closed.consts, *others] if is_soft(each)]
-        names = list(filter(None, names_of(captured)))
+        names = [*filter(None, names_of(captured)), *numbers_of(found.fun)]
         told = {}
         for position in unused:
-            place = computed_at(names, self.data.sources[ask.sources[position]].name)
+            name = self.data.sources[ask.sources[position]].name
+            place = computed_at(names, name)
             if place is not None:
-                told[position] = Cut("outside_tape", place)
+                left = any(words in place.text for words in LEAVING)
+                told[position] = Cut("host_round_trip" if left else "outside_tape", place)
+                continue
+            dropped = self._dropped(ask.reads[position], first)
+            place = made_at(name) if dropped is None else self.data.place_of(dropped)
+            if place is not None:
+                callers = () if dropped is None else self.data.callers_of(dropped)
+                told[position] = Cut("unused_parameter", place, callers=callers)
         return told
 
+    def _dropped(self, read: int, first: int) -> Event | None:
+        """Return the first event that depends on a value and whose result nobody takes."""
+        events = self.data.events[first:]
+        taken = {value for event in events for value in event.inputs}
+        reached = {read}
+        for event in events:
+            if not reached.isdisjoint(event.inputs):
+                reached.update(event.outputs)
+                if taken.isdisjoint(event.outputs):
+                    return event
+        return None
+
     def passed(
-        self, ask: Ask, step: int, norms: Sequence[float], seen: Measured | None = None
+        self,
+        ask: Ask,
+        step: int,
+        norms: Sequence[float],
+        seen: Measured | None = None,
+        values: Sequence[int | None] = (),
     ) -> None:
-        """Note what came of a pass."""
-        found = Pass(ask, step, tuple(norms))
+        """Note what came of a pass: sizes, what was measured, and what the sources were."""
+        found = Pass(ask, step, tuple(norms), values=tuple(values))
         if seen is not None:
+            pairs = zip(ask.reads, seen.norms)
+            seen.still = frozenset(read for read, size in pairs if size == 0)
             found.cotangents, found.deaths = deaths(
                 self.data, ask.walk.visits, seen, self.whose_rule
             )

@@ -10,14 +10,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from headgate.flow.watch.jax.forward import Forward, forward
+from headgate.flow.watch.border import border
+from headgate.flow.watch.jax.forward import Forward, forward, is_soft
 from headgate.flow.watch.jax.log import Ask, Line
 from headgate.flow.watch.jax.measure import Measured, Unmeasured, measure, norm
-from headgate.flow.watch.jax.names import roots
+from headgate.flow.watch.jax.names import paths, roots
+from headgate.flow.watch.jax.optimizers import digest
 
 if TYPE_CHECKING:
     from headgate.flow.watch.jax.calls import Call
     from headgate.flow.watch.jax.session import Session
+
+UNTRACED = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+"""What is raised where a function wants to know a value as it is read."""
 
 BY_GRADIENT = ("grad", "value_and_grad")
 FORWARDS = ("jvp", "linearize")
@@ -31,20 +40,33 @@ def look_at(session: Session, call: Call, result: Any) -> None:
     line.passes += 1
     if not looks:
         return
+    border.arrive(
+        "jax",
+        jax.tree_util.tree_leaves((call.args, call.kwargs)),
+        log.data.places[log.places.here().place],
+    )
     line.looked += 1
     gradients = gradients_of(call, result)
     norms = None if gradients is None else [norm(each) for each in gradients]
     ask = line.ask
     if ask is None or norms is None or states(norms) != line.came or _has_changed(ask, call):
-        ask = write_down(session, call, line)
+        try:
+            ask = write_down(session, call, line)
+        except UNTRACED as error:
+            session.untraced(call, line, error, norms)
+            return
     if norms is None or len(norms) != len(ask.sources):
         seen = measured(session, ask, ask.forward.given)
-        if seen is None:
-            return
-        norms = seen.norms
+        connected = [float(source in ask.connected) for source in ask.sources]
+        norms = connected if seen is None else seen.norms
     else:
         seen = measured(session, ask, ask.forward.given) if wrong(norms, ask) else None
-    log.passed(ask, step, norms, seen)
+    now = leaves_of(call)
+    log.passed(ask, step, norms, seen, [digest(leaf) for leaf in now])
+    for source, leaf in zip(ask.sources, now):
+        log.know(leaf, source)
+    for source, leaf in zip(ask.sources, gradients or ()):
+        session.optimizers.is_gradient(leaf, source)
     line.came = states(norms)
 
 
@@ -53,6 +75,22 @@ def write_down(session: Session, call: Call, line: Line) -> Ask:
     found = traced(session, call)
     sources = session.log.sources_of(line, found, names_for(call))
     return session.log.ask(line, found, sources)
+
+
+def leaves_of(call: Call) -> list[Any]:
+    """Return the leaves that a call differentiates by, in the order of their gradients."""
+    trees = [call.args[number] for number in call.argnums]
+    return [leaf for leaf in jax.tree_util.tree_leaves(trees) if is_soft(leaf)]
+
+
+def leaves_with_names(call: Call) -> list[tuple[str, Any]]:
+    """Return the same leaves, each with what it is called."""
+    names, found = names_for(call), []
+    for number in call.argnums:
+        for path, _, leaf in paths(call.args[number]):
+            if is_soft(leaf):
+                found.append((names[number] + path, leaf))
+    return found
 
 
 def names_for(call: Call) -> list[str]:
@@ -122,6 +160,10 @@ def measured(session: Session, ask: Ask, given: Sequence[Any]) -> Measured | Non
         return measure(found.closed, given, wanted, ask.walk.visits, cotangents, *own)
     except Unmeasured as error:
         session.log.fault(error)
+        return None
+    except ValueError as error:
+        if "Reverse-mode" not in str(error):
+            raise
         return None
 
 

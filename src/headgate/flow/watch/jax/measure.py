@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -24,13 +24,18 @@ from jax.extend.core import Literal
 from headgate.flow.kinds import FACTOR
 from headgate.flow.trace import Death
 from headgate.flow.watch.jax.events import Visit, is_float, opened
-from headgate.flow.watch.jax.ops import FLAT, PRODUCTS, SELECTIONS, name_of
+from headgate.flow.watch.jax.ops import COMPOSITE, EVEN, FLAT, PRODUCTS, SELECTIONS, name_of
 
 MOST = 20_000
 """Of so many equations at most a gradient is measured."""
 
 _OPAQUE = {"shard_map", "xla_pmap"}
 _SILENT = {"debug_callback", "debug_print"}
+
+TINY = 1e-30
+"""What becomes zero from less than this was lost to the range of its dtype, not to an op."""
+
+CLOSED = {"clip", "maximum", "minimum", "relu"}
 
 SMALL = 1_000
 """So many are compiled together, which is faster than one by one if they are few."""
@@ -48,6 +53,8 @@ class Measured:
     """What was measured.
 
     Attributes:
+        single: operands that alone take the result of an equation: its probe.
+        still: values of the inputs that were asked for whose gradient is zero.
         norms: of the gradient by each input that was asked for.
         probes: of the cotangent at each probe.
         flags: number on the walk -> whether it ran, its results are finite, its operands are, and
@@ -57,6 +64,13 @@ class Measured:
     norms: list[float]
     probes: dict[Probe, float]
     flags: dict[int, Any]
+    still: frozenset[int] = frozenset()
+    single: dict[tuple[int, int], Probe] = field(default_factory=dict)
+
+    def size(self, number: int, k: int, note: Any = None) -> float | None:
+        """Return the norm of what an operand gets, None if it was not measured."""
+        probe = self.single.get((number, k), (number, False, k))
+        return self.probes.get(probe)
 
 
 def measure(
@@ -81,7 +95,12 @@ def measure(
     """
     if len(visits) > MOST:
         raise Unmeasured(f"more than {MOST} equations")
-    probes = {probe: np.zeros(a.shape, a.dtype) for probe, a in _probes(visits).items()}
+    single = _single(visits)
+    probes = {
+        probe: np.zeros(aval.shape, aval.dtype)
+        for probe, aval in _probes(visits).items()
+        if probe[1] or (probe[0], probe[2]) not in single
+    }
 
     def target(asked: Sequence[Any], probes: dict[Probe, Any]) -> tuple[Any, Any]:
         given = [*inputs]
@@ -103,6 +122,7 @@ def measure(
         [norm(each) for each in came],
         {probe: norm(each) for probe, each in seen.items()},
         {number: np.asarray(each) for number, each in flags.items()},
+        single=single,
     )
 
 
@@ -117,6 +137,26 @@ def norm(value: Any) -> float:
         if found == 0 and array.any():
             found = float(np.abs(array).max())
     return found
+
+
+def _single(visits: Sequence[Visit]) -> dict[tuple[int, int], Probe]:
+    """Return the operands that alone take the result of an equation, outside of all loops."""
+    makers: dict[int, Probe] = {}
+    takers: dict[int, list[tuple[int, int]]] = {}
+    for number, visit in enumerate(visits):
+        for note in visit.notes:
+            for k, value in enumerate(note.taken):
+                if value is not None:
+                    takers.setdefault(value, []).append((number, k))
+            if len(visit.notes) == 1 and note.event >= 0:
+                for k, value in enumerate(note.outputs):
+                    if value is not None and is_float(visit.equation.outvars[k]):
+                        makers[value] = number, True, k
+    return {
+        taken[0]: makers[value]
+        for value, taken in takers.items()
+        if len(taken) == 1 and value in makers and not visits[makers[value][0]].returned
+    }
 
 
 def _probes(visits: Sequence[Visit]) -> dict[Probe, Any]:
@@ -142,7 +182,7 @@ class _Run:
         self.flags: dict[int, Any] = {}
         self._at = 0
 
-    def open(self, jaxpr: Any, given: Sequence[Any]) -> list[Any]:
+    def open(self, jaxpr: Any, given: Sequence[Any]) -> Any:
         env: dict[Any, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], given, strict=True))
 
         def read(atom: Any) -> Any:
@@ -154,7 +194,7 @@ class _Run:
             env.update(zip(equation.outvars, results, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
 
-    def _equation(self, number: int, equation: Any, values: list[Any]) -> list[Any]:
+    def _equation(self, number: int, equation: Any, values: list[Any]) -> Any:
         name = equation.primitive.name
         if name == "scan":
             return self._scan(number, equation, values)
@@ -166,13 +206,13 @@ class _Run:
             raise Unmeasured("it calls back into Python")
         if name == "while" or name in _OPAQUE:
             self._at = self.visits[number].end
-            return bound(equation, values)
+            return list(bound(equation, values))
         inner = opened(equation)
         if inner is not None:
             return self.open(inner[0], [*inner[1], *values])
         return self._op(number, equation, values)
 
-    def _op(self, number: int, equation: Any, values: list[Any]) -> list[Any]:
+    def _op(self, number: int, equation: Any, values: list[Any]) -> Any:
         values = [
             value + self.probes[number, False, k] if (number, False, k) in self.probes else value
             for k, value in enumerate(values)
@@ -185,7 +225,7 @@ class _Run:
             for k, value in enumerate(results)
         ]
 
-    def _scan(self, number: int, equation: Any, values: list[Any]) -> list[Any]:
+    def _scan(self, number: int, equation: Any, values: list[Any]) -> Any:
         params = equation.params
         fixed, state = params["num_consts"], params["num_carry"]
         body, start = params["jaxpr"], self._at
@@ -207,7 +247,7 @@ class _Run:
         self._at = self.visits[number].end
         return [*carry, *stacked]
 
-    def _cond(self, number: int, equation: Any, values: list[Any]) -> list[Any]:
+    def _cond(self, number: int, equation: Any, values: list[Any]) -> Any:
         index, *rest = values
         branches, starts, at = equation.params["branches"], [], self._at
         for branch in branches:  # where each begins on the walk
@@ -234,9 +274,9 @@ class _Run:
             return taken
 
         made = [of(*each) for each in zip(branches, starts)]
-        results, flags = jax.lax.switch(index, made, *rest)
+        taken, flags = jax.lax.switch(index, made, *rest)
         self.flags.update(flags)
-        return results
+        return list(taken)
 
     def _past(self, jaxpr: Any, at: int) -> int:
         """Return the number after the last equation of a jaxpr that begins at a number."""
@@ -245,14 +285,13 @@ class _Run:
         return at
 
 
-def bound(equation: Any, values: Sequence[Any]) -> list[Any]:
+def bound(equation: Any, values: Sequence[Any]) -> Any:
     """Return the results of an equation for some values."""
     params = equation.primitive.get_bind_params(equation.params)
     results: Any
     with equation.ctx.manager:
         results = equation.primitive.bind(*values, **params)
-    found: list[Any] = results if equation.primitive.multiple_results else [results]
-    return found
+    return results if equation.primitive.multiple_results else [results]
 
 
 def _like(value: Any, model: Any) -> Any:
@@ -262,7 +301,7 @@ def _like(value: Any, model: Any) -> Any:
 def _flags(equation: Any, values: Sequence[Any], results: Sequence[Any]) -> Any:
     """Return whether an equation ran, its results and its operands are finite, and for each of
     those whether it is all zeros."""
-    product = name_of(equation.primitive.name) in PRODUCTS
+    product = name_of(equation.primitive.name) in PRODUCTS | EVEN
     zeros = [_is_zero(value) if product else False for value in values]
     flags = (True, _finite(results), _finite(values), *zeros)
     return jnp.stack([jnp.asarray(each) for each in flags])
@@ -308,6 +347,13 @@ def deaths(
     """
     cotangents: dict[int, float] = {}
     found: dict[tuple[int, int], Death] = {}
+    made = {
+        value: trace.events[note.event].op
+        for visit in visits
+        for note in visit.notes
+        for value in note.outputs
+        if note.event >= 0 and value is not None
+    }
     for number, visit in enumerate(visits):
         came = [seen.probes.get((number, True, k), 0.0) for k in range(len(visit.equation.outvars))]
         for note in visit.notes:
@@ -316,17 +362,51 @@ def deaths(
             for value, size in zip(note.outputs, came):
                 if value is not None and size:
                     cotangents[value] = max(size, cotangents.get(value, 0.0))
-            if not any(came):
+            if max(came, default=0.0) < TINY:
                 continue
             for k, position in enumerate(note.inputs):
-                if position is None or seen.probes.get((number, False, k)) != 0:
+                if position is None or seen.size(number, k, note) != 0:
                     continue
                 event = trace.events[note.event]
-                if event.flows[position]:
-                    found[note.event, position] = _autopsy(
-                        visit, note, k, event.op, seen.flags.get(number), custom
-                    )
+                flags = seen.flags.get(number)
+                if event.flows[position] and not _is_minimum(visit, note, k, event.op, flags, made):
+                    found[note.event, position] = _autopsy(visit, note, k, event.op, flags, custom)
+    _within(visits, seen, cotangents, found)
     return cotangents, found
+
+
+def _within(
+    visits: Sequence[Visit],
+    seen: Measured,
+    cotangents: dict[int, float],
+    found: dict[tuple[int, int], Death],
+) -> None:
+    """Note as dead what cancels within one function of JAX's library: that is its slope."""
+    makers = {v for visit in visits for note in visit.notes for v in note.outputs}
+    for number, visit in enumerate(visits):
+        function = visit.where.function if visit.where is not None else ""
+        if function not in COMPOSITE.values():
+            continue
+        for note in visit.notes:
+            for k, value in enumerate(note.taken):
+                size = seen.size(number, k)
+                position = note.inputs[k]
+                if not size or position is None or value is None or cotangents.get(value):
+                    continue
+                if value in makers or value in seen.still:
+                    found[note.event, position] = Death(0, 1, label=function)
+
+
+def _is_minimum(visit: Visit, note: Any, k: int, op: str, flags: Any, made: dict[int, str]) -> bool:
+    """Tell whether an op is flat only because what it takes is exactly zero, as a square is.
+
+    Not so where that is zero because something else lets nothing through.
+    """
+    if op not in EVEN or flags is None or not flags[3 + k]:
+        return False
+    if op == "multiply" and not flags[3:].all():
+        return False
+    return made.get(note.taken[k] or 0, "") not in SELECTIONS | CLOSED
 
 
 def _autopsy(
@@ -365,7 +445,7 @@ def birth(visits: Sequence[Visit], seen: Measured) -> tuple[int, str] | None:
     for number in reversed(range(len(visits))):
         visit = visits[number]
         came = [seen.probes.get((number, True, k), 0.0) for k in range(len(visit.equation.outvars))]
-        gave = [seen.probes.get((number, False, k), 0.0) for k in range(len(visit.equation.invars))]
+        gave = [seen.size(number, k) or 0.0 for k in range(len(visit.equation.invars))]
         if any(came) and all(map(math.isfinite, came)) and not all(map(math.isfinite, gave)):
             return number, "nonfinite_slope"
     return None

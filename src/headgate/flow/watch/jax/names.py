@@ -7,11 +7,13 @@ has a name for in the moment of the call; if it has none, the function's own par
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from headgate.record.names import paths_to
 
@@ -63,3 +65,17 @@ def paths(tree: Any) -> list[tuple[str, str, Any]]:
         (jax.tree_util.keystr(path), jax.tree_util.keystr(path, simple=True, separator="/"), leaf)
         for path, leaf in leaves
     ]
+
+
+def numbers_of(fun: Callable[..., Any]) -> list[str]:
+    """Return the names of numbers of Python's own that a function closes over or finds globally."""
+    code = getattr(fun, "__code__", None)
+    if code is None:
+        return []
+    space = dict(getattr(fun, "__globals__", {}))
+    for name, cell in zip(code.co_freevars, getattr(fun, "__closure__", None) or ()):
+        with contextlib.suppress(ValueError):
+            space[name] = cell.cell_contents
+    names = (*code.co_names, *code.co_freevars)
+    kinds = (float, np.floating, np.ndarray)
+    return [name for name in names if isinstance(space.get(name), kinds)]

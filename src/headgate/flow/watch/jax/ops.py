@@ -68,6 +68,9 @@ SELECTIONS = frozenset(
 
 PRODUCTS = frozenset({"convolution", "divide", "matmul", "multiply", "ragged_dot_general"})
 
+EVEN = frozenset({"abs", "cosh", "multiply", "pow", "square"})
+"""Ops that are flat where what they take is zero: a loss is at its minimum there."""
+
 INLINE = frozenset(
     {
         *("jit", "pjit", "closed_call", "core_call", "core_closed_call", "xla_call", "remat"),
@@ -103,16 +106,27 @@ DRAWS = {
     "relu6": "relu6",
     "hard_tanh": "hard_tanh",
     "hard_sigmoid": "hard_sigmoid",
-    "softmax": "softmax",
-    "_softmax": "softmax",
-    "log_softmax": "log_softmax",
-    "std": "std",
-    "_std": "std",
-    "var": "var",
-    "_var": "var",
     "norm": "vector_norm",
 }
 """Function of JAX's library -> what an equation within it is called, if that is where it ends."""
+
+
+COMPOSITE = {
+    "softmax": "softmax",
+    "_softmax": "softmax",
+    "log_softmax": "log_softmax",
+    "logsumexp": "logsumexp",
+    "_logsumexp": "logsumexp",
+    "var": "var",
+    "_var": "var",
+    "std": "std",
+    "_std": "std",
+    "standardize": "standardize",
+}
+"""Function of JAX's library -> the one op that it is for whoever calls it."""
+
+FUNCTIONS = DRAWS | COMPOSITE
+"""All of them."""
 
 
 def name_of(primitive: str) -> str:

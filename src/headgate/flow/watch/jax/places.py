@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import jax
 
 from headgate.flow.trace import Place, Trace
+from headgate.flow.watch.jax.ops import FUNCTIONS
 from headgate.flow.watch.lines import Lines
 from headgate.record.site import HOPS, is_users
 
@@ -25,11 +26,19 @@ _OWN = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(__file__)
 
 
 class Where(NamedTuple):
-    """A line of the program: its number, that of those which led there, and the library between."""
+    """A line of the program.
+
+    Attributes:
+        place: its number.
+        callers: number of the lines that led there.
+        inside: the line in a library between, "" if there is none.
+        function: which of the functions in `FUNCTIONS` it calls, "" if none.
+    """
 
     place: int
     callers: int
     inside: str = ""
+    function: str = ""
 
 
 class Frame(NamedTuple):
@@ -66,7 +75,7 @@ class Places:
     def among(self, frames: Iterable[Frame]) -> Where | None:
         """Return the user's line among frames, the innermost first."""
         found: list[Frame] = []
-        inside = ""
+        inside = function = ""
         for frame in frames:
             if is_users(frame.file):
                 if found and found[-1].function.endswith("comp>") and found[-1].file == frame.file:
@@ -77,12 +86,14 @@ class Places:
                 found.append(frame)
                 if len(found) > HOPS or frame.function == "<module>":
                     break
+            elif not found and frame.file.startswith(_JAX[0]):
+                function = FUNCTIONS.get(frame.function, function)
             elif not found and not inside and not frame.file.startswith((_OWN, *_JAX)):
                 inside = _inside(frame)
         if not found:
             return None
         numbers = [self.lines.at(Place(*frame)) for frame in found]
-        return Where(numbers[0], self.chain(tuple(numbers[1:])), inside)
+        return Where(numbers[0], self.chain(tuple(numbers[1:])), inside, function)
 
     def chain(self, numbers: tuple[int, ...]) -> int:
         """Return the number of the lines that led somewhere, the nearest first."""
@@ -113,6 +124,11 @@ def home_of(jaxpr: Any) -> str:
     Of what is made of `functools.partial` and the like it is not.
     """
     return _source(jaxpr)[1]
+
+
+def is_jax(file: str) -> bool:
+    """Tell whether a file is of JAX's own."""
+    return file.startswith(_JAX[0])
 
 
 def function_of(jaxpr: Any) -> str:

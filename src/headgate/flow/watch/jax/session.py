@@ -14,22 +14,41 @@ from __future__ import annotations
 import functools
 import importlib
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+import traceback
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import jax
 
 from headgate.flow.judge import Told
 from headgate.flow.trace import Trace
+from headgate.flow.watch.arrival import when_imported
 from headgate.flow.watch.jax.account import account
 from headgate.flow.watch.jax.beside import Beside, Outer
 from headgate.flow.watch.jax.calls import CALLBACKS, GRADIENTS, OUTER, Call
+from headgate.flow.watch.jax.definitions import LEAVING
 from headgate.flow.watch.jax.log import Line, Log
-from headgate.flow.watch.jax.look import look_at
+from headgate.flow.watch.jax.look import leaves_with_names, look_at
+from headgate.flow.watch.jax.optimizers import Optimizers
+from headgate.flow.watch.jax.places import Frame, Where
+
+began: list[weakref.ref[Session]] = []
+"""All sessions that look on and are still there."""
 
 CLOSELY = 3
 """So many first passes of a line are looked at closely."""
+
+
+def untouched() -> dict[str, Callable[..., Any]]:
+    """Return JAX's own functions, whoever has put something before them."""
+    found = {}
+    for name in (*GRADIENTS, "jit", "make_jaxpr"):
+        found[name] = getattr(jax, name)
+        while hasattr(found[name], "untouched"):
+            found[name] = found[name].untouched
+    return found
 
 
 class Session:
@@ -47,6 +66,9 @@ class Session:
         self.beside: Beside | None = None  # what runs beside the program now
         self.context = jax.make_user_context()
         self.original: dict[str, Callable[..., Any]] = {}
+        self.optimizers = Optimizers(self)
+        self.unread: dict[int, Where] = {}  # line of a call -> where its function wants a value
+        self._lost: list[Told] = []
         self._undo: list[Callable[[], None]] = []
         self._accounted: tuple[int, ...] = ()
         self._turn = 0
@@ -56,15 +78,17 @@ class Session:
     def begin(self) -> None:
         """Begin to look on."""
         for name, wrapper in GRADIENTS.items():
-            self._replace("jax", name, functools.partial(wrapper, self))
+            self.replace("jax", name, functools.partial(wrapper, self))
         for home, name, wrapper in OUTER:
-            self._replace(home, name, functools.partial(wrapper, self))
+            self.replace(home, name, functools.partial(wrapper, self))
         for home, name, wrapper in CALLBACKS:
-            self._replace(home, name, functools.partial(wrapper, self))
+            self.replace(home, name, functools.partial(wrapper, self))
         self.original["make_jaxpr"] = jax.make_jaxpr
         for kind, method in ((jax.custom_vjp, "defvjp"), (jax.custom_jvp, "defjvp")):
             self._replace_method(kind, method)
         self.on = True
+        began[:] = [each for each in began if each() is not None] + [weakref.ref(self)]
+        self._undo.append(when_imported("optax", lambda: self.safely(self.optimizers.arrived)))
 
     def end(self) -> None:
         """Leave JAX as it was."""
@@ -72,7 +96,7 @@ class Session:
         while self._undo:
             self._undo.pop()()
 
-    def _replace(self, home: str, name: str, wrapper: Callable[..., Any]) -> None:
+    def replace(self, home: str, name: str, wrapper: Callable[..., Any]) -> None:
         """Put a function before one of JAX's, which it gets as its first argument."""
         owner = importlib.import_module(home)
         original = getattr(owner, name, None)
@@ -84,7 +108,10 @@ class Session:
         def instead(*args: Any, **kwargs: Any) -> Any:
             return wrapper(original, *args, **kwargs)
 
-        self._set(owner, name, original, instead)
+        instead.untouched = original  # type: ignore[attr-defined]
+        if isinstance(original, type):  # others may ask whether something is one of it
+            return
+        self.set(owner, name, original, instead)
 
     def _replace_method(self, kind: Any, name: str) -> None:
         original = getattr(kind, name)
@@ -95,9 +122,10 @@ class Session:
             self.safely(self._note_rule, function, [*rules, *named.values()])
             return result
 
-        self._set(kind, name, original, instead)
+        self.set(kind, name, original, instead)
 
-    def _set(self, owner: Any, name: str, original: Any, made: Any) -> None:
+    def set(self, owner: Any, name: str, original: Any, made: Any) -> None:
+        """Put something in the place of an attribute, until the end."""
         setattr(owner, name, made)
 
         def undo() -> None:
@@ -131,6 +159,15 @@ class Session:
         return self.on and not self.busy and threading.get_ident() == self.thread
 
     @contextmanager
+    def hushed(self) -> Iterator[None]:
+        """Have all sessions note nothing meanwhile."""
+        others = [each for each in (known() for known in began) if each is not None]
+        with ExitStack() as quiet:
+            for each in others:
+                quiet.enter_context(each.quietly())
+            yield
+
+    @contextmanager
     def quietly(self) -> Iterator[None]:
         """Note nothing meanwhile."""
         self.busy += 1
@@ -148,7 +185,7 @@ class Session:
         if self.beside is not None:
             return self.beside.gradient(call, real)
         if self.outer:
-            self.outer[0].has_gradients = True
+            self.outer[0].has_gradients = self.outer[0].fresh = True
             with self.quietly():
                 return real(*call.args, **call.kwargs)
         with self.quietly():
@@ -166,6 +203,30 @@ class Session:
             return step % self.every == 0 or step == self.wanted
         return step < CLOSELY or not step & step - 1 or step == self.wanted
 
+    def untraced(
+        self, call: Call, line: Line, error: Exception, norms: Sequence[float] | None
+    ) -> None:
+        """Note a call of a function that cannot be read, for it wants to know values.
+
+        Where a value leaves for Python it comes back as a constant, if it does.
+        """
+        frames = [each for each, _ in traceback.walk_tb(error.__traceback__)]
+        wanted = self.log.places.among(
+            Frame(f.f_code.co_filename, f.f_lineno, f.f_code.co_qualname) for f in reversed(frames)
+        )
+        if wanted is None:
+            return
+        place = self.log.data.places[wanted.place]
+        self.unread[line.where.place] = wanted
+        left = [words for words in LEAVING if words in place.text]
+        asked = zip(leaves_with_names(call), norms or ())
+        lost = [name for (name, _), size in asked if size == 0] if left else []
+        callers = tuple(self.log.data.places[k] for k in self.log.data.callers[wanted.callers])
+        label = left[0].strip(".(") + "()" if left else ""
+        self._lost += [
+            Told(name, "cut", "host_round_trip", place, label, callers=callers) for name in lost
+        ]
+
     # -- functions that are traced ----------------------------------------------------------------
 
     def traced(self, outer: Outer, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:
@@ -178,12 +239,15 @@ class Session:
         looking = outer.passes == 0 or (outer.has_gradients and self._looks_at_outer(outer))
         given = self.safely(outer.kept, args, kwargs) if looking else None
         outer.passes += 1
+        outer.fresh = False
         self.outer.append(outer)
         try:
             result = real(*args, **kwargs)
         finally:
             self.outer.pop()
-        if looking and outer.has_gradients and given is not None:
+        if outer.fresh and not looking and not outer.donates:  # it was traced anew
+            given = args, kwargs
+        if outer.has_gradients and given is not None:
             with self.quietly():
                 self.safely(self._look_beside, outer, *given)
         return result
@@ -211,15 +275,21 @@ class Session:
 
     def told(self) -> Iterable[Told]:
         """Return what is wrong with parameters beside all gradient calls."""
-        return ()
+        return [*dict.fromkeys(self._lost), *self.optimizers.told()]
 
     def coverage(self) -> tuple[int, int]:
         """Return how many gradient calls were looked at closely, and of how many."""
-        lines = self.log.lines.values()
-        return sum(line.looked for line in lines), sum(line.passes for line in lines)
+        lines = [(line.looked, line.all_passes) for line in self.log.lines.values()]
+        return sum(looked for looked, _ in lines), sum(passes for _, passes in lines)
 
     def remarks(self) -> list[str]:
         """Return in a sentence each what could not be seen."""
-        if not self.log.errors:
-            return []
-        return [f"The watcher of JAX failed in part ({self.log.errors[0]})."]
+        places = self.log.data.places
+        said = [
+            f"The function that is differentiated at {places[call]} wants to know a value at "
+            f"{places[where.place]}, so its equations could not be read."
+            for call, where in self.unread.items()
+        ]
+        if self.log.errors:
+            said.append(f"The watcher of JAX failed in part ({self.log.errors[0]}).")
+        return said

@@ -30,9 +30,13 @@ def account(session: Session) -> None:
         source.copied = source.copied or leaf.loaded
         if source.lasting:
             source.trainable = leaf.trainable
-        source.held = source.held or leaf.number in session.paths
+        keras = session.of_keras(leaf)
+        if keras is not None:  # tapes watch it all the same
+            source.trainable = bool(keras.trainable)
     reach = Reach(trace)
-    trace.gradients = [_as_gradient(session, ask, reach) for ask in session.asks if not ask.failed]
+    trace.gradients = [
+        _as_gradient(session, ask, reach) for ask in session.asks if not ask.failed or ask.broke
+    ]
     trace.optimizers = [
         Optimizer(known.last, known.steps, known.rate, tuple(known.given))
         for known in session.optimizers.steppers.values()
@@ -42,6 +46,7 @@ def account(session: Session) -> None:
 
 def _as_gradient(session: Session, ask: Ask, reach: Reach) -> Gradient:
     walk = ask.walk or Walk(session.log)
+    _measure(session, ask, walk)
     births: dict[int, Cut | None] = {}
     for position, size in enumerate(ask.norms):
         if size is not None and size - size != 0:
@@ -66,6 +71,43 @@ def _as_gradient(session: Session, ask: Ask, reach: Reach) -> Gradient:
     )
 
 
+def _measure(session: Session, ask: Ask, walk: Walk) -> None:
+    """Say of a call that broke off what it could have brought; of one whose gradient comes through
+    what never changes alone, that it is zero."""
+    log = session.log
+    assert ask.tape is not None
+    if ask.broke:
+        reached = log.reached(ask.targets, ask.tape.bit)
+        values = [log.trace.sources[number].value for number in ask.sources]
+        ask.norms = [1.0 if value in reached else None for value in values]
+    elif walk.flat:
+        reached = log.reached(ask.targets, ask.tape.bit, walk.flat)
+        for position, number in enumerate(ask.sources):
+            value = log.trace.sources[number].value
+            if ask.norms[position] and value not in reached:
+                ask.norms[position] = 0.0
+
+
+def _replaced(session: Session, ask: Ask, number: int, reach: Reach, behind: object) -> Cut | None:
+    """Return where what is asked for was put in the place of a variable, or the other way round."""
+    trace = session.log.trace
+    source = trace.sources[number]
+    if not source.lasting:
+        mask = reach.by_value.get(source.value, 0) & ~(1 << number)
+        for other, known in enumerate(trace.sources):
+            if mask >> other & 1 and known.lasting and known.name == source.name:
+                place = trace.places[source.place] if source.place >= 0 else None
+                return Cut("variable_replaced", place) if place is not None else None
+        return None
+    asked = set(ask.sources)
+    for other, known in enumerate(trace.sources):
+        if other <= number or other in asked or not known.lasting or known.place < 0:
+            continue
+        if known.shape == source.shape and known.value in behind and known.trainable:  # type: ignore[operator]
+            return Cut("variable_replaced", trace.places[known.place])
+    return None
+
+
 def _told(session: Session, ask: Ask, reach: Reach) -> dict[int, Cut]:
     """Return what no event shows of the gradients that are missing."""
     found: dict[int, Cut] = {}
@@ -78,11 +120,15 @@ def _told(session: Session, ask: Ask, reach: Reach) -> dict[int, Cut]:
             continue
         source = trace.sources[number]
         if position in ask.unknown:
-            event = log.uses.get(ask.unknown[position])
-            if event is not None and event in set(way):
-                place = trace.places[trace.events[event].place]
-                found[position] = Cut("not_watched", place, callers=())
+            line = log.uses.get(ask.unknown[position])
+            if line is not None and line >= 0:
+                found[position] = Cut("not_watched", trace.places[line])
             continue
+        if not source.lasting or source.value not in behind:
+            cut = _replaced(session, ask, number, reach, behind)
+            if cut is not None:
+                found[position] = cut
+                continue
         if behind.get(source.value) and source.value not in ask.targets:
             cut = _left_tape(session, ask, source.value, way)
             if cut is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 from tensorflow.python import pywrap_tfe
-from tensorflow.python.eager import backprop, record
+from tensorflow.python.eager import backprop, context, record
 from tensorflow.python.eager.polymorphic_function import concrete_function
 from tensorflow.python.framework import op_callbacks, ops
 from tensorflow.python.ops import resource_variable_ops, script_ops
@@ -101,3 +101,8 @@ def graph_of(graph: Any, name: str) -> Any:
 def stack() -> Any:
     """Return the stack as TensorFlow tells it: with the lines of the program as it is written."""
     return tf_stack.extract_stack()
+
+
+def eagerly() -> Any:
+    """Return a context in which operations run at once, also while a graph is made."""
+    return context.eager_mode()

@@ -10,13 +10,32 @@ from typing import Any
 
 import tensorflow as tf
 
+from headgate.flow.trace import Place
 from headgate.flow.watch.steps import fate_of
+from headgate.flow.watch.tensorflow import entrance
 from headgate.record.names import paths_to
-from headgate.record.site import is_users
+from headgate.record.site import HOPS, is_users
 
 OWN = f"{__file__.rsplit('flow', 1)[0]}"
 _FOLDER = os.path.dirname(os.path.dirname(tf.__file__)) + os.sep
 _FRAMEWORK = tuple(_FOLDER + name + os.sep for name in ("tensorflow", "keras", "tf_keras"))
+
+
+def as_written() -> list[Place]:
+    """Return the user's line that runs now, and those that led there, as the program is written:
+    TensorFlow runs functions in a form of its own while it makes graphs of them."""
+    found: list[Place] = []
+    for frame in reversed(list(entrance.stack())):
+        if is_users(frame.filename) and not frame.filename.startswith(OWN):
+            found.append(Place(frame.filename, frame.lineno, frame.name))
+            if len(found) > HOPS or frame.name == "<module>":
+                break
+    return found
+
+
+def is_rewritten(code: CodeType) -> bool:
+    """Tell whether a function is in the form that TensorFlow made of it."""
+    return "__autograph_generated_file" in code.co_filename
 
 
 def _innermost() -> Any:
@@ -72,6 +91,20 @@ def within_py_function() -> bool:
     while frame is not None and frame.f_code.co_filename.startswith(OWN):
         frame = frame.f_back
     return frame is not None and frame.f_code.co_filename.endswith("script_ops.py")
+
+
+def is_its_own() -> bool:
+    """Tell whether it is TensorFlow itself that uses a tape now: to transpose a rule, say."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith(OWN) and not file.endswith(_AROUND):
+            return file.startswith(_FRAMEWORK[0]) and "autograph" not in file
+        frame = frame.f_back
+    return False
+
+
+_AROUND = ("backprop.py", "contextlib.py", "tf_decorator.py", "dispatch.py", "traceback_utils.py")
 
 
 def arguments_of_operation() -> list[Any]:

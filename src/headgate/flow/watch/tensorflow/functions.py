@@ -12,6 +12,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tensorflow as tf
 
 from headgate.flow.watch.tensorflow import entrance
@@ -230,6 +231,40 @@ class Functions:
         finally:
             session.log.quiet -= 1
 
+    def imagined(self) -> None:
+        """Replay the graph that is being made, which never will run, on values made up here."""
+        graph = tf.compat.v1.get_default_graph()
+        replay = Replay(self.session)
+        outside = {}
+        current = graph
+        while current is not None and hasattr(current, "captures"):
+            outside.update({inner.name: each for each, inner in current.captures})
+            current = current.outer_graph
+
+        def imagine(symbol: Any, graph: Any) -> Any:
+            found = outside.get(symbol.name) if graph is not None else None
+            while found is not None and not entrance.is_eager(found):
+                found = outside.get(getattr(found, "name", ""))
+            if found is None and symbol.dtype not in (tf.resource, tf.variant):
+                found = _made_up(symbol)
+                self.session.log.constant(found)
+            return found
+
+        replay.imagine = imagine
+        with entrance.eagerly():
+            for variable in _variables(graph):
+                self.session.log.leaf(variable)
+            log = self.session.log
+            before, self.replaying = (log.place, log.led), True
+            log.place, log.led = log.lines.chain_here()
+            try:
+                replay.run(graph, [])
+            finally:
+                self.replaying = False
+                log.place, log.led = before
+                for tape in reversed(list(replay.open)):
+                    replay.leave(tape)
+
     def _has_asks(self, graph: Any) -> bool:
         found = self._asking.get(id(graph))
         if found is None or found[0]() is not graph:
@@ -244,3 +279,15 @@ def _variables(graph: Any) -> list[Any]:
         return list(graph.variables)
     except Exception:  # one of them is gone
         return []
+
+
+def _made_up(symbol: Any) -> Any:
+    shape = (
+        [2] * (symbol.shape.rank or 0)
+        if symbol.shape.rank is None
+        else [2 if each is None else each for each in symbol.shape]
+    )
+    if symbol.dtype.is_floating:
+        drawn = np.random.default_rng(0).standard_normal(shape)
+        return tf.constant(drawn, symbol.dtype)
+    return tf.zeros(shape, symbol.dtype)

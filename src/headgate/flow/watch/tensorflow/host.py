@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headgate.flow.trace import GUESSED, Place
+from headgate.flow.watch.border import border
 from headgate.flow.watch.tensorflow import entrance
 from headgate.flow.watch.tensorflow.frames import constants, given_by_caller
 from headgate.flow.watch.tensorflow.provenance import origin_of
@@ -146,6 +147,8 @@ class Host:
             if result is None:
                 result = entrance.content(tensor)
             self.away.append((value, result, log.latest))
+            if known.tapes:
+                border.leave("tensorflow", result, value, way, log.trace.places[log.here()])
         except Exception as error:
             log.fault(error)
         finally:
@@ -161,6 +164,7 @@ class Host:
         numbers = np.asarray(entrance.content(tensor))
         if not numbers.size:
             return None
+        border.arrive("tensorflow", [numbers], log.trace.places[log.here()])
         away = [(value, left) for value, left, when in self.away if number > when]
         certain = [value for value, left in away if _is_same(numbers, left)]
         if not certain and numbers.ndim:

@@ -24,9 +24,11 @@ from headgate.flow.watch.lines import Lines
 from headgate.flow.watch.tensorflow import entrance
 from headgate.flow.watch.tensorflow.frames import (
     arguments_of_operation,
+    as_written,
     dropped,
     given_by_caller,
     inside_library,
+    is_rewritten,
 )
 from headgate.flow.watch.tensorflow.ops import (
     CALL,
@@ -82,7 +84,7 @@ class Log:
         self.homes: dict[int, int] = {}  # handle -> the line at which the variable was made
         self.since = 0  # the largest value that was differentiated already
         self.faint: dict[int, tuple[int, tuple[int, ...]]] = {}  # constant -> line, made from
-        self.uses: dict[int, int] = {}  # constant -> the first event that took it on a tape
+        self.uses: dict[int, int] = {}  # constant -> the line that first took it on a tape
         self.spoilt: set[int] = set()  # values that are not finite
         self.infinite: dict[int, str] = {}  # event at which such a value was born -> kind
         self.of_gradient: set[int] = set()  # values that were computed from gradients
@@ -142,6 +144,10 @@ class Log:
         if self.place >= 0:
             return self.place
         code, instruction = chain()[0]
+        if is_rewritten(code):
+            found = as_written()
+            if found:
+                return self.lines.led(found)[0]
         return self.lines.place(code, instruction)
 
     # -- sources ----------------------------------------------------------------------------------
@@ -182,6 +188,8 @@ class Log:
         handle = handle_of(variable)
         if handle in self.handles:
             leaf = self.handles[handle]
+            if leaf.variable() is not None:  # it is only another view of it
+                return
             leaf.variable, leaf.trainable = weak(variable), bool(variable.trainable)
             source = self.trace.sources[leaf.number]
             source.trainable = leaf.trainable
@@ -437,8 +445,9 @@ class Log:
                 if carrying and has_numbers(each):
                     self.trace.sizes[number] = float(np.linalg.norm(entrance.content(each)))
         if tracked:
+            at = self.trace.events[event].place
             for each in inputs:
-                self.uses.setdefault(entrance.number_of(each), event)
+                self.uses.setdefault(entrance.number_of(each), at)
         if row.op == "stop_gradient" and kind and self.place < 0 and dropped():
             self.trace.dropped.add(event)
         self._check(row, event, [known.number for _, known, _, _ in given], numbers, outputs)
@@ -505,6 +514,13 @@ class Log:
         self.known.pop(entrance.number_of(tensor), None)
         self.faint[entrance.number_of(tensor)] = -1, ()
 
+    def drops(self, tensor: Any) -> None:
+        """Note that the result of an operation is thrown away."""
+        known = self.of(tensor)
+        maker = -1 if known is None else self.makers.get(known.number, -1)
+        if maker >= 0 and self.trace.events[maker].kind:
+            self.trace.dropped.add(maker)
+
     def constant(self, tensor: Any) -> None:
         """Note that a tensor comes from nowhere, unless it is known."""
         number = entrance.number_of(tensor)
@@ -517,6 +533,9 @@ class Log:
             self.faint.clear()
         taken = tuple(entrance.number_of(each) for each in inputs if carries(each.dtype))
         here = self.here() if taken else -1
+        if self.tapes:
+            for number in taken:
+                self.uses.setdefault(number, here)
         for each in outputs:
             self.faint[entrance.number_of(each)] = here, taken
 
@@ -537,6 +556,8 @@ class Log:
         code, at, led = self.lines.chain(chain())
         if self.place >= 0:
             at, led = self.place, self.led
+        elif is_rewritten(code) and (written := as_written()):
+            at, led = self.lines.led(written)
         if place >= 0:
             at, led = place, 0
         number = len(self.trace.events)
@@ -594,13 +615,19 @@ class Log:
             self.keep(each, number, tracked if carries(each.dtype) else 0)
         return event
 
-    def reached(self, targets: Iterable[int], tapes: int) -> set[int]:
-        """Return the values that gradient of some others comes to on some tapes."""
+    def reached(self, targets: Iterable[int], tapes: int, without: Iterable[int] = ()) -> set[int]:
+        """Return the values that gradient of some others comes to on some tapes.
+
+        Args:
+            targets: the others.
+            tapes: the mask of the tapes.
+            without: events that it is not to come through.
+        """
         found = set(targets)
         todo = list(found)
         while todo:
             number = self.makers.get(todo.pop(), -1)
-            if number < 0:
+            if number < 0 or number in without:
                 continue
             for value, mask in zip(self.trace.events[number].inputs, self.masks[number]):
                 if mask & tapes and value not in found:
@@ -615,6 +642,15 @@ class Log:
         self.event("grad", targets, (number,), flows, "outside_tape")
         self.masks.append((0,) * len(targets))
         self.keep(gradient, number)
+        self.of_gradient.add(number)
+        return number
+
+    def derived(self, gradient: Any, targets: tuple[int, ...]) -> int:
+        """Note a derivative that tapes follow, though nobody saw how it was computed."""
+        number, running = self.new(), self.running
+        self.event("jacobian", targets, (number,), (bool(running),) * len(targets))
+        self.masks.append((running,) * len(targets))
+        self.keep(gradient, number, running)
         self.of_gradient.add(number)
         return number
 

@@ -57,8 +57,7 @@ class Optimizers:
             self.session.safely(self._note_variable, variable)
 
     def _note_variable(self, variable: Any) -> None:
-        if getattr(variable, "_value", None) is not None:
-            self.session.knows(variable)
+        self.session.unmade.append((weak(variable), self.session.log.here()))
 
     def _freezing(self, owner: Any) -> None:
         for each in owner.__mro__:
@@ -118,7 +117,12 @@ class Optimizers:
         self, original: Any, optimizer: Any, grads: list[Any], variables: list[Any] | None
     ) -> Any:
         at = count()
-        result = original(optimizer, grads, variables)
+        try:
+            result = original(optimizer, grads, variables)
+        except ValueError:  # the graph will never run
+            if self.session.on and not self.session.functions.replaying:
+                self.session.safely(self.session.functions.imagined)
+            raise
         self.session.safely(self._note_in_graph, optimizer, grads, variables, at)
         return result
 

@@ -65,6 +65,7 @@ class Replay:
         self.session = session
         self.log = session.log
         self.batch = batch
+        self.imagine: Any = None  # gives a value to what nobody has given one yet
         self.written: dict[int, Any] = {}  # handle -> the value that was written into a variable
         self.random = np.random.default_rng(0)
         self.tapes: dict[int, Any] = {}  # bit -> the tape that stands for one of the graph's
@@ -85,7 +86,7 @@ class Replay:
         for number, op in enumerate(operations):
             while waiting and waiting[0].at <= number:
                 skip = max(skip, self._noted(waiting.pop(0), known, graph))
-            if number >= skip and not all(out.name in known for out in op.outputs):
+            if number >= skip and not (op.outputs and all(o.name in known for o in op.outputs)):
                 self._try(op, known, graph)
         while waiting:
             self._noted(waiting.pop(0), known, graph)
@@ -94,6 +95,11 @@ class Replay:
         return known
 
     def _try(self, op: Any, known: dict[str, Any], graph: Any) -> None:
+        if op.type == "Placeholder" and self.imagine is not None:
+            for symbol in op.outputs:
+                found = self.imagine(symbol, graph)
+                if found is not None:
+                    known[symbol.name] = found
         if op.type in ("NoOp", "Placeholder", "Assert", "PrintV2"):
             return
         try:
@@ -130,6 +136,8 @@ class Replay:
             constant = tf.constant(tf.make_ndarray(op.get_attr("value")))
             self.log.faint[entrance.number_of(constant)] = -1, ()
             return [constant]
+        if kind == "VarIsInitializedOp":
+            return [tf.constant(True)]
         if kind in NEXT:
             if self.batch is None or kind != "IteratorGetNext":
                 raise Unknown(kind)
@@ -160,8 +168,10 @@ class Replay:
             return []
         if kind == "IdentityN" and "_gradient_op_type" in op.node_def.attr:
             return self._with_own_rule(op, given, graph)
-        found = _call(op, given)
-        return list(found)
+        found = list(_call(op, given))
+        if kind == "StopGradient" and not op.outputs[0].consumers():
+            self.log.drops(found[0])
+        return found
 
     def _inside(self, graph: Any, given: list[Any]) -> list[Any]:
         known = self.run(graph, given)
@@ -188,8 +198,10 @@ class Replay:
         variable = leaf.variable() if leaf is not None else None
         self.log.quiet += 1
         try:
+            if self.imagine is not None and number not in self.written:
+                self.written[number] = self.imagine(op.outputs[0], None)
             if number in self.written:
-                value = tf.identity(self.written[number])
+                value = self._again(handle, self.written[number], variable)
             elif variable is not None:
                 value = variable.read_value()
             else:
@@ -197,6 +209,16 @@ class Replay:
         finally:
             self.log.quiet -= 1
         self.log.read(handle, value, None)
+        return value
+
+    def _again(self, handle: Any, written: Any, variable: Any) -> Any:
+        """Return what was written into a variable as tapes see it: read, and without a past."""
+        value = tf.constant(_plain(written), written.dtype)
+        if variable is not None and variable.trainable:
+            variable.read_value()  # so that they watch it
+            self.session.unseen(
+                entrance.RECORD.record_operation, "Read", [value], [handle], lambda g: [g]
+            )
         return value
 
     def _write(self, kind: str, given: list[Any]) -> None:

@@ -11,6 +11,7 @@ All that is put in the way is taken back at the end.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 import weakref
@@ -23,11 +24,13 @@ import tensorflow as tf
 from headgate.flow.judge import Told
 from headgate.flow.trace import Place, Source, Trace
 from headgate.flow.watch.arrival import when_imported
+from headgate.flow.watch.border import lost_abroad
 from headgate.flow.watch.tensorflow import entrance
 from headgate.flow.watch.tensorflow.account import account
 from headgate.flow.watch.tensorflow.frames import (
-    OWN,
+    as_written,
     inside_library,
+    is_its_own,
     name_in_frames,
     within_py_function,
 )
@@ -61,7 +64,6 @@ from headgate.flow.watch.tensorflow.values import (
     weak,
 )
 from headgate.flow.watch.tensorflow.walk import CUSTOM, Walk
-from headgate.record.site import HOPS, is_users
 
 CLOSELY = 3
 """So many first passes of a line are looked at closely."""
@@ -89,6 +91,7 @@ class Ask:
     outputs: list[int | None] = field(default_factory=list)
     walk: Walk | None = None
     failed: str = ""
+    broke: bool = False  # whether it failed on its way back
     first: int = 0  # number of the first event since the call before
     unknown: dict[int, int] = field(default_factory=dict)  # position -> TensorFlow's own number
     updates: int = 0  # how many updates there had been
@@ -143,6 +146,7 @@ class Session:
         self.tapes: dict[int, tuple[Any, Tape]] = {}  # id -> weakly the tape, what is known of it
         self.paths: dict[int, str] = {}  # source -> its path in Keras
         self.keras: dict[int, Callable[[], Any]] = {}  # handle -> the variable of Keras's
+        self.unmade: list[tuple[Any, int]] = []  # variables of Keras's without a value yet, place
         self.elsewhere = 0  # gradient calls in other threads
         self._undo: list[Callable[[], None]] = []
         self._looking: list[Callable[[], None]] = []
@@ -168,6 +172,7 @@ class Session:
         replace(entrance.TAPE, "gradient", self._gradient)
         replace(entrance.TAPE, "jacobian", self._jacobian)
         replace(entrance.TAPE, "batch_jacobian", self._jacobian)
+        replace(tf, "gradients", self._gradients)
         replace(entrance.FUNCTION, "_call_flat", self.functions.called)
         replace(entrance.RECORD, "record_operation", self._record)
         replace(entrance.VARIABLE, "__init__", self._variable)
@@ -251,7 +256,9 @@ class Session:
             self._hidden -= 1
 
     def _sees(self) -> bool:
-        return not self._hidden and not self.log.idle and threading.get_ident() == self.thread
+        if self._hidden or self.log.idle or threading.get_ident() != self.thread:
+            return False
+        return not is_its_own()
 
     def _push(self, original: Any, tape: Any) -> None:
         original(tape)
@@ -426,7 +433,7 @@ class Session:
         whole: bool = True,
     ) -> Any:
         """Make a gradient call, and note what comes of it if it is to be looked at."""
-        if self._asking or self._hidden or self.log.quiet or self.log.idle:
+        if self._asking or self._hidden or self.log.quiet or self.log.idle or is_its_own():
             return call()
         if threading.get_ident() != self.thread:
             self.elsewhere += 1
@@ -457,7 +464,7 @@ class Session:
         """Make a gradient call that is looked at."""
         assert ask.tape is not None
         running = self.log.running
-        higher = running & ~ask.tape.bit if whole else 0
+        higher = running & ~ask.tape.bit
         ask.inner = bool(running and (higher or ask.tape.persistent))
         quiet = 0 if ask.inner and whole else 1
         self._asking += 1
@@ -469,7 +476,8 @@ class Session:
         try:
             result = call()
         except Exception as error:
-            ask.failed = str(error) or type(error).__name__
+            ask.failed = type(error).__name__
+            ask.broke = isinstance(error, tf.errors.OpError | LookupError)
             raise
         finally:
             self.walk = None
@@ -483,12 +491,7 @@ class Session:
 
     def line_in_graph(self) -> tuple[int, int]:
         """Return the number of the user's line that runs while a graph is made, and its callers."""
-        found = []
-        for frame in reversed(list(entrance.stack())):
-            if is_users(frame.filename) and not frame.filename.startswith(OWN):
-                found.append(Place(frame.filename, frame.lineno, frame.name))
-                if len(found) > HOPS or frame.name == "<module>":
-                    break
+        found = as_written()
         return self.log.lines.led(found) if found else (self.log.here(), 0)
 
     def _look_in_graph(
@@ -515,6 +518,28 @@ class Session:
         self.notes.add(ASK, asked, start)
         return result
 
+    def _gradients(self, original: Any, ys: Any, xs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Note what asks a graph for gradients without a tape."""
+        if not self._sees() or self._asking or tf.executing_eagerly():
+            return original(ys, xs, *args, **kwargs)
+        start = count()
+        result = original(ys, xs, *args, **kwargs)
+        self.safely(self._note_gradients, ys, xs, result, start)
+        return result
+
+    def _note_gradients(self, ys: Any, xs: Any, result: Any, start: int) -> None:
+        tape = Tape(1 << self._bits, True, -1, lambda: None, True)
+        self._bits += 1
+        asked = self._asked(tape, ys, xs, False, True)
+        asked.end, asked.results = count(), list(map(named, tf.nest.flatten(result)))
+        self.notes.add(PUSH, tape, 0)
+        names = [op.name for op in tf.compat.v1.get_default_graph().get_operations()]
+        for each in tf.nest.flatten(xs):
+            if not is_variable(each) and isinstance(each, tf.Tensor):
+                self.notes.add(WATCH, (tape, [named(each)]), names.index(each.op.name) + 1)
+        self.notes.add(POP, tape, start)
+        self.notes.add(ASK, asked, start)
+
     def _asked(self, tape: Any, target: Any, sources: Any, zero: bool, whole: bool) -> Asked:
         place, callers = self.line_in_graph()
         targets = [each for each in tf.nest.flatten(target) if each is not None]
@@ -526,7 +551,7 @@ class Session:
                 if path_of(each):
                     self.paths.setdefault(leaf.number, path_of(each))
         names = [name_in_frames(each) or "loss" for each in targets]
-        known = self.tape(tape)
+        known = tape if isinstance(tape, Tape) else self.tape(tape)
         kept, asked = list(map(named, targets)), list(map(named, asking))
         return Asked(known, place, "", 0, kept, names, asked, [], zero, whole, callers)
 
@@ -580,6 +605,22 @@ class Session:
         self.find_names()
         return ask
 
+    def asked_about(self, tape: Any, target: Any, sources: list[Any]) -> Ask:
+        """Ask a tape beside the program; one that can be asked only once is left alone."""
+        ask = self._begin_asking(self.log.here(), 0, tape, target, sources)
+        if not tape._persistent or tape._tape is None:
+            ask.broke = True
+            return ask
+
+        def call() -> Any:
+            return self.unseen(entrance.TAPE.gradient, tape, target, sources)
+
+        since = self.log.since
+        with tape.stop_recording() if tape._recording else contextlib.nullcontext():
+            self._perform(ask, Line(), call, False, True)
+        self.log.since = since
+        return ask
+
     def source_of(self, value: Any, ask: Ask, position: int) -> int:
         """Return the source that the program differentiates by, made for this call if need be."""
         log = self.log
@@ -629,7 +670,9 @@ class Session:
             if came:
                 log.leaves[ask.sources[position]].arrived = True
             known = log.of(tensor)
-            if known is None or not ask.inner:
+            if known is None and ask.inner:
+                number = log.derived(tensor, ask.targets)
+            elif known is None or not ask.inner:
                 number = log.differentiated(tensor, ask.targets)
             else:
                 number = known.number
@@ -688,12 +731,20 @@ class Session:
     def find_names(self) -> None:
         """Find out what variables are called that have no name yet."""
         log = self.log
+        for held, place in list(self.unmade):
+            variable = held()
+            if variable is None or handle_of(variable):
+                self.unmade.remove((held, place))
+                if variable is not None:
+                    self.keras[handle_of(variable)] = held
+                    log.homes[handle_of(variable)] = place
         for handle, leaf in log.handles.items():
             if leaf.number not in self.paths and handle in self.keras:
                 variable = self.keras[handle]()
                 if variable is not None and path_of(variable):
                     self.paths[leaf.number] = path_of(variable)
-                    log.trace.sources[leaf.number].held = True
+                    source = log.trace.sources[leaf.number]
+                    source.place = log.homes.get(handle, source.place)
         unnamed: dict[int, Any] = {}
         numbers: dict[int, int] = {}
         for leaf in log.leaves:
@@ -711,9 +762,11 @@ class Session:
         finally:
             log.quiet -= 1
 
-    def knows(self, variable: Any) -> None:
-        """Note a variable of Keras's."""
-        self.keras[handle_of(variable)] = weak(variable)
+    def of_keras(self, leaf: Leaf) -> Any:
+        """Return the variable of Keras's that a source is, None if it is none."""
+        variable = leaf.variable()
+        held = self.keras.get(handle_of(variable)) if variable is not None else None
+        return None if held is None else held()
 
     def names(self) -> dict[int, str]:
         """Return what all sources are called."""
@@ -740,8 +793,8 @@ class Session:
 
     def told(self) -> Iterable[Told]:
         """Yield what is wrong with variables beside all gradient calls."""
-        self.trace()
-        return mistakes(self)
+        trace = self.trace()
+        return [*mistakes(self), *lost_abroad(trace)]
 
     def remarks(self) -> list[str]:
         """Return in a sentence each what could not be seen."""

@@ -25,6 +25,9 @@ CUSTOM = "custom_gradient"
 """Label of events that have a rule of the program's own."""
 
 
+OVER_AN_AXIS = {"softmax", "log_softmax"}
+
+
 class Walk:
     """One backward walk.
 
@@ -32,6 +35,7 @@ class Walk:
         cotangents: value -> norm of its cotangent.
         deaths: (event, input) -> how a gradient became zero there.
         births: events at which a gradient became NaN or infinite, the last operation first.
+        flat: events whose result is always the same, up to the last digit.
     """
 
     def __init__(self, log: Log) -> None:
@@ -39,6 +43,7 @@ class Walk:
         self.cotangents: dict[int, float] = {}
         self.deaths: dict[tuple[int, int], Death] = {}
         self.births: list[int] = []
+        self.flat: set[int] = set()
 
     def passed(
         self,
@@ -56,6 +61,9 @@ class Walk:
                 self.cotangents[value] = size
         lively = [size for size in sizes if size is not None]
         finite = all(map(math.isfinite, lively))
+        if event.op in OVER_AN_AXIS and event.shape and event.shape[-1] == 1 and any(lively):
+            self.flat.add(number)
+            self.deaths[number, 0] = Death(0, int(np.prod(event.shape)))
         for k in range(len(event.inputs)):
             at = event.position(k)
             g = gave[at] if at < len(gave) else None

@@ -51,6 +51,8 @@ def account(session: Session) -> None:
     }
     session.concerns = {leaf for leaf in log.leaves if _matters(session, leaf, optimized)} - copies
     reach = Reach(trace)
+    if not session.steppers:
+        session.concerns |= _cut_by_mistake(session, reach)
     session.differentiated = {
         leaf.number
         for leaf in log.leaves
@@ -76,6 +78,30 @@ def account(session: Session) -> None:
         for known in session.steppers.values()
         if known.steps
     ]
+
+
+_ON_PURPOSE = ("stop_gradient", "no_grad_block", "frozen", "outside_tape")
+
+
+def _cut_by_mistake(session: Session, reach: Reach) -> set[Leaf]:
+    """Return the parameters that a target depends on, and that are cut by what is no stop.
+
+    Where no optimizer says what is trained, a whole model without a gradient may be a teacher: but
+    whoever wants that says so, and does not send its values through NumPy.
+    """
+    mask = 0
+    for ask in session.asks:
+        way, _ = reach.behind(ask.targets, guesses=False, past=False)
+        for number in way:
+            event = reach.trace.events[number]
+            if event.kind and event.kind not in _ON_PURPOSE:
+                for value, flows in zip(event.inputs, event.flows, strict=True):
+                    mask |= 0 if flows else reach.by_gradient.get(value, 0)
+    return {
+        leaf
+        for leaf in session.log.leaves
+        if leaf.parameter and leaf.asks and mask >> leaf.number & 1
+    }
 
 
 def _freezes(session: Session) -> list[Freeze]:

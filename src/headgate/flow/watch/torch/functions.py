@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from headgate.flow.watch.torch.frames import inside_library
 from headgate.flow.watch.torch.graph import CUSTOM
 from headgate.flow.watch.torch.host import from_host
 from headgate.flow.watch.torch.ops import OP, Row
@@ -70,6 +71,7 @@ def _note_checkpoint(session: Session, first: int, results: list[Any]) -> None:
     log = session.log
     tracked = any(each.requires_grad for each in results)
     _, here, led = log.lines.chain(chain())
+    inside = inside_library()
     for event in log.trace.events[first:]:
         if event.kind == "no_grad_block":
             event.kind = "" if tracked else "checkpoint"
@@ -77,7 +79,7 @@ def _note_checkpoint(session: Session, first: int, results: list[Any]) -> None:
             if tracked:
                 event.flows = (True,) * len(event.inputs)
             else:
-                event.place, event.callers = here, led
+                event.place, event.callers, event.label = here, led, inside
         elif tracked and not event.kind:
             event.flows = (True,) * len(event.inputs)
     for each in results:

@@ -149,7 +149,8 @@ class Walk:
             return Death(0, size, "custom_gradient")
         if event.op in FLAT:
             return Death(0, size, "nondiff_op")
-        if event.op in SELECTIONS or size == 0:
+        nothing = not self.log.spoilt.isdisjoint(event.outputs)  # the mean of no elements is NaN
+        if event.op in SELECTIONS or size == 0 or nothing:
             return Death(0, size, "mask")
         if event.op in PRODUCTS or name.startswith(("Mul", "Mm", "Bmm", "Addmm")):
             return _factor(node, event, position, size)

@@ -12,6 +12,7 @@ from typing import Any
 
 from headgate.flow.trace import GUESSED
 from headgate.flow.watch.arithmetic import computed_from
+from headgate.flow.watch.border import border
 from headgate.flow.watch.torch.frames import constants, innermost
 from headgate.flow.watch.torch.log import Log
 from headgate.flow.watch.torch.values import is_same
@@ -35,9 +36,10 @@ def put_into(log: Log, data: Any, made: Any) -> None:
 
 def from_host(log: Log, array: Any, result: Any) -> None:
     """Note that a tensor is made of an array."""
-    if log.quiet or log.full or not log.away:
+    if log.quiet or log.full:
         return
-    number = returned(log, array)
+    border.arrive("torch", [array], log.trace.places[log.here()])
+    number = returned(log, array) if log.away else 0
     if number:
         log.keep(result, number)
 

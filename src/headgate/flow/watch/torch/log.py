@@ -306,6 +306,7 @@ class Log:
         if leaf.gradient:
             leaf.gradient = 0
             leaf.cleared = self.here()
+            leaf.clears += 1
 
     def registered(self, module: Any, name: str, parameter: Any) -> None:
         """Note in which slot of which module a parameter is put."""

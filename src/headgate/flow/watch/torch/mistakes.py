@@ -40,7 +40,7 @@ def mistakes(session: Session) -> Iterator[Told]:
     known = {one.name for one in replaced}
     for find in (
         *(_not_registered, _passed_over, _forgotten, _non_leaves, _flags, _misspelt, _cleared),
-        *(_wiped, _thawed),
+        *(_wiped, _thawed, _never_stepped, _given_twice),
     ):
         for one in find(session):
             if one.name not in known:
@@ -288,7 +288,7 @@ def _failures(session: Session) -> Iterator[Told]:
         else:
             facts = facts or facts_of(session.log.trace)
             told = [*_of_failed(session, ask, facts)]
-            yield from told or _all_frozen(session, ask)
+            yield from told or [*_all_frozen(session, ask)] or _not_asking(session)
 
 
 def _kept_over(session: Session, ask: Ask) -> int:
@@ -352,6 +352,16 @@ def _all_frozen(session: Session, ask: Ask) -> Iterator[Told]:
             yield Told(trace.sources[leaf.number].name, "not asked for", "frozen", place)
 
 
+def _not_asking(session: Session) -> Iterator[Told]:
+    """Yield what optimizers are to train and never required a gradient."""
+    for known in session.steppers.values():
+        for parameter in known.parameters:
+            leaf = session.log.leaf(parameter)
+            if not parameter.requires_grad and not leaf.flags:
+                name = _name(session, leaf.number)
+                yield Told(name, "not asked for", "not_watched", session.place(known.place))
+
+
 def _cleared(session: Session) -> Iterator[Told]:
     """Find gradients that are taken away between the call and each step."""
     optimized = session.optimized()
@@ -386,3 +396,40 @@ def _thawed(session: Session) -> Iterator[Told]:
         if any(flag for flag, _ in leaf.flags[:-1]) and not leaf.flags[-1][0]:
             place = leaf.flags[-1][1]
             yield Told(_name(session, leaf.number), "not asked for", "frozen", session.place(place))
+
+
+def _never_stepped(session: Session) -> Iterator[Told]:
+    """Find parameters whose gradients come and are cleared, pass by pass, and no step is made."""
+    steps = {number for number, known in enumerate(session.steppers.values()) if known.steps}
+    owners: dict[int, set[int]] = {}
+    for number, known in enumerate(session.steppers.values()):
+        for parameter in known.parameters:
+            owners.setdefault(session.log.leaf(parameter).number, set()).add(number)
+    for leaf in session.reached():
+        source = session.log.trace.sources[leaf.number]
+        if not owners.get(leaf.number) or owners[leaf.number] & steps or not leaf.clears:
+            continue
+        if leaf.seized or leaf.handed or source.updated or was_assigned(session, leaf):
+            continue
+        asks = [ask for ask in session.asks if ask.arrived.get(leaf)]
+        if len(asks) > 1:
+            place = session.place(asks[0].place)
+            yield Told(source.name, "never stepped", "not_applied", place)
+
+
+def _given_twice(session: Session) -> Iterator[Told]:
+    """Find parameters that no optimizer has, where two of them have the very same ones."""
+    first: dict[frozenset[int], Stepper] = {}
+    optimized = session.optimized()
+    for known in session.steppers.values():
+        same = frozenset(map(id, known.parameters))
+        if first.setdefault(same, known) is known or not known.steps:
+            continue
+        for leaf in _unnoticed(session):
+            root = session.roots.get(session.paths.get(leaf.number, (0, ""))[0])
+            if root is None or not leaf.parameter or leaf.loaded or not leaf.home:
+                continue
+            if any(session.log.leaf(each).number in optimized for each in root.parameters()):
+                continue
+            name = _name(session, leaf.number)
+            yield Told(name, "connected", "optimizer_mask", session.place(known.place))

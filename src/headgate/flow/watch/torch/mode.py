@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from headgate.flow.watch.border import border
 from headgate.flow.watch.torch.frames import dropped, inside_library, is_direct
 from headgate.flow.watch.torch.host import returned
 from headgate.flow.watch.torch.log import Log
@@ -166,6 +167,8 @@ def _rewrap(
     result = log.call(func, args, kwargs)
     if given and result is content:
         return result
+    if not given:
+        border.arrive("torch", [content], log.trace.places[log.here()])
     if not given and log.away:
         number = returned(log, content)
         given = [of_host(number, 0)] if number else []
@@ -203,6 +206,7 @@ def _host(
         value = log.new()
         log.event(row.op, (number,), (value,), (False,), "host_round_trip", like=args[0])
         log.away.append((value, result, log.here()))
+        border.leave("torch", args[0].detach(), value, row.op, log.trace.places[log.here()])
     return result
 
 

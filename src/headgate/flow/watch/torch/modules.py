@@ -58,6 +58,23 @@ def registered(session: Session, module: Any, name: str, value: Any) -> None:
         session.replaced.append((old.number, new.number, here))
 
 
+@shielded
+def module_registered(session: Session, module: Any, name: str, value: Any) -> None:
+    """Note that a module is put where another one was, whose parameters optimizers may have."""
+    before = module._modules.get(name)
+    if threading.get_ident() != session.thread or not session.steppers:
+        return
+    if before is None or before is value or not isinstance(value, torch.nn.Module):
+        return
+    kept = {id(each) for each in value.parameters()}
+    new = dict(value.named_parameters())
+    for path, old in before.named_parameters():
+        other = new.get(path)
+        if other is not None and id(old) not in kept:
+            pair = session.log.leaf(old).number, session.log.leaf(other).number
+            session.replaced.append((*pair, session.log.here()))
+
+
 def make_parameter(session: Session, original: Any, cls: Any, *args: Any, **kwargs: Any) -> Any:
     """Note what a parameter is made out of."""
     data = args[0] if args else kwargs.get("data")
@@ -93,15 +110,19 @@ def _note_loaded(session: Session, module: Any) -> None:
 
 
 def set_attribute(session: Session, original: Any, module: Any, name: str, value: Any) -> None:
-    """Note what could be meant to hold modules, or to freeze some."""
+    """Note what could be meant to hold modules, to freeze some, or to be a parameter."""
     original(module, name, value)
-    if value is False or type(value) in (list, tuple, dict):
+    kind = type(value)
+    if value is False or kind is torch.Tensor or kind in (list, tuple, dict):
         _note_attribute(session, module, name, value)
 
 
 @shielded
 def _note_attribute(session: Session, module: Any, name: str, value: Any) -> None:
-    if type(value) in (list, tuple, dict) and _holds_modules(value):
+    if isinstance(value, torch.Tensor):
+        if value.requires_grad and value.is_leaf and name not in module._buffers:
+            session.log.registered(module, name, value)
+    elif type(value) in (list, tuple, dict) and _holds_modules(value):
         session.lists.append((value, session.log.here()))
     if value is False and means_requires_grad(name) and not hasattr(type(module), name):
         session.flags.append((module, name, session.log.here()))

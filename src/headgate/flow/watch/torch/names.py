@@ -26,9 +26,17 @@ _ENTRIES = 1_000
 
 
 def modules_in_frames() -> dict[str, Any]:
-    """Return the modules that the program's frames hold: what they are called -> module.
+    """Return the modules that the program's frames hold: what they are called -> module."""
+    return {
+        name: each for name, each in held_in_frames().items() if isinstance(each, torch.nn.Module)
+    }
 
-    Those that lie in an object or a list of the program's are found as well, one level deep.
+
+def held_in_frames() -> dict[str, Any]:
+    """Return modules and tensors that the program's frames hold, by what they are called.
+
+    Those that lie in an object or a list are found as well, one level deep, and whosesoever class
+    the object is of.
     """
     found: dict[str, Any] = {}
     frame: FrameType | None = sys._getframe(1)
@@ -43,11 +51,11 @@ def modules_in_frames() -> dict[str, Any]:
         for name, value in space.items():
             if name.startswith("__"):
                 continue
-            if isinstance(value, torch.nn.Module):
+            if isinstance(value, torch.nn.Module | torch.Tensor):
                 found.setdefault(name, value)
             else:
                 for inner, member in _members(value):
-                    if isinstance(member, torch.nn.Module):
+                    if isinstance(member, torch.nn.Module | torch.Tensor):
                         path = inner if name == "self" else f"{name}.{inner}"
                         found.setdefault(path, member)
     return found
@@ -116,11 +124,12 @@ def find_names(session: Session) -> None:
         return
     log.quiet += 1
     try:
-        held = modules_in_frames()
+        there = held_in_frames()
+        held = {name: each for name, each in there.items() if isinstance(each, torch.nn.Module)}
         called = [(session.root_names.get(key, ""), root) for key, root in session.roots.items()]
         of = {id(module): name for name, module in held.items()}
         pairs = [*((of.get(id(root), name), root) for name, root in called)]
-        pairs += [(name, module) for name, module in held.items()]
+        pairs += held.items()
         for name, root in outermost(pairs):
             session.root_names.setdefault(id(root), name or type(root).__name__.lower())
             session.holders[id(root)] = root
@@ -130,7 +139,10 @@ def find_names(session: Session) -> None:
                     session.paths[leaf.number] = id(root), path
                     log.trace.sources[leaf.number].held = True
         for key, name in names_in_frames(unnamed).items():
-            log.names[unnamed[key].number] = name
+            log.names[unnamed.pop(key).number] = name
+        for name, each in there.items():
+            if id(each) in unnamed:
+                log.names[unnamed.pop(id(each)).number] = name
     finally:
         log.quiet -= 1
 

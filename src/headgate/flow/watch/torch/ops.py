@@ -81,6 +81,7 @@ _HOST = {
     "tolist": "tolist()",
     "numpy": "numpy()",
     "__array__": "numpy()",
+    "__dlpack__": "dlpack",
     "__float__": "float()",
     "__int__": "int()",
     "__complex__": "complex()",
@@ -125,7 +126,7 @@ _QUIET = {
         "randn",
         "rand",
     ),
-    *("__dlpack__", "__dlpack_device__", "is_pinned", "pin_memory", "manual_seed", "randperm"),
+    *("__dlpack_device__", "is_pinned", "pin_memory", "manual_seed", "randperm"),
 }
 """What makes no value out of a value."""
 

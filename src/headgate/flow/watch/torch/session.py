@@ -25,6 +25,7 @@ from torch.overrides import _get_current_function_mode
 
 from headgate.flow.judge import Told
 from headgate.flow.trace import Place, Trace
+from headgate.flow.watch.border import lost_abroad
 from headgate.flow.watch.torch import asking, functions, modules, steps, transforms
 from headgate.flow.watch.torch.account import account
 from headgate.flow.watch.torch.graph import Walk
@@ -102,6 +103,9 @@ class Session:
         self._hear_flags()
         registered = partial(modules.registered, self)
         for handle in (
+            of_modules.register_module_module_registration_hook(
+                partial(modules.module_registered, self)
+            ),
             of_modules.register_module_parameter_registration_hook(registered),
             of_modules.register_module_buffer_registration_hook(registered),
             of_optimizers.register_optimizer_step_pre_hook(partial(steps.before_step, self)),
@@ -252,8 +256,8 @@ class Session:
 
     def told(self) -> Iterable[Told]:
         """Yield what is wrong with parameters beside all gradient calls."""
-        self.trace()
-        return mistakes(self)
+        trace = self.trace()
+        return [*mistakes(self), *lost_abroad(trace, self.optimized())]
 
     def remarks(self) -> list[str]:
         """Return in a sentence each what could not be seen."""

@@ -40,6 +40,7 @@ class Leaf:
         cleared: the line that took the gradient away since it came, -1 if none did.
         wiped: the last line that did so before any step took it.
         given: steps that had a gradient of it.
+        clears: how often its gradient was taken away.
         hook: the line at which a hook was put on it, -1 if none was.
     """
 
@@ -63,6 +64,7 @@ class Leaf:
     cleared: int = -1
     wiped: int = -1
     given: int = 0
+    clears: int = 0
     hook: int = -1
 
 

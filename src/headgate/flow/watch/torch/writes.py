@@ -66,8 +66,15 @@ def written(log: Log, row: Row, target: Any, given: list[Given]) -> None:
         base, value = log.known(shown), log.new()
         before = () if base is None or not base.number else (base.number,)
         into = (*before, *(each.number for each in operands))
-        through = (*[True] * len(before), *[False] * len(operands))
-        log.event("index_put", into, (value,), through, "stateful_write", like=target)
+        leaf = None if base is None else log.gradients.pop(base.number, None)
+        if leaf is not None:
+            log.event(row.op, into, (value,), (True,) * len(into), like=target)
+            log.gradients[value] = leaf
+            leaf.gradient = value
+            _measure(log, shown, value)
+        else:
+            through = (*[True] * len(before), *[False] * len(operands))
+            log.event("index_put", into, (value,), through, "stateful_write", like=target)
         if base is None:
             log.keep(shown, value)
         else:
