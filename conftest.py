@@ -31,10 +31,12 @@ collect_ignore = [
     "tests/typing/wrong_program.py",
     "tests/strangers",
 ]
-if importlib.util.find_spec("torch") is None:  # no example is there, but an import of torch
-    collect_ignore += ["src/headgate/flow/watch/torch", "src/headgate/testing/torch.py"]
-if importlib.util.find_spec("tensorflow") is None:
-    collect_ignore += ["src/headgate/flow/watch/tensorflow", "src/headgate/testing/tensorflow.py"]
+for framework in ("torch", "jax", "tensorflow"):  # no example is there, but an import of it
+    if importlib.util.find_spec(framework) is None:
+        collect_ignore += [
+            f"src/headgate/flow/watch/{framework}",
+            f"src/headgate/testing/{framework}.py",
+        ]
 NEEDS = {"peers": "jax", "tensorflow": "tensorflow", "torch": "torch"}
 
 
