@@ -324,7 +324,7 @@ REASONS = {
         "sizes known beforehand, which Keras takes as well": ("input_shape", "input_dim"),
         "as `Conv2D`'s": ("groups",),
         "what the result adds to the loss, as other layers have it": ("activity_regularizer",),
-        "made by its methods, not by its constructor": ("data.Dataset.count",),
+        "made by its methods, not by its constructor": ("data.Dataset.length",),
         "an older name of Keras'": ("alpha",),
         "as `numpy_function`'s": ("stateful",),
         "looks at indices, classes and divisors while a program runs": ("function.check",),
