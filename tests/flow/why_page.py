@@ -61,23 +61,13 @@ def cured(script, cure):
     return script.replace(lines["-"], lines["+"])
 
 
-def checks_of(page, pending=()):
-    """Return the tests that hold for each page, by their names.
-
-    Args:
-        page: the `Page`.
-        pending: numbers of sections whose defect is not found yet; their reports are as they will
-            be.
-    """
-    reported = [
-        pytest.param(title, marks=[pytest.mark.xfail(strict=True)] * _is_one(title, pending))
-        for title in page.sections
-    ]
+def checks_of(page):
+    """Return the tests that hold for each page, by their names."""
 
     def test_the_page_has_ten_sections():
         assert [title.split(".")[0] for title in page.sections] == [str(k) for k in range(1, 11)]
 
-    @pytest.mark.parametrize("title", reported)
+    @pytest.mark.parametrize("title", page.sections)
     def test_the_report_is_the_one_on_the_page(title, tmp_path):
         section = page.sections[title]
         assert why(section["script"], tmp_path) == (1, section["report"])
@@ -98,10 +88,6 @@ def checks_of(page, pending=()):
         assert "stop_gradient" in done.stdout
 
     return {name: test for name, test in locals().items() if name.startswith("test_")}
-
-
-def _is_one(title, numbers):
-    return int(title.partition(".")[0]) in numbers
 
 
 if __name__ == "__main__":

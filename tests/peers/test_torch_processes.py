@@ -64,7 +64,7 @@ sys.settrace(lambda frame, event, argument: calls.append(frame.f_code.co_name))
 model = torch.nn.Linear(3, 1)
 optimizer = torch.optim.SGD(model.parameters(), 0.1)
 for x in DataLoader(torch.randn(8, 3), batch_size=4, num_workers=2):
-    loss = model(x.detach()).mean() + model.bias.detach().sum()
+    loss = model(x).mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -83,8 +83,8 @@ def why(folder, program, *options):
     """Run a program under `headgate why`; return how it ended and its findings."""
     script, report = folder / "program.py", folder / "why.json"
     script.write_text(program)
-    environment = {
-        **{name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+    environment = {name: os.environ[name] for name in os.environ if name != "PYTHONUNBUFFERED"}
+    environment |= {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": free_port(),
         "GLOO_SOCKET_IFNAME": "lo",

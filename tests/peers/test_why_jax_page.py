@@ -9,4 +9,4 @@ pytest.importorskip("optax")
 pytestmark = pytest.mark.peers
 
 PAGE = Page("why-jax.md")
-globals().update(checks_of(PAGE, pending=(1, 7, 8)))
+globals().update(checks_of(PAGE))

@@ -28,6 +28,10 @@ IDS = [0, 0, 1, 3]
 MIXED = [2, 0, -1, 2]
 
 
+def volume(tf, x):
+    return tf.cast(tf.reshape(x, [1, 2, 2, 3, 1]), tf.float32)
+
+
 def each(module, names, *arrays):
     """Return programs that call functions of one module with the same arguments."""
     return {
@@ -83,6 +87,33 @@ NAMES = {
         lambda tf: tf.truncatemod(tf.constant([7, -7]), tf.constant([2, 2])),
         [],
     ),
+    "nn.l2_loss": (lambda tf, x: tf.nn.l2_loss(x), [X]),
+    "nn.log_poisson_loss": (lambda tf, x: tf.nn.log_poisson_loss(Y * 3, x, True), [X]),
+    "nn.compute_average_loss": (
+        lambda tf, x: tf.nn.compute_average_loss(x[:, 0], Y[:, 0], global_batch_size=8),
+        [X],
+    ),
+    "nn.scale_regularization_loss": (
+        lambda tf, x: tf.nn.scale_regularization_loss(x[0] ** 2),
+        [X],
+    ),
+    "nn.max_pool3d": (
+        lambda tf, x: tf.nn.max_pool3d(
+            tf.cast(tf.reshape(x, [1, 2, 2, 3, 1]), tf.float32), 2, 1, "VALID"
+        ),
+        [X],
+    ),
+    "nn.avg_pool3d": (
+        lambda tf, x: tf.nn.avg_pool3d(
+            tf.cast(tf.reshape(x, [1, 2, 2, 3, 1]), tf.float32), 2, 1, "SAME"
+        ),
+        [X],
+    ),
+    "keras.layers.concatenate": (
+        lambda tf, x, y: tf.keras.layers.concatenate([x, y], axis=1),
+        [X, Y],
+    ),
+    "keras.layers.add": (lambda tf, x, y: tf.keras.layers.add([x, y]), [X, Y]),
     "complex": (lambda tf, x, y: tf.abs(tf.complex(x, y) ** 2), [X, Y]),
     "angle of complex": (lambda tf, x, y: tf.math.angle(tf.complex(x, y)), [X, Y]),
     "cumsum": (lambda tf, x: tf.cumsum(x, axis=1, exclusive=True), [X]),
@@ -345,6 +376,21 @@ def test_what_belongs_to_graphs(tf):
         assert (x + 1.0).numpy() == 2.0
     with tf.name_scope("layer") as scope:
         assert scope == "layer/"
+
+
+def test_devices_and_older_names(tf):
+    assert [d.device_type for d in tf.config.list_physical_devices("CPU")] == ["CPU"]
+    for device in tf.config.experimental.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(device, True)
+    assert tf.optimizers.Adam is tf.keras.optimizers.Adam
+    assert tf.losses.MeanSquaredError is tf.keras.losses.MeanSquaredError
+    made = tf.random_normal_initializer(0.0, 0.02)([200, 2])
+    assert made.dtype == tf.float32
+    assert 0.01 < np.std(made.numpy()) < 0.03
+    assert tf.zeros_initializer()([2]).numpy().tolist() == [0.0, 0.0]
+    assert tf.constant_initializer(3.0)([1]).numpy().tolist() == [3.0]
+    assert tf.half == tf.float16
+    assert tf.double == tf.float64
 
 
 def test_refusals_of_more_names(tf, implementation):

@@ -25,6 +25,7 @@ from headgate.record.errors import TracingError, describe, refusal
 _RAISED: tuple[type[Exception], ...] = (
     np.exceptions.AxisError,  # an IndexError and a ValueError
     TypeError,
+    ImportError,  # what computes the values is not installed
     IndexError,
     ZeroDivisionError,
     NotImplementedError,

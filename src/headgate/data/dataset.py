@@ -46,10 +46,18 @@ class Dataset:
     """
 
     def __init__(
-        self, make: Callable[[Pass], Iterator[Any]], count: Callable[[], float | None]
+        self,
+        make: Callable[[Pass], Iterator[Any]] | None = None,
+        length: Callable[[], float | None] | None = None,
     ) -> None:
+        if not callable(make) or not callable(length):
+            raise TypeError(
+                "Dataset(make, length) takes functions, and is called by the methods that make data "
+                "sets: from_tensor_slices(arrays), from_generator(function), range(number), "
+                "zip(datasets)"
+            )
         self._make = make
-        self._count = count
+        self._count = length
         self._passes = 0
 
     @staticmethod

@@ -156,6 +156,8 @@ def _lost(reach: Reach) -> dict[int, int]:
         if event.op not in SUMS and event.op not in _SAME:
             continue
         signs = SUMS.get(event.op, (1,))
+        if any(event.position(k) >= len(signs) for k in range(len(event.inputs))):
+            continue  # another op of this name
         counts: dict[int, int] = {}
         stopped = 0
         for k, (value, flows) in enumerate(zip(event.inputs, event.flows, strict=True)):

@@ -8,7 +8,7 @@ from headgate.core.custom import grad_pass_through, recompute_grad
 from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor
 from headgate.random import set_seed as set_random_seed
-from headgate.tf import autodiff, data, errors, keras, linalg, math, nest, nn, random
+from headgate.tf import autodiff, config, data, errors, keras, linalg, math, nest, nn, random
 from headgate.tf._adapt import IndexedSlices, convert_to_tensor
 from headgate.tf._creation import (
     cast,
@@ -114,6 +114,12 @@ from headgate.tf._shapes import (
     unstack,
 )
 from headgate.tf._variables import Module, Variable, is_tensor
+from headgate.tf.keras import initializers, losses, metrics, optimizers
+from headgate.tf.keras.initializers import Constant as constant_initializer
+from headgate.tf.keras.initializers import Ones as ones_initializer
+from headgate.tf.keras.initializers import RandomNormal as random_normal_initializer
+from headgate.tf.keras.initializers import RandomUniform as random_uniform_initializer
+from headgate.tf.keras.initializers import Zeros as zeros_initializer
 from headgate.tf.math import (
     abs,
     acos,
@@ -212,7 +218,9 @@ __all__ = [
     "complex64",
     "concat",
     "cond",
+    "config",
     "constant",
+    "constant_initializer",
     "control_dependencies",
     "convert_to_tensor",
     "cos",
@@ -252,6 +260,7 @@ __all__ = [
     "identity",
     "identity_n",
     "init_scope",
+    "initializers",
     "int16",
     "int32",
     "int64",
@@ -265,11 +274,13 @@ __all__ = [
     "logical_and",
     "logical_not",
     "logical_or",
+    "losses",
     "map_fn",
     "math",
     "matmul",
     "maximum",
     "meshgrid",
+    "metrics",
     "minimum",
     "multiply",
     "name_scope",
@@ -283,12 +294,16 @@ __all__ = [
     "numpy_function",
     "one_hot",
     "ones",
+    "ones_initializer",
     "ones_like",
+    "optimizers",
     "pad",
     "pow",
     "print",
     "py_function",
     "random",
+    "random_normal_initializer",
+    "random_uniform_initializer",
     "range",
     "rank",
     "recompute_grad",
@@ -350,5 +365,6 @@ __all__ = [
     "where",
     "while_loop",
     "zeros",
+    "zeros_initializer",
     "zeros_like",
 ]

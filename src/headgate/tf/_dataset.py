@@ -12,7 +12,7 @@ class Dataset(data.Dataset):
     """`headgate.data.Dataset` with TensorFlow's dtypes: numbers are float32 and int32.
 
     Args:
-        make, count: made by the methods; begin with `from_tensor_slices` or its like.
+        make, length: made by the methods; begin with `from_tensor_slices` or its like.
 
     >>> import headgate.tf as tf
     >>> next(iter(tf.data.Dataset.from_tensor_slices([1.0, 2.0]).batch(2))).dtype

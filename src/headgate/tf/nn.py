@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math as _math
 from typing import Any
 
 import numpy as _np
@@ -31,6 +32,7 @@ from headgate.tf.math import (
     softsign,
     tanh,
     top_k,
+    zero_fraction,
 )
 from headgate.tf.math import reduce_mean as _reduce_mean
 from headgate.tf.math import squared_difference as _squared_difference
@@ -401,8 +403,77 @@ def avg_pool(
     return _pooled_by_rank(_pool.avg_pool, input, ksize, strides, padding, data_format)
 
 
+@_checked(data_format=_is.layout("NDHWC"), ksize=_STEPS, strides=_STEPS, padding=_MARGINS)
+def max_pool3d(
+    input: Any,
+    ksize: Any,
+    strides: Any,
+    padding: Any,
+    data_format: str = "NDHWC",
+    name: str | None = None,
+) -> Any:
+    """Return the maximum of each window of volumes."""
+    return _pooled(_pool.max_pool, input, ksize, strides, padding, data_format)
+
+
+@_checked(data_format=_is.layout("NDHWC"), ksize=_STEPS, strides=_STEPS, padding=_MARGINS)
+def avg_pool3d(
+    input: Any,
+    ksize: Any,
+    strides: Any,
+    padding: Any,
+    data_format: str = "NDHWC",
+    name: str | None = None,
+) -> Any:
+    """Return the mean of each window of volumes."""
+    return _pooled(_pool.avg_pool, input, ksize, strides, padding, data_format)
+
+
+def l2_loss(t: Any, name: str | None = None) -> Any:
+    """Return half of the sum of squares."""
+    x = _tensor(t, FLOATS, "nn.l2_loss")
+    return _ops.sum(_ops.square(x)) / 2
+
+
+def log_poisson_loss(
+    targets: Any, log_input: Any, compute_full_loss: bool = False, name: str | None = None
+) -> Any:
+    """Return `exp(log_input) - log_input * targets`; whole, with Stirling's term for targets."""
+    x, z = _alike([log_input, targets])
+    found = _ops.exp(x) - x * z
+    if not compute_full_loss:
+        return found
+    stirling = z * _ops.log(z) - z + 0.5 * _ops.log(2.0 * _math.pi * z)
+    return found + _ops.where((z >= 0.0) & (z <= 1.0), 0.0, stirling)
+
+
+def compute_average_loss(
+    per_example_loss: Any, sample_weight: Any = None, global_batch_size: Any = None
+) -> Any:
+    """Return the sum of losses divided by the size of the batch, theirs if none is given."""
+    x = _tensor(per_example_loss)
+    size = x.shape[0] if global_batch_size is None and x.ndim else global_batch_size
+    if sample_weight is not None:
+        weights = _tensor(sample_weight)
+        weights = _ops.reshape(weights, (*weights.shape, *[1] * (x.ndim - weights.ndim)))
+        x = x * _ops.astype(weights, x.dtype)
+    return _ops.sum(x) / (1 if size is None else size)
+
+
+def scale_regularization_loss(regularization_loss: Any) -> Any:
+    """Return the sum of losses: there is one replica to share them."""
+    return _ops.sum(_tensor(regularization_loss))
+
+
 __all__ = [
     "avg_pool",
+    "avg_pool3d",
+    "compute_average_loss",
+    "l2_loss",
+    "log_poisson_loss",
+    "max_pool3d",
+    "scale_regularization_loss",
+    "zero_fraction",
     "avg_pool1d",
     "avg_pool2d",
     "batch_normalization",

@@ -1,9 +1,10 @@
 # cause: frozen optimizer_mask unlisted stop_gradient not_watched not_registered
-# line: 27
+# line: 28
 # affected: bias
 # symptom: absent
 # expect: weight=learns bias=still
-# also: 14 19 22 28 29 36 37 39
+# also: 15 20 23 29 30 37 38 40
+# args: --flow '*bias'
 import equinox as eqx
 import jax
 import jax.numpy as jnp

@@ -4,6 +4,7 @@
 # symptom: fixed twin
 # expect: weight=learns bias=learns
 # also: -
+# args: --flow '*bias'
 import equinox as eqx
 import jax
 import jax.numpy as jnp

@@ -1,6 +1,13 @@
 """`tf.keras.layers`."""
 
 from headgate import nn as _nn
+from headgate.tf import _merges
+
+add = _merges.add
+average = _merges.average
+concatenate = _merges.concatenate
+multiply = _merges.multiply
+subtract = _merges.subtract
 
 Activation = _nn.Activation
 Add = _nn.Add

@@ -29,7 +29,7 @@ from headgate.flow.watch.jax.look import (
     traced,
     wrong,
 )
-from headgate.flow.watch.jax.names import paths, roots
+from headgate.flow.watch.jax.names import named, paths, roots
 from headgate.flow.watch.jax.optimizers import digest
 
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from headgate.flow.watch.jax.session import Session
 
 MARK = "headgate_gradient_"
+
+
+DROPPED = ("donate_argnums", "donate_argnames", "out_shardings", "compiler_options")
+"""Options of `jit` that a function has no use for beside the program."""
 
 
 class Outer:
@@ -141,11 +145,7 @@ class Jitted(Outer):
         return args, kwargs
 
     def _made(self, session: Session, turn: int, args: Any, kwargs: Any) -> Beside:
-        named = {
-            key: value
-            for key, value in self._named.items()
-            if key not in ("donate_argnums", "donate_argnames", "out_shardings")
-        }
+        named = {key: value for key, value in self._named.items() if key not in DROPPED}
 
         @functools.wraps(self._fun)
         def run(*args: Any, **kwargs: Any) -> Any:
@@ -171,7 +171,7 @@ def _named(fun: Callable[..., Any], args: Any, kwargs: Any) -> list[tuple[Any, s
     found = []
     for name, tree in zip(roots(fun, [*range(len(args)), *keywords], trees), trees):
         found += [(leaf, name + path) for path, _, leaf in paths(tree)]
-    return found
+    return [(leaf, name) for (leaf, _), name in zip(found, named(found), strict=True)]
 
 
 class Mark:
@@ -323,7 +323,7 @@ class Beside:
         came: list[Any] = []
         self.steps.append((mark, came))
         self._kept += [*gradients, *updates]
-        sizes = jnp.stack([_size(each) for each in (*gradients, *updates)])
+        sizes = _sizes([*gradients, *updates])
         tell = self.session.original["callback"]
         tell(lambda sizes: came.append([float(each) for each in np.asarray(sizes)]), sizes)
 
@@ -349,11 +349,15 @@ class Beside:
             return total
 
         asked = [given[each.position] for each in found.asked]
-        return [*self.session.original["grad"](target)(asked)]
+        try:
+            return [*self.session.original["grad"](target)(asked)]
+        except ValueError as error:
+            if "Reverse-mode" not in str(error):
+                raise
+            return []  # it goes forwards only
 
     def _send(self, mark: Mark, gradients: list[Any], operands: Any) -> None:
-        sizes = [_size(each) for each in gradients]
-        norms = jnp.stack(sizes) if sizes else jnp.zeros(0)
+        norms = _sizes(gradients)
         plain = [
             jax.random.key_data(v) if jax.dtypes.issubdtype(v.dtype, jax.dtypes.prng_key) else v
             for v in map(jnp.asarray, operands)
@@ -418,7 +422,7 @@ class Beside:
         if mark.ask is None:
             return
         line = mark.line
-        bad = [norms for norms in mark.norms if wrong(norms, mark.ask)]
+        bad = [norms for norms in mark.norms if norms and wrong(norms, mark.ask)]
         seen = None
         if bad and mark.bad is not None and mark.ask.targets:
             closed = mark.found.closed
@@ -432,19 +436,24 @@ class Beside:
         step = line.passes
         if len(mark.norms) == 1:
             line.outer, step = self.outer, max(step, self.outer.passes - 1)
-        for norms in mark.norms:
-            found = seen if bad and norms is bad[0] else None
+        connected = [float(source in mark.ask.connected) for source in mark.sources]
+        for came in mark.norms:
+            norms = came if len(came) == len(mark.sources) else connected
+            found = seen if bad and came is bad[0] else None
             self.session.log.passed(mark.ask, step, norms, found, values)
             line.looked += 1
             step += 1
         line.passes = step
 
 
-def _size(value: Any) -> Any:
-    value = jnp.asarray(value)
-    if not value.size:
-        return jnp.zeros((), jnp.float32)
-    size = jnp.abs(value).astype(jnp.float32)
-    top = jnp.max(size)
-    found = jnp.sqrt(jnp.sum(jnp.square(size)))
+def _sizes(values: Sequence[Any]) -> Any:
+    """Return the norms of some arrays; 0 only for one that is all zeros."""
+    if not values:
+        return jnp.zeros(0)
+    tops, squares = [], []
+    for value in values:
+        size = jnp.abs(jnp.asarray(value)).astype(jnp.float32)
+        tops.append(jnp.max(size, initial=0.0))
+        squares.append(jnp.sum(size * size))
+    top, found = jnp.stack(tops), jnp.sqrt(jnp.stack(squares))
     return jnp.where((found == 0) | ~jnp.isfinite(found), top, found)

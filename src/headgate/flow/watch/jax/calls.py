@@ -50,12 +50,13 @@ def _returning(
     session: Session,
     original: Callable[..., Any],
     fun: Any = None,
-    argnums: int | Sequence[int] = 0,
+    argnums: int | Sequence[int] | None = None,
     has_aux: bool = False,
     *options: Any,
     **named: Any,
 ) -> Any:
     """Stand for a transformation that returns a function."""
+    explicit, argnums = argnums is not None, 0 if argnums is None else argnums
     if fun is None or not session.on:
         given = () if fun is None else (fun,)
         return original(*given, argnums=argnums, has_aux=has_aux, **named)
@@ -66,7 +67,9 @@ def _returning(
         if not session.hears:
             return real(*args, **kwargs)
         numbers = tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
-        return session.called(Call(how, fun, numbers, args, kwargs, has_aux, argnums), real)
+        return session.called(
+            Call(how, fun, numbers, args, kwargs, has_aux, argnums, explicit), real
+        )
 
     return called
 

@@ -16,7 +16,7 @@ from headgate.flow.watch.jax.definitions import LEAVING, computed_at, made_at
 from headgate.flow.watch.jax.events import CUSTOM, Captured, Recorder, Walk
 from headgate.flow.watch.jax.forward import Forward, is_soft
 from headgate.flow.watch.jax.measure import Measured, birth, deaths
-from headgate.flow.watch.jax.names import names_of, numbers_of
+from headgate.flow.watch.jax.names import named, names_of, numbers_of
 from headgate.flow.watch.jax.places import Places, Where, function_of, home_of
 from headgate.record.site import is_users
 
@@ -158,10 +158,12 @@ class Log:
             outer: tells for a placeholder what it stands for, and what that is called.
         """
         scope = self.data.places[line.where.place].function
+        pairs = [
+            outer(each.leaf) or (each.leaf, names[each.argument] + each.path)
+            for each in found.asked
+        ]
         numbers = []
-        for each in found.asked:
-            leaf, name = each.leaf, names[each.argument] + each.path
-            leaf, name = outer(leaf) or (leaf, name)
+        for each, (leaf, _), name in zip(found.asked, pairs, named(pairs), strict=True):
             number = self.source(leaf, name, each.short, scope, line.where)
             self.know(each.leaf, number)
             numbers.append(number)

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from headgate.flow.watch.border import border
-from headgate.flow.watch.jax.forward import Forward, forward, is_soft
+from headgate.flow.watch.jax.forward import Forward, forward, is_array, is_soft
 from headgate.flow.watch.jax.log import Ask, Line
 from headgate.flow.watch.jax.measure import Measured, Unmeasured, measure, norm
-from headgate.flow.watch.jax.names import paths, roots
+from headgate.flow.watch.jax.names import named, paths, roots
 from headgate.flow.watch.jax.optimizers import digest
 
 if TYPE_CHECKING:
@@ -73,8 +73,49 @@ def look_at(session: Session, call: Call, result: Any) -> None:
 def write_down(session: Session, call: Call, line: Line) -> Ask:
     """Write a gradient call down."""
     found = traced(session, call)
-    sources = session.log.sources_of(line, found, names_for(call))
-    return session.log.ask(line, found, sources)
+    names = names_for(call)
+    sources = session.log.sources_of(line, found, names)
+    ask = session.log.ask(line, found, sources)
+    session.given_beside += [(line, k) for k in _beside(session, call, ask, names)]
+    return ask
+
+
+def _beside(session: Session, call: Call, ask: Ask, names: Sequence[str]) -> list[int]:
+    """Note what the function is given and not differentiated by; return what lies in one tree with
+    something that it is differentiated by, where the program does not say by which arguments."""
+    log, where = session.log, ask.line.where
+    others = [k for k, name in enumerate(names) if not name]
+    roots_of = roots(call.fun, others, [call.args[k] for k in others])
+    trees = {_tree_of(name) for name in names if name}
+    scope = log.data.places[where.place].function
+    used = {id(atom) for each in ask.forward.closed.jaxpr.eqns for atom in each.invars}
+    taken = {
+        id(leaf)
+        for leaf, atom in zip(ask.forward.given, ask.forward.closed.jaxpr.invars)
+        if id(atom) in used
+    }
+    found = []
+    asked = [_signature(call.args[k])[1] for k, name in enumerate(names) if name]
+    for number, root in zip(others, roots_of):
+        copied = _signature(call.args[number])[1] in asked  # as the target of a network is
+        leaves = [] if root.startswith(" ") else paths(call.args[number])
+        for path, short, leaf in leaves if len(leaves) <= MOST_BESIDE else ():
+            if not is_array(leaf) or not is_soft(leaf) or log.known(leaf) is not None:
+                continue
+            source = log.source(leaf, root + path, short, scope, where)
+            beside = _tree_of(root) in trees - {""} and not copied
+            if not call.explicit and beside and id(leaf) in taken:
+                found.append(source)
+    return found
+
+
+MOST_BESIDE = 64
+"""Of an argument with more leaves than this that is not differentiated by, none is noted."""
+
+
+def _tree_of(name: str) -> str:
+    """Return the tree that something lies in by its name, "" if in none."""
+    return name.strip().rpartition("[")[0] if name.endswith("]") else ""
 
 
 def leaves_of(call: Call) -> list[Any]:
@@ -85,12 +126,13 @@ def leaves_of(call: Call) -> list[Any]:
 
 def leaves_with_names(call: Call) -> list[tuple[str, Any]]:
     """Return the same leaves, each with what it is called."""
-    names, found = names_for(call), []
+    names = names_for(call)
+    found: list[tuple[Any, str]] = []
     for number in call.argnums:
         for path, _, leaf in paths(call.args[number]):
             if is_soft(leaf):
-                found.append((names[number] + path, leaf))
-    return found
+                found.append((leaf, names[number] + path))
+    return [(name, leaf) for (leaf, _), name in zip(found, named(found), strict=True)]
 
 
 def names_for(call: Call) -> list[str]:

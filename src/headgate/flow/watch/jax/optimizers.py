@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MASKS = ("masked", "multi_transform", "partition", "selective_transform", "freeze")
 """Functions of optax that take parameters out of what is updated."""
 
+VIEWS = {"read", "astype", "broadcast_to", "identity", "permute_dims", "reshape", "squeeze"}
+
 SKIPPING = ("MultiSteps", "apply_every", "apply_if_finite", "maybe_update", "conditionally_mask")
 """Those that leave steps out; what they do is not judged."""
 
@@ -191,7 +193,7 @@ class Optimizers:
 
     def told(self) -> Iterator[Told]:
         """Yield what is wrong with what the program does with its gradients."""
-        histories = self._histories()
+        histories = self.histories()
         trained = {k for k, values in histories.items() if len(set(values)) > 1}
         trained |= {k for k, m in self.moved.items() if any(update for _, update in m.sizes)}
         for source, about in self.moved.items():
@@ -224,11 +226,14 @@ class Optimizers:
         """Tell whether a source is used together with what depends on some that are trained."""
         data = self.session.log.data
         masks = {each.value: 1 << number for number, each in enumerate(data.sources)}
-        own = 1 << source
+        itself = {data.sources[source].value}  # what is only that, in another form
         others = sum(1 << number for number in trained)
         for event in data.events:
             given = [masks.get(value, 0) for value in event.inputs]
-            if own in given and any(mask & others and not mask & own for mask in given):
+            mine = [value in itself for value in event.inputs]
+            if any(mine) and len(mine) == 1 and event.op in VIEWS:
+                itself.update(event.outputs)
+            if any(mine) and any(mask & others and not mask >> source & 1 for mask in given):
                 return True
             together = 0
             for mask in given:
@@ -237,7 +242,7 @@ class Optimizers:
                 masks[value] = masks.get(value, 0) | together
         return False
 
-    def _histories(self) -> dict[int, list[int]]:
+    def histories(self) -> dict[int, list[int]]:
         """Return what values each source had, at each pass that was looked at."""
         found: dict[int, list[int]] = {}
         for each in self.session.log.passes:

@@ -11,13 +11,16 @@ back at the end; what the program has made by then (a jitted function) only pass
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import threading
 import traceback
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 import jax
@@ -39,6 +42,20 @@ began: list[weakref.ref[Session]] = []
 
 CLOSELY = 3
 """So many first passes of a line are looked at closely."""
+
+
+def _spare(fun: Any) -> Any:
+    """Return a function that can be called once more: an object may use up what it holds."""
+    if isinstance(fun, FunctionType | MethodType | BuiltinFunctionType | type):
+        return fun
+    if not isinstance(getattr(fun, "__dict__", None), dict):
+        return fun
+    queues = {name: each for name, each in vars(fun).items() if isinstance(each, deque)}
+    if not queues:
+        return fun
+    spare = copy.copy(fun)
+    vars(spare).update({name: copy.copy(each) for name, each in queues.items()})
+    return spare
 
 
 def untouched() -> dict[str, Callable[..., Any]]:
@@ -69,6 +86,7 @@ class Session:
         self.optimizers = Optimizers(self)
         self.unread: dict[int, Where] = {}  # line of a call -> where its function wants a value
         self._lost: list[Told] = []
+        self.given_beside: list[tuple[Line, int]] = []  # a call, what lies beside what it asks for
         self._undo: list[Callable[[], None]] = []
         self._accounted: tuple[int, ...] = ()
         self._turn = 0
@@ -84,6 +102,8 @@ class Session:
         for home, name, wrapper in CALLBACKS:
             self.replace(home, name, functools.partial(wrapper, self))
         self.original["make_jaxpr"] = jax.make_jaxpr
+        while isinstance(self.original["jit"], functools.partial):  # options are not for inner ones
+            self.original["jit"] = self.original["jit"].func
         for kind, method in ((jax.custom_vjp, "defvjp"), (jax.custom_jvp, "defjvp")):
             self._replace_method(kind, method)
         self.on = True
@@ -188,8 +208,10 @@ class Session:
             self.outer[0].has_gradients = self.outer[0].fresh = True
             with self.quietly():
                 return real(*call.args, **call.kwargs)
+        spare = self.safely(_spare, call.fun)
         with self.quietly():
             result = real(*call.args, **call.kwargs)
+        call.fun = spare or call.fun
         leaves = jax.tree_util.tree_leaves((call.args, call.kwargs))
         if not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
             with self.quietly():
@@ -275,7 +297,19 @@ class Session:
 
     def told(self) -> Iterable[Told]:
         """Return what is wrong with parameters beside all gradient calls."""
-        return [*dict.fromkeys(self._lost), *self.optimizers.told()]
+        return [*dict.fromkeys(self._lost), *self._not_asked(), *self.optimizers.told()]
+
+    def _not_asked(self) -> Iterator[Told]:
+        """Yield what a call uses that lies beside what it is asked for, if nothing is trained.
+
+        Whoever trains the one and leaves the other alone does so again and again.
+        """
+        data = self.log.data
+        asked = {source for each in self.log.passes for source in each.ask.sources}
+        for line, source in self.given_beside:
+            if line.all_passes == 1 and source not in asked and not self.optimizers.moved:
+                place = data.places[line.where.place]
+                yield Told(data.sources[source].name, "not asked for", "not_watched", place)
 
     def coverage(self) -> tuple[int, int]:
         """Return how many gradient calls were looked at closely, and of how many."""

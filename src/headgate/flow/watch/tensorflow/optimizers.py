@@ -39,9 +39,13 @@ class Optimizers:
         self.fitted: list[tuple[Any, int]] = []
         self._clock = 0
         self.steps = 0
+        self._begun = False
 
     def begin(self) -> None:
-        """Look on at Keras, which is there now."""
+        """Look on at Keras, which is there now, unless that has begun."""
+        if self._begun:
+            return
+        self._begun = True
         keras = sys.modules["keras"]
         for owner in keras.optimizers.Optimizer.__mro__:
             if "apply" in vars(owner):

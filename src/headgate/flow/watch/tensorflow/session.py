@@ -22,7 +22,6 @@ import tensorflow as tf
 
 from headgate.flow.judge import Told
 from headgate.flow.trace import Place, Source, Trace
-from headgate.flow.watch.arrival import when_imported
 from headgate.flow.watch.border import lost_abroad
 from headgate.flow.watch.tensorflow import entrance
 from headgate.flow.watch.tensorflow.account import account
@@ -121,7 +120,6 @@ class Session:
         original = entrance.rule()
         entrance.set_rule(functools.partial(self.tapes.rule, original))
         self._undo.append(lambda: entrance.set_rule(original))
-        self._undo.append(when_imported("keras", self.optimizers.begin))
         self.switch(True)
 
     def end(self) -> None:

@@ -42,11 +42,16 @@ class Watch(Watcher):
         self._unseen = ""
 
     def __enter__(self) -> Self:
-        self._forget = when_imported("tensorflow", self._begin)
+        # Who imports Keras first has it only half when TensorFlow is there.
+        self._forget = (
+            when_imported("tensorflow", self._begin),
+            when_imported("keras", self._begin_with_keras),
+        )
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._forget()
+        for forget in self._forget:
+            forget()
         if self._session is not None:
             self._session.end()
 
@@ -68,6 +73,13 @@ class Watch(Watcher):
             )
         else:
             self._session = session
+            spec = getattr(sys.modules.get("keras"), "__spec__", None)
+            if spec is not None and not getattr(spec, "_initializing", False):
+                self._begin_with_keras()
+
+    def _begin_with_keras(self) -> None:
+        if self._session is not None:
+            self._session.optimizers.begin()
 
     @property
     def session(self) -> Session | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headgate.flow.solve import Reach
-from headgate.flow.trace import Cut, Freeze, Gradient, Optimizer
+from headgate.flow.trace import Cut, Event, Freeze, Gradient, Optimizer
 from headgate.flow.watch.torch.graph import Walk
 from headgate.flow.watch.torch.mistakes import copies_in_optimizers, was_assigned
 from headgate.flow.watch.torch.names import names_of
@@ -33,7 +33,7 @@ def account(session: Session) -> None:
     for event in trace.events:
         if event.op == "read":
             event.label = renamed.get(event.inputs[0], "")
-    optimized = session.optimized()
+    optimized = session.optimized = _optimized(session)
     asked = {number for ask in session.asks for number in ask.explicit or ()}
     for leaf in log.leaves:
         source = trace.sources[leaf.number]
@@ -44,13 +44,13 @@ def account(session: Session) -> None:
             source.trainable = True
         source.copied = leaf.loaded
         source.updated = source.updated or was_assigned(session, leaf)
+    reach = session.reach = Reach(trace)
     copies = {
         log.leaf(parameter)
         for known, _ in copies_in_optimizers(session)
         for parameter in known.parameters
     }
     session.concerns = {leaf for leaf in log.leaves if _matters(session, leaf, optimized)} - copies
-    reach = Reach(trace)
     if not session.steppers:
         session.concerns |= _cut_by_mistake(session, reach)
     session.differentiated = {
@@ -80,21 +80,37 @@ def account(session: Session) -> None:
     ]
 
 
-_ON_PURPOSE = ("stop_gradient", "no_grad_block", "frozen", "outside_tape")
+def _optimized(session: Session) -> dict[int, int]:
+    """Return the sources that optimizers have: source -> number of the optimizer."""
+    return {
+        session.log.leaf(parameter).number: number
+        for number, known in enumerate(session.steppers.values())
+        for parameter in known.parameters
+    }
+
+
+_MISTAKES = ("host_round_trip", "rewrap", "checkpoint", "stateful_write")
 
 
 def _cut_by_mistake(session: Session, reach: Reach) -> set[Leaf]:
-    """Return the parameters that a target depends on, and that are cut by what is no stop.
+    """Return the parameters whose values go on into trained ones, cut by what is no stop.
 
-    Where no optimizer says what is trained, a whole model without a gradient may be a teacher: but
-    whoever wants that says so, and does not send its values through NumPy.
+    Where no optimizer says what is trained, a whole model without a gradient may be a teacher. But
+    what a teacher says is compared with, and is not what the next layer takes.
     """
-    mask = 0
+    mask, events = 0, reach.trace.events
     for ask in session.asks:
-        way, _ = reach.behind(ask.targets, guesses=False, past=False)
+        way, comes_back = reach.behind(ask.targets, guesses=False, past=False)
+        alive = {
+            value
+            for number in way
+            if events[number].op == "read"
+            for value in events[number].outputs
+            if comes_back.get(value) and events[number].flows[0]
+        }
         for number in way:
-            event = reach.trace.events[number]
-            if event.kind and event.kind not in _ON_PURPOSE:
+            if events[number].kind in _MISTAKES and _is_taken_on(events, way, number, alive):
+                event = events[number]
                 for value, flows in zip(event.inputs, event.flows, strict=True):
                     mask |= 0 if flows else reach.by_gradient.get(value, 0)
     return {
@@ -102,6 +118,17 @@ def _cut_by_mistake(session: Session, reach: Reach) -> set[Leaf]:
         for leaf in session.log.leaves
         if leaf.parameter and leaf.asks and mask >> leaf.number & 1
     }
+
+
+def _is_taken_on(events: list[Event], way: list[int], cut: int, alive: set[int]) -> bool:
+    """Tell whether what comes of a cut meets parameters that are trained, as in a layer."""
+    reached = set(events[cut].outputs)
+    for number in way:
+        if number > cut and not reached.isdisjoint(events[number].inputs):
+            if not alive.isdisjoint(events[number].inputs):
+                return True
+            reached.update(events[number].outputs)
+    return False
 
 
 def _freezes(session: Session) -> list[Freeze]:

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from headgate.flow.judge import Facts, Told, facts_of
-from headgate.flow.solve import Reach
 from headgate.flow.trace import Place
 from headgate.record.cuts import bits
 
@@ -57,7 +56,7 @@ def _unnoticed(session: Session) -> list[Any]:
     An optimizer that takes no step has nothing.
     """
     steppers, reached = list(session.steppers.values()), session.reached()
-    optimized = {leaf for leaf, number in session.optimized().items() if steppers[number].steps}
+    optimized = {leaf for leaf, number in session.optimized.items() if steppers[number].steps}
     return [
         leaf
         for leaf in session.log.leaves
@@ -76,7 +75,7 @@ def was_assigned(session: Session, leaf: Leaf) -> bool:
 
 def _replaced(session: Session) -> Iterator[Told]:
     """Find parameters that stand where others stood when the optimizer was made."""
-    optimized = session.optimized()
+    optimized = session.optimized
     reached = {leaf.number for leaf in session.reached()}
     for old, new, place in session.replaced:
         if old in optimized and new not in optimized and old not in reached and new in reached:
@@ -96,9 +95,8 @@ def _copied(session: Session) -> Iterator[Told]:
 def copies_in_optimizers(session: Session) -> Iterator[tuple[Stepper, list[int]]]:
     """Yield the optimizers that step and never have a gradient, with what theirs are copies of."""
     starved = [known for known in session.steppers.values() if known.steps > 1 and not known.fed]
-    reach = Reach(session.log.trace) if starved else None
+    reach = session.reach
     for known in starved:
-        assert reach is not None
         mask = 0
         for parameter in known.parameters:
             leaf = session.log.leaf(parameter)
@@ -146,7 +144,7 @@ def _passed_over(session: Session) -> Iterator[Told]:
     that is trained, of one whose neighbours in the same layer are, and of one that the program
     itself said to train.
     """
-    optimized, downstream = session.optimized(), None
+    optimized, downstream = session.optimized, None
     steppers = list(session.steppers.values())
     roots: dict[int, int] = {}
     for number, stepper in optimized.items():
@@ -172,7 +170,7 @@ def _passed_over(session: Session) -> Iterator[Told]:
 
 def _has_neighbour(session: Session, module: Any, tensor: Any) -> bool:
     """Tell whether an optimizer has another parameter of the very layer that has this one."""
-    optimized = session.optimized()
+    optimized = session.optimized
     return any(
         session.log.leaf(each).number in optimized
         for child in module.modules()
@@ -185,9 +183,9 @@ def _has_neighbour(session: Session, module: Any, tensor: Any) -> bool:
 def _behind_trained(session: Session) -> set[Leaf]:
     """Return the sources that are used together with something that comes of trained ones."""
     trained = 0
-    for number in session.optimized():
+    for number in session.optimized:
         trained |= 1 << number
-    reach, found = Reach(session.log.trace), set()
+    reach, found = session.reach, set()
     for leaf in _unnoticed(session):
         bit = 1 << leaf.number
         for event in session.log.trace.events:
@@ -208,7 +206,7 @@ def _is_a_network(session: Session, module: Any) -> bool:
 
 def _forgotten(session: Session) -> Iterator[Told]:
     """Find parameters that no optimizer has, behind others that are trained: of a loss, say."""
-    optimized = session.optimized()
+    optimized = session.optimized
     if not optimized:
         return
     behind = _behind_trained(session)
@@ -341,8 +339,7 @@ def _of_failed(session: Session, ask: Ask, facts: Facts) -> Iterator[Told]:
 
 def _all_frozen(session: Session, ask: Ask) -> Iterator[Told]:
     """Yield what a target without any gradient was computed from, if all of it is frozen."""
-    reach = Reach(session.log.trace)
-    trace = session.log.trace
+    reach, trace = session.reach, session.log.trace
     for leaf in session.log.leaves:
         tensor = leaf.tensor()
         if tensor is None or tensor.requires_grad or not leaf.flags:
@@ -364,7 +361,7 @@ def _not_asking(session: Session) -> Iterator[Told]:
 
 def _cleared(session: Session) -> Iterator[Told]:
     """Find gradients that are taken away between the call and each step."""
-    optimized = session.optimized()
+    optimized = session.optimized
     for leaf in session.reached():
         if leaf.wiped >= 0 and not leaf.given and leaf.number in optimized:
             yield Told(
@@ -420,7 +417,7 @@ def _never_stepped(session: Session) -> Iterator[Told]:
 def _given_twice(session: Session) -> Iterator[Told]:
     """Find parameters that no optimizer has, where two of them have the very same ones."""
     first: dict[frozenset[int], Stepper] = {}
-    optimized = session.optimized()
+    optimized = session.optimized
     for known in session.steppers.values():
         same = frozenset(map(id, known.parameters))
         if first.setdefault(same, known) is known or not known.steps:

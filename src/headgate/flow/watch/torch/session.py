@@ -24,6 +24,7 @@ from torch.optim import optimizer as of_optimizers
 from torch.overrides import _get_current_function_mode
 
 from headgate.flow.judge import Told
+from headgate.flow.solve import Reach
 from headgate.flow.trace import Place, Trace
 from headgate.flow.watch.border import lost_abroad
 from headgate.flow.watch.torch import asking, functions, modules, steps, transforms
@@ -86,6 +87,8 @@ class Session:
         self.undo: list[Callable[[], None]] = []
         self.walking: Walk | None = None
         self.held_still: list[tuple[Any, Any]] = []  # frozen parameters that a step may move
+        self.optimized: dict[int, int] = {}  # source -> optimizer, as of the last account
+        self.reach = Reach(self.log.trace)  # as of the last account, too
         self.concerns: set[Leaf] = set()
         self.differentiated: set[int] = set()  # sources behind what is differentiated twice
         self.moved: dict[int, int] = {}  # source that changes though it is frozen -> place
@@ -241,14 +244,6 @@ class Session:
             self._accounted = so_far
         return self.log.trace
 
-    def optimized(self) -> dict[int, int]:
-        """Return the sources that optimizers have: source -> number of the optimizer."""
-        return {
-            self.log.leaf(parameter).number: number
-            for number, known in enumerate(self.steppers.values())
-            for parameter in known.parameters
-        }
-
     def reached(self) -> dict[Leaf, None]:
         """Return the sources that some call brought a gradient that is not zero, in order."""
         found = {leaf for ask in self.asks for leaf, size in ask.arrived.items() if size}
@@ -257,7 +252,7 @@ class Session:
     def told(self) -> Iterable[Told]:
         """Yield what is wrong with parameters beside all gradient calls."""
         trace = self.trace()
-        return [*mistakes(self), *lost_abroad(trace, self.optimized())]
+        return [*mistakes(self), *lost_abroad(trace, self.optimized)]
 
     def remarks(self) -> list[str]:
         """Return in a sentence each what could not be seen."""
