@@ -46,7 +46,7 @@ quick: $(VENV)/.dev
 	$(PYTEST) $(QUICK) $(ARGS)
 
 test: $(VENV)/.dev,examples,xla
-	$(PYTEST) $(ARGS)
+	$(PYTEST) -m 'not corpus' $(ARGS)
 
 test-peers: $(VENV)/.bench,dev,examples,xla
 	$(PYTEST) $(ARGS)

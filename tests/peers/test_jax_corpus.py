@@ -34,7 +34,7 @@ from flow.corpus import (
 )
 from headgate.flow.kinds import KINDS
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.corpus]
 
 BROKEN, FIXED = named("in_jax/j*_broken.py"), named("in_jax/j*_fixed.py")
 CORRECT = named("in_jax/okj*.py")

@@ -1,8 +1,8 @@
 # cause: stateful_write
 # line: 77
-# affected: log_rates.w1 log_rates.b1 log_rates.w2 log_rates.b2
+# affected: parameters['log_rates.w1'] parameters['log_rates.b1'] parameters['log_rates.w2'] parameters['log_rates.b2']
 # symptom: none
-# expect: w1=nonzero w2=nonzero log_rates.w1=None log_rates.b1=None log_rates.w2=None log_rates.b2=None
+# expect: parameters['w1']=nonzero parameters['w2']=nonzero parameters['log_rates.w1']=None parameters['log_rates.b1']=None parameters['log_rates.w2']=None parameters['log_rates.b2']=None
 # also: 80
 """Meta-SGD on sine waves: a start and a rate for each weight that are learnt over many tasks."""
 
@@ -132,7 +132,7 @@ def main():
     for name in ("w1", "w2", *(f"log_rates.{key}" for key in learner.log_rates)):
         g = gradients[name]
         said = "None" if g is None else "nonzero" if tf.reduce_any(g != 0) else "zero"
-        print(f"{name}: {said}")
+        print(f"parameters[{name!r}]: {said}")
 
 
 if __name__ == "__main__":

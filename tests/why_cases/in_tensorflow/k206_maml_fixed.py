@@ -2,7 +2,7 @@
 # line: 0
 # affected: -
 # symptom: fixed twin
-# expect: w1=nonzero w2=nonzero log_rates.w1=nonzero log_rates.b1=nonzero log_rates.w2=nonzero log_rates.b2=nonzero
+# expect: parameters['w1']=nonzero parameters['w2']=nonzero parameters['log_rates.w1']=nonzero parameters['log_rates.b1']=nonzero parameters['log_rates.w2']=nonzero parameters['log_rates.b2']=nonzero
 # also: -
 """Meta-SGD on sine waves: a start and a rate for each weight that are learnt over many tasks."""
 
@@ -123,7 +123,7 @@ def main():
     for name in ("w1", "w2", *(f"log_rates.{key}" for key in learner.log_rates)):
         g = gradients[name]
         said = "None" if g is None else "nonzero" if tf.reduce_any(g != 0) else "zero"
-        print(f"{name}: {said}")
+        print(f"parameters[{name!r}]: {said}")
 
 
 if __name__ == "__main__":
