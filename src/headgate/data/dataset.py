@@ -52,7 +52,7 @@ class Dataset:
     ) -> None:
         if not callable(make) or not callable(length):
             raise TypeError(
-                "Dataset(make, length) takes functions, and is called by the methods that make data "
+                "Dataset(make, length) takes functions; use one of the methods that make data "
                 "sets: from_tensor_slices(arrays), from_generator(function), range(number), "
                 "zip(datasets)"
             )
