@@ -81,7 +81,8 @@ def loss(p):
 """
     )
     found = [each for each in said(watch) if each[0] == "params['a']"]
-    assert found == [("params['a']", kind, how if kind == "unused_parameter" else line)]
+    where = PARAMS.strip() if kind == "unused_parameter" else line  # where it was made
+    assert found == [("params['a']", kind, where)]
 
 
 @pytest.mark.parametrize("name", CUTS)
