@@ -7,7 +7,8 @@ of optax are seen on their way, and of functions under `jit` it is known whether
 parameters that depend on the gradient.
 
 A mask is meant to freeze. It is told only of parameters that lie behind something that is trained:
-whoever trains a head leaves the trunk alone.
+whoever trains a head leaves the trunk alone. Nor is it told where something trained is added to
+what a frozen parameter gives: so do adapters, and then all the rest is frozen on purpose.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ MASKS = ("masked", "multi_transform", "partition", "selective_transform", "freez
 """Functions of optax that take parameters out of what is updated."""
 
 VIEWS = {"read", "astype", "broadcast_to", "identity", "permute_dims", "reshape", "squeeze"}
+
+PRODUCTS, SUMS = {"matmul", "multiply", "convolution", "conv"}, {"add", "subtract"}
 
 SKIPPING = ("MultiSteps", "apply_every", "apply_if_finite", "maybe_update", "conditionally_mask")
 """Those that leave steps out; what they do is not judged."""
@@ -211,7 +214,7 @@ class Optimizers:
     def _zeroed(self, source: int, about: Moved, trained: set[int], passes: int) -> Iterator[Told]:
         assert about.computed is not None
         if self.masks and trained:
-            if self._lies_behind(source, trained):
+            if self._lies_behind(source, trained) and not self._adapts(trained):
                 yield self._told(source, "optimizer_mask", self.masks[-1])
         elif passes > 2 and len(about.sizes) > 2:
             yield self._told(source, "zeroed_update", about.computed)
@@ -235,6 +238,33 @@ class Optimizers:
                 itself.update(event.outputs)
             if any(mine) and any(mask & others and not mask >> source & 1 for mask in given):
                 return True
+            together = 0
+            for mask in given:
+                together |= mask
+            for value in event.outputs if together else ():
+                masks[value] = masks.get(value, 0) | together
+        return False
+
+    def _adapts(self, trained: set[int]) -> bool:
+        """Tell whether something trained is added to what a parameter gives that is not trained."""
+        data = self.session.log.data
+        masks = {each.value: 1 << number for number, each in enumerate(data.sources)}
+        own = {each.value for number, each in enumerate(data.sources) if number not in trained}
+        own &= {data.sources[number].value for number in self.moved}  # those that are masked
+        bits = sum(1 << number for number in trained)
+        given_by = {*own}  # what is such a parameter, or a product with one
+        for event in data.events:
+            given = [masks.get(value, 0) for value in event.inputs]
+            if event.op in SUMS and any(
+                one in given_by and other & bits & ~mask
+                for one, mask in zip(event.inputs, given)
+                for other in given
+            ):
+                return True
+            if event.op in (*VIEWS, *PRODUCTS) and not own.isdisjoint(event.inputs):
+                given_by.update(event.outputs)
+                if event.op in VIEWS:
+                    own.update(event.outputs)
             together = 0
             for mask in given:
                 together |= mask
