@@ -60,6 +60,11 @@ class Border:
         """Whether there is more than one framework that a value could go to."""
         return sum(name in sys.modules for name in FRAMEWORKS) > 1
 
+    def forget(self, framework: str) -> None:
+        """Begin anew for one framework: what left it before has numbers of another trace."""
+        self.left = deque((e for e in self.left if e.framework != framework), KEPT)
+        self.crossings = [e for e in self.crossings if e.departure.framework != framework]
+
     def leave(self, framework: str, thing: Any, value: int, how: str, place: Place) -> None:
         """Note that a value has left a framework as an array or a number."""
         if self.open and (known := fingerprint(thing)) is not None:

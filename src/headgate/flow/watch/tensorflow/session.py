@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from headgate.flow.judge import Told
 from headgate.flow.trace import Place, Source, Trace
-from headgate.flow.watch.border import lost_abroad
+from headgate.flow.watch.border import border, lost_abroad
 from headgate.flow.watch.tensorflow import entrance
 from headgate.flow.watch.tensorflow.account import account
 from headgate.flow.watch.tensorflow.asks import Ask, Line, shielded
@@ -102,6 +102,7 @@ class Session:
 
     def begin(self) -> None:
         """Begin to look on."""
+        border.forget("tensorflow")
         began[:] = [each for each in began if each() is not None] + [weakref.ref(self)]
         replace = self.replace
         replace(entrance.TAPE, "_push_tape", self.tapes.push)

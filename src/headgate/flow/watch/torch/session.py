@@ -26,7 +26,7 @@ from torch.overrides import _get_current_function_mode
 from headgate.flow.judge import Told
 from headgate.flow.solve import Reach
 from headgate.flow.trace import Place, Trace
-from headgate.flow.watch.border import lost_abroad
+from headgate.flow.watch.border import border, lost_abroad
 from headgate.flow.watch.torch import asking, functions, modules, steps, transforms
 from headgate.flow.watch.torch.account import account
 from headgate.flow.watch.torch.graph import Walk
@@ -100,6 +100,7 @@ class Session:
 
     def begin(self) -> None:
         """Begin to look on."""
+        border.forget("torch")
         began[:] = [each for each in began if each() is not None] + [weakref.ref(self)]
         for owner, name, wrapper, how in _REPLACED:
             self._replace(owner, name, partial(wrapper, self), how)
