@@ -20,6 +20,7 @@ from headgate.core.namespace import is_array, is_foreign
 from headgate.core.tensor import Tensor
 from headgate.core.variable import Variable
 from headgate.data import Batches
+from headgate.record.site import depth
 
 
 class Batch(NamedTuple):
@@ -63,6 +64,8 @@ class Feed:
         shuffle: whether each epoch has its own order, if x are arrays.
         steps: number of batches of an epoch; all there are if left out.
         class_weight: class -> how much its samples count.
+        anew: whether each epoch begins with the first batch, as what is measured must; else one
+            that has its own length in steps goes on where the last one ended.
         whose: what is called in messages.
 
     Raises:
@@ -80,9 +83,11 @@ class Feed:
         shuffle: bool = True,
         steps: int | None = None,
         class_weight: Mapping[int, float] | None = None,
+        anew: bool = False,
         whose: str = "fit",
     ) -> None:
         self.steps = steps
+        self.anew = anew
         self.class_weight = class_weight
         self.whose = whose
         self._going: Iterator[Any] | None = None  # an iterator that cannot be begun again
@@ -119,7 +124,7 @@ class Feed:
                 f"{whose}: x is arrays, or gives batches when it is iterated over; "
                 f"{type(x).__name__} is neither"
             )
-        if iter_is_itself(x) and not isinstance(x, Batches):
+        if hasattr(x, "__next__") and not isinstance(x, Batches):  # it can be gone through once
             self._going = iter(x)
 
     @property
@@ -152,20 +157,22 @@ class Feed:
             warnings.warn(
                 f"{self.whose}: the data ended after {count} of {self.steps} steps; give it more "
                 "batches (repeat it), or ask for fewer",
-                stacklevel=2,
+                stacklevel=depth() + 1,
             )
 
     def _batches(self) -> Iterator[Any]:
         source = self._source
+        if self._keyed and self.anew:
+            source.set_state({**source.get_state(), "epoch": 0, "position": 0})
         if isinstance(source, Batches):
             return iter(source)
         if self._going is not None:
             return self._going
         if hasattr(source, "__iter__"):
-            return self._repeated(source) if self.steps is not None else iter(source)
+            return iter(source) if self.anew or self.steps is None else self._goes_on(source)
         return (source[number] for number in range(len(source)))
 
-    def _repeated(self, source: Any) -> Iterator[Any]:
+    def _goes_on(self, source: Any) -> Iterator[Any]:
         """Go on where the last epoch ended, as often as it takes: an epoch has its own length."""
         if self._going is None:
             self._going = iter(source)
@@ -191,11 +198,6 @@ def weighted(batch: Batch, class_weight: Mapping[int, float] | None, whose: str)
     if batch.sample_weight is not None:
         weights = weights * np.asarray(batch.sample_weight, np.float32)
     return Batch(batch.x, batch.y, weights)
-
-
-def iter_is_itself(x: Any) -> bool:
-    """Tell whether something is an iterator, which can be gone through only once."""
-    return hasattr(x, "__next__")
 
 
 def is_arrays(x: Any) -> bool:

@@ -468,8 +468,10 @@ class Trainer(nn.Layer):
             return None
         if isinstance(given, tuple) and len(given) <= 3 and is_arrays(given[0]):
             x, y, sample_weight = unpacked(given)
-            return Feed(x, y, sample_weight, batch_size=batch_size, shuffle=False, steps=steps)
-        return Feed(given, steps=steps, shuffle=False)
+            return Feed(
+                x, y, sample_weight, batch_size=batch_size, shuffle=False, steps=steps, anew=True
+            )
+        return Feed(given, steps=steps, shuffle=False, anew=True)
 
     def _evaluated(self, feed: Feed, run: Callbacks) -> dict[str, Any]:
         step = self._compiled("test_step")

@@ -95,6 +95,24 @@ def test_validation_is_of_the_last_samples_and_after_the_epoch():
     assert named == {"loss": pytest.approx(loss), "accuracy": pytest.approx(accuracy)}
 
 
+def test_what_is_measured_begins_with_the_first_batch_each_time():
+    model = classifier()
+    model.compile(keras.optimizers.SGD(0.0), "sparse_categorical_crossentropy", run_eagerly=True)
+    pairs = tf.data.Dataset.from_tensor_slices((X, Y)).batch(10)
+    expected = model.evaluate(X[:20], Y[:20], verbose=0)
+    for data, size in [((X, Y), 10), (pairs, None)]:
+        history = model.fit(
+            X,
+            Y,
+            epochs=4,
+            verbose=0,
+            validation_data=data,
+            validation_batch_size=size,
+            validation_steps=2,
+        )
+        np.testing.assert_allclose(history.history["val_loss"], [expected] * 4, rtol=1e-6)
+
+
 @both
 def test_several_outputs_have_losses_weights_and_metrics_by_place_or_name(eagerly):
     kept = {}
