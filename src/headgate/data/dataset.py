@@ -15,8 +15,6 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-import queue
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -27,6 +25,18 @@ from headgate import random
 from headgate.core.checks import flag, optional, whole
 from headgate.core.tensor import Tensor, constant
 from headgate.core.variable import Variable
+from headgate.data.ahead import ahead
+from headgate.data.elements import (
+    called,
+    cast,
+    divided,
+    groups,
+    leaves_like,
+    padded,
+    plain,
+    stacked,
+    tensor,
+)
 
 Pass = tuple[int, ...]
 """The number of a pass, and of the repetitions within it."""
@@ -149,7 +159,7 @@ class Dataset:
 
         def make(_: Pass) -> Iterator[Any]:
             for element in generator(*(args or ())):
-                yield _cast(cls._arrays(element), wanted)
+                yield cast(cls._arrays(element), wanted)
 
         return cls(make, lambda: None)
 
@@ -205,7 +215,7 @@ class Dataset:
 
         def make(turn: Pass) -> Iterator[Any]:
             for element in self._make(turn):
-                yield self._arrays(_called(map_func, element))
+                yield self._arrays(called(map_func, element))
 
         return type(self)(make, self._count)
 
@@ -214,7 +224,7 @@ class Dataset:
 
         def make(turn: Pass) -> Iterator[Any]:
             for element in self._make(turn):
-                if bool(_called(predicate, element)):
+                if bool(called(predicate, element)):
                     yield element
 
         return type(self)(make, lambda: None)
@@ -241,10 +251,10 @@ class Dataset:
         drop = flag("batch", "drop_remainder", drop_remainder)
 
         def make(turn: Pass) -> Iterator[Any]:
-            for elements in _groups(self._make(turn), size, drop):
-                yield optree.tree_map(_stacked, *elements)
+            for elements in groups(self._make(turn), size, drop):
+                yield optree.tree_map(stacked, *elements)
 
-        return type(self)(make, lambda: _divided(self._count(), size, drop))
+        return type(self)(make, lambda: divided(self._count(), size, drop))
 
     def padded_batch(
         self,
@@ -267,17 +277,17 @@ class Dataset:
         size = whole("padded_batch", "batch_size", batch_size, 1)
 
         def make(turn: Pass) -> Iterator[Any]:
-            for elements in _groups(self._make(turn), size, drop_remainder):
+            for elements in groups(self._make(turn), size, drop_remainder):
                 leaves = [optree.tree_leaves(element) for element in elements]
                 count = len(leaves[0])
-                shapes = _leaves_like(padded_shapes, count, is_shape=True)
-                fills = _leaves_like(padding_values, count)
+                shapes = leaves_like(padded_shapes, count, is_shape=True)
+                fills = leaves_like(padding_values, count)
                 columns = [
-                    _padded([row[k] for row in leaves], shapes[k], fills[k]) for k in range(count)
+                    padded([row[k] for row in leaves], shapes[k], fills[k]) for k in range(count)
                 ]
                 yield optree.tree_unflatten(optree.tree_structure(elements[0]), columns)
 
-        return type(self)(make, lambda: _divided(self._count(), size, drop_remainder))
+        return type(self)(make, lambda: divided(self._count(), size, drop_remainder))
 
     def unbatch(self, name: str | None = None) -> Dataset:
         """Return the rows of the elements, one after the other."""
@@ -430,7 +440,7 @@ class Dataset:
 
         def opened(turn: Pass) -> Iterator[Iterator[Any]]:
             for element in self._make(turn):
-                made = _called(map_func, element)
+                made = called(map_func, element)
                 _require(made, "interleave")
                 yield made._make(turn)
 
@@ -458,8 +468,8 @@ class Dataset:
         size = whole("prefetch", "buffer_size", buffer_size, -1)
         if size == 0:
             return self
-        ahead = 2 if size == -1 else size
-        return type(self)(lambda turn: _ahead(lambda: self._make(turn), ahead), self._count)
+        most = 2 if size == -1 else size
+        return type(self)(lambda turn: ahead(lambda: self._make(turn), most), self._count)
 
     def cache(self, filename: str = "", name: str | None = None) -> Dataset:
         """Return the same elements, which are kept in memory from the first whole pass on.
@@ -505,7 +515,7 @@ class Dataset:
     def as_numpy_iterator(self) -> Iterator[Any]:
         """Return an iterator over the elements as NumPy arrays."""
         self._passes += 1
-        return (optree.tree_map(_plain, each) for each in self._make((self._passes - 1,)))
+        return (optree.tree_map(plain, each) for each in self._make((self._passes - 1,)))
 
     def reduce(
         self, initial_state: Any, reduce_func: Callable[..., Any], name: str | None = None
@@ -563,7 +573,7 @@ class DatasetIterator:
     def __next__(self) -> Any:
         element = next(self._elements)
         self._given += 1
-        return optree.tree_map(_tensor, element)
+        return optree.tree_map(tensor, element)
 
     get_next = __next__
 
@@ -590,141 +600,6 @@ class DatasetIterator:
         self._turn, self._given, self._elements = turn, given, elements
 
 
-# -- elements --------------------------------------------------------------------------------------
-
-
-def _tensor(array: Any) -> Tensor:
-    return constant(np.asarray(array))
-
-
-def _plain(array: Any) -> Any:
-    array = np.asarray(array)
-    return array if array.ndim else array[()]
-
-
-def _called(function: Callable[..., Any], element: Any) -> Any:
-    given = optree.tree_map(_tensor, element)
-    return function(*given) if type(given) is tuple else function(given)
-
-
-def _cast(element: Any, wanted: Any) -> Any:
-    """Return an element with the dtypes that are wanted, in its structure or one for all."""
-    if wanted is None:
-        return element
-    leaves, structure = optree.tree_flatten(element)
-    kinds = _leaves_like(wanted, len(leaves))
-    kinds = [kind if isinstance(kind, type) else getattr(kind, "dtype", kind) for kind in kinds]
-    cast = [np.asarray(leaf, kind) for leaf, kind in zip(leaves, kinds)]
-    return optree.tree_unflatten(structure, cast)
-
-
-def _leaves_like(given: Any, count: int, is_shape: bool = False) -> list[Any]:
-    """Return one thing for each leaf, given one for all or a structure of them."""
-    if given is None:
-        return [None] * count
-    tree: Any = given
-    leaves: list[Any] = (
-        optree.tree_leaves(tree, is_leaf=_is_shape if is_shape else None)
-        if isinstance(given, tuple | list | Mapping)
-        else [given]
-    )
-    if len(leaves) == 1 and count > 1:
-        leaves = leaves * count
-    if len(leaves) != count:
-        raise ValueError(f"an element has {count} arrays, and {len(leaves)} are described")
-    return leaves
-
-
-def _is_shape(value: Any) -> bool:
-    return isinstance(value, tuple | list) and all(
-        size is None or isinstance(size, int | np.integer) for size in value
-    )
-
-
-def _stacked(*arrays: Any) -> Any:
-    try:
-        return np.stack(arrays)
-    except ValueError:
-        shapes = sorted({np.shape(array) for array in arrays})
-        raise ValueError(
-            f"batch: the elements have different shapes, {shapes[0]} and {shapes[1]}; use "
-            "padded_batch, or make them equal with map"
-        ) from None
-
-
-def _padded(arrays: list[Any], shape: Any, fill: Any) -> Any:
-    rank = arrays[0].ndim
-    if shape is None:
-        shape = [None] * rank
-    sizes = [
-        max(array.shape[axis] for array in arrays) if size in (None, -1) else int(size)
-        for axis, size in enumerate(shape)
-    ]
-    result = np.full((len(arrays), *sizes), 0 if fill is None else _plain(fill), arrays[0].dtype)
-    for row, array in zip(result, arrays):
-        if any(have > most for have, most in zip(array.shape, sizes)):
-            raise ValueError(
-                f"padded_batch: an element has the shape {array.shape}, more than the padded shape "
-                f"{tuple(sizes)}"
-            )
-        row[tuple(slice(0, have) for have in array.shape)] = array
-    return result
-
-
-def _groups(elements: Iterator[Any], size: int, drop: bool) -> Iterator[list[Any]]:
-    while group := list(itertools.islice(elements, size)):
-        if len(group) == size or not drop:
-            yield group
-
-
-def _divided(count: float | None, size: int, drop: bool) -> float | None:
-    if count is None or count == math.inf:
-        return count
-    return count // size if drop else -(-count // size)
-
-
 def _require(value: Any, whose: str) -> None:
     if not isinstance(value, Dataset):
         raise TypeError(f"{whose} takes data sets, not {type(value).__name__}")
-
-
-# -- a thread that is ahead ------------------------------------------------------------------------
-
-_END = object()
-
-
-def _ahead(begin: Callable[[], Iterator[Any]], size: int) -> Iterator[Any]:
-    """Yield what a thread takes from an iterator ahead; it ends when nobody asks any more."""
-    made: queue.Queue[Any] = queue.Queue(size)
-    over = threading.Event()
-
-    def put(item: Any) -> bool:
-        while not over.is_set():
-            try:
-                made.put(item, timeout=0.05)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def work() -> None:
-        try:
-            for element in begin():
-                if not put((element, None)):
-                    return
-            put((_END, None))
-        except BaseException as error:  # whoever iterates gets it
-            put((_END, error))
-
-    thread = threading.Thread(target=work, name="prefetch", daemon=True)
-    thread.start()
-    try:
-        while True:
-            element, error = made.get()
-            if error is not None:
-                raise error
-            if element is _END:
-                return
-            yield element
-    finally:
-        over.set()

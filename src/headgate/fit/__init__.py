@@ -1,10 +1,9 @@
 """Fit: the training loop of Keras, for programs that leave the loop to the model."""
 
+from headgate.fit.callback import Callback, History
 from headgate.fit.callbacks import (
-    Callback,
     CSVLogger,
     EarlyStopping,
-    History,
     LambdaCallback,
     LearningRateScheduler,
     ModelCheckpoint,

@@ -27,7 +27,7 @@ from headgate.core.lift import as_tensor
 from headgate.core.tape import GradientTape
 from headgate.core.tensor import Tensor
 from headgate.fit import named
-from headgate.fit.callbacks import Callback, Callbacks, History
+from headgate.fit.callback import Callback, Callbacks, History
 from headgate.fit.feed import Batch, Feed, is_arrays, split, unpacked, weighted
 from headgate.fit.objective import Objective
 from headgate.nn.layer import forget_losses
