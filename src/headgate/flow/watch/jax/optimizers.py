@@ -16,6 +16,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,10 @@ import jax
 import numpy as np
 
 from headgate.flow.judge import Told
+from headgate.flow.terms import SUMS, VIEWS
+from headgate.flow.trace import Trace
 from headgate.flow.watch.jax.measure import norm
+from headgate.flow.watch.jax.ops import PRODUCTS
 from headgate.flow.watch.jax.places import Where
 
 if TYPE_CHECKING:
@@ -32,9 +36,8 @@ if TYPE_CHECKING:
 MASKS = ("masked", "multi_transform", "partition", "selective_transform", "freeze")
 """Functions of optax that take parameters out of what is updated."""
 
-VIEWS = {"read", "astype", "broadcast_to", "identity", "permute_dims", "reshape", "squeeze"}
-
-PRODUCTS, SUMS = {"matmul", "multiply", "convolution", "conv"}, {"add", "subtract"}
+_SAME = {"read", *VIEWS}
+"""Ops whose result is what they take, in another form."""
 
 SKIPPING = ("MultiSteps", "apply_every", "apply_if_finite", "maybe_update", "conditionally_mask")
 """Those that leave steps out; what they do is not judged."""
@@ -199,6 +202,7 @@ class Optimizers:
         histories = self.histories()
         trained = {k for k, values in histories.items() if len(set(values)) > 1}
         trained |= {k for k, m in self.moved.items() if any(update for _, update in m.sizes)}
+        behind = Behind(self.session.log.data, trained, {*self.moved} - trained)
         for source, about in self.moved.items():
             values = histories.get(source, [])
             still = len(set(values)) <= 1
@@ -209,12 +213,12 @@ class Optimizers:
                 if len(values) > 2 and len(lively) > 1:
                     yield self._told(source, "not_applied", about.applied or about.computed)
             elif not self.skips and len(lively) == len(about.sizes):
-                yield from self._zeroed(source, about, trained - {source}, len(values))
+                yield from self._zeroed(source, about, behind, len(values))
 
-    def _zeroed(self, source: int, about: Moved, trained: set[int], passes: int) -> Iterator[Told]:
+    def _zeroed(self, source: int, about: Moved, behind: Behind, passes: int) -> Iterator[Told]:
         assert about.computed is not None
-        if self.masks and trained:
-            if self._lies_behind(source, trained) and not self._adapts(trained):
+        if self.masks and behind.trained:
+            if behind.something_trained(source) and not behind.adapters:
                 yield self._told(source, "optimizer_mask", self.masks[-1])
         elif passes > 2 and len(about.sizes) > 2:
             yield self._told(source, "zeroed_update", about.computed)
@@ -225,53 +229,6 @@ class Optimizers:
         name, place = data.sources[source].name, data.places[where.place]
         return Told(name, "connected", kind, place, callers=callers)
 
-    def _lies_behind(self, source: int, trained: set[int]) -> bool:
-        """Tell whether a source is used together with what depends on some that are trained."""
-        data = self.session.log.data
-        masks = {each.value: 1 << number for number, each in enumerate(data.sources)}
-        itself = {data.sources[source].value}  # what is only that, in another form
-        others = sum(1 << number for number in trained)
-        for event in data.events:
-            given = [masks.get(value, 0) for value in event.inputs]
-            mine = [value in itself for value in event.inputs]
-            if any(mine) and len(mine) == 1 and event.op in VIEWS:
-                itself.update(event.outputs)
-            if any(mine) and any(mask & others and not mask >> source & 1 for mask in given):
-                return True
-            together = 0
-            for mask in given:
-                together |= mask
-            for value in event.outputs if together else ():
-                masks[value] = masks.get(value, 0) | together
-        return False
-
-    def _adapts(self, trained: set[int]) -> bool:
-        """Tell whether something trained is added to what a parameter gives that is not trained."""
-        data = self.session.log.data
-        masks = {each.value: 1 << number for number, each in enumerate(data.sources)}
-        own = {each.value for number, each in enumerate(data.sources) if number not in trained}
-        own &= {data.sources[number].value for number in self.moved}  # those that are masked
-        bits = sum(1 << number for number in trained)
-        given_by = {*own}  # what is such a parameter, or a product with one
-        for event in data.events:
-            given = [masks.get(value, 0) for value in event.inputs]
-            if event.op in SUMS and any(
-                one in given_by and other & bits & ~mask
-                for one, mask in zip(event.inputs, given)
-                for other in given
-            ):
-                return True
-            if event.op in (*VIEWS, *PRODUCTS) and not own.isdisjoint(event.inputs):
-                given_by.update(event.outputs)
-                if event.op in VIEWS:
-                    own.update(event.outputs)
-            together = 0
-            for mask in given:
-                together |= mask
-            for value in event.outputs if together else ():
-                masks[value] = masks.get(value, 0) | together
-        return False
-
     def histories(self) -> dict[int, list[int]]:
         """Return what values each source had, at each pass that was looked at."""
         found: dict[int, list[int]] = {}
@@ -280,6 +237,67 @@ class Optimizers:
                 if value is not None:
                     found.setdefault(source, []).append(value)
         return found
+
+
+class Behind:
+    """What lies behind what is trained: which values depend on which sources.
+
+    Args:
+        trace: of the program.
+        trained: numbers of the sources that change.
+        held: numbers of those that get updates of zero.
+    """
+
+    def __init__(self, trace: Trace, trained: set[int], held: set[int]) -> None:
+        self.trace, self.trained, self.held = trace, trained, held
+
+    @cached_property
+    def masks(self) -> dict[int, int]:
+        """Value -> a bit for each source that it depends on."""
+        masks = {each.value: 1 << number for number, each in enumerate(self.trace.sources)}
+        for event in self.trace.events:
+            together = 0
+            for value in event.inputs:
+                together |= masks.get(value, 0)
+            for value in event.outputs if together else ():
+                masks[value] = masks.get(value, 0) | together
+        return masks
+
+    def something_trained(self, source: int) -> bool:
+        """Tell whether a source is used together with what depends on some that are trained."""
+        itself = {self.trace.sources[source].value}
+        others = sum(1 << number for number in self.trained)
+        for event in self.trace.events:
+            if itself.isdisjoint(event.inputs):
+                continue
+            given = [self.masks.get(value, 0) for value in event.inputs]
+            if len(given) == 1 and event.op in _SAME:
+                itself.update(event.outputs)
+            if any(mask & others and not mask >> source & 1 for mask in given):
+                return True
+        return False
+
+    @cached_property
+    def adapters(self) -> bool:
+        """Whether something trained is added to what a source gives that is held back."""
+        own = {self.trace.sources[number].value for number in self.held}
+        given_by = {*own}  # what is such a source, or a product with one
+        others = sum(1 << number for number in self.trained)
+        for event in self.trace.events:
+            given = [self.masks.get(value, 0) for value in event.inputs]
+            if event.op in SUMS and any(
+                one in given_by and other & others & ~mask
+                for one, mask in zip(event.inputs, given)
+                for other in given
+            ):
+                return True
+            if own.isdisjoint(event.inputs):
+                continue
+            if event.op in _SAME:
+                own.update(event.outputs)
+            if event.op in _SAME or event.op in PRODUCTS:
+                given_by.update(event.outputs)
+        return False
 
 
 def digest(leaf: Any) -> int | None:
